@@ -1,0 +1,32 @@
+import { createFileRegistry, fromBinary, fromJson, toBinary, toJson, type FileRegistry, type JsonValue } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { descriptorSet } from './gen/descriptors.ts';
+
+let registry: FileRegistry | undefined;
+
+/** Every message of proto/ and Envoy's protos by name. Built on first use: only admin pages and bootstrap files need it. */
+export function messageRegistry(): FileRegistry {
+  registry ??= createFileRegistry(fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')));
+  return registry;
+}
+
+/**
+ * Proto3 JSON to bytes, strictly: an unknown field, a wrong type or an unknown `@type` throws an Error that names it.
+ * `typeName` is the full message name, e.g. "envoy.config.bootstrap.v3.Bootstrap". Snake case and camel case are both read.
+ */
+export function jsonToBinary(typeName: string, json: unknown): Uint8Array {
+  const schema = messageSchema(typeName);
+  return toBinary(schema, fromJson(schema, json as JsonValue, { registry: messageRegistry(), ignoreUnknownFields: false }));
+}
+
+/** Bytes to proto3 JSON with Envoy's snake_case field names; Any values whose type we know are expanded, others throw. */
+export function binaryToJson(typeName: string, bytes: Uint8Array): JsonValue {
+  const schema = messageSchema(typeName);
+  return toJson(schema, fromBinary(schema, bytes), { registry: messageRegistry(), useProtoFieldName: true });
+}
+
+function messageSchema(typeName: string) {
+  const schema = messageRegistry().getMessage(typeName);
+  if (!schema) throw new Error(`unknown message type ${typeName}`);
+  return schema;
+}
