@@ -1,1 +1,1 @@
-export {};
+export { keyText, type ConfigKey, type ObjectMeta, type RawObject, type Config } from './object.ts';
