@@ -1,1 +1,138 @@
 export { keyText, type ConfigKey, type ObjectMeta, type RawObject, type Config } from './object.ts';
+export type {
+  DurationMs,
+  Struct,
+  StringMap,
+  StringMatch,
+  Percent,
+  PortSelector,
+  Destination,
+  WorkloadSelector,
+  MatchLabelsSelector,
+  LabelSelector,
+  LabelSelectorRequirement,
+} from './kinds/types.ts';
+export type {
+  VirtualServiceSpec,
+  HttpRoute,
+  Delegate,
+  Headers,
+  HeaderOperations,
+  HttpMatchRequest,
+  HttpRouteDestination,
+  RouteDestination,
+  TlsRoute,
+  TcpRoute,
+  TlsMatchAttributes,
+  L4MatchAttributes,
+  HttpRedirect,
+  HttpDirectResponse,
+  HttpBody,
+  HttpRewrite,
+  RegexRewrite,
+  HttpRetry,
+  CorsPolicy,
+  HttpFaultInjection,
+  FaultDelay,
+  FaultAbort,
+  HttpMirrorPolicy,
+} from './kinds/virtual-service/types.ts';
+export type {
+  DestinationRuleSpec,
+  Subset,
+  TrafficPolicy,
+  PortTrafficPolicy,
+  TunnelSettings,
+  RetryBudget,
+  SimpleLb,
+  LoadBalancerSettings,
+  ConsistentHashLb,
+  HttpCookie,
+  WarmupConfiguration,
+  LocalityLoadBalancerSetting,
+  LocalityDistribute,
+  LocalityFailover,
+  ZoneAwareLoadBalancerSetting,
+  ConnectionPoolSettings,
+  TcpSettings,
+  TcpKeepalive,
+  HttpSettings,
+  OutlierDetection,
+  ClientTlsMode,
+  ClientTlsSettings,
+} from './kinds/destination-rule/types.ts';
+export type {
+  GatewaySpec,
+  Server,
+  Port,
+  ServerTlsMode,
+  TlsProtocol,
+  ServerTlsSettings,
+  TlsCertificate,
+} from './kinds/gateway/types.ts';
+export type {
+  ServiceEntryResolution,
+  ServiceEntrySpec,
+  ServiceEntryPort,
+} from './kinds/service-entry/types.ts';
+export type {
+  WorkloadEntrySpec,
+} from './kinds/workload-entry/types.ts';
+export type {
+  SidecarSpec,
+  CaptureMode,
+  IstioIngressListener,
+  IstioEgressListener,
+  SidecarOutboundTrafficPolicy,
+} from './kinds/sidecar/types.ts';
+export type {
+  PeerAuthenticationSpec,
+  MutualTlsMode,
+  MutualTls,
+} from './kinds/peer-authentication/types.ts';
+export type {
+  MeshConfigSpec,
+  PathNormalization,
+  ServiceSettings,
+  DefaultProviders,
+  MeshTlsConfig,
+  ExtensionProvider,
+  EnvoyFileAccessLog,
+  EnvoyAls,
+  ProxyConfig,
+  GatewayTopology,
+} from './kinds/mesh-config/types.ts';
+export type {
+  KubeServiceSpec,
+  KubeServicePort,
+} from './kinds/kubernetes/service/types.ts';
+export type {
+  EndpointsSpec,
+  EndpointsSubset,
+  EndpointAddress,
+  EndpointPort,
+  ObjectReference,
+} from './kinds/kubernetes/endpoints/types.ts';
+export type {
+  EndpointSliceSpec,
+  SliceEndpoint,
+} from './kinds/kubernetes/endpoint-slice/types.ts';
+export type {
+  PodSpec,
+  PodContainer,
+  ContainerPort,
+  PodStatus,
+} from './kinds/kubernetes/pod/types.ts';
+export type {
+  DeploymentSpec,
+  PodTemplate,
+} from './kinds/kubernetes/deployment/types.ts';
+export type {
+  NamespaceSpec,
+} from './kinds/kubernetes/namespace/types.ts';
+export type {
+  ServiceAccountSpec,
+} from './kinds/kubernetes/service-account/types.ts';
+export type {
+  ConfigMapSpec,
+} from './kinds/kubernetes/config-map/types.ts';

@@ -1,0 +1,2 @@
+/** A ServiceAccount matters for its name only. */
+export type ServiceAccountSpec = Readonly<Record<string, never>>;

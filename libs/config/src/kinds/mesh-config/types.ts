@@ -1,0 +1,186 @@
+import type {
+  ClientTlsSettings,
+  ConnectionPoolSettings,
+  LocalityLoadBalancerSetting,
+  OutlierDetection,
+  TcpKeepalive,
+  ZoneAwareLoadBalancerSetting,
+} from '../destination-rule/types.ts';
+import type { DurationMs, LabelSelector, StringMap, Struct } from '../types.ts';
+import type { HttpRetry } from '../virtual-service/types.ts';
+
+/** Istio's MeshConfig with its documented defaults filled in (so a plain scalar here holds Istio's default, not proto3's zero). */
+export interface MeshConfigSpec {
+  /** Default 15001. */
+  readonly proxyListenPort: number;
+  /** Default 15006. */
+  readonly proxyInboundListenPort: number;
+  /** 0: no HTTP proxy port. */
+  readonly proxyHttpPort: number;
+  /** Default 10 s. */
+  readonly connectTimeout: DurationMs;
+  readonly hboneIdleTimeout?: DurationMs;
+  /** Default 0: no timeout. */
+  readonly protocolDetectionTimeout: DurationMs;
+  readonly tcpKeepalive?: TcpKeepalive;
+  readonly ingressClass: string;
+  readonly ingressService: string;
+  readonly ingressControllerMode: 'UNSPECIFIED' | 'OFF' | 'DEFAULT' | 'STRICT';
+  readonly ingressSelector: string;
+  readonly enableTracing: boolean;
+  /** "" logs nothing. */
+  readonly accessLogFile: string;
+  readonly accessLogFormat: string;
+  readonly accessLogEncoding: 'TEXT' | 'JSON';
+  readonly enableEnvoyAccessLogService: boolean;
+  readonly disableEnvoyListenerLog: boolean;
+  readonly defaultConfig: ProxyConfig;
+  /** Default ALLOW_ANY. */
+  readonly outboundTrafficPolicy: { readonly mode: 'REGISTRY_ONLY' | 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS'; readonly tls?: ClientTlsSettings };
+  readonly inboundTrafficPolicy: { readonly mode: 'PASSTHROUGH' | 'LOCALHOST' };
+  readonly configSources: readonly Struct[];
+  /** Default true. */
+  readonly enableAutoMtls: boolean;
+  /** Default cluster.local. */
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  readonly caCertificates: readonly Struct[];
+  /** Default ["*"]. */
+  readonly defaultServiceExportTo: readonly string[];
+  readonly defaultVirtualServiceExportTo: readonly string[];
+  readonly defaultDestinationRuleExportTo: readonly string[];
+  /** Default istio-system. */
+  readonly rootNamespace: string;
+  readonly localityLbSetting?: LocalityLoadBalancerSetting;
+  readonly zoneAwareLbSetting?: ZoneAwareLoadBalancerSetting;
+  /** Default 60 s. */
+  readonly dnsRefreshRate: DurationMs;
+  readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE';
+  readonly inboundClusterStatName: string;
+  readonly outboundClusterStatName: string;
+  readonly certificates: readonly Struct[];
+  readonly serviceSettings: readonly ServiceSettings[];
+  readonly serviceScopeConfigs: readonly Struct[];
+  readonly enablePrometheusMerge: boolean;
+  readonly verifyCertificateAtClient?: boolean;
+  readonly ca?: Struct;
+  readonly extensionProviders: readonly ExtensionProvider[];
+  readonly defaultProviders: DefaultProviders;
+  readonly discoverySelectors: readonly LabelSelector[];
+  readonly pathNormalization: { readonly normalization: PathNormalization };
+  readonly defaultHttpRetryPolicy?: HttpRetry;
+  readonly meshMTLS?: MeshTlsConfig;
+  readonly tlsDefaults?: MeshTlsConfig;
+  readonly defaultTrafficPolicy?: { readonly connectionPool?: ConnectionPoolSettings; readonly outlierDetection?: OutlierDetection };
+  readonly serviceEntryVisibility?: Struct;
+}
+
+export type PathNormalization = 'DEFAULT' | 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+
+export interface ServiceSettings {
+  readonly settings?: { readonly clusterLocal: boolean };
+  readonly hosts: readonly string[];
+}
+
+export interface DefaultProviders {
+  readonly tracing: readonly string[];
+  readonly metrics: readonly string[];
+  readonly accessLogging: readonly string[];
+}
+
+export interface MeshTlsConfig {
+  readonly minProtocolVersion: 'TLS_AUTO' | 'TLSV1_2' | 'TLSV1_3';
+  readonly ecdhCurves: readonly string[];
+  readonly cipherSuites: readonly string[];
+}
+
+/** One provider by name; exactly one of the others is set. Those not typed yet are kept as JSON. */
+export interface ExtensionProvider {
+  readonly name: string;
+  readonly prometheus?: Struct;
+  readonly envoyFileAccessLog?: EnvoyFileAccessLog;
+  readonly envoyHttpAls?: EnvoyAls;
+  readonly envoyTcpAls?: EnvoyAls;
+  readonly envoyExtAuthzHttp?: Struct;
+  readonly envoyExtAuthzGrpc?: Struct;
+  readonly zipkin?: Struct;
+  readonly lightstep?: Struct;
+  readonly datadog?: Struct;
+  readonly stackdriver?: Struct;
+  readonly opencensus?: Struct;
+  readonly skywalking?: Struct;
+  readonly opentelemetry?: Struct;
+  readonly envoyOtelAls?: Struct;
+  readonly sds?: Struct;
+}
+
+/** `path` "" is /dev/stdout. */
+export interface EnvoyFileAccessLog {
+  readonly path: string;
+  readonly logFormat?: { readonly text?: string; readonly labels?: Struct };
+  readonly omitEmptyValues: boolean;
+}
+
+export interface EnvoyAls {
+  readonly service: string;
+  readonly port: number;
+  readonly logName: string;
+  readonly filterStateObjectsToLog: readonly string[];
+  readonly additionalRequestHeadersToLog: readonly string[];
+  readonly additionalResponseHeadersToLog: readonly string[];
+  readonly additionalResponseTrailersToLog: readonly string[];
+}
+
+/** MeshConfig.defaultConfig: the fields the control plane and the proxy read are typed, the rest kept as JSON. */
+export interface ProxyConfig {
+  readonly configPath: string;
+  readonly binaryPath: string;
+  readonly serviceCluster?: string;
+  readonly tracingServiceName?: 'APP_LABEL_AND_NAMESPACE' | 'CANONICAL_NAME_ONLY' | 'CANONICAL_NAME_AND_NAMESPACE';
+  /** Default 45 s. */
+  readonly drainDuration: DurationMs;
+  readonly discoveryAddress: string;
+  readonly discoveryRefreshDelay?: DurationMs;
+  readonly zipkinAddress: string;
+  readonly statsdUdpAddress: string;
+  readonly envoyMetricsServiceAddress: string;
+  /** Default 15000. */
+  readonly proxyAdminPort: number;
+  readonly availabilityZone: string;
+  readonly controlPlaneAuthPolicy: 'NONE' | 'MUTUAL_TLS' | 'INHERIT';
+  readonly customConfigFile: string;
+  readonly statNameLength: number;
+  readonly concurrency?: number;
+  readonly proxyBootstrapTemplatePath: string;
+  readonly interceptionMode: 'REDIRECT' | 'TPROXY' | 'NONE';
+  readonly tracing?: Struct;
+  readonly sds?: Struct;
+  readonly envoyAccessLogService?: Struct;
+  readonly envoyMetricsService?: Struct;
+  readonly proxyMetadata: StringMap;
+  readonly runtimeValues: StringMap;
+  /** Default 15020. */
+  readonly statusPort: number;
+  readonly extraStatTags: readonly string[];
+  readonly gatewayTopology?: GatewayTopology;
+  /** Default 5 s. */
+  readonly terminationDrainDuration: DurationMs;
+  readonly meshId: string;
+  readonly readinessProbe?: Struct;
+  readonly proxyStatsMatcher?: { readonly inclusionPrefixes: readonly string[]; readonly inclusionSuffixes: readonly string[]; readonly inclusionRegexps: readonly string[] };
+  readonly holdApplicationUntilProxyStarts?: boolean;
+  readonly caCertificatesPem: readonly string[];
+  readonly image?: { readonly imageType: string };
+  readonly privateKeyProvider?: Struct;
+  readonly proxyHeaders?: Struct;
+  readonly fileFlushInterval?: DurationMs;
+  readonly fileFlushMinSizeKb: number;
+  readonly statsCompression?: boolean;
+  readonly connectionSettings?: Struct;
+}
+
+export interface GatewayTopology {
+  readonly numTrustedProxies: number;
+  readonly forwardClientCertDetails: 'UNDEFINED' | 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
+  readonly proxyProtocol?: Struct;
+}
