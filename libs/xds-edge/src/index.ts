@@ -1,1 +1,2 @@
-export {};
+export { type AdsListener, type Peer, type ClientHello, type ConnectionRefusal, type Push, type AdsConnection, type ClientHandler, type AdsLimits, type AdsServerOptions, type AdsLog, type AdsServer } from './server-types.ts';
+export { type AdsUpdate, type AdsClientOptions, type AdsClient } from './client-types.ts';

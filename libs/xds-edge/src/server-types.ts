@@ -1,0 +1,125 @@
+import type { ServerCredentials } from '@grpc/grpc-js';
+import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import type { Clock } from '@meltemi/base';
+import type { Refusal, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
+
+/** One door of the ADS server. */
+export interface AdsListener {
+  /** Comes back in `Peer.listener`: how the caller knows which trust the door gives. */
+  readonly name: string;
+  /** "127.0.0.1:15010", "[::1]:0", "unix:/run/pilot/xds.sock". Port 0 = any. */
+  readonly address: string;
+  readonly credentials: ServerCredentials;
+}
+
+/** Who is on the other end. */
+export interface Peer {
+  readonly listener: string;
+  /** Remote address with port, or "unix:…". */
+  readonly address: string;
+  /** The client certificate's SPIFFE id, verified by TLS; undefined without a certificate, or when it has not exactly one SPIFFE URI. */
+  readonly identity: string | undefined;
+}
+
+/** The first message of a stream. */
+export interface ClientHello {
+  readonly node: Node;
+  readonly peer: Peer;
+  readonly protocol: 'delta' | 'sotw';
+  /** Unique per stream within this process. */
+  readonly connectionId: string;
+}
+
+/** Why a client is not served. `code` is a gRPC status: 7 PERMISSION_DENIED, 16 UNAUTHENTICATED, 8 RESOURCE_EXHAUSTED, 3 INVALID_ARGUMENT. */
+export interface ConnectionRefusal {
+  readonly refuse: { readonly code: number; readonly message: string };
+}
+
+/** A snapshot to bring a client to. `reason` goes to the log. */
+export interface Push extends XdsSnapshot {
+  readonly reason: string;
+}
+
+/** One client's stream, as the config side sees it. All calls are cheap and never throw; after close they do nothing. */
+export interface AdsConnection {
+  readonly hello: ClientHello;
+  /** Takes the newest snapshot. One push is in progress at most; while one is, only the newest waits. */
+  push(push: Push): void;
+  /** Every type the client asked for. */
+  status(): readonly TypeStatus[];
+  /** The last revision the client follows: accepted every type it asked for. */
+  followedRevision(): string | undefined;
+  /** Names and wildcard per type URL, as of now. */
+  subscriptions(): ReadonlyMap<string, SubscribedNames>;
+  /** Ends the stream (gRPC UNAVAILABLE unless told); the client will come back. */
+  close(reason: string, code?: number): void;
+}
+
+/** The config side's ear on one stream. Called synchronously, in order; a throw ends that stream and no other. */
+export interface ClientHandler {
+  /** Whether pushes wait for ACKs in make-before-break order; default true. False for proxyless gRPC, which asks for clusters after routes. */
+  readonly ordered?: boolean;
+  /**
+   * Called before a changed subscription is answered. 'complete' (or nothing): what is missing in the current snapshot does not exist and is
+   * answered so. 'more-comes': missing names stay unanswered until the next `push`.
+   */
+  onSubscribe?(typeUrl: string, subscribed: SubscribedNames): 'complete' | 'more-comes' | undefined;
+  onAck?(typeUrl: string, version: string): void;
+  onNack?(typeUrl: string, refusal: Refusal): void;
+  /** The client let a step's deadline pass; the push goes on. */
+  onLagging?(typeUrl: string, revision: string): void;
+  /** The client accepted everything it asked for of this revision (or nothing differed). Skipped revisions are covered by later ones. */
+  onFollow?(revision: string): void;
+  onClose?(reason: string): void;
+}
+
+/** Every bound of the server; a client over one is ended with RESOURCE_EXHAUSTED. */
+export interface AdsLimits {
+  /** Default 4 MiB. */
+  readonly maxRequestBytes: number;
+  /** Largest response gRPC may send. Default 64 MiB. */
+  readonly maxResponseBytes: number;
+  /** Names per stream over all types. Default 100,000. */
+  readonly maxNames: number;
+  /** Types per stream. Default 32. */
+  readonly maxTypes: number;
+  /** Default 10,000. */
+  readonly maxStreams: number;
+  /** Requests that may wait on one stream while its write buffer is full. Default 1,000. */
+  readonly maxQueuedRequests: number;
+}
+
+export interface AdsServerOptions {
+  readonly listeners: readonly AdsListener[];
+  /** Decides on a new client, once its first request with a node has come. The connection may be pushed to at once, or later. */
+  onConnect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal;
+  /** Sent as control_plane.identifier; '' = none. */
+  readonly identifier?: string;
+  readonly limits?: Partial<AdsLimits>;
+  /** Longest wait for an ACK before a push goes on; default 5,000. */
+  readonly stepDeadlineMs?: number;
+  /** Longest wait for a stream's first request; default 10,000. */
+  readonly firstRequestDeadlineMs?: number;
+  /** HTTP/2 pings on idle connections; defaults 30,000 and 10,000. */
+  readonly keepaliveMs?: number;
+  readonly keepaliveTimeoutMs?: number;
+  /** Streams are ended after this long so that clients spread over pilots anew; 0 = never (default). */
+  readonly maxStreamAgeMs?: number;
+  readonly clock?: Clock;
+  readonly log?: AdsLog;
+}
+
+/** The two levels used, as pino has them. */
+export interface AdsLog {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** A running ADS server; made by `startAdsServer(options): Promise<AdsServer>`, which rejects when an address cannot be bound. */
+export interface AdsServer {
+  /** What was bound, by listener name: "127.0.0.1:41234". */
+  readonly addresses: ReadonlyMap<string, string>;
+  connections(): readonly AdsConnection[];
+  /** Ends all streams and frees the ports, within the deadline (default 5,000 ms). */
+  stop(deadlineMs?: number): Promise<void>;
+}
