@@ -1,6 +1,6 @@
 import { Server, ServerCredentials, type Metadata } from '@grpc/grpc-js';
-import { EchoService, type EchoRequest, type EchoResponse } from '@meltemi/api/gen/meltemi/echo/v1/echo.ts';
-import { HealthCheckResponse_ServingStatus, HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
+import { EchoService, type EchoRequest, type EchoResponse, type EchoServer } from '@meltemi/api/gen/meltemi/echo/v1/echo.ts';
+import { HealthCheckResponse_ServingStatus, HealthService, type HealthServer } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import type { Settings } from './settings.ts';
 
 /** A gRPC server with the Echo and health services, unary and all streaming kinds. */
@@ -10,7 +10,7 @@ export function grpcEcho(settings: Settings): Server {
     message: request.message, instance: settings.instance, version: settings.version,
     headers: Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, String(value)])),
   });
-  server.addService(EchoService, {
+  const echo: EchoServer = {
     echo: (call, callback) => callback(null, answer(call.request, call.metadata)),
     serverStream(call) {
       for (let i = 0; i < 3; i++) call.write(answer(call.request, call.metadata));
@@ -25,11 +25,13 @@ export function grpcEcho(settings: Settings): Server {
       call.on('data', (request: EchoRequest) => call.write(answer(request, call.metadata)));
       call.on('end', () => call.end());
     },
-  });
-  server.addService(HealthService, {
+  };
+  server.addService(EchoService, echo);
+  const health: HealthServer = {
     check: (_call, callback) => callback(null, { status: HealthCheckResponse_ServingStatus.SERVING }),
     watch: (call) => { call.write({ status: HealthCheckResponse_ServingStatus.SERVING }); },
-  });
+  };
+  server.addService(HealthService, health);
   return server;
 }
 

@@ -15,7 +15,7 @@ export function tcpEcho(settings: Settings): Server {
         socket.once('drain', () => socket.resume());
       }
     });
-    socket.on('end', () => socket.end(rest === '' ? undefined : `${settings.version} ${rest}`));
+    socket.on('end', () => (rest === '' ? socket.end() : socket.end(`${settings.version} ${rest}`)));
     socket.on('error', () => socket.destroy());
   });
 }
