@@ -1,0 +1,89 @@
+import { fail, ok, type Result } from '@meltemi/base';
+import { parseCertificate, type Certificate } from './certificate.ts';
+import { oid } from './extensions.ts';
+import { parseSpiffeId, type SpiffeId } from './spiffe.ts';
+import type { TrustBundle } from './trust-bundle.ts';
+
+/** A peer whose certificate leads to a root of the bundle. */
+export interface VerifiedPeer {
+  readonly id: SpiffeId;
+  readonly leaf: Certificate;
+  /** Leaf first, root last. */
+  readonly path: readonly Certificate[];
+}
+
+/** What the certificate is used for; `any` asks only that the chain holds. */
+export type ChainUse = 'client' | 'server' | 'any';
+
+/** Deeper chains are refused before any signature is checked. */
+const maxIntermediates = 4;
+
+/**
+ * Checks a SPIFFE chain (RFC 5280 §6, X509-SVID §5): every certificate valid at `now`, every issuer a CA allowed to sign at its place,
+ * every signature right up to a root of the bundle; the leaf no CA, with exactly one URI, of the bundle's trust domain.
+ */
+export function verifyChain(chain: readonly Certificate[], bundle: TrustBundle, options: { readonly now: number; readonly use: ChainUse }): Result<VerifiedPeer> {
+  const [leaf, ...intermediates] = chain;
+  if (!leaf) return fail('', 'no certificate was presented');
+  if (intermediates.length > maxIntermediates + 1) return fail('', `the chain has ${chain.length} certificates; at most ${maxIntermediates + 2} are read`);
+  const id = leafIdentity(leaf, bundle.trustDomain, options.use);
+  if (!id.ok) return id;
+  const path = pathToRoot(leaf, intermediates, bundle);
+  if (!path.ok) return path;
+  for (const [depth, certificate] of path.value.entries()) {
+    const reason = unfit(certificate, depth, options.now);
+    if (reason !== undefined) return fail(`[${depth}]`, reason);
+  }
+  return ok({ id: id.value, leaf, path: path.value });
+}
+
+function leafIdentity(leaf: Certificate, trustDomain: string, use: ChainUse): Result<SpiffeId> {
+  if (leaf.ca) return fail('[0]', 'a CA certificate is no identity');
+  const [uri, ...more] = leaf.uris;
+  if (uri === undefined || more.length > 0) return fail('[0]', `has ${leaf.uris.length} URI names; a SPIFFE certificate has exactly one`);
+  const id = parseSpiffeId(uri);
+  if (!id.ok) return fail('[0]', id.error[0]?.message ?? 'not a SPIFFE id');
+  if (id.value.trustDomain !== trustDomain) return fail('[0]', `${uri} is not of trust domain ${trustDomain}`);
+  const needed = use === 'client' ? oid.clientAuth : use === 'server' ? oid.serverAuth : undefined;
+  if (needed !== undefined && leaf.extendedKeyUsage && !leaf.extendedKeyUsage.has(needed)) return fail('[0]', `may not be used as a ${use}`);
+  if (leaf.keyUsage && !leaf.keyUsage.has('digitalSignature')) return fail('[0]', 'may not sign (key usage digitalSignature is missing)');
+  return id;
+}
+
+function pathToRoot(leaf: Certificate, intermediates: readonly Certificate[], bundle: TrustBundle): Result<Certificate[]> {
+  const path = [leaf];
+  for (;;) {
+    const last = path.at(-1) ?? leaf;
+    const root = bundle.roots.find((candidate) => issued(candidate, last));
+    if (root) return ok([...path, root]);
+    const next = path.length <= maxIntermediates ? intermediates.find((candidate) => !path.includes(candidate) && issued(candidate, last)) : undefined;
+    if (!next) return fail('', `no path to a root of trust domain ${bundle.trustDomain}: the certificate was signed by another authority, or an intermediate is missing`);
+    path.push(next);
+  }
+}
+
+function issued(issuer: Certificate, subject: Certificate): boolean {
+  return issuer.subject.equals(subject.issuer) && issuer.ca && subject.x509.verify(issuer.publicKey);
+}
+
+/** Why a certificate may not stand at `depth` (0 is the leaf) at time `now`; undefined when it may. */
+function unfit(certificate: Certificate, depth: number, now: number): string | undefined {
+  if (now < certificate.notBefore) return `is not valid before ${new Date(certificate.notBefore).toISOString()}; check the clocks`;
+  if (now > certificate.notAfter) return `expired at ${new Date(certificate.notAfter).toISOString()}`;
+  if (certificate.unknownCritical.length > 0) return `has critical extensions that are not understood: ${certificate.unknownCritical.join(', ')}`;
+  if (depth === 0) return undefined;
+  if (certificate.keyUsage && !certificate.keyUsage.has('keyCertSign')) return 'may not sign certificates (key usage keyCertSign is missing)';
+  if (certificate.pathLength !== undefined && depth - 1 > certificate.pathLength) return `allows ${certificate.pathLength} intermediates below it, not ${depth - 1}`;
+  return undefined;
+}
+
+/** Parses a chain presented as DER, leaf first. Error paths are `[index]`. */
+export function parseChain(ders: readonly Uint8Array[]): Result<Certificate[]> {
+  const chain: Certificate[] = [];
+  for (const [index, der] of ders.entries()) {
+    const parsed = parseCertificate(der);
+    if (!parsed.ok) return fail(`[${index}]`, parsed.error[0]?.message ?? 'certificate');
+    chain.push(parsed.value);
+  }
+  return ok(chain);
+}
