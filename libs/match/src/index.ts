@@ -1,1 +1,1 @@
-export {};
+export type { CidrSet, FieldSource, Fraction, HeaderMatch, QueryMatch, SafeRegex, StringMatch } from './types.ts';

@@ -1,1 +1,10 @@
-export {};
+export type { Compiled, Extension, Extensions, HttpFilterExtension, ParseContext } from './extensions.ts';
+export type {
+  AccessLog, AccessLogFilter, ConnectionView, CustomTag, FilterChain, FilterChainMatcher, HcmConfig, Http1Options, Http2Options, HttpFilter, Listener,
+  ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, SocketTarget, TcpProxyConfig, TracingConfig, WeightedTarget,
+} from './listener-types.ts';
+export type {
+  CircuitBreaker, Cluster, DnsConfig, Endpoint, HealthCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, OutlierDetection, SlowStart,
+  SubsetConfig, SubsetSelector, TransportSocketMatch, UpstreamHttp,
+} from './cluster-types.ts';
+export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';

@@ -1,0 +1,1 @@
+export type { FileAccessLogConfig, LineFormat, LineSink, LineSinks } from './types.ts';

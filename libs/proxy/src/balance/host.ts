@@ -1,0 +1,37 @@
+import type { Endpoint } from '@meltemi/snapshot';
+import type { DynamicMetadata } from '@meltemi/http';
+
+/** Counters that outlive updates of the endpoint: one HostState per address of a cluster, as long as the cluster knows the address. */
+export interface HostState {
+  readonly key: string;
+  /** Requests in flight from this worker: the router adds and takes away; least request reads it. */
+  activeRequests: number;
+  /** Set by outlier detection; such a host counts as unhealthy. */
+  ejected: boolean;
+  /** Set by active health checks. */
+  failedHealthCheck: boolean;
+  /** Monotonic milliseconds when the host was first seen; for slow start. */
+  readonly addedMs: number;
+}
+
+/** One endpoint as pickers see it. Identity (`===`) survives updates as long as address and settings stay; `state` survives as long as the address stays. */
+export class Host {
+  readonly endpoint: Endpoint;
+  readonly key: string;
+  readonly weight: number;
+  readonly priority: number;
+  /** Endpoint metadata under `envoy.lb`, for subsets; null when none. */
+  readonly lbMetadata: Readonly<Record<string, unknown>> | null;
+  readonly metadata: DynamicMetadata | null;
+  readonly state: HostState;
+
+  constructor(endpoint: Endpoint, priority: number, state: HostState) {
+    this.endpoint = endpoint;
+    this.key = endpoint.key;
+    this.weight = endpoint.weight;
+    this.priority = priority;
+    this.metadata = endpoint.metadata;
+    this.lbMetadata = endpoint.metadata?.['envoy.lb'] ?? null;
+    this.state = state;
+  }
+}

@@ -1,0 +1,218 @@
+import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
+import type { FieldError, Result } from '@meltemi/base';
+import type { DynamicMetadata, Formatter, RequestHead, StreamInfo } from '@meltemi/http';
+import type { Fraction, HeaderMatch, SafeRegex, StringMatch } from '@meltemi/match';
+
+/** A compiled RouteConfiguration. Immutable; replaced whole. */
+export interface RouteTable {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  /** Cluster names that any route, weight or mirror mentions (not those from headers): for warming and checks. */
+  readonly clusterNames: ReadonlySet<string>;
+  /** Settings that only tune and that we do not act on. */
+  readonly warnings: readonly FieldError[];
+  /**
+   * The route for a request, or null (answer 404, NR, `route_not_found`). `random` in [0, 1) decides weights and runtime fractions.
+   * `info` serves TLS and dynamic-metadata matches. The result is shared and immutable: nothing is allocated. @hot
+   */
+  match(request: RequestHead, random: number, info: StreamInfo | null): RouteMatch | null;
+  /** The virtual host of an authority, or null. */
+  virtualHostOf(authority: string): VirtualHost | null;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly requireTls: 'none' | 'external-only' | 'all';
+  readonly routes: readonly Route[];
+}
+
+/** One compiled Route. `matches` hold for it; `outcomes` has one entry, or one per weighted cluster. */
+export interface Route {
+  readonly name: string;
+  /** For people and `explain`: "prefix /api", "exact /x", "regex ^/a.*". */
+  readonly describe: string;
+  readonly outcomes: readonly RouteMatch[];
+}
+
+/** What a matched request gets: route and weighted cluster together, with everything of the levels above merged in. Immutable, shared by requests. */
+export interface RouteMatch {
+  readonly routeName: string;
+  readonly virtualHostName: string;
+  readonly action: RouteAction;
+  /** Request header operations in Envoy's order; apply with applyRequestHeaders before the upstream sees the head. */
+  readonly requestHeaders: HeaderOps;
+  readonly responseHeaders: HeaderOps;
+  /** Filter name → what its parseRoute made of the most specific typed_per_filter_config (weighted cluster > route > virtual host > table). */
+  readonly perFilter: ReadonlyMap<string, PerFilter>;
+  /** Metadata of the route, for %METADATA(ROUTE:…)%. */
+  readonly metadata: DynamicMetadata | null;
+  readonly decoratorOperation: string | null;
+  readonly statPrefix: string;
+}
+
+/** One filter's settings on a route. */
+export interface PerFilter {
+  /** FilterConfig.disabled: the filter does not run for this route. */
+  readonly disabled: boolean;
+  /** The parsed config; null when only disabled. */
+  readonly config: unknown;
+}
+
+/** Parses a typed_per_filter_config entry; Result failures refuse the route table. `null` value = ignore the entry. */
+export type PerFilterParser = (filterName: string, config: Any, path: string, optional: boolean) => Result<unknown>;
+
+export type RouteAction = ForwardAction | RedirectAction | DirectAction | NonForwardingAction;
+
+/** Send to a cluster. */
+export interface ForwardAction {
+  readonly kind: 'forward';
+  /** The cluster's name; null when `clusterHeader` names the header that has it. */
+  readonly cluster: string | null;
+  readonly clusterHeader: string | null;
+  /** Answer when the cluster is unknown: 503, 404 or 500. */
+  readonly clusterNotFoundStatus: number;
+  /** Subset criteria under `envoy.lb`, weighted cluster's over route's; null = none. */
+  readonly metadataMatch: MetadataCriteria | null;
+  readonly pathRewrite: PathRewrite | null;
+  readonly hostRewrite: HostRewrite | null;
+  readonly appendXForwardedHost: boolean;
+  /** Whole-request timeout; 0 = none; 15,000 when unset. */
+  readonly timeoutMs: number;
+  /** Stream idle timeout of the route; null = the connection manager's; 0 = none. */
+  readonly idleTimeoutMs: number | null;
+  /** null = the connection manager's; 0 = none. */
+  readonly maxStreamDurationMs: number | null;
+  /** When not null, grpc-timeout replaces the timeout: at most this (0 = no cap), less the offset. */
+  readonly grpcTimeoutHeaderMaxMs: number | null;
+  readonly grpcTimeoutHeaderOffsetMs: number;
+  readonly retry: RetryPolicy | null;
+  readonly mirrors: readonly MirrorPolicy[];
+  /** Legacy cors of route over virtual host; a filter's own per-filter config comes through `perFilter`. */
+  readonly cors: CorsPolicy | null;
+  readonly hashPolicy: readonly HashPolicy[];
+  /** Upper-level upgrade switch by lower-case type: true/false overrides the connection manager's. */
+  readonly upgrades: ReadonlyMap<string, boolean>;
+  /** CONNECT is terminated here (connect_config): bytes, not a request, go upstream. */
+  readonly terminateConnect: boolean;
+  readonly priority: 'default' | 'high';
+  readonly includeAttemptCountInRequest: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+  /** Bytes; null = the listener's. */
+  readonly bufferLimitBytes: number | null;
+}
+
+/** Key/value pairs that endpoint metadata under `envoy.lb` must have; keys sorted. `key` is a stable text of all of them. */
+export interface MetadataCriteria {
+  readonly entries: readonly (readonly [string, unknown])[];
+  readonly key: string;
+}
+
+export type PathRewrite =
+  | { readonly kind: 'prefix'; readonly matchedLength: number; readonly replacement: string }
+  /** prefix_rewrite under an exact or regex match: the whole path is replaced. */
+  | { readonly kind: 'full'; readonly replacement: string }
+  | { readonly kind: 'regex'; readonly regex: SafeRegex; readonly replacement: string };
+
+export type HostRewrite =
+  | { readonly kind: 'literal'; readonly value: string }
+  | { readonly kind: 'header'; readonly name: string }
+  /** The picked endpoint's hostname, known only after the pick. */
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'path-regex'; readonly regex: SafeRegex; readonly replacement: string };
+
+export interface RetryPolicy {
+  /** Bits of RetryOn. */
+  readonly on: number;
+  readonly numRetries: number;
+  /** 0 = none. */
+  readonly perTryTimeoutMs: number;
+  readonly perTryIdleTimeoutMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly retriableStatusCodes: readonly number[];
+  readonly retriableHeaders: readonly HeaderMatch[];
+  /** When not empty, only matching requests are retried. */
+  readonly retriableRequestHeaders: readonly HeaderMatch[];
+  /** previous_hosts predicate: do not pick a host again. */
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionMaxAttempts: number;
+  /** Reset headers (retry-after, x-ratelimit-reset) that lengthen the backoff; null = none. */
+  readonly rateLimited: { readonly headers: readonly { readonly name: string; readonly unix: boolean }[]; readonly maxMs: number } | null;
+}
+
+/** retry_on conditions as bits. */
+export const RetryOn = {
+  '5xx': 1 << 0, 'gateway-error': 1 << 1, reset: 1 << 2, 'reset-before-request': 1 << 3, 'connect-failure': 1 << 4,
+  'envoy-ratelimited': 1 << 5, 'retriable-4xx': 1 << 6, 'refused-stream': 1 << 7, 'retriable-status-codes': 1 << 8,
+  'retriable-headers': 1 << 9, 'http3-post-connect-failure': 1 << 10, cancelled: 1 << 11, 'deadline-exceeded': 1 << 12,
+  internal: 1 << 13, 'resource-exhausted': 1 << 14, unavailable: 1 << 15,
+} as const;
+
+export interface MirrorPolicy {
+  /** null when `clusterHeader` names the header that has it. */
+  readonly cluster: string | null;
+  readonly clusterHeader: string | null;
+  readonly fraction: Fraction;
+  /** Append "-shadow" to the host. */
+  readonly appendShadowSuffix: boolean;
+  /** null = as the request. */
+  readonly traceSampled: boolean | null;
+}
+
+export interface CorsPolicy {
+  readonly enabled: Fraction;
+  readonly allowOrigin: readonly StringMatch[];
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+  readonly allowPrivateNetworkAccess: boolean;
+  readonly forwardNotMatchingPreflights: boolean;
+}
+
+export type HashPolicy =
+  | { readonly kind: 'header'; readonly name: string; readonly regex: SafeRegex | null; readonly replacement: string; readonly terminal: boolean }
+  | { readonly kind: 'cookie'; readonly name: string; readonly ttlMs: number | null; readonly path: string; readonly terminal: boolean }
+  | { readonly kind: 'source-ip'; readonly terminal: boolean }
+  | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean }
+  | { readonly kind: 'filter-state'; readonly key: string; readonly terminal: boolean };
+
+/** Answer with a Location; build it with redirectLocation(). */
+export interface RedirectAction {
+  readonly kind: 'redirect';
+  /** 301, 302, 303, 307 or 308. */
+  readonly status: number;
+  /** null = keep. */
+  readonly scheme: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly path: { readonly kind: 'path'; readonly value: string } | PathRewrite | null;
+  readonly stripQuery: boolean;
+}
+
+/** Answer here. */
+export interface DirectAction {
+  readonly kind: 'direct';
+  readonly status: number;
+  readonly body: Buffer | null;
+}
+
+/** Runs the filters, never the router (xDS clients that own the call). */
+export interface NonForwardingAction {
+  readonly kind: 'non-forwarding';
+}
+
+/** Header mutations in the order they run. Empty array = nothing to do. */
+export type HeaderOps = readonly HeaderOp[];
+
+export interface HeaderOp {
+  readonly action: 'remove' | 'append' | 'append-if-absent' | 'overwrite' | 'overwrite-if-present';
+  /** Lower-case; may be a pseudo header (":path", ":authority", ":method", ":scheme") or "host". */
+  readonly name: string;
+  /** The value when it needs no substitution, else null. */
+  readonly literal: string | null;
+  readonly formatter: Formatter | null;
+  readonly keepEmptyValue: boolean;
+}

@@ -1,0 +1,185 @@
+import type { DynamicMetadata } from '@meltemi/http';
+import type { Http1Options, Http2Options, SocketTarget } from './listener-types.ts';
+import type { UpstreamTls } from './tls-types.ts';
+
+export interface Cluster {
+  readonly name: string;
+  /** For statistics: alt_stat_name or the name. */
+  readonly statName: string;
+  readonly altStatName: string | null;
+  readonly discovery: 'static' | 'strict_dns' | 'logical_dns' | 'eds' | 'original_dst';
+  /** What to subscribe to under EDS; "" otherwise. */
+  readonly edsServiceName: string;
+  /** Inline endpoints (static and DNS kinds); null under EDS and original_dst. */
+  readonly loadAssignment: LoadAssignment | null;
+  readonly lbPolicy: LbPolicy;
+  readonly subsets: SubsetConfig | null;
+  /** 0–100; 50 when unset; 0 = never panic. */
+  readonly healthyPanicThreshold: number;
+  readonly localityWeighted: boolean;
+  /** 5,000 when unset. */
+  readonly connectTimeoutMs: number;
+  readonly perConnectionBufferLimit: number;
+  readonly circuitBreakers: { readonly default: CircuitBreaker; readonly high: CircuitBreaker; readonly perHostMaxConnections: number };
+  readonly outlierDetection: OutlierDetection | null;
+  readonly http: UpstreamHttp;
+  /** null = plaintext. */
+  readonly tls: UpstreamTls | null;
+  /** First match by endpoint metadata `envoy.transport_socket_match` wins; none = `tls`. */
+  readonly transportSocketMatches: readonly TransportSocketMatch[];
+  readonly dns: DnsConfig;
+  readonly originalDst: { readonly useHttpHeader: boolean; readonly httpHeaderName: string; readonly portOverride: number | null };
+  readonly bindAddress: { readonly address: string; readonly port: number } | null;
+  readonly tcpKeepaliveMs: number | null;
+  /** Active checks to run; see the README for why they are refused or accepted. */
+  readonly healthChecks: readonly HealthCheck[];
+  readonly closeConnectionsOnHealthFailure: boolean;
+  readonly ignoreHealthOnHostRemoval: boolean;
+  readonly cleanupIntervalMs: number;
+  readonly metadata: DynamicMetadata | null;
+  /** SDS names that must arrive before the cluster serves. */
+  readonly sdsNames: ReadonlySet<string>;
+}
+
+export type LbPolicy =
+  | { readonly kind: 'round_robin'; readonly slowStart: SlowStart | null }
+  | { readonly kind: 'random' }
+  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias: number; readonly slowStart: SlowStart | null }
+  | { readonly kind: 'cluster_provided' };
+
+export interface SlowStart {
+  readonly windowMs: number;
+  readonly aggression: number;
+  /** 0–1 */
+  readonly minWeight: number;
+}
+
+export interface SubsetConfig {
+  readonly fallback: 'none' | 'any' | 'default';
+  readonly defaultSubset: Readonly<Record<string, unknown>>;
+  readonly selectors: readonly SubsetSelector[];
+  readonly panicModeAny: boolean;
+  readonly listAsAny: boolean;
+}
+
+export interface SubsetSelector {
+  /** Sorted. */
+  readonly keys: readonly string[];
+  readonly fallback: 'not-defined' | 'none' | 'any' | 'default' | 'keys';
+  readonly fallbackKeys: readonly string[];
+}
+
+/** Limits at the same time; Number.MAX_SAFE_INTEGER = none. Envoy's defaults: 1024, 1024, 1024, 3. */
+export interface CircuitBreaker {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Retries at once may be this part of active and pending requests; replaces maxRetries. */
+  readonly retryBudget: { readonly percent: number; readonly minConcurrency: number } | null;
+}
+
+/** Envoy's defaults filled in. */
+export interface OutlierDetection {
+  readonly intervalMs: number;
+  readonly baseEjectionTimeMs: number;
+  readonly maxEjectionTimeMs: number;
+  readonly maxEjectionTimeJitterMs: number;
+  readonly maxEjectionPercent: number;
+  readonly alwaysEjectOneHost: boolean;
+  readonly consecutive5xx: number;
+  readonly enforcingConsecutive5xx: number;
+  readonly consecutiveGatewayFailure: number;
+  readonly enforcingConsecutiveGatewayFailure: number;
+  readonly splitExternalLocalOrigin: boolean;
+  readonly consecutiveLocalOriginFailure: number;
+  readonly enforcingConsecutiveLocalOriginFailure: number;
+  readonly enforcingSuccessRate: number;
+  readonly successRateMinimumHosts: number;
+  readonly successRateRequestVolume: number;
+  /** Thousandths: 1900 = 1.9 standard deviations. */
+  readonly successRateStdevFactor: number;
+  readonly enforcingLocalOriginSuccessRate: number;
+  readonly failurePercentageThreshold: number;
+  readonly enforcingFailurePercentage: number;
+  readonly enforcingFailurePercentageLocalOrigin: number;
+  readonly failurePercentageMinimumHosts: number;
+  readonly failurePercentageRequestVolume: number;
+}
+
+export interface UpstreamHttp {
+  /** 'downstream' = as the client spoke; 'auto' = by ALPN. */
+  readonly protocol: 'http1' | 'http2' | 'downstream' | 'auto';
+  readonly http1: Http1Options;
+  readonly http2: Http2Options;
+  /** Pooled connection idle; 3,600,000 when unset; 0 = none. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  readonly maxStreamDurationMs: number;
+  readonly maxHeadersCount: number;
+  /** 0 = unlimited. */
+  readonly maxRequestsPerConnection: number;
+  readonly autoSni: boolean;
+  readonly autoSanValidation: boolean;
+  readonly overrideAutoSniHeader: string;
+}
+
+export interface TransportSocketMatch {
+  readonly name: string;
+  /** All must equal the endpoint's metadata; empty matches all. */
+  readonly match: Readonly<Record<string, unknown>>;
+  readonly tls: UpstreamTls | null;
+}
+
+export interface DnsConfig {
+  readonly refreshMs: number;
+  readonly failureRefreshBaseMs: number;
+  readonly failureRefreshMaxMs: number;
+  readonly respectTtl: boolean;
+  readonly lookup: 'auto' | 'v4' | 'v6' | 'v4-preferred' | 'all';
+}
+
+export interface HealthCheck {
+  readonly kind: 'http' | 'tcp' | 'grpc';
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+}
+
+export interface LoadAssignment {
+  readonly clusterName: string;
+  /** Dense by priority: priorities[0] first. A gap in the resource's priorities is refused. */
+  readonly priorities: readonly (readonly LocalityEndpoints[])[];
+  /** 140 when unset. */
+  readonly overprovisioningFactor: number;
+  readonly weightedPriorityHealth: boolean;
+  /** Parts of a million of requests to drop, by category. */
+  readonly drops: readonly { readonly category: string; readonly perMillion: number }[];
+}
+
+export interface LocalityEndpoints {
+  readonly locality: Locality;
+  /** null = unset. */
+  readonly weight: number | null;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+export interface Endpoint {
+  readonly target: SocketTarget;
+  /** "address:port", "[ip6]:port" or the path: identity across updates, and %UPSTREAM_HOST%. */
+  readonly key: string;
+  /** "" when none; for auto host rewrite. */
+  readonly hostname: string;
+  readonly weight: number;
+  readonly health: 'healthy' | 'degraded' | 'unhealthy';
+  /** Filter namespace → values, as in the resource; null when none. */
+  readonly metadata: DynamicMetadata | null;
+  readonly locality: Locality;
+}

@@ -1,0 +1,40 @@
+import type { FieldError, Result } from '@meltemi/base';
+
+/** What a parser of an extension's config gets besides its bytes. */
+export interface ParseContext {
+  /** Field path of the typed_config, to put before one's own errors' paths. */
+  readonly path: string;
+  readonly typeUrl: string;
+  /** Reports a setting that only tunes and is not acted on. */
+  warn(path: string, message: string): void;
+  readonly extensions: Extensions;
+}
+
+/** Turns an extension's bytes into its runtime config, or says what cannot be done. Paths in errors are full: begin with ctx.path. */
+export interface Extension {
+  parse(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+}
+
+/** An HTTP filter may also take settings per route (typed_per_filter_config). */
+export interface HttpFilterExtension extends Extension {
+  /** True for the router and filters like it: must be last, nothing may follow. */
+  readonly terminal?: boolean;
+  parseRoute?(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+}
+
+/**
+ * What the caller's proxy can run beyond what this package compiles itself, by full type URL ("type.googleapis.com/…").
+ * Built in here: the HTTP connection manager, TcpProxy, TLS transport sockets, the tls_inspector, http_inspector, original_dst and proxy_protocol listener filters.
+ */
+export interface Extensions {
+  readonly networkFilters: ReadonlyMap<string, Extension>;
+  readonly httpFilters: ReadonlyMap<string, HttpFilterExtension>;
+  readonly listenerFilters: ReadonlyMap<string, Extension>;
+  readonly accessLoggers: ReadonlyMap<string, Extension>;
+}
+
+/** A compiled resource with what was left out because it only tunes. */
+export interface Compiled<T> {
+  readonly value: T;
+  readonly warnings: readonly FieldError[];
+}

@@ -1,0 +1,258 @@
+import type { RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
+import type { CidrSet, Fraction } from '@meltemi/match';
+import type { Formatter, StreamInfo } from '@meltemi/http';
+import type { DownstreamTls } from './tls-types.ts';
+
+/** Where to listen or connect. */
+export type SocketTarget =
+  | { readonly kind: 'ip'; readonly address: string; readonly port: number }
+  | { readonly kind: 'pipe'; readonly path: string; readonly mode: number };
+
+export interface Listener {
+  readonly name: string;
+  readonly statPrefix: string;
+  /** The first is the main one, the others come from additional_addresses. */
+  readonly addresses: readonly SocketTarget[];
+  readonly bindToPort: boolean;
+  /** Hand a connection to the listener of its original destination. */
+  readonly useOriginalDst: boolean;
+  readonly transparent: boolean;
+  readonly freebind: boolean;
+  readonly listenerFilters: readonly ListenerFilter[];
+  /** 15,000 when unset; 0 = none. */
+  readonly listenerFiltersTimeoutMs: number;
+  readonly continueOnListenerFiltersTimeout: boolean;
+  /** Picks the chain of a connection; null = no chain matches (close). */
+  readonly filterChains: FilterChainMatcher;
+  /** Every chain, the default one last: for warming, config dumps and statistics. */
+  readonly allFilterChains: readonly FilterChain[];
+  /** Bytes; 1 MiB when unset. */
+  readonly perConnectionBufferLimit: number;
+  readonly drainType: 'default' | 'modify-only';
+  readonly trafficDirection: 'unspecified' | 'inbound' | 'outbound';
+  /** null = the system's. */
+  readonly tcpBacklog: number | null;
+  readonly accessLogs: readonly AccessLog[];
+  /** RDS names that must arrive before the listener serves. */
+  readonly rdsNames: ReadonlySet<string>;
+  /** SDS names that must arrive before the listener serves. */
+  readonly sdsNames: ReadonlySet<string>;
+  /** Clusters that its TCP proxies and inline routes mention. */
+  readonly clusterNames: ReadonlySet<string>;
+}
+
+export type ListenerFilter =
+  | { readonly kind: 'tls_inspector'; readonly name: string; readonly disabled: PortPredicate | null }
+  | { readonly kind: 'http_inspector'; readonly name: string; readonly disabled: PortPredicate | null }
+  | { readonly kind: 'original_dst'; readonly name: string; readonly disabled: PortPredicate | null }
+  | { readonly kind: 'proxy_protocol'; readonly name: string; readonly disabled: PortPredicate | null; readonly allowWithoutHeader: boolean }
+  | { readonly kind: 'extension'; readonly name: string; readonly disabled: PortPredicate | null; readonly typeUrl: string; readonly config: unknown };
+
+/** A compiled filter_disabled: true = skip the filter for this destination port. */
+export type PortPredicate = (destinationPort: number) => boolean;
+
+/** What chains are matched on. "" and [] mean unknown. */
+export interface ConnectionView {
+  readonly destinationPort: number;
+  readonly destinationIp: string;
+  /** From the tls_inspector, lower-case; "" when none. */
+  readonly serverName: string;
+  /** "tls", "raw_buffer" or "". */
+  readonly transportProtocol: string;
+  readonly applicationProtocols: readonly string[];
+  readonly directSourceIp: string;
+  readonly sourceIp: string;
+  readonly sourcePort: number;
+  /** The address the connection really arrived at, for SAME_IP_OR_LOOPBACK. */
+  readonly localIp: string;
+}
+
+export interface FilterChainMatcher {
+  match(view: ConnectionView): FilterChain | null;
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly tls: DownstreamTls | null;
+  readonly networkFilters: readonly NetworkFilter[];
+  /** TLS handshake deadline; 0 = none (Envoy's default). */
+  readonly transportSocketConnectTimeoutMs: number;
+}
+
+export type NetworkFilter =
+  | { readonly kind: 'http_connection_manager'; readonly name: string; readonly config: HcmConfig }
+  | { readonly kind: 'tcp_proxy'; readonly name: string; readonly config: TcpProxyConfig }
+  | { readonly kind: 'extension'; readonly name: string; readonly typeUrl: string; readonly config: unknown };
+
+export interface HttpFilter {
+  readonly name: string;
+  readonly typeUrl: string;
+  /** What the extension's parse gave. */
+  readonly config: unknown;
+  /** Off unless a route's per-filter config turns it on. */
+  readonly disabled: boolean;
+}
+
+/** A compiled access log: the filter decides, the sink (by typeUrl) writes. */
+export interface AccessLog {
+  readonly name: string;
+  /** null = always. */
+  readonly filter: AccessLogFilter | null;
+  readonly typeUrl: string;
+  readonly config: unknown;
+}
+
+export interface AccessLogFilter {
+  /** `random` in [0, 1). */
+  evaluate(info: StreamInfo, random: number): boolean;
+}
+
+export interface HcmConfig {
+  readonly statPrefix: string;
+  readonly codecType: 'auto' | 'http1' | 'http2';
+  readonly routes: { readonly kind: 'rds'; readonly name: string } | { readonly kind: 'inline'; readonly table: RouteTable };
+  readonly httpFilters: readonly HttpFilter[];
+  /** "envoy" when unset. */
+  readonly serverName: string;
+  readonly serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through';
+  readonly schemeToOverwrite: 'http' | 'https' | null;
+  readonly useRemoteAddress: boolean;
+  readonly xffNumTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  readonly appendXForwardedPort: boolean;
+  /** What counts as internal for x-envoy-internal; null = RFC 1918 and its kin. */
+  readonly internalAddresses: CidrSet | null;
+  readonly via: string;
+  readonly addUserAgent: boolean;
+  readonly forwardClientCert: 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
+  readonly setCurrentClientCert: { readonly subject: boolean; readonly cert: boolean; readonly chain: boolean; readonly dns: boolean; readonly uri: boolean };
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  /** Mark sampled traces in the request id's 14th nibble. */
+  readonly packTraceReason: boolean;
+  /** Connection idle; 3,600,000 when unset; 0 = none. */
+  readonly idleTimeoutMs: number;
+  /** 300,000 when unset; 0 = none. */
+  readonly streamIdleTimeoutMs: number;
+  /** 0 = none. */
+  readonly requestTimeoutMs: number;
+  readonly requestHeadersTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  readonly maxStreamDurationMs: number;
+  /** 0 = unlimited. */
+  readonly maxRequestsPerConnection: number;
+  /** 5,000 when unset. */
+  readonly drainTimeoutMs: number;
+  /** 1,000 when unset. */
+  readonly delayedCloseTimeoutMs: number;
+  /** Bytes; 60 KiB when unset. */
+  readonly maxRequestHeadersBytes: number;
+  /** 100 when unset. */
+  readonly maxHeadersCount: number;
+  readonly headersWithUnderscores: 'allow' | 'reject' | 'drop';
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward';
+  readonly stripPort: 'none' | 'matching' | 'any';
+  readonly stripTrailingHostDot: boolean;
+  readonly http1: Http1Options;
+  readonly http2: Http2Options;
+  readonly streamErrorOnInvalidMessage: boolean;
+  readonly proxy100Continue: boolean;
+  /** Lower-case upgrade type → enabled. */
+  readonly upgrades: ReadonlyMap<string, boolean>;
+  readonly accessLogs: readonly AccessLog[];
+  readonly flushAccessLogOnNewRequest: boolean;
+  /** 0 = only at the end. */
+  readonly accessLogFlushIntervalMs: number;
+  readonly tracing: TracingConfig | null;
+  readonly localReply: LocalReply | null;
+}
+
+export interface Http1Options {
+  readonly allowAbsoluteUrl: boolean;
+  readonly acceptHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly enableTrailers: boolean;
+  readonly allowChunkedLength: boolean;
+  /** Names go out as Proper-Case-Words instead of lower-case. */
+  readonly properCase: boolean;
+  /** Names go out as they came in (stateful formatter preserve_case). */
+  readonly preserveCase: boolean;
+  readonly sendFullyQualifiedUrl: boolean;
+}
+
+export interface Http2Options {
+  readonly maxConcurrentStreams: number;
+  readonly initialStreamWindow: number;
+  readonly initialConnectionWindow: number;
+  readonly allowConnect: boolean;
+  /** 0 = no pings. */
+  readonly keepaliveIntervalMs: number;
+  readonly keepaliveTimeoutMs: number;
+}
+
+export interface TracingConfig {
+  readonly clientSampling: Fraction;
+  readonly randomSampling: Fraction;
+  readonly overallSampling: Fraction;
+  readonly verbose: boolean;
+  readonly maxPathTagLength: number;
+  readonly spawnUpstreamSpan: boolean;
+  readonly customTags: readonly CustomTag[];
+  readonly providerTypeUrl: string | null;
+  readonly providerName: string | null;
+  readonly providerConfig: Uint8Array | null;
+}
+
+export interface CustomTag {
+  readonly tag: string;
+  readonly value:
+    | { readonly kind: 'literal'; readonly value: string }
+    | { readonly kind: 'environment'; readonly name: string; readonly defaultValue: string }
+    | { readonly kind: 'header'; readonly name: string; readonly defaultValue: string };
+}
+
+/** local_reply_config: rewrites the answers the proxy makes itself. The first mapper whose filter holds wins. */
+export interface LocalReply {
+  readonly mappers: readonly LocalReplyMapper[];
+  readonly body: LocalReplyBody | null;
+}
+
+export interface LocalReplyMapper {
+  readonly filter: AccessLogFilter;
+  readonly status: number | null;
+  /** Text that %LOCAL_REPLY_BODY% then means. */
+  readonly body: string | null;
+  readonly bodyFormat: LocalReplyBody | null;
+  readonly headers: HeaderOps;
+}
+
+export interface LocalReplyBody {
+  readonly formatter: Formatter;
+  readonly contentType: string;
+}
+
+export interface TcpProxyConfig {
+  readonly statPrefix: string;
+  /** One entry, or several by weight; `upTo` is the running sum of weights. */
+  readonly clusters: readonly WeightedTarget[];
+  readonly totalWeight: number;
+  /** 3,600,000 when unset; 0 = none. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  /** 0 = none. */
+  readonly maxDownstreamConnectionDurationMs: number;
+  readonly accessLogs: readonly AccessLog[];
+  readonly flushAccessLogOnConnected: boolean;
+  readonly accessLogFlushIntervalMs: number;
+  readonly hashPolicy: readonly HashPolicy[];
+}
+
+export interface WeightedTarget {
+  readonly cluster: string;
+  readonly upTo: number;
+  readonly metadataMatch: MetadataCriteria | null;
+}
+
