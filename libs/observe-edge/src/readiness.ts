@@ -1,0 +1,27 @@
+/** What /healthz/ready answers from: open conditions, and whether the program drains. */
+export class Readiness {
+  readonly #waiting = new Set<string>();
+  #draining = false;
+
+  /** Adds a condition; call the result once it holds. Naming it again waits again. */
+  waitFor(what: string): () => void {
+    this.#waiting.add(what);
+    return () => {
+      this.#waiting.delete(what);
+    };
+  }
+
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  get ready(): boolean {
+    return !this.#draining && this.#waiting.size === 0;
+  }
+
+  /** "ready", "draining", or "waiting for: a, b". */
+  describe(): string {
+    if (this.#draining) return 'draining';
+    return this.#waiting.size === 0 ? 'ready' : `waiting for: ${[...this.#waiting].join(', ')}`;
+  }
+}
