@@ -1,0 +1,109 @@
+import { HeaderMap, RequestHead } from '@meltemi/http';
+import { codecErrors, type CodecError } from './errors.ts';
+import { isToken } from './field-names.ts';
+import { defaultHttp1Limits, type Http1Limits } from './limits.ts';
+import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
+
+/** What the request parser tells. */
+export interface RequestSink extends BodySink {
+  /** `endStream`: the request has no body and is complete. */
+  onRequestHead(head: RequestHead, endStream: boolean): void;
+}
+
+export interface RequestParserOptions {
+  readonly limits?: Http1Limits;
+  /** Scheme of origin-form targets: "https" on TLS connections. Default "http". */
+  readonly scheme?: 'http' | 'https';
+  /** Protocols a client may switch to, lower-case ("websocket"). An upgrade to anything else is read as a plain request. Default none. */
+  readonly upgrades?: ReadonlySet<string>;
+}
+
+const noUpgrades: ReadonlySet<string> = new Set();
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE']);
+const badInTarget = /[^\x21-\x22\x24-\x7e\x80-\xff]/;
+const badInHost = /[^A-Za-z0-9\-._~!$&'()*+,;=%:[\]]/;
+
+/** Reads requests. After `onRequestHead` with `isUpgrade` true, all further bytes are the body until the connection ends. @hot */
+export class Http1RequestParser extends Http1MessageParser {
+  /** The current request asks for one of the allowed protocol switches. */
+  isUpgrade = false;
+  /** The current request came as HTTP/1.0. */
+  isHttp10 = false;
+  readonly #requests: RequestSink;
+  readonly #scheme: 'http' | 'https';
+  readonly #upgrades: ReadonlySet<string>;
+
+  constructor(sink: RequestSink, options: RequestParserOptions = {}) {
+    super(sink, options.limits ?? defaultHttp1Limits);
+    this.#requests = sink;
+    this.#scheme = options.scheme ?? 'http';
+    this.#upgrades = options.upgrades ?? noUpgrades;
+  }
+
+  override next(): void {
+    super.next();
+    this.isUpgrade = false;
+    this.isHttp10 = false;
+  }
+
+  protected readHead(text: string): CodecError | null {
+    const eol = text.indexOf('\r\n');
+    const space = text.indexOf(' ');
+    const targetEnd = eol - 9;
+    if (space <= 0 || targetEnd <= space || text.charCodeAt(targetEnd) !== 32) return startLineError(text.slice(0, eol));
+    if (!text.startsWith('HTTP/1.', targetEnd + 1)) return startLineError(text.slice(0, eol));
+    const minor = text.charCodeAt(eol - 1);
+    if (minor !== 49 && minor !== 48) return startLineError(text.slice(0, eol));
+    this.isHttp10 = minor === 48;
+    const method = text.slice(0, space);
+    if (!methods.has(method) && !isToken(method)) return codecErrors.badStartLine;
+    if (method === 'CONNECT') return codecErrors.connectRefused;
+    const target = text.slice(space + 1, targetEnd);
+    if (badInTarget.test(target)) return codecErrors.badTarget;
+    const headers = this.readFields(text, eol + 2);
+    if (!(headers instanceof HeaderMap)) return headers;
+    return this.#framing() ?? this.#emit(method, target, headers);
+  }
+
+  #framing(): CodecError | null {
+    if (this.chunked && this.isHttp10) return codecErrors.chunkedIn10;
+    if (this.chunked && this.contentLength >= 0) return codecErrors.lengthAndChunked;
+    if (this.host === null) return this.isHttp10 ? null : codecErrors.missingHost;
+    return badInHost.test(this.host) ? codecErrors.badHost : null;
+  }
+
+  #emit(method: string, target: string, headers: HeaderMap): CodecError | null {
+    const head = new RequestHead(method, target, this.host ?? '', headers, this.#scheme, this.isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1');
+    if (target.charCodeAt(0) !== 47) {
+      const error = absoluteTarget(head, target);
+      if (error !== null) return error;
+    }
+    this.isUpgrade = this.connectionUpgrade && this.upgradeTo !== '' && this.contentLength <= 0 && !this.chunked && this.#upgrades.has(this.upgradeTo.toLowerCase());
+    if (this.isUpgrade) {
+      headers.add('upgrade', this.upgradeTo);
+      this.state = ParserState.tunnel;
+      this.#requests.onRequestHead(head, false);
+      return null;
+    }
+    this.#requests.onRequestHead(head, this.beginBody());
+    return null;
+  }
+}
+
+function startLineError(line: string): CodecError {
+  if (line === 'PRI * HTTP/2.0') return codecErrors.http2Preface;
+  return /^[^ ]+ [^ ]+ HTTP\/\d\.\d$/.test(line) ? codecErrors.badVersion : codecErrors.badStartLine;
+}
+
+/** "http://host/path" as clients send it to a proxy; its host wins over Host (RFC 9112 §3.2.2). "*" belongs to OPTIONS alone. */
+function absoluteTarget(head: RequestHead, target: string): CodecError | null {
+  if (target === '*') return head.method === 'OPTIONS' ? null : codecErrors.badTarget;
+  const matched = /^(https?):\/\/([^/?]+)(.*)$/i.exec(target);
+  const authority = matched?.[2] ?? '';
+  if (matched === null || badInHost.test(authority)) return codecErrors.badTarget;
+  const rest = matched[3] ?? '';
+  head.scheme = (matched[1] ?? 'http').toLowerCase();
+  head.authority = authority;
+  head.path = rest.startsWith('/') ? rest : `/${rest}`;
+  return null;
+}

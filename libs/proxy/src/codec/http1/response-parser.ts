@@ -1,0 +1,83 @@
+import { HeaderMap, ResponseHead } from '@meltemi/http';
+import { codecErrors, type CodecError } from './errors.ts';
+import { defaultHttp1Limits, type Http1Limits } from './limits.ts';
+import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
+
+/** What the response parser tells. */
+export interface ResponseSink extends BodySink {
+  onResponseHead(head: ResponseHead, endStream: boolean): void;
+  /** 100 Continue, 102, 103: the real head is still to come. */
+  onInterimHead(head: ResponseHead): void;
+}
+
+/** Reads responses. Before each, `expect` says what the request was, since that decides about the body. @hot */
+export class Http1ResponseParser extends Http1MessageParser {
+  /** The connection can serve another request after this response. */
+  reusable = false;
+  readonly #responses: ResponseSink;
+  #toHead = false;
+  #upgradeAsked = false;
+
+  constructor(sink: ResponseSink, limits: Http1Limits = defaultHttp1Limits) {
+    super(sink, limits);
+    this.#responses = sink;
+  }
+
+  /** A request with this method was sent; `upgradeAsked` allows 101. */
+  expect(method: string, upgradeAsked: boolean): void {
+    this.next();
+    this.reusable = false;
+    this.#toHead = method === 'HEAD';
+    this.#upgradeAsked = upgradeAsked;
+  }
+
+  protected readHead(text: string): CodecError | null {
+    const eol = text.indexOf('\r\n');
+    if (!text.startsWith('HTTP/1.') || text.charCodeAt(8) !== 32) return codecErrors.badStartLine;
+    const minor = text.charCodeAt(7);
+    if (minor !== 48 && minor !== 49) return codecErrors.badVersion;
+    const status = statusCode(text);
+    if (status < 100 || (eol !== 12 && text.charCodeAt(12) !== 32)) return codecErrors.badStartLine;
+    const headers = this.readFields(text, eol + 2);
+    if (!(headers instanceof HeaderMap)) return headers;
+    if (this.chunked && minor === 48) return codecErrors.chunkedIn10;
+    if (this.chunked && this.contentLength >= 0) return codecErrors.lengthAndChunked;
+    const head = new ResponseHead(status, headers);
+    if (status < 200) return this.#interim(head);
+    this.reusable = minor === 49 ? !this.connectionClose : this.connectionKeepAlive;
+    this.#responses.onResponseHead(head, this.#begin(status));
+    return null;
+  }
+
+  #interim(head: ResponseHead): CodecError | null {
+    if (head.status !== 101) {
+      this.next();
+      this.#responses.onInterimHead(head);
+      return null;
+    }
+    if (!this.#upgradeAsked) return codecErrors.badStartLine;
+    if (this.upgradeTo !== '') head.headers.add('upgrade', this.upgradeTo);
+    this.state = ParserState.tunnel;
+    this.#responses.onResponseHead(head, false);
+    return null;
+  }
+
+  #begin(status: number): boolean {
+    if (this.#toHead || status === 204 || status === 304) {
+      this.state = ParserState.done;
+      return true;
+    }
+    if (this.chunked || this.contentLength >= 0) return this.beginBody();
+    this.state = ParserState.untilClose;
+    this.reusable = false;
+    return false;
+  }
+}
+
+function statusCode(text: string): number {
+  const hundreds = text.charCodeAt(9) - 48;
+  const tens = text.charCodeAt(10) - 48;
+  const ones = text.charCodeAt(11) - 48;
+  if (hundreds < 1 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return 0;
+  return hundreds * 100 + tens * 10 + ones;
+}

@@ -1,0 +1,46 @@
+import type { TlsInfo } from '@meltemi/http';
+
+/** What a byte connection tells its one owner. */
+export interface ConnectionSink {
+  /** Bytes arrived: `buffer[0, length)`, valid only during the call. */
+  onData(buffer: Buffer, length: number): void;
+  /** The peer finished writing; our side may go on. */
+  onEnd(): void;
+  /** Writing is below the limit again after a write returned false. */
+  onDrain(): void;
+  /** Both directions are over. Once, last. `cause` is null when it ended in order. */
+  onClose(cause: Error | null): void;
+}
+
+/**
+ * One open connection, plain or TLS. Writes of one turn (one read event) leave in one system call; each write says whether more may follow
+ * (false: wait for onDrain). Nothing throws. The transport implements it over sockets, tests over arrays.
+ */
+export interface ByteConnection {
+  readonly id: number;
+  /** "ip:port" of the peer, "[ip6]:port", or a path. */
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  /** Null on plaintext. */
+  readonly tls: TlsInfo | null;
+  sink: ConnectionSink;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly closed: boolean;
+  /** Appends latin1 text. */
+  writeText(text: string): boolean;
+  /** Appends `buffer[start, end)`; copied or sent before this returns. */
+  write(buffer: Buffer, start: number, end: number): boolean;
+  /** Sends what is pending now instead of at the end of the turn. */
+  flush(): void;
+  /** Half-closes after everything pending is sent. */
+  end(): void;
+  /** Stops reading; what was read already is still delivered. */
+  pause(): void;
+  resume(): void;
+  /** Closes now, dropping what is pending. */
+  destroy(cause?: Error): void;
+}
+
+/** A sink that ignores everything: for the time between owners. */
+export const ignoreConnection: ConnectionSink = { onData: () => {}, onEnd: () => {}, onDrain: () => {}, onClose: () => {} };

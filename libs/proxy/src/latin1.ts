@@ -1,0 +1,8 @@
+interface Latin1Buffer extends Buffer {
+  latin1Slice(start: number, end: number): string;
+}
+
+/** One character per byte. The method Node has had for ever and its types have not; toString('latin1') checks its arguments first. @hot */
+export function latin1(buffer: Buffer, start: number, end: number): string {
+  return (buffer as Latin1Buffer).latin1Slice(start, end);
+}
