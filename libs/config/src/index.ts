@@ -136,3 +136,30 @@ export type {
 export type {
   ConfigMapSpec,
 } from './kinds/kubernetes/config-map/types.ts';
+export {
+  defaultStoreLimits,
+  matchesFilter,
+  type ConfigStore,
+  type StoreLimits,
+  type StoredObject,
+  type StoreFilter,
+  type StoreList,
+  type UnreadableValue,
+  type Expectation,
+  type StoreWrite,
+  type CommitDone,
+  type Conflict,
+  type StoreError,
+  type WatchOptions,
+  type StoreEvent,
+  type StatusRecord,
+  type StatusUpdate,
+  type StatusStore,
+  type StatusEvent,
+} from './store/config-store.ts';
+export { problemText, type ConfigSource, type SourceEvent, type SourceLocation, type SourceProblem } from './store/config-source.ts';
+export { mergeSources, type MergedEvent, type MergeOptions, type Origin } from './store/merge-sources.ts';
+export { memoryConfigStore, type MemoryStoreOptions } from './store/memory-store.ts';
+export { RevisionStore, type RevisionStoreOptions, type Journal, type JournalRecord, type StoreContents } from './store/revision-store.ts';
+export { sealWrites, sealStatus, conflictsOf, conflictError, stampObject, storedObject, keyProblem, deepFreeze, type SealedWrite } from './store/seal.ts';
+export { difference, type Change, type Entry } from './store/change-log.ts';
