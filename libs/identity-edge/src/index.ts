@@ -1,1 +1,6 @@
-export {};
+export { startIdentityAgent, type IdentityAgent, type IdentityAgentOptions, type AgentLog } from './agent.ts';
+export { joinTokenFile, joinTokenText, type JoinTokenSource } from './token-source.ts';
+export { serverCredentials, type CertificateSource, type ServerCredentialsOptions } from './server-credentials.ts';
+export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
+export { meshChannelOptions } from './issuance.ts';
+export { callerIdentity, type AuthenticatedCall } from './caller.ts';

@@ -1,0 +1,190 @@
+import { formatFieldErrors, mathRandom, systemClock, type Clock, type Random } from '@meltemi/base';
+import { formatSpiffeId, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { requestCertificate, type IdentityProof, type IssuanceFailure } from './issuance.ts';
+import { KeptIdentity } from './kept-identity.ts';
+import { backdatedMs, renewalTime, retryDelayMs } from './renewal.ts';
+import type { JoinTokenSource } from './token-source.ts';
+
+/** What the agent says to its log; pino's loggers fit. */
+export interface AgentLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface IdentityAgentOptions {
+  /** host:port of citadel. */
+  readonly citadelAddress: string;
+  /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
+  readonly identity: string | SpiffeId;
+  /** For the first certificate: `joinTokenFile(path)` or `joinTokenText(token)`. Not needed while a kept certificate is still good. */
+  readonly joinToken?: JoinTokenSource;
+  /** Keep certificate and key here (0600), so that a restart renews instead of joining again. Default: nothing touches the disk. */
+  readonly stateDir?: string;
+  /** Lifetime to ask for. Default: citadel's. */
+  readonly validityMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log: AgentLog;
+}
+
+/** Owns a workload's key and certificate: gets the first, renews at half-life, tells subscribers. */
+export interface IdentityAgent {
+  readonly id: SpiffeId;
+  /** The newest certificate; undefined before the first. Stays while citadel is away, even past its end (peers then refuse it). */
+  current(): WorkloadCertificate | undefined;
+  /** The first certificate; rejects with the last failure's text when there is none within `deadlineMs` (default 30 s) or the agent stops. */
+  ready(deadlineMs?: number): Promise<WorkloadCertificate>;
+  /** Calls `listener` with the current certificate, if any, and with every later one. Returns how to unsubscribe. */
+  subscribe(listener: (certificate: WorkloadCertificate) => void): () => void;
+  /** Why the last attempt failed; undefined when it did not. For readiness and status pages. */
+  lastFailure(): string | undefined;
+  stop(): void;
+}
+
+/** Starts the agent; returns at once. Throws only when `identity` is not a SPIFFE id: that is a bug or a bad flag. */
+export function startIdentityAgent(options: IdentityAgentOptions): IdentityAgent {
+  const parsed = parseSpiffeId(typeof options.identity === 'string' ? options.identity : formatSpiffeId(options.identity));
+  if (!parsed.ok) throw new Error(`identity: ${formatFieldErrors(parsed.error)}`);
+  const agent = new Agent(parsed.value, options);
+  agent.start();
+  return agent;
+}
+
+class Agent implements IdentityAgent {
+  readonly id: SpiffeId;
+  readonly #options: IdentityAgentOptions;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #kept: KeptIdentity | undefined;
+  readonly #listeners = new Set<(certificate: WorkloadCertificate) => void>();
+  #current: WorkloadCertificate | undefined;
+  #failures = 0;
+  #lastFailure: string | undefined;
+  /** The kept or current certificate was refused by citadel: try a token before trying it again. */
+  #certificateRefused = false;
+  #cancelTimer: () => void = () => undefined;
+  readonly #stopping = new AbortController();
+
+  constructor(id: SpiffeId, options: IdentityAgentOptions) {
+    this.id = id;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? mathRandom;
+    this.#kept = options.stateDir === undefined ? undefined : new KeptIdentity(options.stateDir);
+  }
+
+  start(): void {
+    void this.#startUp();
+  }
+
+  current(): WorkloadCertificate | undefined {
+    return this.#current;
+  }
+
+  lastFailure(): string | undefined {
+    return this.#lastFailure;
+  }
+
+  subscribe(listener: (certificate: WorkloadCertificate) => void): () => void {
+    this.#listeners.add(listener);
+    if (this.#current) listener(this.#current);
+    return () => this.#listeners.delete(listener);
+  }
+
+  ready(deadlineMs = 30_000): Promise<WorkloadCertificate> {
+    if (this.#current) return Promise.resolve(this.#current);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => end(new Error(`no certificate for ${formatSpiffeId(this.id)} within ${deadlineMs} ms: ${this.#lastFailure ?? 'citadel has not answered yet'}`)), deadlineMs);
+      const onStop = (): void => end(new Error('the identity agent was stopped'));
+      const unsubscribe = this.subscribe((certificate) => end(certificate));
+      const end = (outcome: WorkloadCertificate | Error): void => {
+        clearTimeout(timer);
+        unsubscribe();
+        this.#stopping.signal.removeEventListener('abort', onStop);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      };
+      this.#stopping.signal.addEventListener('abort', onStop);
+      if (this.#stopping.signal.aborted) onStop();
+    });
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#cancelTimer();
+    this.#listeners.clear();
+  }
+
+  async #startUp(): Promise<void> {
+    const kept = await this.#kept?.load(this.id, this.#clock.now());
+    if (this.#stopping.signal.aborted) return;
+    if (kept && !kept.ok) this.#options.log.warn({ reason: formatFieldErrors(kept.error) }, 'kept identity is not usable; joining anew');
+    if (!kept?.ok) return this.#attempt();
+    this.#emit(kept.value);
+    this.#scheduleRenewal(kept.value, kept.value.notBefore + backdatedMs);
+  }
+
+  async #attempt(): Promise<void> {
+    const outcome = await this.#request().catch((cause: unknown): IssuanceFailure => ({ refused: false, message: cause instanceof Error ? cause.message : String(cause) }));
+    if (this.#stopping.signal.aborted) return;
+    if ('certChainPem' in outcome) await this.#accept(outcome);
+    else this.#retry(outcome);
+  }
+
+  async #request(): Promise<WorkloadCertificate | IssuanceFailure> {
+    const proof = await this.#proof();
+    if (!proof) return { refused: false, message: 'no join token and no valid certificate to prove the identity with: put a fresh token where this workload reads it (meltemi-citadel mints them on its socket)' };
+    const { citadelAddress, validityMs = 0 } = this.#options;
+    const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, now: this.#clock.now() });
+    if (outcome.ok) return outcome.value;
+    // Once refused, the certificate and the token take turns: either may be the one that still works.
+    this.#certificateRefused = proof.kind === 'certificate' && outcome.error.refused;
+    return outcome.error;
+  }
+
+  async #proof(): Promise<IdentityProof | undefined> {
+    const current = this.#current && this.#current.notAfter > this.#clock.now() ? this.#current : undefined;
+    if (current && !this.#certificateRefused) return { kind: 'certificate', certificate: current };
+    const token = await this.#options.joinToken?.();
+    if (token !== undefined) return { kind: 'token', token };
+    return current && { kind: 'certificate', certificate: current };
+  }
+
+  async #accept(certificate: WorkloadCertificate): Promise<void> {
+    this.#failures = 0;
+    this.#lastFailure = undefined;
+    this.#certificateRefused = false;
+    try {
+      await this.#kept?.save(certificate);
+    } catch (cause) {
+      this.#options.log.warn({ reason: cause instanceof Error ? cause.message : String(cause) }, 'the identity could not be kept; a restart will need a join token');
+    }
+    if (this.#stopping.signal.aborted) return;
+    this.#emit(certificate);
+    this.#options.log.info({ spiffeId: certificate.spiffeId, serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString() }, 'certificate obtained');
+    this.#scheduleRenewal(certificate, this.#clock.now());
+  }
+
+  #retry(failure: IssuanceFailure): void {
+    this.#failures += 1;
+    this.#lastFailure = failure.message;
+    const delayMs = retryDelayMs(this.#failures, (this.#current?.notAfter ?? 0) - this.#clock.now(), this.#random);
+    this.#options.log.warn({ reason: failure.message, retryInMs: Math.round(delayMs), haveCertificate: this.#current !== undefined }, 'no certificate from citadel');
+    this.#after(delayMs);
+  }
+
+  #scheduleRenewal(certificate: WorkloadCertificate, issuedAt: number): void {
+    const at = renewalTime({ issuedAt, notAfter: certificate.notAfter }, this.#random);
+    this.#after(Math.max(0, at - this.#clock.now()));
+  }
+
+  #after(delayMs: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#clock.after(delayMs, () => void this.#attempt());
+  }
+
+  #emit(certificate: WorkloadCertificate): void {
+    this.#current = certificate;
+    for (const listener of this.#listeners) listener(certificate);
+  }
+}

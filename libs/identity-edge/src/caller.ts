@@ -1,0 +1,20 @@
+import { X509Certificate } from 'node:crypto';
+import { fail, type Result } from '@meltemi/base';
+import { spiffeIdOf, type SpiffeId } from '@meltemi/identity';
+
+/** A gRPC server call, as far as its peer is concerned: every kind of grpc-js server call fits. */
+export interface AuthenticatedCall {
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } };
+}
+
+/**
+ * Who is calling, by the certificate that TLS verified at the handshake; refused when it has expired since.
+ * `call` is any grpc-js server call of a server with `serverCredentials(…)`.
+ */
+export function callerIdentity(call: AuthenticatedCall, now: number = Date.now()): Result<SpiffeId> {
+  const raw = call.getAuthContext().sslPeerCertificate?.raw;
+  if (!raw) return fail('', 'no valid client certificate: connect over mTLS with a certificate from citadel');
+  const certificate = new X509Certificate(raw);
+  if (now > certificate.validToDate.getTime()) return fail('', `the client certificate expired at ${certificate.validToDate.toISOString()} while the connection stayed open: connect again`);
+  return spiffeIdOf(certificate);
+}

@@ -1,0 +1,65 @@
+import { createPrivateKey, randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fail, type Result } from '@meltemi/base';
+import { createTrustBundle, parseCertificates, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { workloadCertificate } from './issuance.ts';
+
+/**
+ * The certificate and key of one workload on disk: mode 0600 in a directory of mode 0700, one file, so that key and chain always match.
+ * Only for processes that were told to keep it: a restarted one then renews with it, its join token long spent.
+ */
+export class KeptIdentity {
+  readonly #dir: string;
+  readonly #path: string;
+
+  constructor(stateDir: string) {
+    this.#dir = stateDir;
+    this.#path = join(stateDir, 'identity.json');
+  }
+
+  /** Undefined when nothing is kept; a failure says what is wrong with what is. Expired and foreign certificates are failures. */
+  async load(id: SpiffeId, now: number): Promise<Result<WorkloadCertificate> | undefined> {
+    let text: string;
+    try {
+      text = await readFile(this.#path, 'utf8');
+    } catch (cause) {
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+      return fail(this.#path, cause instanceof Error ? cause.message : String(cause));
+    }
+    try {
+      return readKept(JSON.parse(text), id, now);
+    } catch (cause) {
+      return fail(this.#path, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+  }
+
+  /** Replaces what is kept, atomically: after a crash there is the old or the new, never half of one. */
+  async save(certificate: WorkloadCertificate): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await chmod(this.#dir, 0o700);
+    const { certChainPem, privateKeyPem, trust } = certificate;
+    const temporary = `${this.#path}.${randomBytes(6).toString('hex')}.tmp`;
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem }));
+      await file.sync();
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw cause;
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, this.#path);
+  }
+}
+
+function readKept(value: unknown, id: SpiffeId, now: number): Result<WorkloadCertificate> {
+  const { certChainPem, privateKeyPem, rootsPem } = (value ?? {}) as { readonly [key: string]: unknown };
+  if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string') return fail('', 'the kept identity is incomplete');
+  const chain = parseCertificates(certChainPem);
+  if (!chain.ok) return chain;
+  const trust = createTrustBundle(id.trustDomain, [rootsPem]);
+  if (!trust.ok) return trust;
+  return workloadCertificate({ chain: chain.value, privateKey: createPrivateKey(privateKeyPem), id, trust: trust.value, now });
+}
