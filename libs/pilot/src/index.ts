@@ -1,1 +1,4 @@
-export {};
+export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from './proxy/proxy.ts';
+export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';
+export { type Registry } from './registry/registry.ts';
+export { serviceKey, type Service, type ServicePort, type Endpoint, type ServiceTarget, type Workload, type Protocol, type Resolution } from './registry/model.ts';

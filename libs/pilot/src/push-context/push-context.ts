@@ -1,0 +1,176 @@
+import {
+  keyText, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EndpointSliceSpec, type GatewaySpec,
+  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type VirtualServiceSpec, type WorkloadEntrySpec,
+} from '@meltemi/config';
+import type { FieldError } from '@meltemi/base';
+import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
+import { serviceKey, type Service } from '../registry/model.ts';
+import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
+import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
+import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
+
+/** An object that could not be used, and why. Everything else is in force. */
+export interface Quarantined {
+  readonly key: ConfigKey;
+  readonly errors: readonly FieldError[];
+}
+
+/** The services as routes, clusters and listeners see them: who serves them does not matter here. */
+export interface ServiceIndex {
+  readonly all: readonly Service[];
+  readonly byHost: ReadonlyMap<string, readonly Service[]>;
+  /** serviceKey → sorted service accounts of its endpoints: whose certificates a client accepts. */
+  readonly accounts: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Config and registry, indexed and frozen. Sections that did not change since `previous` are the same objects, so translation caches
+ * keyed by a section survive: an endpoint change keeps `shape`, and with it every route, cluster and listener.
+ */
+export interface PushContext {
+  readonly mesh: MeshConfigSpec;
+  readonly domain: string;
+  readonly registry: Registry;
+  readonly services: ServiceIndex;
+  readonly virtualServices: VirtualServiceIndex;
+  readonly destinationRules: DestinationRuleIndex;
+  readonly peerAuthentications: PeerAuthenticationIndex;
+  readonly gateways: readonly Config<GatewaySpec>[];
+  readonly sidecars: readonly Config<SidecarSpec>[];
+  /** One identity for all of the above but the registry's endpoints. */
+  readonly shape: object;
+  readonly quarantined: readonly Quarantined[];
+  /** What each section was built from: for the next build. */
+  readonly inputs: ReadonlyMap<string, readonly Config[]>;
+}
+
+export interface PushContextOptions {
+  /** Decoded, valid objects of every kind; others are ignored. The same unchanged object should be passed again as the same reference. */
+  readonly configs: Iterable<Config>;
+  readonly meshConfig: MeshConfigSpec;
+  readonly previous?: PushContext | undefined;
+  /** Kubernetes' DNS domain. Default "cluster.local". */
+  readonly domain?: string;
+  /** Default "Kubernetes". */
+  readonly clusterId?: string;
+  /** Addresses of workloads whose proxies speak mutual TLS though no label says so. Default none. */
+  readonly meshAddresses?: ReadonlySet<string>;
+}
+
+/** Builds the next context; never throws for an object's sake. */
+export function buildPushContext(options: PushContextOptions): PushContext {
+  const { previous, meshConfig: mesh } = options;
+  const domain = options.domain ?? 'cluster.local';
+  const quarantined: Quarantined[] = [];
+  const inputs = sortByKind(options.configs);
+  const sameMesh = previous?.mesh === mesh && previous.domain === domain;
+  const keep = <T>(kind: string, section: T | undefined, build: () => T): T => (sameMesh && section !== undefined && sameList(previous?.inputs.get(kind), inputs.get(kind)) ? section : build());
+  const of = <Spec>(kind: string) => (inputs.get(kind) ?? []) as readonly Config<Spec>[];
+  const registry = buildRegistry(registryInputs(of), {
+    mesh,
+    domain,
+    clusterId: options.clusterId ?? 'Kubernetes',
+    meshAddresses: options.meshAddresses ?? new Set(),
+    onError: (config, error) => quarantined.push({ key: config.key, errors: [{ path: '', message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` }] }),
+  });
+  const usable = <Spec>(kind: string, build: (configs: readonly Config<Spec>[]) => unknown) => withoutBroken(of<Spec>(kind), build, quarantined);
+  const context = { mesh, domain };
+  const sections = {
+    services: reusedServices(indexServices(registry), previous?.services),
+    virtualServices: keep('VirtualService', previous?.virtualServices, () => indexVirtualServices(usable<VirtualServiceSpec>('VirtualService', (configs) => indexVirtualServices(configs, context)), context)),
+    destinationRules: keep('DestinationRule', previous?.destinationRules, () => indexDestinationRules(usable<DestinationRuleSpec>('DestinationRule', (configs) => indexDestinationRules(configs, context)), context)),
+    peerAuthentications: keep('PeerAuthentication', previous?.peerAuthentications, () => indexPeerAuthentications(of<PeerAuthenticationSpec>('PeerAuthentication'), mesh.rootNamespace)),
+    gateways: keep('Gateway', previous?.gateways, () => of<GatewaySpec>('Gateway').toSorted(byAge)),
+    sidecars: keep('Sidecar', previous?.sidecars, () => of<SidecarSpec>('Sidecar').toSorted(byAge)),
+  };
+  const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
+  return { mesh, domain, registry, ...sections, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+}
+
+function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {
+  return {
+    services: of<KubeServiceSpec>('Service'),
+    slices: of<EndpointSliceSpec>('EndpointSlice'),
+    endpoints: of<EndpointsSpec>('Endpoints'),
+    pods: of<PodSpec>('Pod'),
+    deployments: of<DeploymentSpec>('Deployment'),
+    serviceEntries: of<ServiceEntrySpec>('ServiceEntry').toSorted(byAge),
+    workloadEntries: of<WorkloadEntrySpec>('WorkloadEntry'),
+  };
+}
+
+/** Group → its kinds we read: a Service of another API group is not Kubernetes' Service. */
+const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
+  '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount'],
+  'discovery.k8s.io': ['EndpointSlice'],
+  apps: ['Deployment'],
+  'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar'],
+  'security.istio.io': ['PeerAuthentication'],
+};
+
+function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {
+  const sorted = new Map<string, Config[]>();
+  for (const config of configs) {
+    if (!kindsByGroup[config.key.group]?.includes(config.key.kind)) continue;
+    const list = sorted.get(config.key.kind);
+    if (list) list.push(config);
+    else sorted.set(config.key.kind, [config]);
+  }
+  // whatever the store's order, the same objects make the same snapshot
+  for (const list of sorted.values()) list.sort((a, b) => (keyText(a.key) < keyText(b.key) ? -1 : 1));
+  return sorted;
+}
+
+function sameList(a: readonly Config[] = [], b: readonly Config[] = []): boolean {
+  return a.length === b.length && a.every((config, index) => config === b[index]);
+}
+
+/** Tries all at once; only when that fails, finds out who is to blame. */
+function withoutBroken<Spec>(configs: readonly Config<Spec>[], build: (configs: readonly Config<Spec>[]) => unknown, quarantined: Quarantined[]): readonly Config<Spec>[] {
+  if (problemWith(configs, build) === undefined) return configs;
+  return configs.filter((config) => {
+    const problem = problemWith([config], build);
+    if (problem !== undefined) quarantined.push({ key: config.key, errors: [{ path: '', message: `cannot be used: ${problem}` }] });
+    return problem === undefined;
+  });
+}
+
+function problemWith<Spec>(configs: readonly Config<Spec>[], build: (configs: readonly Config<Spec>[]) => unknown): string | undefined {
+  try {
+    build(configs);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function indexServices(registry: Registry): ServiceIndex {
+  const byHost = new Map<string, Service[]>();
+  const accounts = new Map<string, readonly string[]>();
+  for (const service of registry.services) {
+    const list = byHost.get(service.hostname);
+    if (list) list.push(service);
+    else byHost.set(service.hostname, [service]);
+    const names = new Set<string>();
+    for (const endpoints of registry.endpoints.get(serviceKey(service))?.values() ?? []) {
+      for (const endpoint of endpoints) if (endpoint.serviceAccount !== '') names.add(`${endpoint.namespace}/${endpoint.serviceAccount}`);
+    }
+    accounts.set(serviceKey(service), [...names].sort());
+  }
+  return { all: registry.services, byHost, accounts };
+}
+
+function reusedServices(next: ServiceIndex, previous: ServiceIndex | undefined): ServiceIndex {
+  if (previous === undefined || previous.all.length !== next.all.length) return next;
+  return signature(next) === signature(previous) ? previous : next;
+}
+
+const signatures = new WeakMap<ServiceIndex, string>();
+
+function signature(index: ServiceIndex): string {
+  const known = signatures.get(index);
+  if (known !== undefined) return known;
+  const text = JSON.stringify([index.all, [...index.accounts]]);
+  signatures.set(index, text);
+  return text;
+}

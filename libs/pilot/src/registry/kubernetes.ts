@@ -1,0 +1,155 @@
+import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, PodSpec } from '@meltemi/config';
+import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
+import { portProtocol } from './protocol.ts';
+import { selects } from './workloads.ts';
+
+/** The objects a Kubernetes Service's endpoints come from, indexed. */
+export interface KubernetesInputs {
+  /** By "namespace/service". */
+  readonly slices: ReadonlyMap<string, readonly Config<EndpointSliceSpec>[]>;
+  readonly endpoints: ReadonlyMap<string, Config<EndpointsSpec>>;
+  /** Pods of a namespace that have an address. */
+  readonly pods: ReadonlyMap<string, readonly PodWorkload[]>;
+  /** WorkloadEntries of a namespace. */
+  readonly entries: ReadonlyMap<string, readonly EntryWorkload[]>;
+  readonly byAddress: ReadonlyMap<string, Workload>;
+}
+
+export interface PodWorkload {
+  readonly pod: Config<PodSpec>;
+  readonly workload: Workload;
+}
+
+export interface EntryWorkload {
+  readonly ports: Readonly<Record<string, number>>;
+  readonly workload: Workload;
+}
+
+/** "reviews.default.svc.cluster.local" */
+export function kubernetesHostname(name: string, namespace: string, domain: string): string {
+  return `${name}.${namespace}.svc.${domain}`;
+}
+
+/** A Kubernetes Service as the mesh sees it. ExternalName services are aliases and handled by the caller. */
+export function kubernetesService(config: Config<KubeServiceSpec>, options: { readonly domain: string; readonly defaultExportTo: readonly string[] }): Service {
+  const { meta, spec } = config;
+  const exportTo = meta.annotations['networking.istio.io/exportTo'];
+  const headless = spec.clusterIP === 'None';
+  const external = spec.type === 'ExternalName';
+  return {
+    hostname: kubernetesHostname(meta.name, meta.namespace, options.domain),
+    name: meta.name,
+    namespace: meta.namespace,
+    registry: 'kubernetes',
+    ports: spec.ports.map(servicePort).filter((port) => port.protocol !== 'UDP'),
+    addresses: headless ? [] : clusterIps(spec),
+    resolution: external ? 'dns' : headless ? 'passthrough' : 'static',
+    meshExternal: external,
+    exportTo: exportTo === undefined ? options.defaultExportTo : exportTo.split(',').map((part) => part.trim()),
+    aliases: [],
+    subjectAltNames: (meta.annotations['alpha.istio.io/kubernetes-serviceaccounts'] ?? '').split(',').filter((name) => name !== ''),
+    creationTimestamp: meta.creationTimestamp,
+    publishNotReady: spec.publishNotReadyAddresses,
+    labels: meta.labels,
+  };
+}
+
+function clusterIps(spec: KubeServiceSpec): string[] {
+  const all = spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP];
+  return all.filter((ip) => ip !== '' && ip !== 'None');
+}
+
+function servicePort(port: KubeServicePort): ServicePort {
+  const protocol = portProtocol({ transport: port.protocol, appProtocol: port.appProtocol, name: port.name, number: port.port });
+  return { number: port.port, name: port.name, protocol, targetPort: port.targetPort };
+}
+
+/** Endpoints by service port number: from slices, else Endpoints, else computed from Pods; WorkloadEntries that the selector names come on top. */
+export function kubernetesEndpoints(config: Config<KubeServiceSpec>, service: Service, inputs: KubernetesInputs): Map<number, Endpoint[]> {
+  const found = new Map<number, Endpoint[]>(service.ports.map((port) => [port.number, []]));
+  const key = `${service.namespace}/${service.name}`;
+  const slices = inputs.slices.get(key);
+  const endpoints = inputs.endpoints.get(key);
+  if (config.spec.type === 'ExternalName') addExternalName(config.spec, service, found);
+  else if (slices) for (const slice of slices) addSlice(slice, service, inputs, found);
+  else if (endpoints) addEndpoints(endpoints, service, inputs, found);
+  else addPods(config.spec, service, inputs, found);
+  addEntries(config.spec, service, inputs, found);
+  return found;
+}
+
+function addExternalName(spec: KubeServiceSpec, service: Service, found: Map<number, Endpoint[]>): void {
+  for (const port of service.ports) {
+    const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
+    found.get(port.number)?.push({ ...strangerAt(spec.externalName, service.namespace, true), port: target });
+  }
+}
+
+function addSlice(slice: Config<EndpointSliceSpec>, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
+  if (slice.spec.addressType === 'FQDN') return;
+  for (const entry of slice.spec.endpoints) {
+    const healthy = entry.conditions.ready && entry.conditions.terminating !== true;
+    for (const address of entry.addresses) {
+      const base = inputs.byAddress.get(address) ?? { ...strangerAt(address, service.namespace, healthy), locality: { region: '', zone: entry.zone, subZone: '' } };
+      for (const { service: port, number } of matchedPorts(service, slice.spec.ports)) found.get(port.number)?.push({ ...base, healthy, port: number });
+    }
+  }
+}
+
+function addEndpoints(config: Config<EndpointsSpec>, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
+  for (const subset of config.spec.subsets) {
+    const both = [...subset.addresses.map((address) => ({ ip: address.ip, healthy: true })), ...subset.notReadyAddresses.map((address) => ({ ip: address.ip, healthy: false }))];
+    for (const { ip, healthy } of both) {
+      const base = inputs.byAddress.get(ip) ?? strangerAt(ip, service.namespace, healthy);
+      for (const { service: port, number } of matchedPorts(service, subset.ports)) found.get(port.number)?.push({ ...base, healthy, port: number });
+    }
+  }
+}
+
+function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
+  // a Service without a selector has only the endpoints that somebody wrote down
+  if (Object.keys(spec.selector).length === 0) return;
+  for (const { pod, workload } of inputs.pods.get(service.namespace) ?? []) {
+    if (!selects(spec.selector, pod.meta.labels)) continue;
+    for (const port of service.ports) {
+      const number = podPort(pod.spec, port);
+      if (number !== undefined) found.get(port.number)?.push({ ...workload, port: number });
+    }
+  }
+}
+
+function addEntries(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
+  if (Object.keys(spec.selector).length === 0) return;
+  for (const { ports, workload } of inputs.entries.get(service.namespace) ?? []) {
+    if (!selects(spec.selector, workload.labels)) continue;
+    for (const port of service.ports) {
+      const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
+      found.get(port.number)?.push({ ...workload, port: ports[port.name] ?? target });
+    }
+  }
+}
+
+/** The workload's port for a service port: a name is looked up among the containers; undefined when no container has it. */
+export function podPort(pod: Pick<PodSpec, 'containers'>, port: ServicePort): number | undefined {
+  if (typeof port.targetPort === 'number') return port.targetPort;
+  for (const container of pod.containers) {
+    const named = container.ports.find((candidate) => candidate.name === port.targetPort);
+    if (named) return named.containerPort;
+  }
+  return undefined;
+}
+
+function matchedPorts(service: Service, ports: readonly EndpointPort[]): { service: ServicePort; number: number }[] {
+  const matched: { service: ServicePort; number: number }[] = [];
+  for (const port of ports) {
+    const target = service.ports.find((candidate) => candidate.name === port.name);
+    if (target) matched.push({ service: target, number: port.port });
+  }
+  return matched;
+}
+
+/** An address nobody described. */
+export function strangerAt(address: string, namespace: string, healthy: boolean): Workload {
+  const locality = { region: '', zone: '', subZone: '' };
+  return { name: '', namespace, address, labels: {}, serviceAccount: '', mutualTls: false, network: '', cluster: '', locality, weight: 1, healthy };
+}

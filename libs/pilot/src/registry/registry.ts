@@ -1,0 +1,145 @@
+import type {
+  Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
+} from '@meltemi/config';
+import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload } from './kubernetes.ts';
+import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
+import { entryEndpoints, entryServices } from './service-entry.ts';
+import { entryWorkload, podWorkload, type WorkloadFacts } from './workloads.ts';
+
+/** Everything the registry is computed from, already sorted by kind. */
+export interface RegistryInputs {
+  readonly services: readonly Config<KubeServiceSpec>[];
+  readonly slices: readonly Config<EndpointSliceSpec>[];
+  readonly endpoints: readonly Config<EndpointsSpec>[];
+  readonly pods: readonly Config<PodSpec>[];
+  readonly deployments: readonly Config<DeploymentSpec>[];
+  readonly serviceEntries: readonly Config<ServiceEntrySpec>[];
+  readonly workloadEntries: readonly Config<WorkloadEntrySpec>[];
+}
+
+export interface RegistryOptions {
+  readonly mesh: MeshConfigSpec;
+  /** Kubernetes' DNS domain, "cluster.local". */
+  readonly domain: string;
+  readonly clusterId: string;
+  readonly meshAddresses: ReadonlySet<string>;
+  /** Takes the objects that could not be read; the rest goes on. */
+  readonly onError: (config: Config, error: unknown) => void;
+}
+
+/** Services and who serves them: immutable. */
+export interface Registry {
+  readonly services: readonly Service[];
+  /** serviceKey → service port number → endpoints, in a stable order. */
+  readonly endpoints: ReadonlyMap<string, ReadonlyMap<number, readonly Endpoint[]>>;
+  /** Address of a workload → the service ports it serves. */
+  readonly targets: ReadonlyMap<string, readonly ServiceTarget[]>;
+  readonly workloads: ReadonlyMap<string, Workload>;
+}
+
+type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
+
+/** Computes services and endpoints from Kubernetes objects, ServiceEntries and WorkloadEntries. */
+export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
+  const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: inputs.deployments };
+  const indexed = indexInputs(inputs, facts, options);
+  const services: Service[] = [];
+  const endpoints = new Map<string, EndpointMap>();
+  const add = (service: Service, found: EndpointMap) => {
+    // one namespace cannot have two services of one hostname: the Kubernetes one comes first and stays
+    if (endpoints.has(serviceKey(service))) return;
+    services.push(service);
+    endpoints.set(serviceKey(service), inOrder(found));
+  };
+  const aliases = externalNameAliases(inputs.services, options.domain);
+  guarded(inputs.services, options, (config) => {
+    const plain = kubernetesService(config, { domain: options.domain, defaultExportTo: options.mesh.defaultServiceExportTo });
+    const service = { ...plain, aliases: aliases.get(plain.hostname) ?? [] };
+    if (!isAlias(config.spec, options.domain, inputs.services)) add(service, kubernetesEndpoints(config, service, indexed));
+  });
+  guarded(inputs.serviceEntries, options, (config) => {
+    for (const service of entryServices(config, options.mesh.defaultServiceExportTo)) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
+  });
+  services.sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
+  return { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };
+}
+
+function guarded<Spec>(configs: readonly Config<Spec>[], options: RegistryOptions, work: (config: Config<Spec>) => void): void {
+  for (const config of configs) {
+    try {
+      work(config);
+    } catch (error) {
+      options.onError(config, error);
+    }
+  }
+}
+
+function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: RegistryOptions): KubernetesInputs {
+  const slices = new Map<string, Config<EndpointSliceSpec>[]>();
+  for (const slice of inputs.slices) append(slices, `${slice.meta.namespace}/${slice.meta.labels['kubernetes.io/service-name'] ?? ''}`, slice);
+  const pods = new Map<string, PodWorkload[]>();
+  const entries = new Map<string, EntryWorkload[]>();
+  const byAddress = new Map<string, Workload>();
+  guarded(inputs.workloadEntries, options, (config) => {
+    const workload = entryWorkload(config.spec, config.meta, facts);
+    append(entries, workload.namespace, { ports: config.spec.ports, workload });
+    byAddress.set(workload.address, workload);
+  });
+  guarded(inputs.pods, options, (pod) => {
+    const workload = podWorkload(pod, facts);
+    if (!workload) return;
+    append(pods, workload.namespace, { pod, workload });
+    for (const address of new Set([workload.address, ...pod.spec.status.podIPs])) byAddress.set(address, { ...workload, address });
+  });
+  const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
+  return { slices, endpoints, pods, entries, byAddress };
+}
+
+/** Hostname → the ExternalName services that point at it. */
+function externalNameAliases(services: readonly Config<KubeServiceSpec>[], domain: string): Map<string, string[]> {
+  const aliases = new Map<string, string[]>();
+  for (const { meta, spec } of services) {
+    if (spec.type === 'ExternalName') append(aliases, trimDot(spec.externalName), kubernetesHostname(meta.name, meta.namespace, domain));
+  }
+  return aliases;
+}
+
+/** An ExternalName that names a service of the mesh is that service under another name, not a service of its own. */
+function isAlias(spec: KubeServiceSpec, domain: string, services: readonly Config<KubeServiceSpec>[]): boolean {
+  if (spec.type !== 'ExternalName') return false;
+  return services.some(({ meta, spec: other }) => other.type !== 'ExternalName' && kubernetesHostname(meta.name, meta.namespace, domain) === trimDot(spec.externalName));
+}
+
+function targetsByAddress(services: readonly Service[], endpoints: ReadonlyMap<string, EndpointMap>): Map<string, ServiceTarget[]> {
+  const targets = new Map<string, ServiceTarget[]>();
+  for (const service of services) {
+    for (const port of service.ports) {
+      const seen = new Set<string>();
+      for (const endpoint of endpoints.get(serviceKey(service))?.get(port.number) ?? []) {
+        if (seen.has(`${endpoint.address} ${endpoint.port}`)) continue;
+        seen.add(`${endpoint.address} ${endpoint.port}`);
+        append(targets, endpoint.address, { service, port, targetPort: endpoint.port });
+      }
+    }
+  }
+  return targets;
+}
+
+/** A stable order, so that equal content encodes to equal bytes. */
+function inOrder(found: EndpointMap): EndpointMap {
+  return new Map([...found].map(([port, list]) => [port, list.toSorted((a, b) => compare(a.address, b.address) || a.port - b.port)]));
+}
+
+function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}
+
+function trimDot(hostname: string): string {
+  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

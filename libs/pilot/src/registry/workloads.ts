@@ -1,0 +1,89 @@
+import type { Config, DeploymentSpec, PodSpec, WorkloadEntrySpec } from '@meltemi/config';
+import type { EndpointLocality, Workload } from './model.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** What tells a mesh member from a stranger, beside labels. */
+export interface WorkloadFacts {
+  /** Addresses whose proxies are connected: they take part in mutual TLS even without the label. */
+  readonly meshAddresses: ReadonlySet<string>;
+  readonly clusterId: string;
+  readonly deployments: readonly Config<DeploymentSpec>[];
+}
+
+/** A Pod as a workload; undefined while it has no address, or when it has ended. */
+export function podWorkload(pod: Config<PodSpec>, facts: WorkloadFacts): Workload | undefined {
+  const { status } = pod.spec;
+  if (status.podIP === '' || status.phase === 'Failed' || status.phase === 'Succeeded') return undefined;
+  const { labels } = pod.meta;
+  return {
+    name: podWorkloadName(pod, facts.deployments),
+    namespace: pod.meta.namespace,
+    address: status.podIP,
+    labels,
+    serviceAccount: pod.spec.serviceAccountName === '' ? 'default' : pod.spec.serviceAccountName,
+    mutualTls: isMeshMember(labels, status.podIP, facts),
+    network: labels['topology.istio.io/network'] ?? '',
+    cluster: labels['topology.istio.io/cluster'] ?? facts.clusterId,
+    locality: labelLocality(labels),
+    weight: 1,
+    healthy: status.ready,
+  };
+}
+
+/** A WorkloadEntry, or an endpoint of a ServiceEntry, as a workload. */
+export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: string; readonly namespace: string }, facts: WorkloadFacts): Workload {
+  return {
+    name: entry.labels['service.istio.io/workload-name'] ?? owner.name,
+    namespace: owner.namespace,
+    address: entry.address,
+    labels: entry.labels,
+    serviceAccount: entry.serviceAccount,
+    mutualTls: isMeshMember(entry.labels, entry.address, facts),
+    network: entry.network !== '' ? entry.network : (entry.labels['topology.istio.io/network'] ?? ''),
+    cluster: entry.labels['topology.istio.io/cluster'] ?? facts.clusterId,
+    locality: entry.locality !== '' ? parseLocality(entry.locality) : labelLocality(entry.labels),
+    weight: entry.weight === 0 ? 1 : entry.weight,
+    healthy: true,
+  };
+}
+
+/** True when every label of `selector` is among `labels`. An empty selector selects all. */
+export function selects(selector: Labels, labels: Labels): boolean {
+  for (const [key, value] of Object.entries(selector)) if (labels[key] !== value) return false;
+  return true;
+}
+
+/** "region/zone/subzone", later parts optional. */
+export function parseLocality(text: string): EndpointLocality {
+  const [region = '', zone = '', subZone = ''] = text.split('/');
+  return { region, zone, subZone };
+}
+
+function labelLocality(labels: Labels): EndpointLocality {
+  const written = labels['istio-locality'];
+  // Kubernetes labels cannot hold "/", so Istio lets users write "." instead
+  if (written !== undefined) return parseLocality(written.includes('/') ? written : written.replaceAll('.', '/'));
+  return {
+    region: labels['topology.kubernetes.io/region'] ?? '',
+    zone: labels['topology.kubernetes.io/zone'] ?? '',
+    subZone: labels['topology.istio.io/subzone'] ?? '',
+  };
+}
+
+function isMeshMember(labels: Labels, address: string, facts: WorkloadFacts): boolean {
+  const mode = labels['security.istio.io/tlsMode'];
+  return mode === undefined ? facts.meshAddresses.has(address) : mode === 'istio';
+}
+
+/** A Pod's owner: named by label, by the Deployment that selects it, or by the Pod's name without what a ReplicaSet adds. */
+function podWorkloadName(pod: Config<PodSpec>, deployments: readonly Config<DeploymentSpec>[]): string {
+  const { labels, name, namespace } = pod.meta;
+  const named = labels['service.istio.io/workload-name'];
+  if (named !== undefined) return named;
+  const owner = deployments.find((d) => d.meta.namespace === namespace && Object.keys(d.spec.selector.matchLabels).length > 0 && selects(d.spec.selector.matchLabels, labels));
+  if (owner) return owner.meta.name;
+  const hash = labels['pod-template-hash'];
+  const cut = hash === undefined ? -1 : name.indexOf(`-${hash}-`);
+  return cut > 0 ? name.slice(0, cut) : name;
+}
