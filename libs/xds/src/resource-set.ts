@@ -9,7 +9,7 @@ export interface XdsResource {
   readonly any: Any;
 }
 
-/** All resources of one type for one client: immutable, replaced whole. */
+/** All resources of one type for one client: immutable, replaced whole. The same object given again costs nothing to compare. */
 export interface ResourceSet {
   readonly typeUrl: string;
   /** Hash over names and versions: what SotW sends as version_info and delta as system_version_info. */
@@ -34,7 +34,15 @@ export function xdsResource(name: string, any: Any): XdsResource {
 export function resourceSet(typeUrl: string, resources: Iterable<XdsResource>): ResourceSet {
   const byName = new Map<string, XdsResource>();
   for (const resource of resources) byName.set(resource.name, resource);
-  return { typeUrl, version: versionOfAll(byName.values()), resources: byName };
+  let version: string | undefined;
+  return {
+    typeUrl,
+    resources: byName,
+    // Computed when first sent: most sets of a push equal what the client has and are never asked.
+    get version() {
+      return (version ??= versionOfAll(byName.values()));
+    },
+  };
 }
 
 /** The version of a group of resources: independent of their order. */

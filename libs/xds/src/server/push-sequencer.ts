@@ -1,0 +1,230 @@
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
+import type { XdsSnapshot } from '../resource-set.ts';
+import { isKnownType, xdsType } from '../resource-types.ts';
+import { deltaProtocol, type DeltaSubscription } from './delta-subscription.ts';
+import { isUnordered, pushOrder } from './push-order.ts';
+import { sotwProtocol, type SotwSubscription } from './sotw-subscription.ts';
+import { wantsAnything, type Part, type RequestFields, type ServerProtocol, type Subscription } from './subscription.ts';
+import type { Refusal, SubscribedNames, TypeStatus } from './type-status.ts';
+
+export interface SequencerOptions {
+  /** False sends all types at once: for proxyless gRPC, which asks for clusters after routes. Default true. */
+  readonly ordered?: boolean;
+  /** Longest wait for an ACK before the push goes on; default 5,000. */
+  readonly stepDeadlineMs?: number;
+  /** Makes nonces of two streams differ; default ''. */
+  readonly noncePrefix?: string;
+}
+
+/** What happened on a stream, oldest first. */
+export type SequencerEvent =
+  | { readonly kind: 'subscribe'; readonly typeUrl: string; readonly subscribed: SubscribedNames }
+  | { readonly kind: 'ack'; readonly typeUrl: string; readonly version: string }
+  | { readonly kind: 'nack'; readonly typeUrl: string; readonly refusal: Refusal }
+  | { readonly kind: 'lagging'; readonly typeUrl: string; readonly revision: string }
+  | { readonly kind: 'follow'; readonly revision: string };
+
+/** What to write to the stream, in this order, and what to tell. */
+export interface SequencerOutput<Response> {
+  readonly responses: readonly Response[];
+  readonly events: readonly SequencerEvent[];
+}
+
+/** One type of the stream. `deadline` is when the open response of this type is waited for no longer. */
+interface Entry<S> {
+  state: S;
+  deadline: number | undefined;
+  lagging: boolean;
+}
+
+export type DeltaSequencer = PushSequencer<DeltaSubscription, DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+export type SotwSequencer = PushSequencer<SotwSubscription, DiscoveryRequest, DiscoveryResponse>;
+
+/** A sequencer for an incremental stream. */
+export function deltaSequencer(options: SequencerOptions = {}): DeltaSequencer {
+  return new PushSequencer(deltaProtocol, options);
+}
+
+/** A sequencer for a state-of-the-world stream. */
+export function sotwSequencer(options: SequencerOptions = {}): SotwSequencer {
+  return new PushSequencer(sotwProtocol, options);
+}
+
+/**
+ * One client's stream: brings it from what it has to the newest snapshot in an order that never leaves a route without its cluster.
+ *
+ * `receive` and `push` only take note; `advance` decides what to send now. A caller whose write buffer is full just does not advance yet.
+ * It sets a timer for `wakeAt()` and advances then. One snapshot is being brought out at a time, and only the newest one waits.
+ */
+export class PushSequencer<S extends Subscription, Request extends RequestFields, Response> {
+  readonly #protocol: ServerProtocol<S, Request, Response>;
+  readonly #ordered: boolean;
+  readonly #stepDeadlineMs: number;
+  readonly #noncePrefix: string;
+  readonly #entries = new Map<string, Entry<S>>();
+  #target: XdsSnapshot | undefined;
+  #waiting: XdsSnapshot | undefined;
+  #inProgress = false;
+  /** Until then a new stream may still come to ask for listeners and routes, which may point at what is to be removed. */
+  #removalsHeldUntil: number | undefined;
+  #removalsHeld = false;
+  #followed: string | undefined;
+  #nonces = 0;
+  #responses: Response[] = [];
+  #events: SequencerEvent[] = [];
+
+  constructor(protocol: ServerProtocol<S, Request, Response>, options: SequencerOptions) {
+    this.#protocol = protocol;
+    this.#ordered = options.ordered ?? true;
+    this.#stepDeadlineMs = options.stepDeadlineMs ?? 5000;
+    this.#noncePrefix = options.noncePrefix ?? '';
+  }
+
+  /** Takes one request; requests for unknown types are answered with nothing. The events say what was in it. */
+  receive(request: Request): readonly SequencerEvent[] {
+    if (!isKnownType(request.typeUrl)) return [];
+    const entry = this.#entries.get(request.typeUrl) ?? { state: this.#protocol.open(request.typeUrl), deadline: undefined, lagging: false };
+    this.#entries.set(request.typeUrl, entry);
+    const { state, namesChanged, answer } = this.#protocol.receive(entry.state, request);
+    entry.state = state;
+    if (state.acknowledgements.pending.size === 0) {
+      entry.deadline = undefined;
+      entry.lagging = false;
+    }
+    const events: SequencerEvent[] = [];
+    if (answer) events.push({ ...answer, typeUrl: request.typeUrl });
+    if (namesChanged) events.push({ kind: 'subscribe', typeUrl: request.typeUrl, subscribed: { wildcard: state.wildcard, names: state.names } });
+    return events;
+  }
+
+  /** Names of this type that the current snapshot lacks stay unanswered until the next snapshot's turn. */
+  holdMissing(typeUrl: string): void {
+    const entry = this.#entries.get(typeUrl);
+    if (entry) entry.state = { ...entry.state, moreComes: true, upToDateWith: undefined };
+  }
+
+  /** Takes the newest snapshot; one that still waits is forgotten. */
+  push(snapshot: XdsSnapshot): void {
+    this.#waiting = snapshot;
+  }
+
+  /** Sends what may be sent now. `nowMs` is any clock that does not go back. */
+  advance(nowMs: number): SequencerOutput<Response> {
+    this.#responses = [];
+    this.#events = [];
+    this.#removalsHeldUntil ??= this.#entries.size > 0 ? nowMs + this.#stepDeadlineMs : undefined;
+    do {
+      if (!this.#inProgress) this.#begin();
+      if (!this.#target) break;
+      this.#inProgress = !this.#walk(this.#target, nowMs);
+      this.#noticeFollow(this.#target);
+    } while (!this.#inProgress && this.#waiting);
+    return { responses: this.#responses, events: this.#events };
+  }
+
+  /** When to advance next though nothing happens: the earliest deadline of a step. */
+  wakeAt(): number | undefined {
+    let earliest = this.#removalsHeld ? this.#removalsHeldUntil : undefined;
+    for (const { deadline } of this.#entries.values()) if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline;
+    return earliest;
+  }
+
+  /** The last revision the client follows. */
+  followedRevision(): string | undefined {
+    return this.#followed;
+  }
+
+  /** Where every type asked for stands. */
+  status(): readonly TypeStatus[] {
+    return [...this.#entries.values()].map(statusOf);
+  }
+
+  /** What the client asks for, by type URL. */
+  subscriptions(): ReadonlyMap<string, SubscribedNames> {
+    return new Map([...this.#entries].map(([typeUrl, { state }]) => [typeUrl, { wildcard: state.wildcard, names: state.names }]));
+  }
+
+  #begin(): void {
+    if (!this.#waiting) return;
+    this.#target = this.#waiting;
+    this.#waiting = undefined;
+    for (const entry of this.#entries.values()) if (entry.state.moreComes) entry.state = { ...entry.state, moreComes: false, upToDateWith: undefined };
+  }
+
+  /** Walks the order from the top; true when no step is left to wait for. */
+  #walk(target: XdsSnapshot, nowMs: number): boolean {
+    for (const [typeUrl, entry] of this.#entries) if (!this.#ordered || isUnordered(typeUrl)) this.#send(entry, target, { part: 'all', nowMs });
+    this.#removalsHeld = false;
+    if (this.#ordered) {
+      for (const step of pushOrder) {
+        const entry = this.#entries.get(step.typeUrl);
+        if (!entry) continue;
+        if (step.part === 'removed' && this.#mustHoldRemovals(entry, target, nowMs)) return false;
+        this.#send(entry, target, { part: step.part, nowMs });
+        if (step.wait && this.#awaits(entry, target, nowMs)) return false;
+      }
+    }
+    let settled = true;
+    for (const entry of this.#entries.values()) if (this.#awaits(entry, target, nowMs)) settled = false;
+    return settled;
+  }
+
+  /** A client that comes back names its types one by one; taking a cluster away before its routes were looked at would break them. */
+  #mustHoldRemovals(entry: Entry<S>, target: XdsSnapshot, nowMs: number): boolean {
+    if (nowMs >= (this.#removalsHeldUntil ?? nowMs) || (this.#entries.has(xdsType.listener) && this.#entries.has(xdsType.route))) return false;
+    const set = target.resources.get(entry.state.typeUrl);
+    this.#removalsHeld = set !== undefined && wantsAnything(entry.state) && entry.state.upToDateWith !== set;
+    return this.#removalsHeld;
+  }
+
+  #send(entry: Entry<S>, target: XdsSnapshot, step: { part: Part; nowMs: number }): void {
+    const set = target.resources.get(entry.state.typeUrl);
+    if (!set || !wantsAnything(entry.state)) return;
+    const { state, response } = this.#protocol.send(entry.state, set, { part: step.part, nonce: `${this.#noncePrefix}${this.#nonces + 1}` });
+    entry.state = state;
+    if (response === undefined) return;
+    this.#nonces++;
+    this.#responses.push(response);
+    entry.deadline = step.nowMs + this.#stepDeadlineMs;
+  }
+
+  /** True while the client owes an answer within its deadline. A deadline that passes is told once. */
+  #awaits(entry: Entry<S>, target: XdsSnapshot, nowMs: number): boolean {
+    if (entry.deadline === undefined) return false;
+    if (nowMs < entry.deadline) return true;
+    entry.deadline = undefined;
+    entry.lagging = true;
+    this.#events.push({ kind: 'lagging', typeUrl: entry.state.typeUrl, revision: target.revision });
+    return false;
+  }
+
+  #noticeFollow(target: XdsSnapshot): void {
+    if (this.#followed === target.revision) return;
+    let served = 0;
+    for (const { state } of this.#entries.values()) {
+      const set = target.resources.get(state.typeUrl);
+      if (!set || !wantsAnything(state)) continue;
+      served++;
+      if (state.upToDateWith !== set || state.acknowledgements.pending.size > 0 || state.acknowledgements.refused.size > 0) return;
+    }
+    if (served === 0) return;
+    this.#followed = target.revision;
+    this.#events.push({ kind: 'follow', revision: target.revision });
+  }
+}
+
+function statusOf<S extends Subscription>({ state, lagging }: Entry<S>): TypeStatus {
+  const { sentVersion, ackedVersion, pending, refused, lastNack } = state.acknowledgements;
+  const open = pending.size > 0 || refused.size > 0;
+  // A client that came back with everything was sent nothing and is up to date all the same.
+  const heldVersion = sentVersion === '' ? (state.upToDateWith?.version ?? '') : '';
+  return {
+    typeUrl: state.typeUrl,
+    state: sentVersion === '' && heldVersion === '' ? 'NOT SENT' : open ? 'STALE' : 'SYNCED',
+    sentVersion: sentVersion === '' ? heldVersion : sentVersion,
+    ackedVersion: sentVersion === '' ? heldVersion : ackedVersion,
+    lastNack,
+    lagging,
+    names: state.wildcard ? undefined : [...state.names],
+  };
+}
