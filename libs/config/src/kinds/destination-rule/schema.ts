@@ -1,0 +1,144 @@
+import { list, map, object, stringMap, strings } from '../../schema/containers.ts';
+import { bool, double, duration, int, oneOf, string } from '../../schema/scalars.ts';
+import { optional, required } from '../../schema/schema.ts';
+import { matchLabelsSelector, portSelector } from '../schema.ts';
+import type * as dr from './types.ts';
+
+const failover = list(object<dr.LocalityFailover>({ from: string(), to: string() }));
+
+export const localityLbSetting = object<dr.LocalityLoadBalancerSetting>({
+  distribute: list(object<dr.LocalityDistribute>({ from: string(), to: map(int('uint32')) })),
+  failover,
+  failoverPriority: strings(),
+  enabled: optional(bool()),
+});
+
+export const zoneAwareLbSetting = object<dr.ZoneAwareLoadBalancerSetting>({
+  enabled: optional(bool()),
+  failover,
+  failoverPriority: strings(),
+  minClusterSize: optional(int('uint64', { min: 1 })),
+});
+
+const consistentHash = object<dr.ConsistentHashLb>(
+  {
+    httpHeaderName: optional(string()),
+    httpCookie: optional(
+      object<dr.HttpCookie>({
+        name: required(string()),
+        path: string(),
+        ttl: optional(duration()),
+        attributes: list(object<{ readonly name: string; readonly value: string }>({ name: string(), value: string() })),
+      }),
+    ),
+    useSourceIp: optional(bool()),
+    httpQueryParameterName: optional(string()),
+    ringHash: optional(object<{ readonly minimumRingSize: number }>({ minimumRingSize: int('uint64') })),
+    maglev: optional(object<{ readonly tableSize: number }>({ tableSize: int('uint64') })),
+    minimumRingSize: int('uint64'),
+  },
+  { oneofs: [{ keys: ['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'] }, { keys: ['ringHash', 'maglev'] }] },
+);
+
+const loadBalancer = object<dr.LoadBalancerSettings>(
+  {
+    simple: optional(oneOf(['UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST'])),
+    consistentHash: optional(consistentHash),
+    localityLbSetting: optional(localityLbSetting),
+    zoneAwareLbSetting: optional(zoneAwareLbSetting),
+    warmupDurationSecs: optional(duration()),
+    warmup: optional(
+      object<dr.WarmupConfiguration>({
+        duration: optional(duration()),
+        minimumPercent: optional(double({ min: 0, max: 100 })),
+        aggression: optional(double({ min: 0 })),
+      }),
+    ),
+  },
+  { oneofs: [{ keys: ['simple', 'consistentHash'] }, { keys: ['warmupDurationSecs', 'warmup'] }] },
+);
+
+export const tcpKeepalive = object<dr.TcpKeepalive>({ probes: int('uint32'), time: optional(duration()), interval: optional(duration()) });
+
+export const connectionPool = object<dr.ConnectionPoolSettings>({
+  tcp: optional(
+    object<dr.TcpSettings>({
+      maxConnections: int('int32'),
+      connectTimeout: optional(duration()),
+      tcpKeepalive: optional(tcpKeepalive),
+      maxConnectionDuration: optional(duration()),
+      idleTimeout: optional(duration()),
+    }),
+  ),
+  http: optional(
+    object<dr.HttpSettings>({
+      http1MaxPendingRequests: int('int32'),
+      http2MaxRequests: int('int32'),
+      maxRequestsPerConnection: int('int32'),
+      maxRetries: int('int32'),
+      idleTimeout: optional(duration()),
+      h2UpgradePolicy: oneOf(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
+      useClientProtocol: bool(),
+      maxConcurrentStreams: int('int32'),
+      http2KeepAlive: optional(
+        object<{ readonly interval?: number; readonly timeout?: number }>({ interval: optional(duration()), timeout: optional(duration()) }),
+      ),
+    }),
+  ),
+});
+
+export const outlierDetection = object<dr.OutlierDetection>({
+  consecutiveErrors: int('int32'),
+  splitExternalLocalOriginErrors: bool(),
+  consecutiveLocalOriginFailures: optional(int('uint32')),
+  consecutiveGatewayErrors: optional(int('uint32')),
+  consecutive5xxErrors: optional(int('uint32')),
+  interval: optional(duration()),
+  baseEjectionTime: optional(duration()),
+  maxEjectionPercent: int('int32'),
+  minHealthPercent: int('int32'),
+  outlierDetectionHttpErrorCodes: list(int('uint32')),
+});
+
+export const clientTls = object<dr.ClientTlsSettings>({
+  mode: oneOf(['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']),
+  clientCertificate: string(),
+  privateKey: string(),
+  caCertificates: string(),
+  credentialName: string(),
+  subjectAltNames: strings(),
+  sni: string(),
+  insecureSkipVerify: optional(bool()),
+  caCrl: string(),
+});
+
+const shared = {
+  loadBalancer: optional(loadBalancer),
+  connectionPool: optional(connectionPool),
+  outlierDetection: optional(outlierDetection),
+  tls: optional(clientTls),
+};
+
+const trafficPolicy = object<dr.TrafficPolicy>({
+  ...shared,
+  portLevelSettings: list(object<dr.PortTrafficPolicy>({ ...shared, port: optional(portSelector) }), { maxItems: 4096 }),
+  tunnel: optional(
+    object<dr.TunnelSettings>({ protocol: string(), targetHost: required(string()), targetPort: required(int('uint32')) }),
+  ),
+  proxyProtocol: optional(object<{ readonly version: 'V1' | 'V2' }>({ version: oneOf(['V1', 'V2']) })),
+  retryBudget: optional(
+    object<dr.RetryBudget>({
+      percent: optional(double({ min: 0, max: 100 })),
+      minRetryConcurrency: int('uint32'),
+      budgetInterval: optional(duration()),
+    }),
+  ),
+});
+
+export const schema = object<dr.DestinationRuleSpec>({
+  host: required(string()),
+  trafficPolicy: optional(trafficPolicy),
+  subsets: list(object<dr.Subset>({ name: required(string()), labels: stringMap(), trafficPolicy: optional(trafficPolicy) })),
+  exportTo: strings(),
+  workloadSelector: optional(matchLabelsSelector),
+});

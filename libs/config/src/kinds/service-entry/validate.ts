@@ -1,0 +1,58 @@
+import type { ObjectMeta } from '../../object.ts';
+import { portReason, subnetReason } from '../../rules/addresses.ts';
+import type { Findings } from '../../rules/findings.ts';
+import { isDnsLabel, partialWildcardReason, wildcardDomainReason } from '../../rules/hosts.ts';
+import { checkSelector } from '../../rules/labels.ts';
+import { isHttpProtocol, isTlsProtocol, optionalProtocolReason } from '../../rules/protocols.ts';
+import { checkExportTo } from '../../rules/visibility.ts';
+import { item } from '../../schema/schema.ts';
+import type { ServiceEntrySpec } from './types.ts';
+import { checkResolution } from './validate-resolution.ts';
+
+/** Source: istio.io/istio pkg/config/validation (webhook), read for its rules; the messages are ours. */
+export function validate(spec: ServiceEntrySpec, about: ObjectMeta, findings: Findings): void {
+  checkSelector(spec.workloadSelector?.labels, 'spec.workloadSelector.labels', findings);
+  checkHosts(spec, findings);
+  checkAddresses(spec, findings);
+  checkPorts(spec, findings);
+  checkResolution(spec, about, findings);
+  checkExportTo(spec.exportTo, findings, { namespace: about.namespace, allowNone: true });
+}
+
+function checkHosts(spec: ServiceEntrySpec, findings: Findings): void {
+  for (const [i, host] of spec.hosts.entries()) {
+    const at = item('spec.hosts', i);
+    findings.check(at, host === '*' ? '"*" is not allowed: name the hosts' : wildcardDomainReason(host));
+    const partial = spec.resolution === 'DYNAMIC_DNS' ? undefined : partialWildcardReason(host);
+    if (partial !== undefined) findings.warn(at, partial);
+  }
+}
+
+function checkAddresses(spec: ServiceEntrySpec, findings: Findings): void {
+  const cidrAllowed = spec.resolution === 'NONE' || spec.resolution === 'STATIC';
+  for (const [i, address] of spec.addresses.entries()) {
+    const at = item('spec.addresses', i);
+    findings.check(at, subnetReason(address));
+    if (address.includes('/') && !cidrAllowed) findings.error(at, `a CIDR block needs resolution NONE or STATIC, found ${spec.resolution}`);
+  }
+}
+
+function checkPorts(spec: ServiceEntrySpec, findings: Findings): void {
+  const names = new Set<string>();
+  const numbers = new Set<number>();
+  for (const [i, port] of spec.ports.entries()) {
+    const at = item('spec.ports', i);
+    if (names.has(port.name)) findings.error(`${at}.name`, `"${port.name}" names an earlier port already`);
+    if (numbers.has(port.number)) findings.error(`${at}.number`, `${port.number} is listed already`);
+    names.add(port.name);
+    numbers.add(port.number);
+    if (!isDnsLabel(port.name)) findings.error(`${at}.name`, `"${port.name}" is not a port name: 1–63 letters, digits or "-"`);
+    findings.check(`${at}.protocol`, optionalProtocolReason(port.protocol));
+    findings.check(`${at}.number`, portReason(port.number));
+    if (port.targetPort !== 0) findings.check(`${at}.targetPort`, portReason(port.targetPort));
+  }
+  // Without a name in the bytes (authority, SNI) nothing tells two hosts on one port apart; NONE ignores the hosts.
+  const opaque = spec.ports.findIndex((port) => !isHttpProtocol(port.protocol) && !isTlsProtocol(port.protocol));
+  if (spec.resolution !== 'NONE' && spec.hosts.length > 1 && opaque >= 0)
+    findings.error(`${item('spec.ports', opaque)}.protocol`, 'several hosts can share only HTTP and TLS ports: split them into one ServiceEntry each');
+}
