@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { ok, type Result } from '@meltemi/base';
+import { fingerprintOf, formatSpiffeId, parseJoinToken, verifyChain, type Certificate, type SpiffeId } from '@meltemi/identity';
+import { refuse, type CitadelError } from './errors.ts';
+import type { Keystore } from './keystore.ts';
+import type { OpenAuthority } from './material.ts';
+
+/** What a caller showed. A token, when there is one, is what counts: who has a good certificate needs none. */
+export interface CallerProof {
+  /** The text after `Bearer `. */
+  readonly token?: string;
+  /** The leaf that TLS verified. */
+  readonly certificate?: Certificate;
+}
+
+/** A caller whose identity is proved. */
+export interface Caller {
+  readonly id: SpiffeId;
+  readonly how: 'join token' | 'certificate';
+  /** Spends what can be spent only once; to be called when all else has worked, and before the answer leaves. */
+  settle(): Promise<Result<void, CitadelError>>;
+}
+
+/** Who is asking. The texts help an honest caller and tell a guesser nothing: only holders of a real secret learn that it expired or was used. */
+export async function authenticate(proof: CallerProof, authority: OpenAuthority, by: { readonly keystore: Keystore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
+  if (proof.token !== undefined) return byToken(proof.token, authority, by);
+  if (proof.certificate) return byCertificate(proof.certificate, authority, by.now);
+  return refuse('authentication', 'unauthenticated', 'no proof of identity: send a join token as "authorization: Bearer …", or connect with a valid certificate of this mesh');
+}
+
+async function byToken(text: string, authority: OpenAuthority, by: { readonly keystore: Keystore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
+  const token = parseJoinToken(text);
+  if (!token.ok) return refuse('authentication', 'unauthenticated', token.error[0]?.message ?? 'not a join token');
+  if (token.value.rootFingerprint !== fingerprintOf(authority.root)) return refuse('authentication', 'unauthenticated', 'the join token was made for another root: mint a new one at this citadel');
+  const hash = hashTokenSecret(token.value.secret);
+  const record = await by.keystore.findToken(hash);
+  if (!record) return refuse('authentication', 'unauthenticated', 'unknown join token: it was never made here, or expired long ago; mint a new one');
+  if (record.used) return refuse('authentication', 'unauthenticated', 'the join token has been used already; each works once. Mint a new one, and find out who used it if it was not this workload');
+  if (record.expiresAt <= by.now) return refuse('authentication', 'unauthenticated', `the join token expired at ${new Date(record.expiresAt).toISOString()}; mint a new one`);
+  if (formatSpiffeId(token.value.id) !== record.spiffeId) return refuse('authentication', 'denied', `the join token was changed: it is bound to ${record.spiffeId}`);
+  return ok({
+    id: token.value.id,
+    how: 'join token',
+    settle: async () => ((await by.keystore.takeToken(hash)) ? ok(undefined) : refuse('authentication', 'unauthenticated', 'the join token has been used already, a moment ago; each works once')),
+  });
+}
+
+function byCertificate(leaf: Certificate, authority: OpenAuthority, now: number): Result<Caller, CitadelError> {
+  const peer = verifyChain([leaf, authority.issuing, ...authority.retiredIssuing.slice(-3)], authority.trust, { now, use: 'client' });
+  if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
+  return ok({ id: peer.value.id, how: 'certificate', settle: async () => ok(undefined) });
+}
+
+/** What is stored of a token's secret: 32 random bytes need no salt and no slow hash. Lower-case hex. */
+export function hashTokenSecret(secret: Uint8Array): string {
+  return createHash('sha256').update(secret).digest('hex');
+}

@@ -1,0 +1,152 @@
+import { ok, type Clock, type Result } from '@meltemi/base';
+import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId, type SigningRequest, type SpiffeId, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { authenticate, hashTokenSecret, type Caller, type CallerProof } from './authenticate.ts';
+import { controlPlaneNames } from './control-plane-names.ts';
+import type { Entropy } from './entropy.ts';
+import { refuse, type CitadelError } from './errors.ts';
+import { issueCertificate, type IssuedCertificate } from './issue.ts';
+import type { AuthorityMaterial, Keystore } from './keystore.ts';
+import { createAuthority, openAuthority, renewIssuing, type OpenAuthority } from './material.ts';
+
+/** How citadel is set up. */
+export interface CertificateServiceOptions {
+  readonly trustDomain: string;
+  readonly keystore: Keystore;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  /** Lifetime when a request names none. Default 24 h. */
+  readonly defaultLifetimeMs?: number;
+  /** No certificate lives longer, whatever is asked. Default 90 days. */
+  readonly maxLifetimeMs?: number;
+}
+
+/** An issued certificate and how it came to be: the audit line. */
+export interface Issuance extends IssuedCertificate {
+  readonly id: SpiffeId;
+  readonly how: Caller['how'];
+}
+
+const dayMs = 86_400_000;
+const defaultTokenLifetimeMs = 600_000;
+const maxTokenLifetimeMs = dayMs;
+/** Expired tokens are remembered for an hour, so that their holders are told "expired" instead of "unknown". */
+const tokenMemoryMs = 3_600_000;
+const maxTokens = 10_000;
+
+/** Opens the authority in the keystore, or creates one there on the first start. Rejects when the keystore fails; a damaged authority is an error, never replaced. */
+export async function openCertificateService(options: CertificateServiceOptions): Promise<Result<CertificateService>> {
+  const { keystore, trustDomain, clock, entropy } = options;
+  let material = await keystore.loadAuthority();
+  if (!material) {
+    material = createAuthority(trustDomain, clock.now(), entropy);
+    await keystore.saveAuthority(material);
+  }
+  const service = new CertificateService(options, material);
+  const opened = await service.maintain();
+  return opened.ok ? ok(service) : opened;
+}
+
+/** Citadel's decisions: who is asking, what may they have, sign it, check it. No socket, no file. */
+export class CertificateService {
+  readonly #options: CertificateServiceOptions;
+  readonly #defaultLifetimeMs: number;
+  readonly #maxLifetimeMs: number;
+  #material: AuthorityMaterial;
+  #authority: OpenAuthority | undefined;
+
+  constructor(options: CertificateServiceOptions, material: AuthorityMaterial) {
+    this.#options = options;
+    this.#material = material;
+    this.#maxLifetimeMs = options.maxLifetimeMs ?? 90 * dayMs;
+    this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
+  }
+
+  /** Opens the authority, renews the issuing CA when it is due, forgets old tokens. To be called at the start and every hour or so. */
+  async maintain(): Promise<Result<void>> {
+    const { keystore, trustDomain, clock, entropy } = this.#options;
+    const renewed = renewIssuing(trustDomain, this.#material, { now: clock.now(), entropy });
+    if (!renewed.ok) return renewed;
+    if (renewed.value) {
+      await keystore.saveAuthority(renewed.value);
+      this.#material = renewed.value;
+    }
+    const opened = openAuthority(trustDomain, this.#material);
+    if (!opened.ok) return opened;
+    this.#authority = opened.value;
+    await keystore.pruneTokens(clock.now() - tokenMemoryMs);
+    return ok(undefined);
+  }
+
+  trust(): TrustBundle {
+    return this.#open().trust;
+  }
+
+  /** When the root ends, milliseconds since the epoch. */
+  rootNotAfter(): number {
+    return this.#open().root.notAfter;
+  }
+
+  /** Istio's CreateCertificate. `requestedMs` 0 means the default; longer than the maximum is shortened, not refused. */
+  async createCertificate(request: { readonly csr: string; readonly requestedMs: number; readonly proof: CallerProof }): Promise<Result<Issuance, CitadelError>> {
+    const { clock, entropy, keystore } = this.#options;
+    const authority = this.#open();
+    const now = clock.now();
+    const caller = await authenticate(request.proof, authority, { keystore, now });
+    if (!caller.ok) return caller;
+    const csr = parseCsr(request.csr);
+    if (!csr.ok) return refuse('request', 'invalid', csr.error[0]?.message ?? 'the certificate request cannot be read');
+    const names = grantedNames(csr.value, caller.value.id);
+    if (!names.ok) return names;
+    if (!(request.requestedMs >= 0)) return refuse('request', 'invalid', 'validityDuration must not be negative');
+    const lifetimeMs = Math.min(request.requestedMs === 0 ? this.#defaultLifetimeMs : request.requestedMs, this.#maxLifetimeMs);
+    const issued = issueCertificate(authority, { id: caller.value.id, publicKey: csr.value.publicKey, ...names.value, lifetimeMs, now }, entropy);
+    if (!issued.ok) return issued;
+    const settled = await caller.value.settle();
+    return settled.ok ? ok({ ...issued.value, id: caller.value.id, how: caller.value.how }) : settled;
+  }
+
+  /** Mints a token for one identity. `lifetimeMs` 0 means 10 minutes; at most a day. */
+  async createJoinToken(request: { readonly spiffeId: string; readonly lifetimeMs: number }): Promise<Result<{ readonly token: string; readonly expiresAt: number; readonly id: SpiffeId }, CitadelError>> {
+    const { trustDomain, clock, entropy, keystore } = this.#options;
+    const id = parseSpiffeId(request.spiffeId);
+    if (!id.ok) return refuse('request', 'invalid', `spiffe_id: ${id.error[0]?.message}`);
+    if (id.value.trustDomain !== trustDomain) return refuse('request', 'invalid', `spiffe_id: this citadel serves trust domain ${trustDomain}, not ${id.value.trustDomain}`);
+    if (request.spiffeId === formatSpiffeId(controlPlaneId(trustDomain, 'citadel'))) return refuse('request', 'denied', 'spiffe_id: this is citadel itself; whoever had its certificate could answer in its place');
+    if (!(request.lifetimeMs >= 0)) return refuse('request', 'invalid', 'ttl_seconds must not be negative');
+    if ((await keystore.pruneTokens(clock.now() - tokenMemoryMs)) >= maxTokens) return refuse('request', 'exhausted', `${maxTokens} join tokens are outstanding; wait until some expire`);
+    const secret = entropy.bytes(32);
+    const expiresAt = clock.now() + Math.min(request.lifetimeMs === 0 ? defaultTokenLifetimeMs : request.lifetimeMs, maxTokenLifetimeMs);
+    await keystore.addToken({ hash: hashTokenSecret(secret), spiffeId: request.spiffeId, expiresAt });
+    return ok({ token: formatJoinToken({ secret, id: id.value, rootFingerprint: fingerprintOf(this.#open().root) }), expiresAt, id: id.value });
+  }
+
+  /** Citadel's own server certificate, with a key made here; the root is in `trust`, for callers that know only its fingerprint. */
+  issueOwn(lifetimeMs: number = this.#defaultLifetimeMs): Result<WorkloadCertificate, CitadelError> {
+    const { trustDomain, clock, entropy } = this.#options;
+    const authority = this.#open();
+    const id = controlPlaneId(trustDomain, 'citadel');
+    const keys = generateP256();
+    const issued = issueCertificate(authority, { id, publicKey: keys.publicKey, ...controlPlaneNames(id), lifetimeMs: Math.min(lifetimeMs, this.#maxLifetimeMs), now: clock.now() }, entropy);
+    if (!issued.ok) return issued;
+    const { certificate, chainPem } = issued.value;
+    const { serial, notBefore, notAfter } = certificate;
+    const privateKeyPem = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    return ok(Object.freeze({ certChainPem: chainPem.slice(0, 2).join(''), privateKeyPem, spiffeId: formatSpiffeId(id), serial, notBefore, notAfter, trust: authority.trust }));
+  }
+
+  #open(): OpenAuthority {
+    if (!this.#authority) throw new Error('the authority is not open: call maintain() first');
+    return this.#authority;
+  }
+}
+
+/** The names of a request must be the caller's own, or absent; what is granted beyond the identity is decided here. */
+function grantedNames(csr: SigningRequest, id: SpiffeId): Result<{ readonly dnsNames: readonly string[]; readonly ips: readonly string[] }, CitadelError> {
+  const own = formatSpiffeId(id);
+  const foreign = csr.uris.find((uri) => uri !== own);
+  if (foreign !== undefined || csr.uris.length > 1) return refuse('request', 'denied', `the request asks for ${JSON.stringify(foreign ?? csr.uris)}, but the caller is ${own}: ask for that, or leave the name out`);
+  const granted = controlPlaneNames(id);
+  const extra = [...csr.dnsNames.filter((name) => !granted.dnsNames.includes(name)), ...csr.ips.filter((ip) => !granted.ips.includes(ip))];
+  if (extra.length > 0) return refuse('request', 'denied', `the request asks for names that ${own} may not have: ${extra.slice(0, 5).join(', ')}`);
+  return ok(granted);
+}

@@ -1,0 +1,62 @@
+import type { KeyObject } from 'node:crypto';
+import { ok, type Result } from '@meltemi/base';
+import { buildCertificate, formatSpiffeId, parseCertificate, spkiOf, verifyChain, type Certificate, type CertificateTemplate, type SpiffeId } from '@meltemi/identity';
+import type { Entropy } from './entropy.ts';
+import { refuse, type CitadelError } from './errors.ts';
+import { backdatedMs, type OpenAuthority } from './material.ts';
+
+/** What to certify, decided by citadel: nothing but the key comes from the request. */
+export interface IssueOrder {
+  readonly id: SpiffeId;
+  readonly publicKey: KeyObject;
+  readonly dnsNames: readonly string[];
+  readonly ips: readonly string[];
+  /** Capped by the issuer's own end. */
+  readonly lifetimeMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** A certificate that was checked after signing, with its chain. */
+export interface IssuedCertificate {
+  readonly certificate: Certificate;
+  /** PEM, one certificate each: leaf, issuing CA, root. The order of Istio's certificate service. */
+  readonly chainPem: readonly string[];
+}
+
+/** Template → sign → validate. What does not come out as ordered never leaves. */
+export function issueCertificate(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): Result<IssuedCertificate, CitadelError> {
+  const template = templateOf(authority, order, entropy);
+  if (template.notAfter <= order.now) return refuse('signing', 'internal', `the issuing CA ended at ${new Date(authority.issuing.notAfter).toISOString()}; citadel must make a new one`);
+  const parsed = parseCertificate(buildCertificate(template, authority.signer));
+  if (!parsed.ok) return refuse('signing', 'internal', `the signed certificate cannot be read back: ${parsed.error[0]?.message}`);
+  const wrong = differs(parsed.value, template, authority, order);
+  if (wrong !== undefined) return refuse('signing', 'internal', `the signed certificate is not what was ordered: ${wrong}`);
+  return ok({ certificate: parsed.value, chainPem: [parsed.value.pem, authority.issuing.pem, authority.root.pem] });
+}
+
+function templateOf(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): CertificateTemplate {
+  // Whole seconds, as certificates have them; the end is rounded down so that no cap is passed.
+  const second = (ms: number): number => Math.floor(ms / 1000) * 1000;
+  return {
+    serial: entropy.bytes(16),
+    publicKey: order.publicKey,
+    notBefore: Math.max(second(order.now - backdatedMs), authority.issuing.notBefore),
+    notAfter: second(Math.min(order.now + order.lifetimeMs, authority.issuing.notAfter)),
+    names: { uris: [formatSpiffeId(order.id)], dnsNames: order.dnsNames, ips: order.ips },
+    role: { kind: 'workload' },
+  };
+}
+
+function differs(certificate: Certificate, template: CertificateTemplate, authority: OpenAuthority, order: IssueOrder): string | undefined {
+  const chain = verifyChain([certificate, authority.issuing], authority.trust, { now: order.now, use: 'any' });
+  if (!chain.ok) return `the chain does not hold (${chain.error[0]?.message})`;
+  if (formatSpiffeId(chain.value.id) !== formatSpiffeId(order.id)) return 'another identity';
+  if (certificate.dnsNames.join() !== order.dnsNames.join()) return 'other DNS names';
+  if (certificate.ips.length !== order.ips.length) return 'other IP addresses';
+  if (!spkiOf(certificate.publicKey).equals(spkiOf(order.publicKey))) return 'another key';
+  if (certificate.notAfter !== template.notAfter || certificate.notBefore !== template.notBefore) return 'another lifetime';
+  const usage = [...(certificate.keyUsage ?? [])].join();
+  if (usage !== 'digitalSignature,keyEncipherment' || certificate.extendedKeyUsage?.size !== 2) return 'another usage';
+  return undefined;
+}
