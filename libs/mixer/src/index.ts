@@ -1,1 +1,12 @@
-export {};
+export { vocabulary, textOf, numberOf, inbound, outbound, type AttributeName, type Attributes, type AttributeType, type AttributeValue, type ConnectionEvent } from './attributes/vocabulary.ts';
+export { peerFields, peerMetadataKey } from './attributes/peer-fields.ts';
+export { parseReporter, type Reporter } from './attributes/reporter.ts';
+export { formatResponseFlags } from './attributes/response-flags.ts';
+export { httpAttributes, tcpAttributes } from './attributes/from-access-log.ts';
+export { ConnectionTracker, type ConnectionReport } from './attributes/connection-tracker.ts';
+export { ReportRuntime, rule, type Handler, type Rule, type Template } from './runtime.ts';
+export { createPrometheusHandler, metricTemplate, type MetricInstance } from './metrics/prometheus-handler.ts';
+export { httpLabelValues, tcpLabelValues } from './metrics/istio-labels.ts';
+export { edgeTemplate, type EdgeInstance, type Outcome, type ServiceName, type Workload } from './graph/edge-instance.ts';
+export { ServiceGraph, maxWindowMs, type ServiceGraphOptions } from './graph/service-graph.ts';
+export type { EdgeStats, GraphEdge, GraphNode, GraphView } from './graph/view.ts';
