@@ -21,7 +21,7 @@ export const ParserState = {
 
 const headEnd = Buffer.from('\r\n\r\n', 'latin1');
 // Everything a head may not hold: CR and LF apart from each other, and control characters other than HTAB.
-const forbidden = new RegExp('[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]|\\r(?!\\n)|(?<!\\r)\\n');
+const forbidden = /[^\t\r\n -~\x80-\xff]|\r(?!\n)|(?<!\r)\n/;
 
 /**
  * Reads HTTP/1 messages from pieces of any size: head, body, trailers. Sans-I/O; the same bytes give the same events however

@@ -1,0 +1,77 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import type { SocketTarget } from '@meltemi/snapshot';
+import { SocketConnection, sharedReadBuffer } from './socket-connection.ts';
+import type { ClientTls } from './tls-client.ts';
+import { tlsInfoOf } from './tls-info.ts';
+
+export interface DialOptions {
+  readonly target: SocketTarget;
+  readonly connectTimeoutMs: number;
+  /** Bytes waiting to be sent above which writes return false. */
+  readonly bufferLimit: number;
+  readonly tls: ClientTls | null;
+  /** Replaces the context's own server name; "" keeps it. */
+  readonly sni?: string;
+  /** Replaces the context's ALPN list. */
+  readonly alpn?: readonly string[];
+  readonly localAddress?: string;
+  readonly keepAliveMs?: number | null;
+}
+
+/** Told once how a dial ended. */
+export interface DialResult {
+  onOpen(connection: SocketConnection): void;
+  /** `timedOut`: the connect deadline passed. `transportFailure`: TLS failed; the text is for %UPSTREAM_TRANSPORT_FAILURE_REASON%. */
+  onFailure(reason: { readonly timedOut: boolean; readonly transportFailure: string | null; readonly cause: Error }): void;
+}
+
+/** Opens a connection, plain or TLS. The returned function gives up; nothing is told afterwards. */
+export function dial(options: DialOptions, result: DialResult): () => void {
+  let settled = false;
+  let connection: SocketConnection | null = null;
+  const onread = { buffer: sharedReadBuffer, callback: (length: number) => (connection?.received(sharedReadBuffer, length), true) };
+  const socket = open(options, onread);
+  const timer = setTimeout(() => fail(new Error(`no connection within ${options.connectTimeoutMs} ms`), true), options.connectTimeoutMs);
+  const onError = (error: Error) => fail(error, false);
+  const fail = (cause: Error, timedOut: boolean) => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    socket.on('error', () => {});
+    socket.destroy();
+    result.onFailure({ timedOut, transportFailure: options.tls !== null && !timedOut ? transportFailure(cause) : null, cause });
+  };
+  socket.on('error', onError);
+  socket.on('close', () => fail(new Error('closed while connecting'), false));
+  socket.once(options.tls === null ? 'connect' : 'secureConnect', () => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    socket.off('error', onError);
+    connection = new SocketConnection(socket, {
+      limit: options.bufferLimit,
+      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, { sni: options.sni || options.tls?.sni || '', validated: options.tls?.verifies ?? false, local: options.tls?.local ?? null }) : null,
+    });
+    result.onOpen(connection);
+  });
+  return () => {
+    settled = true;
+    clearTimeout(timer);
+    socket.on('error', () => {});
+    socket.destroy();
+  };
+}
+
+function open(options: DialOptions, onread: net.OnReadOpts): net.Socket {
+  const { target } = options;
+  const keepAlive = options.keepAliveMs !== undefined && options.keepAliveMs !== null;
+  const where = target.kind === 'pipe' ? { path: target.path } : { host: target.address, port: target.port, ...(options.localAddress !== undefined && { localAddress: options.localAddress }) };
+  const common = { ...where, allowHalfOpen: true, noDelay: true, onread, ...(keepAlive && { keepAlive, keepAliveInitialDelay: options.keepAliveMs ?? 0 }) };
+  if (options.tls === null) return net.connect(common as net.NetConnectOpts);
+  return tls.connect({ ...common, ...options.tls.connectOptions(options.sni ?? '', options.alpn ?? null) } as tls.ConnectionOptions);
+}
+
+function transportFailure(cause: Error): string {
+  return `TLS_error:${cause.message.replaceAll(/\s+/g, '_')}`;
+}

@@ -1,0 +1,44 @@
+import { rmSync } from 'node:fs';
+import net from 'node:net';
+import type { SocketTarget } from '@meltemi/snapshot';
+import { AcceptedSocket } from './accepted-socket.ts';
+
+export interface ListenOptions {
+  readonly target: SocketTarget;
+  /** Several threads listen on one port and the kernel spreads connections. */
+  readonly reusePort: boolean;
+  /** null = the system's. */
+  readonly backlog: number | null;
+  onConnection(accepted: AcceptedSocket): void;
+}
+
+/** A bound port. */
+export interface ListenSocket {
+  /** What was bound; a port of 0 is replaced. */
+  readonly target: SocketTarget;
+  /** Stops accepting. Open connections stay. */
+  close(): void;
+}
+
+/** Binds and accepts. Rejects with the reason when the address is taken or not ours. */
+export function listen(options: ListenOptions): Promise<ListenSocket> {
+  const { target } = options;
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => options.onConnection(new AcceptedSocket(socket)));
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.off('error', reject);
+      // Accept errors (out of file descriptors) pass; the port stays open.
+      server.on('error', () => {});
+      const bound = server.address();
+      const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
+      resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => void server.close() });
+    });
+    const backlog = options.backlog === null ? {} : { backlog: options.backlog };
+    if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
+    else {
+      rmSync(target.path, { force: true });
+      server.listen({ path: target.path, ...backlog });
+    }
+  });
+}

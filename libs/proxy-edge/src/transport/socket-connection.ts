@@ -1,0 +1,172 @@
+import type net from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { TlsInfo } from '@meltemi/http';
+import { ignoreConnection, latin1, type ByteConnection, type ConnectionSink } from '@meltemi/proxy';
+import { enterTurn, flushLater, leaveTurn } from './turn.ts';
+
+/** Bytes that writes up to this size join into one latin1 string: Node sends such strings without an allocation of its own. */
+const joinLimit = 16 * 1024;
+
+/** Node's own high-water mark: below it a socket gives no drain event. */
+const smallestLimit = 64 * 1024;
+
+/**
+ * One read buffer for all plaintext connections of the thread: libuv fills it and calls back at once, and every sink uses or copies
+ * what it needs before it returns.
+ */
+export const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+let lastId = 0;
+
+/** ByteConnection over a net.Socket or tls.TLSSocket that nobody else reads or writes. @hot */
+export class SocketConnection implements ByteConnection {
+  readonly id = ++lastId;
+  readonly socket: net.Socket;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly tls: TlsInfo | null;
+  sink: ConnectionSink = ignoreConnection;
+  closed = false;
+  readonly #limit: number;
+  #pending = '';
+  #queued = false;
+  #ending = false;
+  #wantsDrain = false;
+  #cause: Error | null = null;
+  #written = 0;
+  #read = 0;
+
+  /** `limit`: bytes waiting to be sent above which writes return false. */
+  constructor(socket: net.Socket, options: { limit: number; tls: TlsInfo | null; remoteAddress?: string }) {
+    this.socket = socket;
+    this.#limit = Math.max(options.limit, smallestLimit);
+    this.tls = options.tls;
+    this.remoteAddress = options.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort);
+    this.localAddress = formatAddress(socket.localAddress, socket.localPort);
+    socket.on('end', () => this.#turn(() => this.sink.onEnd()));
+    socket.on('drain', () => this.#drained());
+    socket.on('error', (error) => (this.#cause = error));
+    socket.on('close', () => this.#closed());
+  }
+
+  get bytesRead(): number {
+    return this.#read;
+  }
+
+  get bytesWritten(): number {
+    return this.#written;
+  }
+
+  /** The transport's read callback. */
+  received(buffer: Buffer, length: number): void {
+    this.#read += length;
+    enterTurn();
+    try {
+      this.sink.onData(buffer, length);
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      leaveTurn();
+    }
+  }
+
+  writeText(text: string): boolean {
+    if (this.closed || this.#ending) return true;
+    this.#written += text.length;
+    this.#pending = this.#pending === '' ? text : this.#pending + text;
+    return this.#queue();
+  }
+
+  write(buffer: Buffer, start: number, end: number): boolean {
+    if (this.closed || this.#ending) return true;
+    this.#written += end - start;
+    if (end - start <= joinLimit && this.#pending.length < joinLimit) {
+      const text = latin1(buffer, start, end);
+      this.#pending = this.#pending === '' ? text : this.#pending + text;
+      return this.#queue();
+    }
+    this.flush();
+    this.socket.write(Buffer.from(buffer.subarray(start, end)));
+    return this.#hasRoom();
+  }
+
+  flush(): void {
+    this.#queued = false;
+    if (this.#pending === '') return;
+    const text = this.#pending;
+    this.#pending = '';
+    if (!this.closed) this.socket.write(text, 'latin1');
+  }
+
+  end(): void {
+    if (this.closed || this.#ending) return;
+    this.flush();
+    this.#ending = true;
+    this.socket.end();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.closed) this.socket.resume();
+  }
+
+  destroy(cause?: Error): void {
+    if (this.closed) return;
+    if (cause !== undefined) this.#cause ??= cause;
+    this.#pending = '';
+    this.socket.destroy();
+  }
+
+  #queue(): boolean {
+    if (this.#pending.length >= joinLimit * 4) this.flush();
+    else if (!this.#queued) {
+      this.#queued = true;
+      flushLater(this);
+    }
+    return this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
+    const full = this.socket.writableLength + this.#pending.length > this.#limit;
+    if (full) this.#wantsDrain = true;
+    return !full;
+  }
+
+  #drained(): void {
+    if (!this.#wantsDrain) return;
+    this.#wantsDrain = false;
+    this.#turn(() => this.sink.onDrain());
+  }
+
+  #closed(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#turn(() => this.sink.onClose(this.#cause));
+  }
+
+  #turn(event: () => void): void {
+    enterTurn();
+    try {
+      event();
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      leaveTurn();
+    }
+  }
+}
+
+/** "ip:port", "[ip6]:port"; "" for a Unix socket's nameless peer. IPv4 inside IPv6 is written as IPv4. */
+export function formatAddress(address: string | undefined, port: number | undefined): string {
+  if (address === undefined) return '';
+  if (address.startsWith('::ffff:') && address.includes('.')) return `${address.slice(7)}:${port ?? 0}`;
+  return address.includes(':') ? `[${address}]:${port ?? 0}` : `${address}:${port ?? 0}`;
+}
+
+/** Reads a TLS socket through its data events: each chunk is the socket's own. */
+export function readThroughEvents(connection: SocketConnection, socket: TLSSocket | net.Socket): void {
+  socket.on('data', (chunk: Buffer) => connection.received(chunk, chunk.length));
+}

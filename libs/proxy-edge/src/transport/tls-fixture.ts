@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import { buildCertificate, formatPem, generateP256, parseCertificate, type Certificate } from '@meltemi/identity';
+import type { DownstreamTls, TlsCertificate, UpstreamTls, Validation } from '@meltemi/snapshot';
+
+/** A small authority for this package's tests. */
+export interface TlsFixture {
+  readonly rootPem: string;
+  issue(uri: string): TlsCertificate;
+  /** Trusts this root; when names are given the peer must have one of them. */
+  trust(...uris: string[]): Validation;
+  downstream(uri: string, changes?: Partial<DownstreamTls>): DownstreamTls;
+  upstream(uri: string, peers: string[], changes?: Partial<UpstreamTls>): UpstreamTls;
+}
+
+const hour = 3_600_000;
+
+export function tlsFixture(): TlsFixture {
+  const keys = generateP256();
+  const validity = { notBefore: Date.now() - hour, notAfter: Date.now() + 24 * hour };
+  const root = parsed(buildCertificate({ serial: randomBytes(16), subject: { organization: 'cluster.local', commonName: 'root' }, publicKey: keys.publicKey, ...validity, role: { kind: 'authority', pathLength: 1 } }, { key: keys.privateKey }));
+  const rootPem = root.pem;
+  const issue = (uri: string): TlsCertificate => {
+    const leaf = generateP256();
+    const der = buildCertificate({ serial: randomBytes(16), publicKey: leaf.publicKey, ...validity, names: { uris: [uri] }, role: { kind: 'workload' } }, { key: keys.privateKey, certificate: root });
+    const inline = (text: string) => ({ kind: 'inline', bytes: Buffer.from(text) }) as const;
+    return { certificateChain: inline(formatPem('CERTIFICATE', der)), privateKey: inline(leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()), password: null };
+  };
+  const trust = (...uris: string[]): Validation => ({
+    trustedCa: { kind: 'inline', bytes: Buffer.from(rootPem) }, systemRoots: false, crl: null,
+    sanMatchers: uris.map((uri) => ({ type: 'uri', matcher: { matches: (value: string) => value === uri } })),
+    spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null,
+  });
+  const common = (uri: string) => ({
+    minVersion: null, maxVersion: null, ciphers: null, ecdhCurves: null, signatureAlgorithms: null, alpn: ['istio'], certificates: [issue(uri)],
+    certificateSdsNames: [], validationSdsName: null,
+  });
+  return {
+    rootPem,
+    issue,
+    trust,
+    downstream: (uri, changes = {}) => ({ ...common(uri), validation: trust(), requireClientCertificate: true, requireSni: false, sessionTickets: false, sessionTimeoutMs: 0, ...changes }),
+    upstream: (uri, peers, changes = {}) => ({ ...common(uri), validation: trust(...peers), sni: 'outbound_.80_._.reviews', ...changes }),
+  };
+}
+
+function parsed(der: Buffer): Certificate {
+  const certificate = parseCertificate(der);
+  if (!certificate.ok) throw new Error(certificate.error[0]?.message);
+  return certificate.value;
+}

@@ -1,0 +1,81 @@
+import type { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import type { TlsInfo } from '@meltemi/http';
+
+/** Names in our own certificate, read once per context. */
+export interface LocalNames {
+  readonly subject: string;
+  readonly uriSans: readonly string[];
+  readonly dnsSans: readonly string[];
+}
+
+const noNames: LocalNames = { subject: '', uriSans: [], dnsSans: [] };
+
+/** What the handshake of this socket agreed on. */
+export function tlsInfoOf(socket: TLSSocket, facts: { sni: string; validated: boolean; local: LocalNames | null }): TlsInfo {
+  const peer = socket.getPeerX509Certificate();
+  const local = facts.local ?? noNames;
+  const sans = subjectAltNames(peer);
+  const alpn = socket.alpnProtocol;
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher().name,
+    sni: facts.sni,
+    alpn: typeof alpn === 'string' ? alpn : '',
+    peerPresented: peer !== undefined,
+    peerValidated: peer !== undefined && facts.validated,
+    peerSubject: distinguishedName(peer?.subject),
+    peerIssuer: distinguishedName(peer?.issuer),
+    peerUriSans: sans.uri,
+    peerDnsSans: sans.dns,
+    peerSerial: peer?.serialNumber.toLowerCase() ?? '',
+    peerFingerprint256: peer?.fingerprint256.replaceAll(':', '').toLowerCase() ?? '',
+    get peerCertPem() {
+      return peer?.toString() ?? '';
+    },
+    peerCertValidFromMs: peer ? Date.parse(peer.validFrom) : 0,
+    peerCertValidToMs: peer ? Date.parse(peer.validTo) : 0,
+    localSubject: local.subject,
+    localUriSans: local.uriSans,
+    localDnsSans: local.dnsSans,
+  };
+}
+
+export function localNames(certificate: X509Certificate): LocalNames {
+  const sans = subjectAltNames(certificate);
+  return { subject: distinguishedName(certificate.subject), uriSans: sans.uri, dnsSans: sans.dns };
+}
+
+export interface SubjectAltNames {
+  readonly uri: readonly string[];
+  readonly dns: readonly string[];
+  readonly ip: readonly string[];
+  readonly email: readonly string[];
+}
+
+const kindOf: Readonly<Record<string, keyof SubjectAltNames>> = { URI: 'uri', DNS: 'dns', 'IP Address': 'ip', email: 'email' };
+
+/** Node's text "URI:spiffe://a, DNS:b" taken apart; values that Node quotes (they hold ", ") are JSON strings. */
+export function subjectAltNames(certificate: X509Certificate | undefined): SubjectAltNames {
+  const names = { uri: [] as string[], dns: [] as string[], ip: [] as string[], email: [] as string[] };
+  const text = certificate?.subjectAltName ?? '';
+  for (const match of text.matchAll(/(URI|DNS|IP Address|email):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
+    const kind = kindOf[match[1] ?? ''];
+    const value = match[2] ?? '';
+    if (kind !== undefined) names[kind].push(value.startsWith('"') ? unquote(value) : value);
+  }
+  return names;
+}
+
+function unquote(text: string): string {
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+/** Node writes one attribute a line, most significant first; RFC 2253 wants them the other way round, joined by ",". */
+function distinguishedName(text: string | undefined): string {
+  return (text ?? '').split('\n').filter(Boolean).reverse().join(',');
+}

@@ -1,0 +1,125 @@
+import { hash, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import tls from 'node:tls';
+import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
+import type { SanMatcher, SecretValue, Source, TlsCertificate, TlsCommon, Validation } from '@meltemi/snapshot';
+import { localNames, subjectAltNames, type LocalNames } from './tls-info.ts';
+
+/** Finds an SDS secret by name; undefined until it arrived. */
+export type SecretLookup = (name: string) => SecretValue | undefined;
+
+/** A TLS config with its secrets filled in. */
+export interface TlsMaterial {
+  readonly context: tls.SecureContext;
+  readonly validation: Validation | null;
+  /** A trusted CA is set and failures close the connection. */
+  readonly verifies: boolean;
+  readonly local: LocalNames | null;
+}
+
+/** Envoy offers P-256 and X25519; the hybrid default of OpenSSL costs a quarter of a handshake. */
+const defaultCurves = 'X25519:P-256';
+
+/** Builds the context, or says which secret is missing or which file cannot be read. */
+export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, options: { tickets?: boolean } = {}): Result<TlsMaterial> {
+  const certificates = allCertificates(config, secrets);
+  if (!certificates.ok) return certificates;
+  const validation = mergedValidation(config, secrets);
+  if (!validation.ok) return validation;
+  try {
+    return ok(build(config, certificates.value, validation.value, options.tickets ?? false));
+  } catch (cause) {
+    return fail('', `the TLS context cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+function build(config: TlsCommon, certificates: readonly TlsCertificate[], validation: Validation | null, tickets: boolean): TlsMaterial {
+  const chains = certificates.map((one) => readSource(one.certificateChain));
+  const ca = validation?.trustedCa ? readSource(validation.trustedCa) : null;
+  const first = chains[0];
+  const context = tls.createSecureContext({
+    ...(chains.length > 0 && { cert: chains, key: certificates.map((one) => ({ pem: readSource(one.privateKey), ...(one.password && { passphrase: readSource(one.password).toString('utf8').trimEnd() }) })) }),
+    // Without a CA of its own Node would trust the public ones.
+    ...(validation?.systemRoots !== true && { ca: ca ?? [] }),
+    ...(validation?.crl && { crl: readSource(validation.crl) }),
+    minVersion: config.minVersion ?? 'TLSv1.2',
+    ...(config.maxVersion !== null && { maxVersion: config.maxVersion }),
+    ...(config.ciphers !== null && { ciphers: withTls13(config.ciphers) }),
+    ...(config.signatureAlgorithms !== null && { sigalgs: config.signatureAlgorithms }),
+    ecdhCurve: config.ecdhCurves ?? defaultCurves,
+    // A resumed session keeps the peer identity of before; off unless asked.
+    ...(!tickets && { secureOptions: noTicket }),
+  });
+  const verifies = validation !== null && (ca !== null || validation.systemRoots) && !validation.acceptUntrusted;
+  return { context, validation, verifies, local: first ? localNames(new X509Certificate(first)) : null };
+}
+
+/** SSL_OP_NO_TICKET */
+const noTicket = 0x4000;
+
+function withTls13(ciphers: string): string {
+  return ciphers.includes('TLS_') ? ciphers : `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${ciphers}`;
+}
+
+function allCertificates(config: TlsCommon, secrets: SecretLookup): Result<TlsCertificate[]> {
+  const found = [...config.certificates];
+  const errors: FieldError[] = [];
+  for (const name of config.certificateSdsNames) {
+    const secret = secrets(name);
+    if (secret?.kind === 'certificate') found.push(secret.certificate);
+    else errors.push({ path: `secret ${name}`, message: secret ? `holds a ${secret.kind}, not a certificate` : 'has not arrived' });
+  }
+  return errors.length > 0 ? err(errors) : ok(found);
+}
+
+/** The secret's fields over the inline default ones: lists are appended, single fields replaced (combined_validation_context). */
+function mergedValidation(config: TlsCommon, secrets: SecretLookup): Result<Validation | null> {
+  if (config.validationSdsName === null) return ok(config.validation);
+  const secret = secrets(config.validationSdsName);
+  if (secret?.kind !== 'validation') return fail(`secret ${config.validationSdsName}`, secret ? `holds a ${secret.kind}, not a validation context` : 'has not arrived');
+  const over = secret.validation;
+  const base = config.validation;
+  if (base === null) return ok(over);
+  return ok({
+    trustedCa: over.trustedCa ?? base.trustedCa,
+    systemRoots: over.systemRoots || base.systemRoots,
+    crl: over.crl ?? base.crl,
+    sanMatchers: [...base.sanMatchers, ...over.sanMatchers],
+    spki: [...base.spki, ...over.spki],
+    hashes: [...base.hashes, ...over.hashes],
+    allowExpired: over.allowExpired || base.allowExpired,
+    acceptUntrusted: over.acceptUntrusted || base.acceptUntrusted,
+    maxVerifyDepth: over.maxVerifyDepth ?? base.maxVerifyDepth,
+  });
+}
+
+function readSource(source: Source): Buffer {
+  if (source.kind === 'inline') return source.bytes;
+  if (source.kind === 'file') return readFileSync(source.path);
+  const value = process.env[source.name];
+  if (value === undefined) throw new Error(`environment variable ${source.name} is not set`);
+  return Buffer.from(value, 'utf8');
+}
+
+/** Null when the peer's certificate passes the SAN, SPKI and hash lists; else the reason. The chain itself is OpenSSL's part. */
+export function checkPeer(peer: X509Certificate | undefined, validation: Validation | null): string | null {
+  if (validation === null || validation.acceptUntrusted) return null;
+  const pinned = validation.spki.length > 0 || validation.hashes.length > 0;
+  if (validation.sanMatchers.length === 0 && !pinned) return null;
+  if (peer === undefined) return 'the peer showed no certificate';
+  if (validation.sanMatchers.length > 0 && !matchesSan(peer, validation.sanMatchers)) return `verify SAN list: no name of the peer (${peer.subjectAltName ?? 'none'}) is among those allowed`;
+  return !pinned || isPinned(peer, validation) ? null : 'verify pin: the peer certificate is not among those pinned';
+}
+
+function matchesSan(peer: X509Certificate, matchers: readonly SanMatcher[]): boolean {
+  const sans = subjectAltNames(peer);
+  const all = [...sans.uri, ...sans.dns, ...sans.ip, ...sans.email];
+  return matchers.some(({ type, matcher }) => (type === 'any' ? all : sans[type]).some((name) => matcher.matches(name)));
+}
+
+function isPinned(peer: X509Certificate, validation: Validation): boolean {
+  const fingerprint = peer.fingerprint256.replaceAll(':', '').toLowerCase();
+  if (validation.hashes.includes(fingerprint)) return true;
+  const der = peer.publicKey.export({ type: 'spki', format: 'der' });
+  return validation.spki.includes(hash('sha256', der, 'base64'));
+}

@@ -1,0 +1,96 @@
+import type net from 'node:net';
+import tls from 'node:tls';
+import { ok, type Result } from '@meltemi/base';
+import type { TlsInfo } from '@meltemi/http';
+import type { DownstreamTls } from '@meltemi/snapshot';
+import type { ClientHello } from '@meltemi/proxy';
+import { tlsInfoOf } from './tls-info.ts';
+import { checkPeer, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
+
+/** One immutable server context. A rotated secret makes a new one; open connections keep theirs. */
+export interface ServerTls {
+  /**
+   * Takes the plain socket over, first bytes put back already, and tells the outcome once. `hello` is what the inspector read.
+   * `timeoutMs` 0 = no handshake deadline of its own.
+   */
+  accept(socket: net.Socket, facts: { hello: ClientHello | null; timeoutMs: number }, result: HandshakeResult): void;
+}
+
+export interface HandshakeResult {
+  onSecure(socket: tls.TLSSocket, info: TlsInfo): void;
+  onFailure(reason: string): void;
+}
+
+/** Every handshake has a deadline, also when the config names none. */
+const longestHandshakeMs = 60_000;
+
+/** Compiles a downstream TLS config; fails while a secret is missing. */
+export function serverTls(config: DownstreamTls, secrets: SecretLookup): Result<ServerTls> {
+  const material = tlsMaterial(config, secrets, { tickets: config.sessionTickets });
+  if (!material.ok) return material;
+  return ok({ accept: (socket, facts, result) => handshake({ config, material: material.value, socket, facts, result }) });
+}
+
+interface Handshake {
+  readonly config: DownstreamTls;
+  readonly material: TlsMaterial;
+  readonly socket: net.Socket;
+  readonly facts: { hello: ClientHello | null; timeoutMs: number };
+  readonly result: HandshakeResult;
+}
+
+function handshake({ config, material, socket, facts, result }: Handshake): void {
+  const asks = config.requireClientCertificate || material.validation?.trustedCa !== undefined;
+  const protocols = commonProtocols(config.alpn, facts.hello);
+  const secure = new tls.TLSSocket(socket, {
+    isServer: true,
+    secureContext: material.context,
+    requestCert: asks && material.validation !== null,
+    rejectUnauthorized: config.requireClientCertificate,
+    ...(protocols.length > 0 && { ALPNProtocols: protocols }),
+  });
+  let settled = false;
+  const fail = (reason: string) => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    secure.destroy();
+    socket.destroy();
+    result.onFailure(reason);
+  };
+  const timer = setTimeout(() => fail('TLS handshake timeout'), facts.timeoutMs || longestHandshakeMs);
+  secure.on('error', (error) => fail(error.message));
+  secure.on('close', () => fail('closed during the TLS handshake'));
+  socket.on('error', (error) => fail(error.message));
+  secure.once('secure', () => {
+    const reason = refusal(secure, config, material);
+    if (reason !== null) return fail(reason);
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    result.onSecure(secure, tlsInfoOf(secure, { sni: facts.hello?.serverName ?? '', validated: material.verifies, local: material.local }));
+  });
+}
+
+/** What tls.Server asks of its sockets too. */
+interface VerifiedHandle {
+  verifyError(): (Error & { code?: string }) | null;
+}
+
+function refusal(socket: tls.TLSSocket, config: DownstreamTls, material: TlsMaterial): string | null {
+  const peer = socket.getPeerX509Certificate();
+  if (peer === undefined) return config.requireClientCertificate ? 'the client showed no certificate' : null;
+  if (material.verifies) {
+    const handle = (socket as unknown as { ssl: VerifiedHandle }).ssl;
+    const error = handle.verifyError();
+    if (error !== null && error !== undefined && !(material.validation?.allowExpired && error.code === 'CERT_HAS_EXPIRED')) return `the client certificate is not trusted: ${error.code ?? error.message}`;
+  }
+  return checkPeer(peer, material.validation);
+}
+
+/** Node answers a client without a common protocol with a fatal alert, Envoy goes on without ALPN: then offer none. HTTP/2 is not spoken here yet. */
+function commonProtocols(ours: readonly string[], hello: ClientHello | null): string[] {
+  const spoken = ours.filter((protocol) => protocol !== 'h2');
+  if (hello === null) return spoken;
+  return spoken.some((protocol) => hello.alpn.includes(protocol)) ? spoken : [];
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { waitFor } from '@meltemi/base';
+import { readClientHello, type ByteConnection, type ConnectionSink } from '@meltemi/proxy';
+import type { DownstreamTls, UpstreamTls } from '@meltemi/snapshot';
+import type { AcceptedSocket } from './accepted-socket.ts';
+import { dial } from './dial.ts';
+import { listen } from './listen.ts';
+import type { SocketConnection } from './socket-connection.ts';
+import { clientTls } from './tls-client.ts';
+import { tlsFixture } from './tls-fixture.ts';
+import { serverTls } from './tls-server.ts';
+
+const loopback = { kind: 'ip', address: '127.0.0.1', port: 0 } as const;
+
+/** Writes back what it reads, pausing while the peer does not take it. */
+class Echo implements ConnectionSink {
+  readonly connection: ByteConnection;
+  constructor(connection: ByteConnection) {
+    this.connection = connection;
+  }
+  onData(buffer: Buffer, length: number): void {
+    if (!this.connection.write(buffer, 0, length)) this.connection.pause();
+  }
+  onEnd(): void {
+    this.connection.end();
+  }
+  onDrain(): void {
+    this.connection.resume();
+  }
+  onClose(): void {}
+}
+
+class Collect implements ConnectionSink {
+  text = '';
+  ended = false;
+  closed: Error | null | undefined;
+  onData(buffer: Buffer, length: number): void {
+    this.text += buffer.toString('latin1', 0, length);
+  }
+  onEnd(): void {
+    this.ended = true;
+  }
+  onDrain(): void {}
+  onClose(cause: Error | null): void {
+    this.closed = cause;
+  }
+}
+
+async function serve(t: TestContext, onConnection: (accepted: AcceptedSocket) => void) {
+  const socket = await listen({ target: loopback, reusePort: false, backlog: null, onConnection });
+  t.after(() => socket.close());
+  return socket.target;
+}
+
+async function connect(t: TestContext, options: Omit<Parameters<typeof dial>[0], 'connectTimeoutMs' | 'bufferLimit'>) {
+  const sink = new Collect();
+  const connection = await new Promise<SocketConnection>((resolve, reject) => {
+    dial({ connectTimeoutMs: 5000, bufferLimit: 1 << 20, ...options }, { onOpen: resolve, onFailure: ({ cause, transportFailure }) => reject(new Error(transportFailure ?? cause.message)) });
+  });
+  connection.sink = sink;
+  t.after(() => connection.destroy());
+  return { connection, sink };
+}
+
+function echo(accepted: AcceptedSocket, connection: SocketConnection): void {
+  connection.sink = new Echo(connection);
+  accepted.start(connection);
+}
+
+test('a megabyte comes back unchanged, then the end of it', async (t) => {
+  const target = await serve(t, (accepted) => echo(accepted, accepted.plain(1 << 20)));
+  const { connection, sink } = await connect(t, { target, tls: null });
+  const body = Buffer.alloc(1 << 20, 'abcdefg');
+  for (let at = 0; at < body.length; at += 50_000) connection.write(body, at, Math.min(body.length, at + 50_000));
+  connection.writeText('end');
+  connection.end();
+  await waitFor('the echo', () => sink.ended);
+  assert.equal(sink.text, `${body.toString('latin1')}end`);
+});
+
+test('a slow reader makes writes return false, and drain comes when it read', async (t) => {
+  const target = await serve(t, (accepted) => accepted.start(accepted.plain(1 << 20)));
+  const { connection, sink } = await connect(t, { target, tls: null });
+  let drained = false;
+  sink.onDrain = () => (drained = true);
+  const other = net.connect(target.kind === 'ip' ? target.port : 0, '127.0.0.1');
+  t.after(() => other.destroy());
+  const block = Buffer.alloc(60_000);
+  let room = true;
+  for (let i = 0; i < 2000 && room; i++) room = connection.write(block, 0, block.length);
+  assert.equal(room, false);
+  await waitFor('drain', () => drained);
+});
+
+/** Looks for a ClientHello, then TLS or plain echo. */
+function sniffingEcho(config: DownstreamTls, failures: string[]) {
+  const tls = serverTls(config, () => undefined);
+  assert.ok(tls.ok);
+  return (accepted: AcceptedSocket) =>
+    accepted.peek(5000, (bytes) => readClientHello(bytes) !== 'more', () => {
+      const hello = readClientHello(accepted.peeked);
+      if (typeof hello === 'string') return accepted.destroy();
+      return accepted.secure(tls.value, { hello, timeoutMs: 5000, limit: 1 << 20 }, { opened: (connection) => echo(accepted, connection), failed: (reason) => failures.push(reason) });
+    });
+}
+
+const server = 'spiffe://cluster.local/ns/a/sa/server';
+const client = 'spiffe://cluster.local/ns/a/sa/client';
+
+async function dialTls(t: TestContext, target: Awaited<ReturnType<typeof serve>>, config: UpstreamTls) {
+  const tls = clientTls(config, () => undefined);
+  assert.ok(tls.ok);
+  return connect(t, { target, tls: tls.value });
+}
+
+test('mTLS: both sides know each other by SPIFFE id, after the server looked at the hello', async (t) => {
+  const ca = tlsFixture();
+  const failures: string[] = [];
+  const target = await serve(t, sniffingEcho(ca.downstream(server), failures));
+  const { connection, sink } = await dialTls(t, target, ca.upstream(client, [server]));
+  assert.deepEqual(connection.tls?.peerUriSans, [server]);
+  assert.deepEqual(connection.tls?.localUriSans, [client]);
+  assert.equal(connection.tls?.alpn, 'istio');
+  connection.writeText('hello');
+  await waitFor('the echo', () => sink.text === 'hello');
+  assert.deepEqual(failures, []);
+});
+
+test('a server with another identity is not talked to', async (t) => {
+  const ca = tlsFixture();
+  const target = await serve(t, sniffingEcho(ca.downstream(server), []));
+  await assert.rejects(dialTls(t, target, ca.upstream(client, ['spiffe://cluster.local/ns/a/sa/other'])), /SAN/);
+});
+
+test('a client of another authority, without certificate, or in plaintext is refused', async (t) => {
+  const ca = tlsFixture();
+  const stranger = tlsFixture();
+  const failures: string[] = [];
+  const target = await serve(t, sniffingEcho(ca.downstream(server), failures));
+  for (const config of [stranger.upstream(client, [], { validation: ca.trust(server) }), ca.upstream(client, [server], { certificates: [] })]) {
+    const opened = await dialTls(t, target, config).catch(() => null);
+    opened?.connection.writeText('hello');
+    await waitFor('the refusal', () => opened === null || opened.sink.closed !== undefined || opened.sink.ended);
+    assert.equal(opened?.sink.text ?? '', '');
+  }
+  await waitFor('the reasons', () => failures.length === 2);
+  const plain = await connect(t, { target, tls: null });
+  plain.connection.writeText('GET / HTTP/1.1\r\n\r\n');
+  await waitFor('the close', () => plain.sink.ended || plain.sink.closed !== undefined);
+});
+
+test('a peek without bytes ends at its deadline', async (t) => {
+  const outcomes: string[] = [];
+  const target = await serve(t, (accepted) => accepted.peek(30, () => false, (outcome) => {
+    outcomes.push(outcome);
+    accepted.destroy();
+  }));
+  const { sink } = await connect(t, { target, tls: null });
+  await waitFor('the close', () => sink.ended || sink.closed !== undefined);
+  assert.deepEqual(outcomes, ['timeout']);
+});
+
+test('a refused port fails at once with its reason', async (t) => {
+  const target = await serve(t, () => {});
+  const gone = await listen({ target: loopback, reusePort: false, backlog: null, onConnection: () => {} });
+  gone.close();
+  await assert.rejects(connect(t, { target: gone.target, tls: null }), /ECONNREFUSED/);
+  assert.ok(target);
+});
