@@ -1,4 +1,5 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
+import { xdsType } from '../resource-types.ts';
 import type { ClientProtocol, ClientSubscription, NameChange, NodeOf, Reading } from './client-protocol.ts';
 import type { ClientUpdate, RejectedResource, Verdict } from './client-types.ts';
 import { deltaClientProtocol } from './delta-client-protocol.ts';
@@ -62,7 +63,7 @@ export class XdsClient<Request, Response> {
     return this.#output();
   }
 
-  /** Takes names back; what was held under them is forgotten unless the wildcard covers it. */
+  /** Takes names back; what was held under them is forgotten unless the wildcard covers it. An update handed out before may still name them: the caller leaves those out. */
   unsubscribe(typeUrl: string, names: Iterable<string> | '*'): ClientOutput<Request> {
     const entry = this.#entries.get(typeUrl);
     if (!entry) return this.#output();
@@ -117,7 +118,7 @@ export class XdsClient<Request, Response> {
       if (stream === this.#stream && this.#connected) {
         entry.subscription = { ...entry.subscription, nonce: reading.nonce };
         this.#request(this.#protocol.answer(entry.subscription, reading, errorText(verdict, refused)));
-      }
+      } else if (this.#connected) this.#startAll(entry);
       this.#next(entry);
       break;
     }
@@ -142,10 +143,23 @@ export class XdsClient<Request, Response> {
     else if (!entry.open || this.#protocol.changesAnytime) this.#request(this.#protocol.change(entry.subscription, change));
   }
 
+  /**
+   * A type whose update from an earlier stream is still undecided waits for the verdict: until then the client cannot say what it holds,
+   * and a server that does not know of a resource would never remove it. Listeners and routes wait for such clusters, since the server
+   * cannot order what it was not asked for.
+   */
   #start(entry: Entry<Response>): void {
+    const { typeUrl } = entry.subscription;
+    if (entry.started || entry.open) return;
+    if ((typeUrl === xdsType.listener || typeUrl === xdsType.route) && this.#entries.get(xdsType.cluster)?.open && !this.#entries.get(xdsType.cluster)?.started) return;
     if (!entry.subscription.wildcard && entry.subscription.names.size === 0) return;
     entry.started = true;
     this.#request(this.#protocol.first(entry.subscription));
+  }
+
+  #startAll(first: Entry<Response>): void {
+    this.#start(first);
+    for (const entry of this.#entries.values()) this.#start(entry);
   }
 
   #request(request: Request): void {
