@@ -1,1 +1,2 @@
-export {};
+export { AccessLogServer, type AccessLogServerOptions } from './access-log-server.ts';
+export { graphRoute, type GraphReader } from './graph-route.ts';
