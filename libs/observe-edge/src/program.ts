@@ -9,7 +9,7 @@ import { removePortsFile, writePortsFile } from './ports-file.ts';
 import { measureProcess } from './process-metrics.ts';
 import { ProcessEnd } from './process-end.ts';
 import { Readiness } from './readiness.ts';
-import { adminOption, standardOptions } from './standard-options.ts';
+import { adminOptions, standardOptions } from './standard-options.ts';
 import { standardRoutes } from './standard-routes.ts';
 import { explainListenError, StartError } from './start-error.ts';
 
@@ -27,6 +27,8 @@ export interface ProgramSpec<S extends readonly OptionSpec[]> {
   readonly operands?: string;
   /** Default address of the admin server; false when the program runs its own (the proxy takes it from its bootstrap). */
   readonly adminListen: string | false;
+  /** Name of the flag for it, when the port is known to users as something else ("http-listen"). --admin-listen then works too. Default admin-listen. */
+  readonly adminFlag?: string;
   /** Builds and starts the parts. Register each with ctx.lifecycle as it starts: they stop newest first, also when a later one fails. */
   readonly start: (context: ProgramContext<S>) => Promise<RunningProgram>;
 }
@@ -66,7 +68,7 @@ export async function runProgram<const S extends readonly OptionSpec[]>(spec: Pr
   await startProgram(spec, resolved.value, line.operands);
 }
 
-type Standard = OptionValues<typeof standardOptions> & { readonly 'admin-listen'?: Address };
+type Standard = OptionValues<typeof standardOptions>;
 
 async function startProgram<const S extends readonly OptionSpec[]>(spec: ProgramSpec<S>, resolved: ResolvedOptions, operands: readonly string[]): Promise<void> {
   const standard = resolved.values as unknown as Standard;
@@ -82,7 +84,7 @@ async function startProgram<const S extends readonly OptionSpec[]>(spec: Program
   const portsFile = standard['ports-file'];
   try {
     if (portsFile !== undefined) removePortsFile(portsFile);
-    const admin = spec.adminListen === false ? undefined : await startAdmin(spec.name, standard['admin-listen'], { log, lifecycle, readiness, stats });
+    const admin = spec.adminListen === false ? undefined : await startAdmin(spec.name, adminAddress(spec, resolved), { log, lifecycle, readiness, stats });
     const running = await spec.start({
       options: resolved.values as OptionValues<S>,
       given: (name) => resolved.given.has(name),
@@ -108,22 +110,28 @@ async function startProgram<const S extends readonly OptionSpec[]>(spec: Program
   }
 }
 
-async function startAdmin(name: string, address: Address | undefined, parts: { log: Logger; lifecycle: Lifecycle; readiness: Readiness; stats: StatsRegistry }): Promise<{ server: AdminServer; port: number }> {
-  const listen = address ?? { host: '127.0.0.1', port: 0 };
+/** The flag that was given wins; the program's own name for it before the common one. */
+function adminAddress(spec: ProgramSpec<readonly OptionSpec[]>, { values, given }: ResolvedOptions): { flag: string; address: Address } {
+  const own = spec.adminFlag ?? 'admin-listen';
+  const flag = !given.has(own) && given.has('admin-listen') ? 'admin-listen' : own;
+  return { flag, address: values[flag] as Address };
+}
+
+async function startAdmin(name: string, at: { flag: string; address: Address }, parts: { log: Logger; lifecycle: Lifecycle; readiness: Readiness; stats: StatsRegistry }): Promise<{ server: AdminServer; port: number }> {
   const server = new AdminServer({ title: name, onError: (error, path) => parts.log.error({ err: error, path }, 'admin request failed') });
   for (const route of standardRoutes({ name, version: meltemiVersion, ...parts })) server.route(route);
   try {
-    const bound = await server.listen(listen);
+    const bound = await server.listen(at.address);
     parts.lifecycle.add('admin server', () => server.stop());
     return { server, port: bound.port };
   } catch (cause) {
-    throw explainListenError(cause, { flag: 'admin-listen', address: listen });
+    throw explainListenError(cause, at);
   }
 }
 
 function allOptions(spec: ProgramSpec<readonly OptionSpec[]>): OptionSpec[] {
   const own = new Set(spec.options.map(({ name }) => name));
-  const standard: OptionSpec[] = [...(spec.adminListen === false ? [] : [adminOption(spec.adminListen)]), ...standardOptions];
+  const standard: OptionSpec[] = [...(spec.adminListen === false ? [] : adminOptions(spec.adminListen, spec.adminFlag)), ...standardOptions];
   return [...spec.options, ...standard.filter(({ name }) => !own.has(name))];
 }
 

@@ -10,6 +10,8 @@ export const standardOptions = [
   { name: 'ports-file', type: 'string', placeholder: 'file', description: 'file to write {"pid", "ports"} to once started' },
 ] as const satisfies readonly OptionSpec[];
 
-export function adminOption(defaultListen: string): OptionSpec {
-  return { name: 'admin-listen', type: 'address', default: defaultListen, description: 'health, metrics and debugging over HTTP; keep it on loopback' };
+/** --admin-listen, or the program's own name for it with --admin-listen as a second one. */
+export function adminOptions(defaultListen: string, flag = 'admin-listen'): OptionSpec[] {
+  const own: OptionSpec = { name: flag, type: 'address', default: defaultListen, description: 'health, metrics and debugging over HTTP; keep it on loopback' };
+  return flag === 'admin-listen' ? [own] : [own, { name: 'admin-listen', type: 'address', description: `the same as --${flag}` }];
 }
