@@ -26,19 +26,35 @@ export function parseCommandLine(spec: CommandLineSpec, argv: readonly string[])
     .helpOption('-h, --help', 'print this help and exit')
     .showSuggestionAfterError(true)
     .allowExcessArguments(false)
-    .configureHelp({ helpWidth: 120 })
+    .configureHelp({ helpWidth: 120, optionDescription: ({ description }) => description })
     .configureOutput({ writeOut: (text) => (out += text), writeErr: (text) => (error += text) })
     .exitOverride();
   for (const option of spec.options) command.addOption(commanderOption(option, flags));
   if (spec.operands !== undefined) command.argument(`[${spec.operands}...]`);
   try {
-    command.parse([...argv], { from: 'user' });
+    command.parse(spellOutSwitches(argv, spec.options), { from: 'user' });
     return { kind: 'run', flags, operands: command.args };
   } catch (cause) {
     if (!(cause instanceof CommanderError)) throw cause;
     const code = cause.exitCode === 0 ? 0 : 2;
     return { kind: 'exit', code, out, error: code === 0 ? '' : `${error}Try ${spec.name} --help.\n` };
   }
+}
+
+/** `--loud file` must not read "file" as the value of the switch: a bare switch becomes `--loud=true`, unless true or false follows. */
+function spellOutSwitches(argv: readonly string[], options: readonly OptionSpec[]): string[] {
+  const switches = new Map<string, string>();
+  for (const { name, short, type } of options) {
+    if (type !== 'bool') continue;
+    switches.set(`--${name}`, name);
+    if (short !== undefined) switches.set(`-${short}`, name);
+  }
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.map((word, index) => {
+    const name = index < end ? switches.get(word) : undefined;
+    const next = argv[index + 1];
+    return name === undefined || next === 'true' || next === 'false' ? word : `--${name}=true`;
+  });
 }
 
 function commanderOption(spec: OptionSpec, flags: Record<string, string[]>): Option {
