@@ -1,2 +1,4 @@
+export { startAdsServer, defaultAdsLimits } from './ads-server.ts';
+export { startAdsClient } from './ads-client.ts';
 export { type AdsListener, type Peer, type ClientHello, type ConnectionRefusal, type Push, type AdsConnection, type ClientHandler, type AdsLimits, type AdsServerOptions, type AdsLog, type AdsServer } from './server-types.ts';
 export { type AdsUpdate, type AdsClientOptions, type AdsClient } from './client-types.ts';

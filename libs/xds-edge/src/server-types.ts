@@ -81,12 +81,8 @@ export interface AdsLimits {
   readonly maxResponseBytes: number;
   /** Names per stream over all types. Default 100,000. */
   readonly maxNames: number;
-  /** Types per stream. Default 32. */
-  readonly maxTypes: number;
   /** Default 10,000. */
   readonly maxStreams: number;
-  /** Requests that may wait on one stream while its write buffer is full. Default 1,000. */
-  readonly maxQueuedRequests: number;
 }
 
 export interface AdsServerOptions {
@@ -103,6 +99,8 @@ export interface AdsServerOptions {
   /** HTTP/2 pings on idle connections; defaults 30,000 and 10,000. */
   readonly keepaliveMs?: number;
   readonly keepaliveTimeoutMs?: number;
+  /** A client that does not read for this long is ended; default 60,000. While it does not read, its requests are not read either. */
+  readonly stalledDeadlineMs?: number;
   /** Streams are ended after this long so that clients spread over pilots anew; 0 = never (default). */
   readonly maxStreamAgeMs?: number;
   readonly clock?: Clock;

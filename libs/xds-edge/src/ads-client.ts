@@ -1,0 +1,177 @@
+import { connectivityState, status as grpcStatus, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { AggregatedDiscoveryServiceClient } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
+import { mathRandom, systemClock, type Clock, type Random } from '@meltemi/base';
+import { deltaXdsClient, sotwXdsClient, type ClientOutput, type ClientUpdate, type Verdict, type XdsClient } from '@meltemi/xds';
+import type { AdsClient, AdsClientOptions } from './client-types.ts';
+
+/** Starts dialling; never throws for a server that is away. */
+export function startAdsClient(options: AdsClientOptions): AdsClient {
+  if (options.protocol === 'sotw') return new Client(options, sotwXdsClient(options.node), (ads) => ads.streamAggregatedResources());
+  return new Client(options, deltaXdsClient(options.node), (ads) => ads.deltaAggregatedResources());
+}
+
+/** Responses received and not handed out yet above which reading pauses. */
+const maxBacklog = 100;
+/** Requests not yet written above which the server is taken for dead. */
+const maxUnwritten = 10_000;
+
+/** One dialled connection. */
+interface Link<Request, Response> {
+  readonly ads: AggregatedDiscoveryServiceClient;
+  readonly call: ClientDuplexStream<Request, Response>;
+  readonly cancelDeadline: () => void;
+  up: boolean;
+}
+
+class Client<Request, Response> implements AdsClient {
+  readonly #options: AdsClientOptions;
+  readonly #machine: XdsClient<Request, Response>;
+  readonly #open: (ads: AggregatedDiscoveryServiceClient) => ClientDuplexStream<Request, Response>;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  #link: Link<Request, Response> | undefined;
+  #failures = 0;
+  #cancelRetry = () => {};
+  #stopped = false;
+
+  constructor(options: AdsClientOptions, machine: XdsClient<Request, Response>, open: (ads: AggregatedDiscoveryServiceClient) => ClientDuplexStream<Request, Response>) {
+    this.#options = options;
+    this.#machine = machine;
+    this.#open = open;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? mathRandom;
+    this.#retryAfter(0);
+  }
+
+  get connected(): boolean {
+    return this.#link?.up ?? false;
+  }
+
+  subscribe(typeUrl: string, names: Iterable<string> | '*'): void {
+    this.#take(this.#machine.subscribe(typeUrl, names));
+  }
+
+  unsubscribe(typeUrl: string, names: Iterable<string> | '*'): void {
+    this.#take(this.#machine.unsubscribe(typeUrl, names));
+  }
+
+  reconnect(reason: string): void {
+    if (this.#stopped) return;
+    this.#drop(reason);
+    this.#failures = 0;
+    this.#retryAfter(0);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelRetry();
+    this.#drop('stopped');
+  }
+
+  #retryAfter(delayMs: number): void {
+    this.#cancelRetry();
+    this.#cancelRetry = this.#clock.after(delayMs, () => this.#dial());
+  }
+
+  #dial(): void {
+    if (this.#stopped || this.#link) return;
+    const { address, connectDeadlineMs = 5000 } = this.#options;
+    const ads = new AggregatedDiscoveryServiceClient(address, this.#options.credentials(), channelOptions(this.#options));
+    const call = this.#open(ads);
+    const cancelDeadline = this.#clock.after(connectDeadlineMs, () => {
+      if (ads.getChannel().getConnectivityState(false) !== connectivityState.READY) this.#lost(link, `no connection to ${address} within ${connectDeadlineMs} ms`);
+    });
+    const link: Link<Request, Response> = { ads, call, cancelDeadline, up: false };
+    this.#link = link;
+    call.on('metadata', () => this.#up(link));
+    call.on('data', (response: Response) => this.#received(link, response));
+    call.on('error', (error: ServiceError) => this.#lost(link, `${address}: ${grpcStatus[error.code] ?? error.code}: ${error.details}`));
+    call.on('end', () => this.#lost(link, `${address}: the server ended the stream`));
+    this.#take(this.#machine.connected());
+  }
+
+  #up(link: Link<Request, Response>): void {
+    if (link !== this.#link || link.up) return;
+    link.up = true;
+    link.cancelDeadline();
+    this.#options.onConnected?.();
+  }
+
+  #received(link: Link<Request, Response>, response: Response): void {
+    if (link !== this.#link) return;
+    this.#up(link);
+    // Only a response proves that the server serves us; one that accepts and refuses at once must not be hammered.
+    this.#failures = 0;
+    this.#take(this.#machine.received(response));
+    if (this.#machine.backlog() > maxBacklog) link.call.pause();
+  }
+
+  #lost(link: Link<Request, Response>, reason: string): void {
+    if (link !== this.#link) return;
+    this.#drop(reason);
+    if (!this.#stopped) this.#retryAfter(this.#backoffMs());
+  }
+
+  #backoffMs(): number {
+    const { initialBackoffMs = 250, maxBackoffMs = 5000 } = this.#options;
+    const base = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.min(this.#failures++, 20));
+    return Math.min(maxBackoffMs, base * (0.8 + 0.4 * this.#random.next()));
+  }
+
+  #drop(reason: string): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    link.cancelDeadline();
+    link.call.removeAllListeners();
+    // A cancelled call still reports its own cancellation; nobody is interested any more.
+    link.call.on('error', () => {});
+    link.call.cancel();
+    link.ads.close();
+    this.#machine.disconnected();
+    this.#options.onDisconnected?.(reason);
+  }
+
+  #take(output: ClientOutput<Request>): void {
+    const link = this.#link;
+    if (link) for (const request of output.requests) link.call.write(request);
+    if (link && link.call.writableLength > maxUnwritten) this.#lost(link, `${this.#options.address}: the server does not read`);
+    for (const update of output.updates) this.#handOut(update);
+  }
+
+  #handOut(update: ClientUpdate): void {
+    const settle = (verdict: Verdict): void => {
+      this.#take(this.#machine.settle(update.ticket, verdict));
+      if (this.#machine.backlog() <= maxBacklog && this.#link?.call.isPaused()) this.#link.call.resume();
+    };
+    const { typeUrl, version, added, removed } = update;
+    try {
+      this.#options.onUpdate({
+        typeUrl,
+        version,
+        added,
+        removed,
+        accept: () => settle({ kind: 'accept' }),
+        reject: (errors) => settle(typeof errors === 'string' ? { kind: 'reject-all', reason: errors } : { kind: 'reject', resources: errors }),
+      });
+    } catch (cause) {
+      // The server must hear of it: a silent client would look slow, not broken.
+      settle({ kind: 'reject-all', reason: `the client failed on this update: ${cause instanceof Error ? cause.message : String(cause)}` });
+    }
+  }
+}
+
+function channelOptions(options: AdsClientOptions): Record<string, number | string> {
+  return {
+    'grpc.keepalive_time_ms': options.keepaliveMs ?? 10_000,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 5000,
+    'grpc.max_receive_message_length': options.maxResponseBytes ?? 64 << 20,
+    // Each dial is a fresh channel with fresh credentials; our own back-off decides when.
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.service_config_disable_resolution': 1,
+    'grpc.enable_retries': 0,
+    // An application's http_proxy may point at this very sidecar.
+    'grpc.enable_http_proxy': 0,
+    ...(options.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': options.serverName, 'grpc.default_authority': options.serverName }),
+  };
+}
