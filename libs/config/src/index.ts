@@ -163,3 +163,36 @@ export { memoryConfigStore, type MemoryStoreOptions } from './store/memory-store
 export { RevisionStore, type RevisionStoreOptions, type Journal, type JournalRecord, type StoreContents } from './store/revision-store.ts';
 export { sealWrites, sealStatus, conflictsOf, conflictError, stampObject, storedObject, keyProblem, deepFreeze, type SealedWrite } from './store/seal.ts';
 export { difference, type Change, type Entry } from './store/change-log.ts';
+export type {
+  AuthorizationPolicySpec,
+  AuthorizationRule,
+  AuthorizationSource,
+  AuthorizationOperation,
+  AuthorizationCondition,
+} from './kinds/authorization-policy/types.ts';
+export type { ConfigKind } from './kinds/kind.ts';
+export { kinds, findKind, kindByAlias, isOfKind } from './kinds/registry.ts';
+export { virtualService } from './kinds/virtual-service/kind.ts';
+export { destinationRule } from './kinds/destination-rule/kind.ts';
+export { gateway } from './kinds/gateway/kind.ts';
+export { serviceEntry } from './kinds/service-entry/kind.ts';
+export { workloadEntry } from './kinds/workload-entry/kind.ts';
+export { sidecar } from './kinds/sidecar/kind.ts';
+export { peerAuthentication } from './kinds/peer-authentication/kind.ts';
+export { meshConfig } from './kinds/mesh-config/kind.ts';
+export { defaultMeshConfig, meshConfigFrom } from './kinds/mesh-config/read.ts';
+export { kubeService } from './kinds/kubernetes/service/kind.ts';
+export { endpoints } from './kinds/kubernetes/endpoints/kind.ts';
+export { endpointSlice } from './kinds/kubernetes/endpoint-slice/kind.ts';
+export { pod } from './kinds/kubernetes/pod/kind.ts';
+export { deployment } from './kinds/kubernetes/deployment/kind.ts';
+export { namespace } from './kinds/kubernetes/namespace/kind.ts';
+export { serviceAccount } from './kinds/kubernetes/service-account/kind.ts';
+export { configMap } from './kinds/kubernetes/config-map/kind.ts';
+export { authorizationPolicy } from './kinds/authorization-policy/kind.ts';
+export { toRawObject, groupOwner, splitApiVersion, type GroupOwner } from './envelope.ts';
+export { decode, type Decoded } from './decode.ts';
+export { parseYamlDocuments, type ParsedDocument, type LocatedError } from './documents/parse.ts';
+export type { Position } from './documents/locate.ts';
+export { validateDocuments, type ValidateEntry } from './documents/validate.ts';
+export { isRe2, regexReason } from './rules/regex.ts';

@@ -26,3 +26,8 @@ export function istioKind<Spec>(
 ): ConfigKind<Spec> {
   return { shortNames: [], versions: ['v1', 'v1beta1', 'v1alpha3'], scope: 'namespaced', acts: 'full', body: 'spec', validate: () => undefined, ...kind };
 }
+
+/** True when the object is of this kind, of whatever version. */
+export function isOfKindName(config: { readonly key: { readonly group: string; readonly kind: string } }, kind: Pick<ConfigKind, 'group' | 'kind'>): boolean {
+  return config.key.group === kind.group && config.key.kind === kind.kind;
+}

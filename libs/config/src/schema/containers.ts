@@ -37,7 +37,7 @@ export function object<T>(fields: Fields<T>, options: ObjectOptions = {}): Schem
     for (const group of options.oneofs ?? []) checkOneof(group, { given, path, errors });
     return out as T;
   };
-  return { decode, missing: (path, errors) => decode({}, path, errors) };
+  return { decode, missing: (path, errors) => decode({}, path, errors), fields: names };
 }
 
 interface Given {
@@ -104,6 +104,8 @@ export function list<T>(inner: Schema<T>, limits: ListLimits = {}): Schema<reado
 }
 
 export interface MapLimits {
+  /** Checked only when the map is there. */
+  readonly minKeys?: number;
   readonly maxKeys?: number;
   /** Reason why a key is not allowed. */
   readonly key?: (key: string) => string | undefined;
@@ -125,6 +127,7 @@ export function map<T>(inner: Schema<T>, limits: MapLimits = {}): Schema<Readonl
         if (value === null || value === undefined) errors.push({ path: at, message: 'must not be null' });
         else entries.push([key, inner.decode(value, at, errors)]);
       }
+      if (entries.length < (limits.minKeys ?? 0)) errors.push({ path, message: 'must not be empty: leave it out' });
       if (entries.length > (limits.maxKeys ?? Infinity)) errors.push({ path, message: `must have at most ${limits.maxKeys} keys, has ${entries.length}` });
       // fromEntries defines own properties, so a key like "__proto__" stays an ordinary key.
       return Object.fromEntries(entries);

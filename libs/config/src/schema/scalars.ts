@@ -110,6 +110,15 @@ export function oneOf<const T extends readonly [string, ...string[]]>(names: T):
   };
 }
 
+/** A whole number or a name, as Kubernetes writes ports. A string of digits is a number to us: nothing can be named so. */
+export function intOrString(): Schema<number | string> {
+  const number = int('int32');
+  return {
+    decode: (input, path, errors) => (typeof input === 'string' && !/^\d+$/.test(input) ? input : number.decode(input, path, errors)),
+    missing: () => 0,
+  };
+}
+
 /** base64 (standard or URL alphabet), as proto3 JSON writes bytes. */
 export function bytes(): Schema<Uint8Array> {
   return {

@@ -8,6 +8,8 @@ export interface Schema<T> {
   readonly decode: (input: unknown, path: string, errors: FieldError[]) => T;
   /** The value of a field that is not there (or null): proto3's zero, undefined for optional ones; `required` reports here. */
   readonly missing: (path: string, errors: FieldError[]) => T;
+  /** Of a message: its field names. */
+  readonly fields?: readonly string[];
 }
 
 /** Absent stays absent: messages, wrappers, durations, members of a oneof. */
@@ -56,4 +58,12 @@ export function found(input: unknown): string {
 /** Adds "must be …, found …". */
 export function mismatch(errors: FieldError[], path: string, expected: string, input: unknown): void {
   errors.push({ path, message: `must be ${expected}, found ${found(input)}` });
+}
+
+/** Reshapes what another schema read. */
+export function mapped<A, B>(inner: Schema<A>, reshape: (value: A) => B): Schema<B> {
+  return {
+    decode: (input, path, errors) => reshape(inner.decode(input, path, errors)),
+    missing: (path, errors) => reshape(inner.missing(path, errors)),
+  };
 }

@@ -2,7 +2,7 @@ import type { ObjectMeta } from '../../object.ts';
 import { isIpAddress, portReason } from '../../rules/addresses.ts';
 import { durationReason } from '../../rules/durations.ts';
 import type { Findings } from '../../rules/findings.ts';
-import { fqdnReason, hostOrIpReason } from '../../rules/hosts.ts';
+import { fqdnReason, wildcardDomainReason } from '../../rules/hosts.ts';
 import { checkLabels, checkSelector } from '../../rules/labels.ts';
 import { checkExportTo } from '../../rules/visibility.ts';
 import { item } from '../../schema/schema.ts';
@@ -14,7 +14,7 @@ import { checkClientTls } from './validate-tls.ts';
 
 /** Source: istio.io/istio pkg/config/validation (webhook), read for its rules; the messages are ours. */
 export function validate(spec: DestinationRuleSpec, about: ObjectMeta, findings: Findings): void {
-  findings.check('spec.host', hostOrIpReason(spec.host));
+  findings.check('spec.host', wildcardDomainReason(spec.host));
   checkPolicy(spec.trafficPolicy, { path: 'spec.trafficPolicy', findings });
   const names = new Set<string>();
   for (const [i, subset] of spec.subsets.entries()) {

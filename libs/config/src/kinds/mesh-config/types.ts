@@ -69,6 +69,7 @@ export interface MeshConfigSpec {
   readonly discoverySelectors: readonly LabelSelector[];
   readonly pathNormalization: { readonly normalization: PathNormalization };
   readonly defaultHttpRetryPolicy?: HttpRetry;
+  readonly defaultInboundHttpRetryPolicy?: HttpRetry;
   readonly meshMTLS?: MeshTlsConfig;
   readonly tlsDefaults?: MeshTlsConfig;
   readonly defaultTrafficPolicy?: { readonly connectionPool?: ConnectionPoolSettings; readonly outlierDetection?: OutlierDetection };

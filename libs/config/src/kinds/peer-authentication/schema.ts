@@ -10,6 +10,7 @@ export const schema = object<PeerAuthenticationSpec>({
   selector: optional(matchLabelsSelector),
   mtls: optional(mtls),
   portLevelMtls: map(mtls, {
+    minKeys: 1,
     key: (port) => (/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535 ? undefined : `"${port}" is not a port in the range 1…65535`),
   }),
 });

@@ -2,7 +2,7 @@ import type { Findings } from '../../rules/findings.ts';
 import { scopedHostReason } from '../../rules/hosts.ts';
 import { item } from '../../schema/schema.ts';
 import type { IstioEgressListener } from './types.ts';
-import { checkListener } from './validate.ts';
+import { checkListener } from './validate-listener.ts';
 
 export function checkEgress(listeners: readonly IstioEgressListener[], namespace: string, findings: Findings): void {
   const taken = new Set<number | string>();

@@ -6,7 +6,7 @@ import { checkConnectionPool } from '../destination-rule/validate-connections.ts
 import type { ServerTlsSettings } from '../gateway/types.ts';
 import { checkServerTls } from '../gateway/validate-tls.ts';
 import type { IstioIngressListener } from './types.ts';
-import { checkListener } from './validate.ts';
+import { checkListener } from './validate-listener.ts';
 
 const localHosts = ['', '127.0.0.1', '0.0.0.0', '[::1]', '[::]'];
 

@@ -1,0 +1,62 @@
+import { list, object, strings } from '../../schema/containers.ts';
+import { oneOf, string } from '../../schema/scalars.ts';
+import { optional, required } from '../../schema/schema.ts';
+import { istioKind } from '../kind.ts';
+import { targetRef } from '../later/shape.ts';
+import { matchLabelsSelector } from '../schema.ts';
+import type { AuthorizationCondition, AuthorizationOperation, AuthorizationPolicySpec, AuthorizationRule, AuthorizationSource } from './types.ts';
+import { validate } from './validate.ts';
+
+const absentOrStrings = optional(strings());
+
+const source = object<AuthorizationSource>({
+  principals: absentOrStrings,
+  notPrincipals: absentOrStrings,
+  requestPrincipals: absentOrStrings,
+  notRequestPrincipals: absentOrStrings,
+  namespaces: absentOrStrings,
+  notNamespaces: absentOrStrings,
+  serviceAccounts: absentOrStrings,
+  notServiceAccounts: absentOrStrings,
+  ipBlocks: absentOrStrings,
+  notIpBlocks: absentOrStrings,
+  remoteIpBlocks: absentOrStrings,
+  notRemoteIpBlocks: absentOrStrings,
+  trustDomains: absentOrStrings,
+  notTrustDomains: absentOrStrings,
+});
+
+const operation = object<AuthorizationOperation>({
+  hosts: absentOrStrings,
+  notHosts: absentOrStrings,
+  ports: absentOrStrings,
+  notPorts: absentOrStrings,
+  methods: absentOrStrings,
+  notMethods: absentOrStrings,
+  paths: absentOrStrings,
+  notPaths: absentOrStrings,
+});
+
+const rule = object<AuthorizationRule>({
+  from: list(object<{ readonly source: AuthorizationSource }>({ source: required(source) }), { minItems: 1 }),
+  to: list(object<{ readonly operation: AuthorizationOperation }>({ operation: required(operation) }), { minItems: 1 }),
+  when: list(object<AuthorizationCondition>({ key: required(string()), values: strings(), notValues: strings() })),
+});
+
+export const authorizationPolicy = istioKind<AuthorizationPolicySpec>({
+  group: 'security.istio.io',
+  kind: 'AuthorizationPolicy',
+  plural: 'authorizationpolicies',
+  shortNames: ['ap'],
+  versions: ['v1', 'v1beta1'],
+  acts: 'later',
+  schema: object<AuthorizationPolicySpec>({
+    selector: optional(matchLabelsSelector),
+    targetRef: optional(targetRef),
+    targetRefs: list(targetRef, { maxItems: 16 }),
+    rules: optional(list(rule)),
+    action: oneOf(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
+    provider: optional(object<{ readonly name: string }>({ name: string() })),
+  }),
+  validate,
+});

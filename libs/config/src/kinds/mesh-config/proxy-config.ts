@@ -1,0 +1,59 @@
+import { object, stringMap, strings, struct } from '../../schema/containers.ts';
+import { bool, duration, int, oneOf, string } from '../../schema/scalars.ts';
+import { optional, withDefault } from '../../schema/schema.ts';
+import type { GatewayTopology, ProxyConfig } from './types.ts';
+
+const topology = object<GatewayTopology>({
+  numTrustedProxies: int('uint32'),
+  forwardClientCertDetails: oneOf(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
+  proxyProtocol: optional(struct()),
+});
+
+/** MeshConfig.defaultConfig, and the annotation proxy.istio.io/config. Defaults: mesh/v1alpha1/proxy.proto. */
+export const proxyConfig = object<ProxyConfig>(
+  {
+    configPath: withDefault(string(), './etc/istio/proxy'),
+    binaryPath: withDefault(string(), '/usr/local/bin/envoy'),
+    serviceCluster: optional(string()),
+    tracingServiceName: optional(oneOf(['APP_LABEL_AND_NAMESPACE', 'CANONICAL_NAME_ONLY', 'CANONICAL_NAME_AND_NAMESPACE'])),
+    drainDuration: withDefault(duration(), 45_000),
+    discoveryAddress: string(),
+    discoveryRefreshDelay: optional(duration()),
+    zipkinAddress: string(),
+    statsdUdpAddress: string(),
+    envoyMetricsServiceAddress: string(),
+    proxyAdminPort: withDefault(int('int32'), 15000),
+    availabilityZone: string(),
+    controlPlaneAuthPolicy: withDefault(oneOf(['NONE', 'MUTUAL_TLS', 'INHERIT']), 'MUTUAL_TLS'),
+    customConfigFile: string(),
+    statNameLength: withDefault(int('int32'), 189),
+    concurrency: optional(int('int32', { min: 0 })),
+    proxyBootstrapTemplatePath: string(),
+    interceptionMode: oneOf(['REDIRECT', 'TPROXY', 'NONE']),
+    tracing: optional(struct()),
+    sds: optional(struct()),
+    envoyAccessLogService: optional(struct()),
+    envoyMetricsService: optional(struct()),
+    proxyMetadata: stringMap(),
+    runtimeValues: stringMap(),
+    statusPort: withDefault(int('int32'), 15020),
+    extraStatTags: strings(),
+    gatewayTopology: optional(topology),
+    terminationDrainDuration: withDefault(duration(), 5_000),
+    meshId: string(),
+    readinessProbe: optional(struct()),
+    proxyStatsMatcher: optional(
+      object<NonNullable<ProxyConfig['proxyStatsMatcher']>>({ inclusionPrefixes: strings(), inclusionSuffixes: strings(), inclusionRegexps: strings() }),
+    ),
+    holdApplicationUntilProxyStarts: optional(bool()),
+    caCertificatesPem: strings(),
+    image: optional(object<{ readonly imageType: string }>({ imageType: string() })),
+    privateKeyProvider: optional(struct()),
+    proxyHeaders: optional(struct()),
+    fileFlushInterval: optional(duration()),
+    fileFlushMinSizeKb: withDefault(int('uint32'), 64),
+    statsCompression: optional(bool()),
+    connectionSettings: optional(struct()),
+  },
+  { oneofs: [{ keys: ['serviceCluster', 'tracingServiceName'] }] },
+);
