@@ -73,6 +73,8 @@ export class StreamInfo {
   /** End of the stream: what %DURATION% measures to. */
   endMonoMs = -1;
 
+  requestHeaderBytes = 0;
+  responseHeaderBytes = 0;
   /** Body bytes from downstream. */
   bytesReceived = 0;
   /** Body bytes to downstream. */
@@ -92,6 +94,8 @@ export class StreamInfo {
   upstreamTls: TlsInfo | null = null;
   upstreamProtocol: string | null = null;
   upstreamConnectionId = 0;
+  /** Of the cluster, for %CLUSTER_METADATA()%. */
+  clusterMetadata: DynamicMetadata | null = null;
   /** Of the picked host, for %UPSTREAM_METADATA()%. */
   upstreamMetadata: DynamicMetadata | null = null;
 
@@ -107,6 +111,10 @@ export class StreamInfo {
   requestId: string | null = null;
   /** 1 for the first try; 0 before any. */
   attemptCount = 0;
+  traceId: string | null = null;
+  /** Body of an answer that the proxy made itself, for %LOCAL_REPLY_BODY%. */
+  localReplyBody: string | null = null;
+  /** The request was answered by the health_check filter. */
   healthCheck = false;
   traceSampled = false;
   dynamicMetadata: DynamicMetadata | null = null;

@@ -6,12 +6,18 @@ export interface StringMatch {
 /** A compiled regular expression of RE2's language. */
 export interface SafeRegex {
   readonly source: string;
+  /** Which engine runs it; for tests and `explain`. */
+  readonly engine: 'v8' | 're2';
   /** The whole input matches. */
   matchesAll(value: string): boolean;
-  /** Some part of the input matches. */
-  matchesPart(value: string): boolean;
-  /** Replaces every match; the substitution (`\1` groups, RE2 syntax) was compiled with `compileRegexRewrite`. */
-  replaceAll(value: string, replacement: string): string;
+}
+
+/** A compiled RegexMatchAndSubstitute. */
+export interface RegexRewrite {
+  readonly source: string;
+  readonly substitution: string;
+  /** Replaces every match. */
+  rewrite(value: string): string;
 }
 
 /** A compiled HeaderMatcher. `field` gives the joined value or null, so request heads, response heads and trailers all fit. */
@@ -42,4 +48,9 @@ export interface Fraction {
 export interface CidrSet {
   /** `ip` without port; an IPv4-mapped IPv6 address counts as IPv4. Anything else is in no range. */
   contains(ip: string): boolean;
+}
+
+/** A compiled MetadataMatcher. */
+export interface MetadataMatch {
+  matches(metadata: Readonly<Record<string, Record<string, unknown>>> | null): boolean;
 }

@@ -3,3 +3,14 @@ export {
   type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RedirectAction, type RetryPolicy, type Route,
   type RouteAction, type RouteMatch, type RouteTable, type VirtualHost,
 } from './types.ts';
+export { compileRouteTable } from './route-table.ts';
+export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest } from './rewrite.ts';
+export { applyHeaderOps, compileHeaderOps } from './header-ops.ts';
+export { compileRetryPolicy, parseRetryOn } from './retry-policy.ts';
+export { isGrpc } from './route-rule.ts';
+export { criteriaOf, metadataCriteria, plainMetadata } from './metadata-criteria.ts';
+export { stripPort } from './virtual-host-index.ts';
+export { durationMs } from './duration.ts';
+export { Report } from './report.ts';
+export { checkFields, fieldPath, isSet, oneof, refuse, use, warn, type FieldRule, type FieldTable } from './fields.ts';
+export * as routeFieldTables from './field-tables.ts';

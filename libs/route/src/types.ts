@@ -1,7 +1,7 @@
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import type { FieldError, Result } from '@meltemi/base';
 import type { DynamicMetadata, Formatter, RequestHead, StreamInfo } from '@meltemi/http';
-import type { Fraction, HeaderMatch, SafeRegex, StringMatch } from '@meltemi/match';
+import type { Fraction, HeaderMatch, RegexRewrite, StringMatch } from '@meltemi/match';
 
 /** A compiled RouteConfiguration. Immutable; replaced whole. */
 export interface RouteTable {
@@ -112,14 +112,14 @@ export type PathRewrite =
   | { readonly kind: 'prefix'; readonly matchedLength: number; readonly replacement: string }
   /** prefix_rewrite under an exact or regex match: the whole path is replaced. */
   | { readonly kind: 'full'; readonly replacement: string }
-  | { readonly kind: 'regex'; readonly regex: SafeRegex; readonly replacement: string };
+  | { readonly kind: 'regex'; readonly regex: RegexRewrite };
 
 export type HostRewrite =
   | { readonly kind: 'literal'; readonly value: string }
   | { readonly kind: 'header'; readonly name: string }
   /** The picked endpoint's hostname, known only after the pick. */
   | { readonly kind: 'auto' }
-  | { readonly kind: 'path-regex'; readonly regex: SafeRegex; readonly replacement: string };
+  | { readonly kind: 'path-regex'; readonly regex: RegexRewrite };
 
 export interface RetryPolicy {
   /** Bits of RetryOn. */
@@ -173,7 +173,7 @@ export interface CorsPolicy {
 }
 
 export type HashPolicy =
-  | { readonly kind: 'header'; readonly name: string; readonly regex: SafeRegex | null; readonly replacement: string; readonly terminal: boolean }
+  | { readonly kind: 'header'; readonly name: string; readonly regex: RegexRewrite | null; readonly terminal: boolean }
   | { readonly kind: 'cookie'; readonly name: string; readonly ttlMs: number | null; readonly path: string; readonly terminal: boolean }
   | { readonly kind: 'source-ip'; readonly terminal: boolean }
   | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean }
@@ -209,7 +209,7 @@ export type HeaderOps = readonly HeaderOp[];
 
 export interface HeaderOp {
   readonly action: 'remove' | 'append' | 'append-if-absent' | 'overwrite' | 'overwrite-if-present';
-  /** Lower-case; may be a pseudo header (":path", ":authority", ":method", ":scheme") or "host". */
+  /** Lower-case; never a pseudo header or "host", which have rewrites of their own. */
   readonly name: string;
   /** The value when it needs no substitution, else null. */
   readonly literal: string | null;

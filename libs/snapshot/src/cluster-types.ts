@@ -31,8 +31,6 @@ export interface Cluster {
   readonly originalDst: { readonly useHttpHeader: boolean; readonly httpHeaderName: string; readonly portOverride: number | null };
   readonly bindAddress: { readonly address: string; readonly port: number } | null;
   readonly tcpKeepaliveMs: number | null;
-  /** Active checks to run; see the README for why they are refused or accepted. */
-  readonly healthChecks: readonly HealthCheck[];
   readonly closeConnectionsOnHealthFailure: boolean;
   readonly ignoreHealthOnHostRemoval: boolean;
   readonly cleanupIntervalMs: number;
@@ -137,14 +135,6 @@ export interface DnsConfig {
   readonly failureRefreshMaxMs: number;
   readonly respectTtl: boolean;
   readonly lookup: 'auto' | 'v4' | 'v6' | 'v4-preferred' | 'all';
-}
-
-export interface HealthCheck {
-  readonly kind: 'http' | 'tcp' | 'grpc';
-  readonly timeoutMs: number;
-  readonly intervalMs: number;
-  readonly unhealthyThreshold: number;
-  readonly healthyThreshold: number;
 }
 
 export interface LoadAssignment {

@@ -20,6 +20,8 @@ export interface HttpFilterExtension extends Extension {
   /** True for the router and filters like it: must be last, nothing may follow. */
   readonly terminal?: boolean;
   parseRoute?(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+  /** Type URLs that parseRoute takes; the filter's own when unset. */
+  readonly routeTypeUrls?: readonly string[];
 }
 
 /**
@@ -31,6 +33,8 @@ export interface Extensions {
   readonly httpFilters: ReadonlyMap<string, HttpFilterExtension>;
   readonly listenerFilters: ReadonlyMap<string, Extension>;
   readonly accessLoggers: ReadonlyMap<string, Extension>;
+  /** The proxy speaks HTTP/2 too; unset = HTTP/1.1 only, and what insists on HTTP/2 is refused. */
+  readonly http2?: boolean;
 }
 
 /** A compiled resource with what was left out because it only tunes. */

@@ -1,0 +1,80 @@
+import { fail, ok, type FieldError, type Result } from '@meltemi/base';
+import type { StreamInfo } from '../stream-info.ts';
+import { argumentOperators } from './argument-operators.ts';
+import type { Command, FormatOptions, Operator } from './operator.ts';
+import { streamOperators } from './stream-operators.ts';
+
+/** A compiled format string. `format` gives the whole text. @hot */
+export interface Formatter {
+  readonly source: string;
+  format(info: StreamInfo): string;
+}
+
+/** A format string taken apart: literals and operators. */
+export type FormatPart = string | Operator;
+
+/** Longest format accepted, in characters. */
+const maxLength = 65_536;
+
+/**
+ * Compiles Envoy's command operators: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`, `%%` for a percent sign.
+ * Errors name the command or the place where none could be read; their path is "".
+ */
+export function compileFormat(source: string, options: FormatOptions = {}): Result<Formatter> {
+  const parts = parseFormat(source, options);
+  if (!parts.ok) return parts;
+  const missing = options.omitEmpty === true ? '' : '-';
+  const compiled = parts.value;
+  if (compiled.every((part) => typeof part === 'string')) return ok(literalFormatter(source, compiled.join('')));
+  return ok({ source, format: (info) => formatParts(compiled, info, missing) });
+}
+
+function literalFormatter(source: string, text: string): Formatter {
+  return { source, format: () => text };
+}
+
+/** @hot */
+export function formatParts(parts: readonly FormatPart[], info: StreamInfo, missing: string): string {
+  let out = '';
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] ?? '';
+    out += typeof part === 'string' ? part : (part.text(info) ?? missing);
+  }
+  return out;
+}
+
+/** The parts of a format; neighbouring literals are joined. */
+export function parseFormat(source: string, options: FormatOptions): Result<FormatPart[]> {
+  if (source.length > maxLength) return fail('', `format is longer than ${maxLength} characters`);
+  const token = /%(?:(%)|([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d{1,9}))?%)|([^%]+)|(%)/gy;
+  const parts: FormatPart[] = [];
+  const errors: FieldError[] = [];
+  for (const match of source.matchAll(token)) {
+    const [, percent, name, argument, length, literal, stray] = match;
+    if (stray !== undefined) return fail('', `no command can be read at position ${match.index}: write %NAME%, %NAME(argument)% or %%`);
+    if (name === undefined) appendLiteral(parts, percent ?? literal ?? '');
+    else {
+      const operator = compileCommand({ name, argument: argument ?? null, maxLength: length === undefined ? null : Number(length) }, options);
+      if (typeof operator === 'string') errors.push({ path: '', message: operator });
+      else parts.push(operator);
+    }
+  }
+  return errors.length > 0 ? { ok: false, error: errors } : ok(parts);
+}
+
+function appendLiteral(parts: FormatPart[], text: string): void {
+  const last = parts.length - 1;
+  const previous = parts[last];
+  if (typeof previous === 'string') parts[last] = previous + text;
+  else parts.push(text);
+}
+
+function compileCommand(command: Command, options: FormatOptions): Operator | string {
+  const factory = Object.hasOwn(argumentOperators, command.name) ? argumentOperators[command.name] : undefined;
+  if (factory) return factory(command, options);
+  const operator = Object.hasOwn(streamOperators, command.name) ? streamOperators[command.name] : undefined;
+  if (!operator) return `%${command.name}% is not a command we know`;
+  if (command.argument !== null) return `%${command.name}% takes no argument`;
+  if (command.maxLength !== null) return `%${command.name}% takes no length`;
+  return operator;
+}

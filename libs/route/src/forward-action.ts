@@ -1,0 +1,187 @@
+import type {
+  CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_HashPolicy, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
+} from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import type { RegexMatchAndSubstitute } from '@meltemi/api/gen/envoy/type/matcher/v3/regex.ts';
+import { always, compileAll, compileFraction, compileRegexRewrite, compileStringMatcher, type RegexRewrite } from '@meltemi/match';
+import { durationMs } from './duration.ts';
+import { checkFields } from './fields.ts';
+import { corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
+import { metadataCriteria } from './metadata-criteria.ts';
+import type { PathMatch } from './path-match.ts';
+import type { Report } from './report.ts';
+import { compileRetryPolicy } from './retry-policy.ts';
+import type { CorsPolicy, ForwardAction, HashPolicy, HostRewrite, MirrorPolicy, PathRewrite } from './types.ts';
+
+/** Envoy's request timeout when a route sets none. */
+const defaultTimeoutMs = 15_000;
+const notFoundStatus = [503, 404, 500] as const;
+
+/** What a route's action inherits. */
+export interface ForwardScope {
+  readonly virtualHost: VirtualHost;
+  readonly route: Route;
+  readonly match: PathMatch;
+  /** Field path of the virtual host, for what it lends. */
+  readonly hostPath: string;
+  /** The virtual host's mirrors, or the table's. */
+  readonly mirrors: readonly MirrorPolicy[];
+}
+
+/** Compiles RouteAction without its choice of cluster: `cluster` and `clusterHeader` are the single cluster's, or null under weights. */
+export function compileForward(action: RouteActionMessage, scope: ForwardScope, path: string, report: Report): ForwardAction {
+  checkFields(action, routeActionFields, path, report);
+  const { virtualHost, route } = scope;
+  const specifier = action.clusterSpecifier;
+  const retry = action.retryPolicy ?? virtualHost.retryPolicy;
+  const limits = grpcLimits(action);
+  const own = compileMirrors(action.requestMirrorPolicies, `${path}.request_mirror_policies`, report);
+  return {
+    kind: 'forward',
+    cluster: specifier?.$case === 'cluster' ? specifier.value : null,
+    clusterHeader: specifier?.$case === 'clusterHeader' ? specifier.value.toLowerCase() : null,
+    clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode as 0 | 1 | 2] ?? 503,
+    metadataMatch: metadataCriteria(action.metadataMatch),
+    pathRewrite: compilePathRewrite(action, scope.match, path, report),
+    hostRewrite: compileHostRewrite(action, path, report),
+    appendXForwardedHost: action.appendXForwardedHost,
+    timeoutMs: durationMs(action.timeout, defaultTimeoutMs),
+    idleTimeoutMs: durationMs(action.idleTimeout, null),
+    maxStreamDurationMs: durationMs(action.maxStreamDuration?.maxStreamDuration, null),
+    grpcTimeoutHeaderMaxMs: limits.maxMs,
+    grpcTimeoutHeaderOffsetMs: limits.offsetMs,
+    retry: retry ? compileRetryPolicy(retry, `${action.retryPolicy ? path : scope.hostPath}.retry_policy`, report) : null,
+    mirrors: own.length > 0 ? own : scope.mirrors,
+    cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),
+    hashPolicy: action.hashPolicy.flatMap((policy, i) => compileHash(policy, `${path}.hash_policy[${i}]`, report)),
+    upgrades: compileUpgrades(action, path, report),
+    terminateConnect: action.upgradeConfigs.some((upgrade) => upgrade.connectConfig !== undefined),
+    priority: action.priority === 1 ? 'high' : 'default',
+    includeAttemptCountInRequest: virtualHost.includeRequestAttemptCount,
+    includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
+    bufferLimitBytes: route.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? null,
+  };
+}
+
+/** The action of one weighted cluster: its own name, metadata and host over the route's. */
+export function forWeightedCluster(base: ForwardAction, cluster: WeightedCluster_ClusterWeight): ForwardAction {
+  return {
+    ...base,
+    cluster: cluster.name === '' ? null : cluster.name,
+    clusterHeader: cluster.name === '' ? cluster.clusterHeader.toLowerCase() : null,
+    metadataMatch: metadataCriteria(cluster.metadataMatch, base.metadataMatch),
+    hostRewrite: cluster.hostRewriteSpecifier ? { kind: 'literal', value: cluster.hostRewriteSpecifier.value } : base.hostRewrite,
+  };
+}
+
+/** Compiles mirror policies. */
+export function compileMirrors(policies: readonly RouteAction_RequestMirrorPolicy[], path: string, report: Report): MirrorPolicy[] {
+  return policies.map((policy, i) => {
+    checkFields(policy, mirrorFields, `${path}[${i}]`, report);
+    if ((policy.cluster === '') === (policy.clusterHeader === '')) report.refuse(`${path}[${i}]`, 'a mirror needs either cluster or cluster_header');
+    return {
+      cluster: policy.cluster === '' ? null : policy.cluster,
+      clusterHeader: policy.clusterHeader === '' ? null : policy.clusterHeader.toLowerCase(),
+      fraction: compileFraction(policy.runtimeFraction?.defaultValue, always),
+      appendShadowSuffix: !policy.disableShadowHostSuffixAppend,
+      traceSampled: policy.traceSampled ?? null,
+    };
+  });
+}
+
+/** Compiles a RegexMatchAndSubstitute; null when refused. */
+export function compileRewrite(rewrite: RegexMatchAndSubstitute, path: string, report: Report): RegexRewrite | null {
+  const compiled = compileRegexRewrite(rewrite.pattern?.regex ?? '', rewrite.substitution);
+  if (compiled.ok) return compiled.value;
+  report.refuse(path, compiled.error);
+  return null;
+}
+
+/** What prefix_rewrite means depends on how the path matched: prefixes are swapped, everything else is replaced whole. */
+export function prefixRewrite(replacement: string, match: PathMatch): PathRewrite {
+  const prefix = match.kind === 'prefix' || match.kind === 'separated';
+  return prefix ? { kind: 'prefix', matchedLength: match.literal.length, replacement } : { kind: 'full', replacement };
+}
+
+function compilePathRewrite(action: RouteActionMessage, match: PathMatch, path: string, report: Report): PathRewrite | null {
+  if (action.regexRewrite) {
+    if (action.prefixRewrite !== '') report.refuse(`${path}.regex_rewrite`, 'only one of prefix_rewrite and regex_rewrite may be set');
+    const regex = compileRewrite(action.regexRewrite, `${path}.regex_rewrite`, report);
+    return regex && { kind: 'regex', regex };
+  }
+  return action.prefixRewrite === '' ? null : prefixRewrite(action.prefixRewrite, match);
+}
+
+function compileHostRewrite(action: RouteActionMessage, path: string, report: Report): HostRewrite | null {
+  const rewrite = action.hostRewriteSpecifier;
+  switch (rewrite?.$case) {
+    case undefined:
+      return null;
+    case 'hostRewriteLiteral':
+      return rewrite.value === '' ? null : { kind: 'literal', value: rewrite.value };
+    case 'hostRewriteHeader':
+      return { kind: 'header', name: rewrite.value.toLowerCase() };
+    case 'autoHostRewrite':
+      return rewrite.value === true ? { kind: 'auto' } : null;
+    case 'hostRewritePathRegex': {
+      const regex = compileRewrite(rewrite.value, `${path}.host_rewrite_path_regex`, report);
+      return regex && { kind: 'path-regex', regex };
+    }
+  }
+}
+
+function grpcLimits(action: RouteActionMessage): { maxMs: number | null; offsetMs: number } {
+  const duration = action.maxStreamDuration;
+  if (duration?.grpcTimeoutHeaderMax) return { maxMs: durationMs(duration.grpcTimeoutHeaderMax, null), offsetMs: durationMs(duration.grpcTimeoutHeaderOffset, 0) };
+  return { maxMs: durationMs(action.maxGrpcTimeout, null), offsetMs: durationMs(action.grpcTimeoutOffset, 0) };
+}
+
+function compileUpgrades(action: RouteActionMessage, path: string, report: Report): ReadonlyMap<string, boolean> {
+  const upgrades = new Map<string, boolean>();
+  for (const [i, upgrade] of action.upgradeConfigs.entries()) {
+    const at = `${path}.upgrade_configs[${i}]`;
+    checkFields(upgrade, upgradeFields, at, report);
+    const type = upgrade.upgradeType.toLowerCase();
+    if (upgrades.has(type)) report.refuse(`${at}.upgrade_type`, `"${upgrade.upgradeType}" is listed twice`);
+    if (upgrade.connectConfig && type !== 'connect') report.refuse(`${at}.connect_config`, 'belongs to upgrade_type CONNECT');
+    if (upgrade.connectConfig?.proxyProtocolConfig) report.refuse(`${at}.connect_config.proxy_protocol_config`, 'is not supported');
+    if (upgrade.connectConfig?.allowPost === true) report.refuse(`${at}.connect_config.allow_post`, 'is not supported');
+    upgrades.set(type, upgrade.enabled ?? true);
+  }
+  return upgrades;
+}
+
+function compileCors(cors: CorsMessage | undefined, path: string, report: Report): CorsPolicy | null {
+  if (!cors) return null;
+  checkFields(cors, corsFields, path, report);
+  return {
+    enabled: compileFraction(cors.enabledSpecifier?.value.defaultValue, always),
+    allowOrigin: report.take(compileAll(cors.allowOriginStringMatch, `${path}.allow_origin_string_match`, compileStringMatcher), []),
+    allowMethods: cors.allowMethods, allowHeaders: cors.allowHeaders, exposeHeaders: cors.exposeHeaders, maxAge: cors.maxAge,
+    allowCredentials: cors.allowCredentials ?? false,
+    allowPrivateNetworkAccess: cors.allowPrivateNetworkAccess ?? false,
+    forwardNotMatchingPreflights: cors.forwardNotMatchingPreflights ?? true,
+  };
+}
+
+function compileHash(policy: RouteAction_HashPolicy, path: string, report: Report): HashPolicy[] {
+  const specifier = policy.policySpecifier;
+  const terminal = policy.terminal;
+  switch (specifier?.$case) {
+    case 'header': {
+      const regex = specifier.value.regexRewrite ? compileRewrite(specifier.value.regexRewrite, `${path}.header.regex_rewrite`, report) : null;
+      return [{ kind: 'header', name: specifier.value.headerName.toLowerCase(), regex, terminal }];
+    }
+    case 'cookie':
+      if (specifier.value.attributes.length > 0) report.refuse(`${path}.cookie.attributes`, 'cookie attributes are not supported');
+      return [{ kind: 'cookie', name: specifier.value.name, ttlMs: durationMs(specifier.value.ttl, null), path: specifier.value.path, terminal }];
+    case 'connectionProperties':
+      return specifier.value.sourceIp ? [{ kind: 'source-ip', terminal }] : [];
+    case 'queryParameter':
+      return [{ kind: 'query', name: specifier.value.name, terminal }];
+    case 'filterState':
+      return [{ kind: 'filter-state', key: specifier.value.key, terminal }];
+    case undefined:
+      report.refuse(path, 'a hash policy needs header, cookie, connection_properties, query_parameter or filter_state');
+      return [];
+  }
+}

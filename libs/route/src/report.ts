@@ -1,0 +1,29 @@
+import type { FieldError, Result } from '@meltemi/base';
+
+/** Collects what is wrong (errors refuse the resource) and what is left out (warnings) while a resource is compiled. */
+export class Report {
+  readonly errors: FieldError[] = [];
+  readonly warnings: FieldError[] = [];
+
+  /** The resource cannot be run as asked. */
+  refuse(path: string, message: string): void {
+    this.errors.push({ path, message });
+  }
+
+  /** The setting only tunes; it is not acted on. */
+  warn(path: string, message: string): void {
+    this.warnings.push({ path, message });
+  }
+
+  /** The value, or `fallback` with the errors noted. */
+  take<T, F>(result: Result<T>, fallback: F): T | F {
+    if (result.ok) return result.value;
+    this.errors.push(...result.error);
+    return fallback;
+  }
+
+  /** The value when nothing was refused. */
+  finish<T>(value: T): Result<T> {
+    return this.errors.length > 0 ? { ok: false, error: this.errors } : { ok: true, value };
+  }
+}

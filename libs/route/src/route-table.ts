@@ -1,0 +1,119 @@
+import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { ok, type FieldError, type Result } from '@meltemi/base';
+import { pathOf, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { compileVirtualHost, type CompiledVirtualHost } from './compile-virtual-host.ts';
+import { checkFields } from './fields.ts';
+import { routeConfigurationFields } from './field-tables.ts';
+import { compileMirrors } from './forward-action.ts';
+import { compileHeaderLevel } from './header-ops.ts';
+import { compilePerFilter } from './per-filter.ts';
+import { Report } from './report.ts';
+import type { PerFilterParser, RouteMatch, RouteTable, VirtualHost } from './types.ts';
+import { stripPort, VirtualHostIndex } from './virtual-host-index.ts';
+
+/** Envoy's max_direct_response_body_size_bytes when unset. */
+const defaultDirectBodyBytes = 4096;
+
+/** Compiles a RouteConfiguration, or names everything in it that cannot be run. `parsePerFilter` reads filters' settings per route; without it they are kept as Any. */
+export function compileRouteTable(config: RouteConfiguration, parsePerFilter: PerFilterParser = (_name, any) => ok(any)): Result<RouteTable> {
+  const report = new Report();
+  checkFields(config, routeConfigurationFields, '', report);
+  const scope = {
+    headers: compileHeaderLevel(config, '', report),
+    perFilter: compilePerFilter(config.typedPerFilterConfig, new Map(), parsePerFilter, { path: '', report }),
+    mirrors: compileMirrors(config.requestMirrorPolicies, 'request_mirror_policies', report),
+    maxDirectBodyBytes: config.maxDirectResponseBodySizeBytes ?? defaultDirectBodyBytes,
+    mostSpecificWins: config.mostSpecificHeaderMutationsWins,
+    parsePerFilter, report,
+  };
+  const hosts = config.virtualHosts.map((host, i) => compileVirtualHost(host, scope, `virtual_hosts[${i}]`));
+  const index = indexHosts(hosts, report);
+  return report.finish(new Table(config, hosts, index, report.warnings));
+}
+
+function indexHosts(hosts: readonly CompiledVirtualHost[], report: Report): VirtualHostIndex<CompiledVirtualHost> {
+  const index = new VirtualHostIndex<CompiledVirtualHost>();
+  const names = new Set<string>();
+  for (const [i, host] of hosts.entries()) {
+    if (names.has(host.name)) report.refuse(`virtual_hosts[${i}].name`, `"${host.name}" is the name of another virtual host too`);
+    names.add(host.name);
+    for (const [j, domain] of host.domains.entries()) {
+      const path = `virtual_hosts[${i}].domains[${j}]`;
+      const added = index.add(domain, host);
+      if (added === 'duplicate') report.refuse(path, `"${domain}" is listed twice: only one virtual host can answer for it`);
+      else if (added === 'invalid') report.refuse(path, `"${domain}" is no domain: a "*" may stand at its beginning or end only`);
+    }
+  }
+  return index;
+}
+
+class Table implements RouteTable {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly clusterNames: ReadonlySet<string>;
+  readonly warnings: readonly FieldError[];
+  readonly #index: VirtualHostIndex<CompiledVirtualHost>;
+  readonly #ignorePort: boolean;
+  readonly #ignoreParameters: boolean;
+
+  constructor(config: RouteConfiguration, hosts: readonly CompiledVirtualHost[], index: VirtualHostIndex<CompiledVirtualHost>, warnings: readonly FieldError[]) {
+    this.name = config.name;
+    this.virtualHosts = hosts;
+    this.clusterNames = collectClusters(hosts);
+    this.warnings = warnings;
+    this.#index = index;
+    this.#ignorePort = config.ignorePortInHostMatching;
+    this.#ignoreParameters = config.ignorePathParametersInPathMatching;
+  }
+
+  match(request: RequestHead, random: number, info: StreamInfo | null): RouteMatch | null {
+    const host = this.#find(request.authority);
+    if (host === null) return null;
+    if (host.requireTls !== 'none' && needsTls(host, request)) return tlsRedirect;
+    let path = pathOf(request.path);
+    if (this.#ignoreParameters) {
+      const semicolon = path.indexOf(';');
+      if (semicolon >= 0) path = path.slice(0, semicolon);
+    }
+    const rules = host.rules;
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i];
+      if (rule !== undefined && rule.matches(request, path, random, info)) return rule.choose(random);
+    }
+    return null;
+  }
+
+  virtualHostOf(authority: string): VirtualHost | null {
+    return this.#find(authority);
+  }
+
+  #find(authority: string): CompiledVirtualHost | null {
+    return this.#index.find(this.#ignorePort ? stripPort(authority) : authority);
+  }
+}
+
+function needsTls(host: VirtualHost, request: RequestHead): boolean {
+  if ((request.headers.get('x-forwarded-proto') ?? request.scheme) === 'https') return false;
+  return host.requireTls === 'all' || request.headers.get('x-envoy-internal') !== 'true';
+}
+
+/** require_tls: the same URL under https. */
+const tlsRedirect: RouteMatch = {
+  routeName: '', virtualHostName: '',
+  action: { kind: 'redirect', status: 301, scheme: 'https', host: null, port: null, path: null, stripQuery: false },
+  requestHeaders: [], responseHeaders: [], perFilter: new Map(), metadata: null, decoratorOperation: null, statPrefix: '',
+};
+
+function collectClusters(hosts: readonly CompiledVirtualHost[]): Set<string> {
+  const names = new Set<string>();
+  for (const host of hosts) {
+    for (const rule of host.rules) {
+      for (const { action } of rule.outcomes) {
+        if (action.kind !== 'forward') continue;
+        if (action.cluster !== null) names.add(action.cluster);
+        for (const mirror of action.mirrors) if (mirror.cluster !== null) names.add(mirror.cluster);
+      }
+    }
+  }
+  return names;
+}
