@@ -1,1 +1,3 @@
-export {};
+export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
+export { DiskKeystore } from './disk-keystore.ts';
+export type { CitadelLog } from './certificate-handlers.ts';

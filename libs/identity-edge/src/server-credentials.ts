@@ -25,6 +25,9 @@ export function serverCredentials(source: CertificateSource, options: ServerCred
   const required = options.clientCertificate !== 'request';
   const provider = certificateProvider(source, options.sendRoot ?? false);
   const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, required);
+  // grpc-js tells a server about certificates that arrive after it was made, not about one that is there already: this watcher, which
+  // does nothing, makes the credentials take the present certificate now. They follow the source as long as it lives.
+  credentials._addWatcher(() => undefined);
   return required ? experimental.createServerCredentialsWithInterceptors(credentials, [authorize(options.allow ?? (() => true))]) : credentials;
 }
 

@@ -1,0 +1,117 @@
+import { status, type sendUnaryData, type ServerUnaryCall, type StatusObject } from '@grpc/grpc-js';
+import type { IstioCertificateServiceServer } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
+import type { JoinTokensServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { err, ok, withDeadline, type Result } from '@meltemi/base';
+import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance } from '@meltemi/citadel';
+import { formatSpiffeId, parseCertificate } from '@meltemi/identity';
+import type { CitadelStats } from './stats.ts';
+
+/** What citadel says to its log; pino's loggers fit. */
+export interface CitadelLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface HandlerParts {
+  readonly service: CertificateService;
+  readonly stats: CitadelStats;
+  readonly log: CitadelLog;
+}
+
+/** Citadel answers within this, whatever deadline the caller set or forgot. */
+const callDeadlineMs = 10_000;
+
+const grpcCodes: Readonly<Record<CitadelErrorCode, status>> = {
+  unauthenticated: status.UNAUTHENTICATED,
+  denied: status.PERMISSION_DENIED,
+  invalid: status.INVALID_ARGUMENT,
+  exhausted: status.RESOURCE_EXHAUSTED,
+  internal: status.INTERNAL,
+};
+
+/** Istio's certificate service, wire-compatible: istio.v1.auth.IstioCertificateService. */
+export function certificateHandlers(parts: HandlerParts): IstioCertificateServiceServer {
+  return {
+    createCertificate: (call, done) =>
+      answer(parts, done, async () => {
+        parts.stats.csr.inc();
+        const { csr, validityDuration } = call.request;
+        const issued = await parts.service.createCertificate({ csr, requestedMs: Number(validityDuration) * 1000, proof: proofOf(call) });
+        record(parts, call.getPeer(), issued);
+        return issued.ok ? ok({ certChain: [...issued.value.chainPem] }) : issued;
+      }),
+  };
+}
+
+/** The roots, for everybody who reaches the port: they are public, and a caller that cannot verify them yet must not believe them. */
+export function trustBundleHandlers(parts: HandlerParts): TrustBundleServer {
+  return {
+    get: (_call, done) =>
+      answer(parts, done, async () => {
+        const { trustDomain, roots } = parts.service.trust();
+        return ok({ trustDomain, rootsPem: roots.map((root) => root.pem) });
+      }),
+  };
+}
+
+/** For the Unix socket only: whoever may open it may mint. */
+export function joinTokenHandlers(parts: HandlerParts): JoinTokensServer {
+  return {
+    create: (call, done) =>
+      answer(parts, done, async () => {
+        const minted = await parts.service.createJoinToken({ spiffeId: call.request.spiffeId, lifetimeMs: Number(call.request.ttlSeconds) * 1000 });
+        if (!minted.ok) {
+          parts.log.warn({ reason: minted.error.message }, 'no join token minted');
+          return minted;
+        }
+        const expiresAt = new Date(minted.value.expiresAt).toISOString();
+        parts.log.info({ audit: true, spiffeId: formatSpiffeId(minted.value.id), expiresAt }, 'join token minted');
+        return ok({ token: minted.value.token, expiresAt });
+      }),
+  };
+}
+
+function proofOf(call: ServerUnaryCall<unknown, unknown>): CallerProof {
+  const [authorization] = call.metadata.get('authorization');
+  const token = typeof authorization === 'string' ? /^bearer +(\S+)$/i.exec(authorization)?.[1] : undefined;
+  // grpc-js gives a peer certificate only when OpenSSL has verified it against our root.
+  const raw = call.getAuthContext().sslPeerCertificate?.raw;
+  const certificate = raw && parseCertificate(raw);
+  return { ...(token === undefined ? {} : { token }), ...(certificate?.ok ? { certificate: certificate.value } : {}) };
+}
+
+/** One audit line and one count per request. Never the token, never the request's bytes. */
+function record({ stats, log }: HandlerParts, peer: string, issued: Result<Issuance, CitadelError>): void {
+  if (issued.ok) {
+    const { id, certificate, how } = issued.value;
+    stats.issued.inc();
+    log.info({ audit: true, spiffeId: formatSpiffeId(id), serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString(), provedBy: how, peer }, 'certificate issued');
+    return;
+  }
+  const { stage, code, message } = issued.error;
+  ({ authentication: stats.authenticationFailure, request: stats.csrParsingError, signing: stats.signingError })[stage].inc();
+  log.warn({ audit: true, code, reason: message, peer }, 'certificate refused');
+}
+
+function answer<Res>(parts: HandlerParts, done: sendUnaryData<Res>, work: () => Promise<Result<Res, CitadelError>>): void {
+  const finish = async (): Promise<void> => {
+    const outcome = await settle(parts, work);
+    if (outcome.ok) done(null, outcome.value);
+    else done(statusOf(outcome.error));
+  };
+  void finish();
+}
+
+async function settle<Res>({ log }: HandlerParts, work: () => Promise<Result<Res, CitadelError>>): Promise<Result<Res, CitadelError>> {
+  try {
+    return await withDeadline(work(), callDeadlineMs, 'answering');
+  } catch (cause) {
+    log.error({ reason: cause instanceof Error ? cause.message : String(cause) }, 'request failed');
+    return err({ code: 'internal', stage: 'signing', message: 'citadel could not do this now; its log says why. Try again' });
+  }
+}
+
+function statusOf(error: CitadelError): Partial<StatusObject> {
+  return { code: grpcCodes[error.code], details: error.message };
+}

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { credentials } from '@grpc/grpc-js';
+import { JoinTokensClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
+import { openCertificateService } from '@meltemi/citadel';
+import { expositionText, StatsRegistry } from '@meltemi/observe';
+import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
+import { DiskKeystore } from './disk-keystore.ts';
+
+/** A real citadel on an ephemeral port with its own directory, for this package's tests. */
+export class CitadelFixture {
+  readonly dir = mkdtempSync(join(tmpdir(), 'citadel-'));
+  readonly socketPath = join(this.dir, 'c.sock');
+  readonly lines: (object & { message: string })[] = [];
+  readonly stats = new StatsRegistry();
+  /** How far citadel's clock is ahead. */
+  skewMs = 0;
+  #server: CitadelServer | undefined;
+  #port = 0;
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Starts, or starts again on the same port with the same directory. */
+  async start(changes: Partial<CitadelServerOptions> = {}, lifetimeMs?: number): Promise<this> {
+    const opened = await openCertificateService({ trustDomain: 'cluster.local', keystore: new DiskKeystore(join(this.dir, 'state')), clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy: { bytes: randomBytes }, ...(lifetimeMs === undefined ? {} : { defaultLifetimeMs: lifetimeMs }) });
+    if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
+    this.#server = await startCitadelServer({ service: opened.value, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
+    this.#port = this.#server.port;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop(200);
+    this.#server = undefined;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  mint(spiffeId: string, ttlSeconds = 0): Promise<string> {
+    const client = new JoinTokensClient(`unix:${this.socketPath}`, credentials.createInsecure());
+    return new Promise((resolve, reject) => {
+      client.create({ spiffeId, ttlSeconds: BigInt(ttlSeconds) }, (error, response) => {
+        client.close();
+        if (error) reject(error);
+        else resolve(response.token);
+      });
+    });
+  }
+
+  metric(name: string): number {
+    const line = expositionText(this.stats).split('\n').find((text) => text.startsWith(`${name} `));
+    return Number(line?.split(' ')[1]);
+  }
+
+  readonly log = {
+    info: (fields: object, message: string): void => void this.lines.push({ ...fields, message }),
+    warn: (fields: object, message: string): void => void this.lines.push({ ...fields, message }),
+    error: (fields: object, message: string): void => void this.lines.push({ ...fields, message }),
+  };
+}

@@ -1,0 +1,102 @@
+import { Server, type ServerOptions } from '@grpc/grpc-js';
+import { HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
+import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
+import { TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { formatFieldErrors, type Clock, type Random } from '@meltemi/base';
+import type { CertificateService } from '@meltemi/citadel';
+import { serverCredentials } from '@meltemi/identity-edge';
+import type { StatsRegistry } from '@meltemi/observe';
+import { certificateHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
+import { Health } from './health-handlers.ts';
+import { OwnCertificate } from './own-certificate.ts';
+import { declareCitadelStats } from './stats.ts';
+import { serveTokenSocket } from './token-socket.ts';
+
+export interface CitadelServerOptions {
+  readonly service: CertificateService;
+  /** host:port of the TLS port; port 0 takes any. */
+  readonly listen: string;
+  /** Where tokens are minted. */
+  readonly socketPath: string;
+  readonly log: CitadelLog;
+  readonly stats: StatsRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Lifetime of citadel's own certificate. Default: that of workloads. */
+  readonly ownLifetimeMs?: number;
+}
+
+export interface CitadelServer {
+  /** What the TLS port was bound to. */
+  readonly port: number;
+  /** Lets calls under way finish until the deadline, then ends them. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+const limits = {
+  'grpc.max_receive_message_length': 65_536,
+  'grpc.max_concurrent_streams': 100,
+  'grpc.max_connection_idle_ms': 300_000,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+} as const satisfies ServerOptions;
+
+const maintenanceMs = 3_600_000;
+
+/** Serves the certificate service, the trust bundle and health on one TLS port, and join tokens on a Unix socket. Rejects with the reason when either cannot be bound. */
+export async function startCitadelServer(options: CitadelServerOptions): Promise<CitadelServer> {
+  const { service, clock, random, log } = options;
+  const parts: HandlerParts = { service, log, stats: declareCitadelStats(options.stats) };
+  parts.stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
+  const own = new OwnCertificate({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
+  const health = new Health([IstioCertificateServiceService.createCertificate.path.split('/')[1] ?? '', TrustBundleService.get.path.split('/')[1] ?? '']);
+  const server = new Server(limits);
+  server.addService(IstioCertificateServiceService, certificateHandlers(parts));
+  server.addService(TrustBundleService, trustBundleHandlers(parts));
+  server.addService(HealthService, health.handlers());
+  const socket = await serveTokenSocket(options.socketPath, parts).catch((cause: unknown) => {
+    own.stop();
+    throw cause;
+  });
+  const stopMaintenance = maintain(options);
+  const stop = async (deadlineMs: number): Promise<void> => {
+    stopMaintenance();
+    health.drain();
+    await Promise.all([shutDown(server, deadlineMs), shutDown(socket.server, deadlineMs)]);
+    await socket.remove();
+    own.stop();
+  };
+  try {
+    // Callers without a certificate come with a token, so certificates are asked for and not required.
+    const credentials = serverCredentials(own, { clientCertificate: 'request', sendRoot: true });
+    const port = await new Promise<number>((resolve, reject) => server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound))));
+    return { port, stop };
+  } catch (cause) {
+    await stop(0);
+    throw cause;
+  }
+}
+
+function maintain({ service, clock, log }: CitadelServerOptions): () => void {
+  let cancel: () => void = () => undefined;
+  const run = async (): Promise<void> => {
+    const outcome = await service.maintain().catch((cause: unknown) => ({ ok: false as const, error: [{ path: '', message: String(cause) }] }));
+    if (!outcome.ok) log.error({ reason: formatFieldErrors(outcome.error) }, 'maintenance of the authority failed; it goes on with what it has');
+    cancel = clock.after(maintenanceMs, () => void run());
+  };
+  cancel = clock.after(maintenanceMs, () => void run());
+  return () => cancel();
+}
+
+function shutDown(server: Server, deadlineMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, deadlineMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,23 @@
+import type { Counter, Gauge, StatsRegistry } from '@meltemi/observe';
+
+/** Citadel's metrics, under the names of Istio's CA. */
+export interface CitadelStats {
+  readonly csr: Counter;
+  readonly authenticationFailure: Counter;
+  readonly csrParsingError: Counter;
+  readonly issued: Counter;
+  readonly signingError: Counter;
+  readonly rootExpirySeconds: Gauge;
+}
+
+export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
+  const counter = (name: string, help: string): Counter => stats.counter(`citadel_server_${name}`, help).labels();
+  return {
+    csr: counter('csr_count', 'Certificate requests received.'),
+    authenticationFailure: counter('authentication_failure_count', 'Requests whose caller did not prove its identity.'),
+    csrParsingError: counter('csr_parsing_err_count', 'Requests that could not be read or asked for what the caller may not have.'),
+    issued: counter('success_cert_issuance_count', 'Certificates issued.'),
+    signingError: counter('csr_sign_err_count', 'Certificates that could not be signed, or were not what was ordered.'),
+    rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
+  };
+}
