@@ -43,7 +43,7 @@ export interface AdminServerOptions {
 
 /**
  * A small HTTP server for operators: exact paths, an index at GET /, limits on everything. Bind it to loopback unless its routes are harmless.
- * On a loopback address it answers only to IP addresses and localhost as Host, and to no POST that a foreign web page sent:
+ * It takes no POST that a foreign web page sent, and on a loopback address only IP addresses and localhost as Host:
  * otherwise any page in the operator's browser could read or change the mesh (DNS rebinding).
  */
 export class AdminServer {
@@ -102,7 +102,7 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, path: string): Promise<AdminResponse> {
-    const refused = this.#loopback ? refuseForeign(request) : undefined;
+    const refused = refuseForeign(request, this.#loopback);
     if (refused !== undefined) return { status: 403, body: `${refused}\n` };
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
     if (method === 'GET' && path === '/' && !this.#routes.has('GET /')) return this.#index();
@@ -159,9 +159,9 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').split('?', 1)[0] ?? '/';
 }
 
-function refuseForeign(request: IncomingMessage): string | undefined {
+function refuseForeign(request: IncomingMessage, loopback: boolean): string | undefined {
   const host = (request.headers.host ?? 'localhost').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  if (isIP(host) === 0 && host !== 'localhost' && !host.endsWith('.localhost')) return `Host ${JSON.stringify(host)} is not served here: use an IP address or localhost`;
+  if (loopback && isIP(host) === 0 && host !== 'localhost' && !host.endsWith('.localhost')) return `Host ${JSON.stringify(host)} is not served here: use an IP address or localhost`;
   const origin = request.headers.origin;
   if (request.method === 'POST' && origin !== undefined && origin !== `http://${request.headers.host}`) return 'POST from a foreign web page is refused';
   return undefined;

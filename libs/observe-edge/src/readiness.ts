@@ -1,13 +1,14 @@
 /** What /healthz/ready answers from: open conditions, and whether the program drains. */
 export class Readiness {
-  readonly #waiting = new Set<string>();
+  readonly #waiting = new Set<{ readonly what: string }>();
   #draining = false;
 
-  /** Adds a condition; call the result once it holds. Naming it again waits again. */
+  /** Adds a condition; call the result once it holds. */
   waitFor(what: string): () => void {
-    this.#waiting.add(what);
+    const condition = { what };
+    this.#waiting.add(condition);
     return () => {
-      this.#waiting.delete(what);
+      this.#waiting.delete(condition);
     };
   }
 
@@ -22,6 +23,6 @@ export class Readiness {
   /** "ready", "draining", or "waiting for: a, b". */
   describe(): string {
     if (this.#draining) return 'draining';
-    return this.#waiting.size === 0 ? 'ready' : `waiting for: ${[...this.#waiting].join(', ')}`;
+    return this.#waiting.size === 0 ? 'ready' : `waiting for: ${[...this.#waiting].map(({ what }) => what).join(', ')}`;
   }
 }
