@@ -1,46 +1,19 @@
-import { isMap, LineCounter, parseAllDocuments } from 'yaml';
-import type { RawObject } from '@meltemi/config';
+import { parseYamlDocuments, type RawObject } from '@meltemi/config';
 
-/** One YAML or JSON document: an object, or what is wrong with it. `line` is 1-based, of the document's first content or of the mistake. */
+/** One object of a YAML or JSON text, or what is wrong with it. Lines count from 1. */
 export interface ReadDocument {
   readonly line: number;
   readonly object?: RawObject;
-  readonly problem?: string;
+  readonly problems: readonly { readonly line: number; readonly path: string; readonly message: string }[];
 }
 
-/** Reads every document of a text (JSON is YAML); empty documents are left out. Aliases are limited, so that a small text cannot become a huge value. */
-export function readDocuments(text: string): ReadDocument[] {
-  const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, merge: true });
-  if (!Array.isArray(documents)) return [];
-  return documents.flatMap((document): ReadDocument[] => {
-    const [error] = document.errors;
-    if (error !== undefined) return [{ line: lines.linePos(error.pos[0]).line, problem: firstLine(error.message) }];
-    if (document.contents === null || (document.contents.range !== null && document.contents.range !== undefined && document.toJS() === null)) return [];
-    const line = lines.linePos(document.contents.range?.[0] ?? 0).line;
-    if (!isMap(document.contents)) return [{ line, problem: 'is no object: a document holds apiVersion, kind and metadata' }];
-    try {
-      const content = JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: 100 }))) as Record<string, unknown>;
-      const object = envelope(content);
-      return [typeof object === 'string' ? { line, problem: object } : { line, object }];
-    } catch (cause) {
-      return [{ line, problem: cause instanceof Error ? firstLine(cause.message) : String(cause) }];
-    }
+/** Reads every document of a text; empty ones are left out. An object without a name cannot be kept under one, so that is a problem here already. */
+export function readDocuments(text: string, file: string): ReadDocument[] {
+  return parseYamlDocuments(text, file).documents.map(({ line, raw, errors, locate, pathInFile }) => {
+    const problems = errors.map((error) => ({ line: error.line, path: error.path, message: error.message }));
+    if (raw === undefined) return { line, problems };
+    if (raw.key.name !== '') return { line, object: raw, problems };
+    const path = 'metadata.name';
+    return { line, problems: [{ line: locate(path).line, path: pathInFile(path), message: `is required: which ${raw.key.kind} is this?` }] };
   });
-}
-
-/** The object with its key read from apiVersion, kind and metadata; or what is missing. */
-function envelope(content: Record<string, unknown>): RawObject | string {
-  const { apiVersion, kind, metadata } = content;
-  if (typeof apiVersion !== 'string' || apiVersion === '') return 'has no apiVersion';
-  if (typeof kind !== 'string' || kind === '') return 'has no kind';
-  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Record<string, unknown>;
-  if (typeof name !== 'string' || name === '') return `${kind} has no metadata.name`;
-  if (namespace !== undefined && typeof namespace !== 'string') return `${kind} ${name}: metadata.namespace is no text`;
-  const slash = apiVersion.lastIndexOf('/');
-  return { key: { group: slash < 0 ? '' : apiVersion.slice(0, slash), kind, namespace: namespace ?? '', name }, apiVersion, content };
-}
-
-function firstLine(text: string): string {
-  return text.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? text;
 }
