@@ -2,3 +2,6 @@ export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from '.
 export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';
 export { type Registry } from './registry/registry.ts';
 export { serviceKey, type Service, type ServicePort, type Endpoint, type ServiceTarget, type Workload, type Protocol, type Resolution } from './registry/model.ts';
+export { translate, routeNames, type Wanted } from './translate/translate.ts';
+export { listenerReferences, routeClusters, type References } from './translate/references.ts';
+export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';

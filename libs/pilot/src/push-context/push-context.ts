@@ -4,7 +4,7 @@ import {
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
-import { serviceKey, type Service } from '../registry/model.ts';
+import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
@@ -21,6 +21,8 @@ export interface ServiceIndex {
   readonly byHost: ReadonlyMap<string, readonly Service[]>;
   /** serviceKey → sorted service accounts of its endpoints: whose certificates a client accepts. */
   readonly accounts: ReadonlyMap<string, readonly string[]>;
+  /** serviceKey → endpoints that stand in the cluster itself (names to resolve): service port number with its endpoints. */
+  readonly inline: ReadonlyMap<string, readonly (readonly [number, readonly Endpoint[]])[]>;
 }
 
 /**
@@ -66,13 +68,14 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const sameMesh = previous?.mesh === mesh && previous.domain === domain;
   const keep = <T>(kind: string, section: T | undefined, build: () => T): T => (sameMesh && section !== undefined && sameList(previous?.inputs.get(kind), inputs.get(kind)) ? section : build());
   const of = <Spec>(kind: string) => (inputs.get(kind) ?? []) as readonly Config<Spec>[];
-  const registry = buildRegistry(registryInputs(of), {
+  const built = buildRegistry(registryInputs(of), {
     mesh,
     domain,
     clusterId: options.clusterId ?? 'Kubernetes',
     meshAddresses: options.meshAddresses ?? new Set(),
     onError: (config, error) => quarantined.push({ key: config.key, errors: [{ path: '', message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` }] }),
   });
+  const registry = reusedEndpoints(built, previous?.registry);
   const usable = <Spec>(kind: string, build: (configs: readonly Config<Spec>[]) => unknown) => withoutBroken(of<Spec>(kind), build, quarantined);
   const context = { mesh, domain };
   const sections = {
@@ -147,6 +150,7 @@ function problemWith<Spec>(configs: readonly Config<Spec>[], build: (configs: re
 function indexServices(registry: Registry): ServiceIndex {
   const byHost = new Map<string, Service[]>();
   const accounts = new Map<string, readonly string[]>();
+  const inline = new Map<string, readonly (readonly [number, readonly Endpoint[]])[]>();
   for (const service of registry.services) {
     const list = byHost.get(service.hostname);
     if (list) list.push(service);
@@ -156,8 +160,9 @@ function indexServices(registry: Registry): ServiceIndex {
       for (const endpoint of endpoints) if (endpoint.serviceAccount !== '') names.add(`${endpoint.namespace}/${endpoint.serviceAccount}`);
     }
     accounts.set(serviceKey(service), [...names].sort());
+    if (service.resolution === 'dns' || service.resolution === 'dns-round-robin') inline.set(serviceKey(service), [...(registry.endpoints.get(serviceKey(service)) ?? [])]);
   }
-  return { all: registry.services, byHost, accounts };
+  return { all: registry.services, byHost, accounts, inline };
 }
 
 function reusedServices(next: ServiceIndex, previous: ServiceIndex | undefined): ServiceIndex {
@@ -165,12 +170,27 @@ function reusedServices(next: ServiceIndex, previous: ServiceIndex | undefined):
   return signature(next) === signature(previous) ? previous : next;
 }
 
+/** Endpoint lists that did not change stay the same objects: caches hang on them. */
+function reusedEndpoints(next: Registry, previous: Registry | undefined): Registry {
+  if (!previous) return next;
+  const endpoints = new Map<string, ReadonlyMap<number, readonly Endpoint[]>>();
+  for (const [key, ports] of next.endpoints) {
+    const before = previous.endpoints.get(key);
+    endpoints.set(key, new Map([...ports].map(([port, list]) => [port, sameEndpoints(before?.get(port), list)])));
+  }
+  return { ...next, endpoints };
+}
+
+function sameEndpoints(before: readonly Endpoint[] | undefined, list: readonly Endpoint[]): readonly Endpoint[] {
+  return before && before.length === list.length && JSON.stringify(before) === JSON.stringify(list) ? before : list;
+}
+
 const signatures = new WeakMap<ServiceIndex, string>();
 
 function signature(index: ServiceIndex): string {
   const known = signatures.get(index);
   if (known !== undefined) return known;
-  const text = JSON.stringify([index.all, [...index.accounts]]);
+  const text = JSON.stringify([index.all, [...index.accounts], [...index.inline]]);
   signatures.set(index, text);
   return text;
 }

@@ -1,0 +1,144 @@
+import type { EnvoyAls, EnvoyFileAccessLog, ExtensionProvider } from '@meltemi/config';
+import { AccessLog } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
+import { ApiVersion } from '@meltemi/api/gen/envoy/config/core/v3/config_source.ts';
+import { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { SubstitutionFormatString } from '@meltemi/api/gen/envoy/config/core/v3/substitution_format_string.ts';
+import { FileAccessLog } from '@meltemi/api/gen/envoy/extensions/access_loggers/file/v3/file.ts';
+import { CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig } from '@meltemi/api/gen/envoy/extensions/access_loggers/grpc/v3/als.ts';
+import { outboundCluster } from '@meltemi/xds';
+import type { PushContext } from '../push-context/push-context.ts';
+import { create, createAny, envoyGrpc, typed } from './message.ts';
+
+/** Istio's default line. Source: telemetry_logging.go. */
+const defaultText =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ' +
+  '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% ' +
+  '%DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ' +
+  '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% ' +
+  '%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n';
+
+const defaultJson: Readonly<Record<string, string>> = {
+  start_time: '%START_TIME%',
+  route_name: '%ROUTE_NAME%',
+  method: '%REQ(:METHOD)%',
+  path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+  protocol: '%PROTOCOL%',
+  response_code: '%RESPONSE_CODE%',
+  response_flags: '%RESPONSE_FLAGS%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+  bytes_received: '%BYTES_RECEIVED%',
+  bytes_sent: '%BYTES_SENT%',
+  duration: '%DURATION%',
+  upstream_service_time: '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%',
+  x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
+  user_agent: '%REQ(USER-AGENT)%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+  authority: '%REQ(:AUTHORITY)%',
+  upstream_host: '%UPSTREAM_HOST%',
+  upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
+  upstream_local_address: '%UPSTREAM_LOCAL_ADDRESS%',
+  downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+  requested_server_name: '%REQUESTED_SERVER_NAME%',
+  upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+};
+
+/** What the filters left about both ends, for the receiver to name them. */
+const filterStates: readonly string[] = ['wasm.upstream_peer', 'wasm.upstream_peer_id', 'wasm.downstream_peer', 'wasm.downstream_peer_id', 'upstream_peer', 'downstream_peer'];
+
+/** The bootstrap's own cluster, when the receiver is not a service of the mesh. Source: Istio. */
+const bootstrapReceiver = 'envoy_accesslog_service';
+
+const grpcTypes = 'envoy.extensions.access_loggers.grpc.v3.';
+
+/** The loggers MeshConfig asks for: its file, its log service, and the default providers. */
+export function accessLogs(push: PushContext, protocol: 'http' | 'tcp'): AccessLog[] {
+  const { mesh } = push;
+  const logs: AccessLog[] = [];
+  if (mesh.accessLogFile !== '') logs.push(fileLog(mesh.accessLogFile, meshFormat(push)));
+  if (mesh.enableEnvoyAccessLogService) logs.push(grpcLog(protocol, { cluster: serviceCluster(push, accessLogAddress(push)), logName: `${protocol}_envoy_accesslog`, settings: undefined }));
+  for (const name of mesh.defaultProviders.accessLogging) {
+    const provider = mesh.extensionProviders.find((candidate) => candidate.name === name);
+    const log = provider ? providerLog(push, provider, protocol) : undefined;
+    if (log) logs.push(log);
+  }
+  return logs;
+}
+
+function meshFormat({ mesh }: PushContext): SubstitutionFormatString {
+  if (mesh.accessLogEncoding === 'TEXT') return textFormat(mesh.accessLogFormat === '' ? defaultText : mesh.accessLogFormat);
+  return jsonFormat(parsedFormat(mesh.accessLogFormat) ?? defaultJson);
+}
+
+/** A JSON format that is not JSON is answered with the default, as Istio does. */
+function parsedFormat(text: string): Readonly<Record<string, unknown>> | undefined {
+  if (text === '') return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function providerLog(push: PushContext, provider: ExtensionProvider, protocol: 'http' | 'tcp'): AccessLog | undefined {
+  if (provider.envoyFileAccessLog) return fileLog(provider.envoyFileAccessLog.path || '/dev/stdout', providerFormat(provider.envoyFileAccessLog));
+  const als = protocol === 'http' ? provider.envoyHttpAls : provider.envoyTcpAls;
+  if (!als) return undefined;
+  return grpcLog(protocol, { cluster: serviceCluster(push, { host: als.service.slice(als.service.indexOf('/') + 1), port: als.port }), logName: als.logName || `${protocol}_envoy_accesslog`, settings: als });
+}
+
+function providerFormat({ logFormat, omitEmptyValues }: EnvoyFileAccessLog): SubstitutionFormatString {
+  const format = logFormat?.labels ? jsonFormat(logFormat.labels) : textFormat(logFormat?.text || defaultText);
+  return { ...format, omitEmptyValues };
+}
+
+function fileLog(path: string, logFormat: SubstitutionFormatString): AccessLog {
+  const config = createAny('envoy.extensions.access_loggers.file.v3.FileAccessLog', FileAccessLog, { path, accessLogFormat: { $case: 'logFormat', value: logFormat } });
+  return create(AccessLog, typed('envoy.access_loggers.file', config));
+}
+
+function textFormat(text: string): SubstitutionFormatString {
+  const line = text.endsWith('\n') ? text : `${text}\n`;
+  return create(SubstitutionFormatString, { format: { $case: 'textFormatSource', value: create(DataSource, { specifier: { $case: 'inlineString', value: line } }) } });
+}
+
+function jsonFormat(labels: Readonly<Record<string, unknown>>): SubstitutionFormatString {
+  return create(SubstitutionFormatString, { format: { $case: 'jsonFormat', value: { ...labels } } });
+}
+
+function grpcLog(protocol: 'http' | 'tcp', options: { readonly cluster: string; readonly logName: string; readonly settings: EnvoyAls | undefined }): AccessLog {
+  const { settings } = options;
+  const commonConfig = create(CommonGrpcAccessLogConfig, {
+    logName: options.logName,
+    grpcService: envoyGrpc(options.cluster),
+    transportApiVersion: ApiVersion.V3,
+    filterStateObjectsToLog: settings && settings.filterStateObjectsToLog.length > 0 ? [...settings.filterStateObjectsToLog] : [...filterStates],
+  });
+  if (protocol === 'tcp') return create(AccessLog, typed('envoy.access_loggers.tcp_grpc', createAny(`${grpcTypes}TcpGrpcAccessLogConfig`, TcpGrpcAccessLogConfig, { commonConfig })));
+  const config = createAny(`${grpcTypes}HttpGrpcAccessLogConfig`, HttpGrpcAccessLogConfig, {
+    commonConfig,
+    additionalRequestHeadersToLog: [...(settings?.additionalRequestHeadersToLog ?? [])],
+    additionalResponseHeadersToLog: [...(settings?.additionalResponseHeadersToLog ?? [])],
+    additionalResponseTrailersToLog: [...(settings?.additionalResponseTrailersToLog ?? [])],
+  });
+  return create(AccessLog, typed('envoy.access_loggers.http_grpc', config));
+}
+
+/** defaultConfig.envoyAccessLogService.address, "host:port". */
+function accessLogAddress({ mesh }: PushContext): { readonly host: string; readonly port: number } {
+  const written = mesh.defaultConfig.envoyAccessLogService?.['address'];
+  const text = typeof written === 'string' ? written : '';
+  const colon = text.lastIndexOf(':');
+  return colon < 0 ? { host: text, port: 0 } : { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+}
+
+/** The cluster of a mesh service, which may be written short ("telemetry.istio-system"); else the bootstrap's. */
+function serviceCluster(push: PushContext, { host, port }: { readonly host: string; readonly port: number }): string {
+  for (const hostname of [host, `${host}.svc.${push.domain}`, `${host}.${push.domain}`]) {
+    const service = push.services.byHost.get(hostname)?.[0];
+    if (service?.ports.some((candidate) => candidate.number === port)) return outboundCluster(port, hostname);
+  }
+  return bootstrapReceiver;
+}

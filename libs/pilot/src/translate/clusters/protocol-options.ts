@@ -1,0 +1,65 @@
+import type { ConnectionPoolSettings, MeshConfigSpec } from '@meltemi/config';
+import { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, KeepaliveSettings, UpstreamHttpProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
+import { HttpProtocolOptions } from '@meltemi/api/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
+import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
+import { isHttp, isHttp2, type Protocol } from '../../registry/model.ts';
+import { create, createAny, duration, optionalDuration } from '../message.ts';
+
+const key = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+export interface ProtocolChoice {
+  readonly protocol: Protocol;
+  readonly pool: ConnectionPoolSettings | undefined;
+  readonly mesh: MeshConfigSpec;
+  /** TLS that this proxy originates: server name and checked name follow the request's host when the user named none. */
+  readonly autoSni?: boolean;
+  readonly autoSanValidation?: boolean;
+}
+
+/** True when the cluster speaks HTTP/2 whatever the client spoke. */
+export function upgradesToHttp2({ protocol, pool, mesh }: ProtocolChoice): boolean {
+  if (isHttp2(protocol)) return true;
+  if (protocol !== 'HTTP' || pool?.http?.useClientProtocol === true) return false;
+  const policy = pool?.http?.h2UpgradePolicy ?? 'DEFAULT';
+  return policy === 'UPGRADE' || (policy === 'DEFAULT' && mesh.h2UpgradePolicy === 'UPGRADE');
+}
+
+/** How a cluster speaks HTTP; undefined for protocols we only pass on, unless they need TLS names. */
+export function protocolOptions(choice: ProtocolChoice): { [key: string]: Any } {
+  const { protocol, pool } = choice;
+  const auto = protocol === 'AUTO' || pool?.http?.useClientProtocol === true;
+  if (!isHttp(protocol) && !auto && choice.autoSni !== true) return {};
+  const http1 = create(Http1ProtocolOptions);
+  const http2 = http2Options(pool);
+  const options = create(HttpProtocolOptions, {
+    upstreamProtocolOptions: auto
+      ? { $case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: http1, http2ProtocolOptions: http2, http3ProtocolOptions: undefined } }
+      : {
+          $case: 'explicitHttpConfig',
+          value: { protocolConfig: upgradesToHttp2(choice) ? { $case: 'http2ProtocolOptions', value: http2 } : { $case: 'httpProtocolOptions', value: http1 } },
+        },
+  });
+  const requests = pool?.http?.maxRequestsPerConnection ?? 0;
+  if (pool?.http?.idleTimeout !== undefined || requests > 0 || pool?.tcp?.maxConnectionDuration !== undefined) {
+    options.commonHttpProtocolOptions = create(CommonHttpOptions, {
+      idleTimeout: optionalDuration(pool?.http?.idleTimeout),
+      maxConnectionDuration: optionalDuration(pool?.tcp?.maxConnectionDuration),
+      ...(requests > 0 ? { maxRequestsPerConnection: requests } : {}),
+    });
+  }
+  if (choice.autoSni === true || choice.autoSanValidation === true) {
+    options.upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptions, { autoSni: choice.autoSni === true, autoSanValidation: choice.autoSanValidation === true });
+  }
+  return { [key]: createAny(key, HttpProtocolOptions, options) };
+}
+
+function http2Options(pool: ConnectionPoolSettings | undefined): Http2ProtocolOptions {
+  const keepalive = pool?.http?.http2KeepAlive;
+  const streams = pool?.http?.maxConcurrentStreams ?? 0;
+  return create(Http2ProtocolOptions, {
+    maxConcurrentStreams: streams > 0 ? streams : 1_073_741_824,
+    ...(keepalive
+      ? { connectionKeepalive: create(KeepaliveSettings, { interval: optionalDuration(keepalive.interval), timeout: duration(keepalive.timeout ?? 20_000) }) }
+      : {}),
+  });
+}

@@ -1,0 +1,87 @@
+import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
+import { Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
+import { HealthStatus } from '@meltemi/api/gen/envoy/config/core/v3/health_check.ts';
+import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { modeForPort, mtlsPolicyFor } from '../push-context/peer-authentication.ts';
+import type { PushContext } from '../push-context/push-context.ts';
+import { serviceKey, type Endpoint, type Service, type ServicePort } from '../registry/model.ts';
+import { selects } from '../registry/workloads.ts';
+import { address, create } from './message.ts';
+
+/** Which endpoints a cluster has. */
+export interface AssignmentTarget {
+  /** The cluster's name. */
+  readonly name: string;
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** The subset's labels; empty takes all. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Without endpoints, the host itself is one. Default false. */
+  readonly fallbackToHostname?: boolean;
+}
+
+/** Endpoints of a cluster, grouped by locality; those that are not ready are left out unless the service publishes them. */
+export function loadAssignment(push: PushContext, target: AssignmentTarget): ClusterLoadAssignment {
+  const { service, port } = target;
+  const all = push.registry.endpoints.get(serviceKey(service))?.get(port.number) ?? [];
+  const usable = all.filter((endpoint) => (endpoint.healthy || service.publishNotReady) && selects(target.labels, endpoint.labels));
+  const groups = new Map<string, Endpoint[]>();
+  for (const endpoint of usable) {
+    const { region, zone, subZone } = endpoint.locality;
+    const key = `${region}/${zone}/${subZone}`;
+    const group = groups.get(key);
+    if (group) group.push(endpoint);
+    else groups.set(key, [endpoint]);
+  }
+  const endpoints = [...groups.keys()].sort().map((key) => localityGroup(groups.get(key) ?? [], { push, service }));
+  if (endpoints.length === 0 && target.fallbackToHostname === true) endpoints.push(hostnameGroup(service, port));
+  return create(ClusterLoadAssignment, { clusterName: target.name, endpoints });
+}
+
+interface Owner {
+  readonly push: PushContext;
+  readonly service: Service;
+}
+
+function localityGroup(group: readonly Endpoint[], owner: Owner): LocalityLbEndpoints {
+  const locality = group[0]?.locality;
+  return create(LocalityLbEndpoints, {
+    ...(locality ? { locality: { region: locality.region, zone: locality.zone, subZone: locality.subZone } } : {}),
+    lbEndpoints: group.map((endpoint) => lbEndpoint(endpoint, owner)),
+    loadBalancingWeight: group.reduce((sum, endpoint) => sum + endpoint.weight, 0),
+  });
+}
+
+function lbEndpoint(endpoint: Endpoint, owner: Owner): LbEndpoint {
+  return create(LbEndpoint, {
+    hostIdentifier: { $case: 'endpoint', value: create(EnvoyEndpoint, { address: address(endpoint.address, endpoint.port) }) },
+    metadata: create(Metadata, { filterMetadata: endpointMetadata(endpoint, owner) }),
+    loadBalancingWeight: endpoint.weight,
+    // a service that publishes endpoints before they are ready wants them used
+    healthStatus: endpoint.healthy ? HealthStatus.UNKNOWN : HealthStatus.HEALTHY,
+  });
+}
+
+/** Istio's notes on an endpoint: whether it speaks mutual TLS, and "workload;namespace;canonical name;revision;cluster" for metrics. */
+function endpointMetadata(endpoint: Endpoint, { push, service }: Owner): { [key: string]: { [key: string]: unknown } } {
+  const { labels } = endpoint;
+  const canonical = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? endpoint.name;
+  const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest';
+  const workload = endpoint.name === '' && canonical === '' ? '' : [endpoint.name, endpoint.namespace, canonical, revision, endpoint.cluster].join(';');
+  return {
+    ...(speaksMutualTls(push, endpoint, service) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
+    ...(workload === '' ? {} : { istio: { workload } }),
+  };
+}
+
+/** A workload told to refuse mutual TLS is not offered it. */
+function speaksMutualTls(push: PushContext, endpoint: Endpoint, service: Service): boolean {
+  if (!endpoint.mutualTls || service.meshExternal) return false;
+  return modeForPort(mtlsPolicyFor(push.peerAuthentications, endpoint), endpoint.port) !== 'DISABLE';
+}
+
+function hostnameGroup(service: Service, port: ServicePort): LocalityLbEndpoints {
+  const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
+  const endpoint = create(LbEndpoint, { hostIdentifier: { $case: 'endpoint', value: create(EnvoyEndpoint, { address: address(service.hostname, target) }) }, loadBalancingWeight: 1 });
+  return create(LocalityLbEndpoints, { lbEndpoints: [endpoint], loadBalancingWeight: 1 });
+}

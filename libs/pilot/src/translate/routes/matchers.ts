@@ -1,0 +1,73 @@
+import type { HttpMatchRequest, StringMatch } from '@meltemi/config';
+import { HeaderMatcher, QueryParameterMatcher, RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
+import { create, regex } from '../message.ts';
+
+export function stringMatcher(match: StringMatch): StringMatcher {
+  if (match.exact !== undefined) return create(StringMatcher, { matchPattern: { $case: 'exact', value: match.exact } });
+  if (match.prefix !== undefined) return create(StringMatcher, { matchPattern: { $case: 'prefix', value: match.prefix } });
+  return create(StringMatcher, { matchPattern: { $case: 'safeRegex', value: regex(match.regex ?? '.*') } });
+}
+
+/** What Envoy matches for one Istio match; undefined matches everything. */
+export function routeMatch(match: HttpMatchRequest | undefined): RouteMatch {
+  if (!match) return create(RouteMatch, { pathSpecifier: { $case: 'prefix', value: '/' }, caseSensitive: true });
+  return create(RouteMatch, {
+    pathSpecifier: pathSpecifier(match.uri),
+    caseSensitive: !match.ignoreUriCase,
+    headers: [
+      ...sorted(match.headers).map(([name, value]) => headerMatcher(name, value)),
+      ...sorted(match.withoutHeaders).map(([name, value]) => withoutHeader(name, value)),
+      ...(['method', 'authority', 'scheme'] as const).flatMap((key) => pseudoHeader(key, match[key])),
+    ],
+    queryParameters: sorted(match.queryParams).map(([name, value]) => queryMatcher(name, value)),
+  });
+}
+
+function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatch['pathSpecifier']> {
+  if (uri?.exact !== undefined) return { $case: 'path', value: uri.exact };
+  if (uri?.regex !== undefined) return { $case: 'safeRegex', value: regex(uri.regex) };
+  return { $case: 'prefix', value: uri?.prefix ?? '/' };
+}
+
+function pseudoHeader(key: 'method' | 'authority' | 'scheme', match: StringMatch | undefined): HeaderMatcher[] {
+  return match ? [headerMatcher(`:${key}`, match)] : [];
+}
+
+/** An empty match, or one that any value fits, asks for presence. */
+function headerMatcher(name: string, match: StringMatch): HeaderMatcher {
+  if (isPresence(match)) return create(HeaderMatcher, { name, headerMatchSpecifier: { $case: 'presentMatch', value: true } });
+  return create(HeaderMatcher, { name, headerMatchSpecifier: { $case: 'stringMatch', value: stringMatcher(match) } });
+}
+
+/** A header that is missing does not have the unwanted value: Envoy must be told so. */
+function withoutHeader(name: string, match: StringMatch): HeaderMatcher {
+  const matcher = headerMatcher(name, match);
+  return { ...matcher, invertMatch: true, treatMissingHeaderAsEmpty: !isPresence(match) };
+}
+
+function queryMatcher(name: string, match: StringMatch): QueryParameterMatcher {
+  if (isPresence(match)) return create(QueryParameterMatcher, { name, queryParameterMatchSpecifier: { $case: 'presentMatch', value: true } });
+  return create(QueryParameterMatcher, { name, queryParameterMatchSpecifier: { $case: 'stringMatch', value: stringMatcher(match) } });
+}
+
+function isPresence(match: StringMatch): boolean {
+  return match.regex === '.*' || match.regex === '*' || (match.exact === undefined && match.prefix === undefined && match.regex === undefined);
+}
+
+function sorted<V>(map: Readonly<Record<string, V>>): [string, V][] {
+  return Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/** True when every request fits: no route after it is reached. */
+export function matchesAll(match: RouteMatch): boolean {
+  return match.pathSpecifier?.$case === 'prefix' && match.pathSpecifier.value === '/' && match.headers.length === 0 && match.queryParameters.length === 0;
+}
+
+/** "/reviews*" for a prefix, "/reviews" for a path: how spans and decorators name a match. */
+export function pathPattern(match: RouteMatch): string {
+  const path = match.pathSpecifier;
+  if (path?.$case === 'prefix') return `${path.value}*`;
+  if (path?.$case === 'path') return path.value;
+  return path?.$case === 'safeRegex' ? path.value.regex : '/*';
+}

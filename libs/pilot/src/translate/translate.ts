@@ -1,0 +1,153 @@
+import { Cluster, Cluster_DiscoveryType } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
+import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
+import { parseClusterName, resourceSet, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
+import type { PushContext } from '../push-context/push-context.ts';
+import { scopeOf, type Scope } from '../push-context/scope.ts';
+import type { Proxy } from '../proxy/proxy.ts';
+import { serviceKey } from '../registry/model.ts';
+import { cached } from './cache.ts';
+import { inboundClusters, wellKnown } from './clusters/inbound.ts';
+import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
+import { loadAssignment } from './endpoints.ts';
+import { gatewayListeners } from './gateway-servers.ts';
+import { serviceTargets } from './inbound-ports.ts';
+import { buildGatewayListeners } from './listeners/gateway.ts';
+import { inboundListeners } from './listeners/inbound.ts';
+import { outboundListeners } from './listeners/outbound.ts';
+import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyless.ts';
+import { listenerReferences } from './references.ts';
+import { gatewayRoutes } from './routes/gateway-routes.ts';
+import { sidecarRoutes } from './routes/sidecar-routes.ts';
+
+/** What a client asks for. */
+export interface Wanted {
+  readonly typeUrl: string;
+  /** Names subscribed to. Listeners and clusters are all sent when absent; routes and endpoints only by name, absent meaning all that this client could ask for. */
+  readonly names?: readonly string[] | undefined;
+}
+
+/** The resources of one type for one proxy, encoded once per content. Types we do not make come back empty. */
+export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): ResourceSet {
+  const scope = scopeOf(push, proxy);
+  switch (wanted.typeUrl) {
+    case xdsType.cluster:
+      return resourceSet(wanted.typeUrl, filtered(clusters(push, proxy, scope), wanted.names));
+    case xdsType.endpoint:
+      return resourceSet(wanted.typeUrl, endpoints(push, proxy, scope, wanted.names));
+    case xdsType.listener:
+      return resourceSet(wanted.typeUrl, filtered(listeners(push, proxy, scope, wanted.names), wanted.names));
+    case xdsType.route:
+      return resourceSet(wanted.typeUrl, routes(push, proxy, scope, wanted.names));
+    default:
+      return resourceSet(wanted.typeUrl, []);
+  }
+}
+
+function filtered(resources: readonly XdsResource[], names: readonly string[] | undefined): readonly XdsResource[] {
+  if (names === undefined || names.length === 0 || names.includes('*')) return resources;
+  const asked = new Set(names);
+  return resources.filter((resource) => asked.has(resource.name));
+}
+
+function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCodec<T>, message: T): XdsResource {
+  return xdsResource(message.name, packAny(typeNameOf(typeUrl), codec, message));
+}
+
+/** All that outbound clusters and routes read of a proxy. */
+function viewOf(proxy: Proxy): unknown {
+  const { type, namespace, labels, dnsDomain, interception, proxyless, istioFilters } = proxy;
+  return { type, namespace, labels, dnsDomain, interception, proxyless, istioFilters };
+}
+
+/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
+function ownView(push: PushContext, proxy: Proxy): unknown {
+  const { addresses, appAddress } = proxy;
+  const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
+  return { view: viewOf(proxy), addresses, appAddress, targets };
+}
+
+function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
+  const build = (list: readonly Cluster[]) => list.map((cluster) => encoded(xdsType.cluster, Cluster, cluster));
+  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(proxy) }, () => build(proxylessClusters(push, proxy, scope)));
+  const outbound = cached(push.shape, { kind: 'clusters', view: viewOf(proxy) }, () => build([...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy)]));
+  const inbound = cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => build(inboundClusters(push, proxy)));
+  return [...outbound, ...inbound];
+}
+
+function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
+  const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener));
+  if (proxy.proxyless) return build((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
+  return cached(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, () =>
+    build(proxy.type === 'router' ? buildGatewayListeners(push, proxy, scope) : [...inboundListeners(push, proxy), ...outboundListeners(push, proxy, scope)]),
+  );
+}
+
+function allTargets(scope: Scope): string[] {
+  return scope.services.flatMap((service) => service.ports.map((port) => `${service.hostname}:${port.number}`));
+}
+
+function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): XdsResource[] {
+  const found: XdsResource[] = [];
+  // a gateway's tables read which port its own Service maps
+  const view = proxy.type === 'router' ? ownView(push, proxy) : viewOf(proxy);
+  for (const name of names ?? routeNames(push, proxy, scope)) {
+    const resource = cached(push.shape, { kind: 'routes', name, view }, () => {
+      const table = routeTable(push, proxy, scope, name);
+      return table ? encoded(xdsType.route, RouteConfiguration, table) : undefined;
+    });
+    if (resource) found.push(resource);
+  }
+  return found;
+}
+
+function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration | undefined {
+  if (proxy.proxyless) return proxylessRoutes(push, proxy, scope, name);
+  return proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
+}
+
+/** Names its listeners mention. */
+export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = scopeOf(push, proxy)): string[] {
+  if (proxy.proxyless) return scope.services.flatMap((service) => service.ports.map((port) => `outbound|${port.number}||${service.hostname}`));
+  if (proxy.type === 'router') return [...new Set(gatewayListeners(push, proxy).flatMap(({ servers }) => servers.map((entry) => entry.routeName)))].filter((name) => name !== '');
+  return cached(push.shape, { kind: 'route-names', view: ownView(push, proxy) }, () => {
+    const found = new Set<string>();
+    for (const { any } of listeners(push, proxy, scope, undefined)) for (const name of listenerReferences(Listener.decode(any.value)).routes) found.add(name);
+    return [...found];
+  });
+}
+
+function endpoints(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): XdsResource[] {
+  const found: XdsResource[] = [];
+  for (const name of names ?? edsNames(push, proxy, scope)) {
+    const resource = assignment(push, proxy, scope, name);
+    if (resource) found.push(resource);
+  }
+  return found;
+}
+
+function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly string[] {
+  return cached(push.shape, { kind: 'eds-names', view: viewOf(proxy) }, () =>
+    clusters(push, proxy, scope)
+      .map(({ any }) => Cluster.decode(any.value))
+      .filter(({ clusterDiscoveryType: type }) => type?.$case === 'type' && type.value === Cluster_DiscoveryType.EDS)
+      .map(({ name }) => name),
+  );
+}
+
+/** One cluster's endpoints. A subset nobody defines, or a service this proxy does not see, has no assignment. */
+function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsResource | undefined {
+  const parsed = parseClusterName(name);
+  const service = parsed && scope.byHost.get(parsed.host);
+  const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
+  if (!parsed || !service || !port || discoveryOf(service, proxy) !== 'static') return undefined;
+  const subset = parsed.subset === '' ? undefined : destinationRuleOf(push, proxy, service)?.subsets.find((candidate) => candidate.name === parsed.subset);
+  if (parsed.subset !== '' && !subset) return undefined;
+  const labels = subset?.labels ?? {};
+  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels })));
+  const list = push.registry.endpoints.get(serviceKey(service))?.get(port.number);
+  // read besides the list: the labels, two facts of the service, and who must not be offered mutual TLS
+  return list ? cached(list, { name, labels, external: service.meshExternal, unready: service.publishNotReady }, build, push.peerAuthentications) : build();
+}
