@@ -113,7 +113,7 @@ class Client<Request, Response> implements AdsClient {
   }
 
   #backoffMs(): number {
-    const { initialBackoffMs = 250, maxBackoffMs = 5000 } = this.#options;
+    const { initialBackoffMs = 250, maxBackoffMs = 4000 } = this.#options;
     const base = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.min(this.#failures++, 20));
     return Math.min(maxBackoffMs, base * (0.8 + 0.4 * this.#random.next()));
   }

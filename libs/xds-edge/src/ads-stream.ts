@@ -42,6 +42,8 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   #cancelWake = () => {};
   #cancelStall = () => {};
   readonly #cancels: (() => void)[] = [];
+  /** Set when something came up while a step was at work. */
+  #again = false;
 
   constructor(call: ServerDuplexStream<Request, Response>, hello: ClientHello, port: StreamPort, makeSequencer: (options: SequencerOptions) => PushSequencer<S, Request, Response>) {
     this.#call = call;
@@ -152,8 +154,6 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     }
   }
 
-  #again = false;
-
   #flush(): void {
     const sequencer = this.#sequencer;
     if (!sequencer || this.#blocked || this.#closed) return;
@@ -201,6 +201,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
         if (this.#handler.onSubscribe?.(event.typeUrl, event.subscribed) === 'more-comes') sequencer.holdMissing(event.typeUrl);
       } else if (event.kind === 'ack') this.#handler.onAck?.(event.typeUrl, event.version);
       else if (event.kind === 'follow') this.#handler.onFollow?.(event.revision);
+      else if (event.kind === 'settle') this.#handler.onSettle?.(event.revision, event.refused);
       else if (event.kind === 'lagging') {
         this.#port.log.warn({ client, type: shortTypeName(event.typeUrl), revision: event.revision }, 'client lags: no answer within the deadline');
         this.#handler.onLagging?.(event.typeUrl, event.revision);

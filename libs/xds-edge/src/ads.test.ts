@@ -223,6 +223,8 @@ test('a client that stops reading is given one push at a time, and the newest wh
   const call = raw.deltaAggregatedResources();
   context.after(() => call.cancel());
   call.on('error', () => {});
+  // grpc-js holds the server back only from the second message on.
+  call.once('data', () => call.pause());
   call.write({ ...DeltaDiscoveryRequest.decode(new Uint8Array()), node, typeUrl: cds });
   const connection = await waitFor('the client', () => pilot.server?.connections().find((one) => one.subscriptions().size > 0));
   const names = Array.from({ length: 2000 }, (_, index) => `outbound|80||service-${index}.default.svc.cluster.local`);
@@ -238,9 +240,30 @@ test('a client that stops reading is given one push at a time, and the newest wh
     call.write({ ...DeltaDiscoveryRequest.decode(new Uint8Array()), typeUrl: cds, responseNonce: response.nonce });
     last = response.resources.length;
   });
+  call.resume();
   await waitFor('the newest snapshot', () => connection.followedRevision() === String(versions), { deadlineMs: 20_000 });
   assert.equal(last, names.length);
   assert.ok(received.length < versions / 2, `${received.length} of ${versions} snapshots were written to a client that did not read`);
+});
+
+test('a client that never reads is let go after the deadline', async (context) => {
+  const pilot = new Pilot(clusterSnapshot('0', {}));
+  const address = await pilot.start(context, { stepDeadlineMs: 1, stalledDeadlineMs: 50 });
+  const raw = new AggregatedDiscoveryServiceClient(address, ChannelCredentials.createInsecure());
+  context.after(() => raw.close());
+  const call = raw.deltaAggregatedResources();
+  call.on('error', () => {});
+  // grpc-js holds the server back only from the second message on.
+  call.once('data', () => call.pause());
+  call.write({ ...DeltaDiscoveryRequest.decode(new Uint8Array()), node, typeUrl: cds });
+  const connection = await waitFor('the client', () => pilot.server?.connections().find((one) => one.subscriptions().size > 0));
+  const names = Array.from({ length: 2000 }, (_, index) => `outbound|80||service-${index}.default.svc.cluster.local`);
+  let version = 0;
+  await waitFor('the stream to be given up', () => {
+    connection.push({ ...clusterSnapshot(String(++version), Object.fromEntries(names.map((name) => [name, version]))), reason: 'test' });
+    return pilot.server?.connections().length === 0;
+  });
+  assert.ok(pilot.said.includes('sidecar~1 closed'));
 });
 
 async function spawnServer(context: TestContext, port: string, clusters: Record<string, number>): Promise<{ process: ChildProcess; address: string }> {

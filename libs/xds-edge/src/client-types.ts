@@ -33,7 +33,7 @@ export interface AdsClientOptions {
   onConnected?(): void;
   /** The last config stays in force; the client dials again by itself. Called once per lost or failed connection, with the reason. */
   onDisconnected?(reason: string): void;
-  /** First wait after a failure, doubling up to the cap, each with jitter of ±20 %. Defaults 250 and 5,000 (cap, jitter included). */
+  /** First wait after a failure, doubling up to the cap, each with jitter of ±20 %. Defaults 250 and 4,000 (jitter included), so that a restarted server is followed within 5 s. */
   readonly initialBackoffMs?: number;
   readonly maxBackoffMs?: number;
   /** Longest wait for the connection to be ready; default 5,000. */

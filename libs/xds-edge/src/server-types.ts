@@ -1,7 +1,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { Clock } from '@meltemi/base';
-import type { Refusal, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
+import type { Refusal, RefusedResource, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
 
 /** One door of the ADS server. */
 export interface AdsListener {
@@ -68,6 +68,11 @@ export interface ClientHandler {
   onNack?(typeUrl: string, refusal: Refusal): void;
   /** The client let a step's deadline pass; the push goes on. */
   onLagging?(typeUrl: string, revision: string): void;
+  /**
+   * The client answered everything it asked for of this revision, once per revision. `refused` is what it does not take, whether it came
+   * with this revision or an earlier one: the caller knows which of them the change at hand touched.
+   */
+  onSettle?(revision: string, refused: readonly RefusedResource[]): void;
   /** The client accepted everything it asked for of this revision (or nothing differed). Skipped revisions are covered by later ones. */
   onFollow?(revision: string): void;
   onClose?(reason: string): void;

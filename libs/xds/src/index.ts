@@ -5,6 +5,6 @@ export { httpProxyRouteName, outboundRoute, inboundRoute, gatewayHttpRoute, gate
 export { wellKnownListeners, addressListener, parseListenerName, type ListenerName } from './names/listener-name.ts';
 export { type SyncState, type Refusal, type TypeStatus, type SubscribedNames } from './server/type-status.ts';
 export { type RejectedResource, type ClientUpdate, type Verdict } from './client/client-types.ts';
-export { deltaSequencer, sotwSequencer, type PushSequencer, type DeltaSequencer, type SotwSequencer, type SequencerOptions, type SequencerEvent, type SequencerOutput } from './server/push-sequencer.ts';
+export { deltaSequencer, sotwSequencer, type PushSequencer, type DeltaSequencer, type SotwSequencer, type SequencerOptions, type SequencerEvent, type SequencerOutput, type RefusedResource } from './server/push-sequencer.ts';
 export { type Subscription, type RequestFields } from './server/subscription.ts';
 export { deltaXdsClient, sotwXdsClient, type XdsClient, type DeltaXdsClient, type SotwXdsClient, type ClientOutput } from './client/xds-client.ts';

@@ -70,7 +70,8 @@ export class XdsClient<Request, Response> {
     const { subscription } = entry;
     const dropped = listOf(names).filter((name) => (name === '*' ? subscription.wildcard : subscription.names.has(name)));
     const wildcard = subscription.wildcard && !dropped.includes('*');
-    const left = new Set([...subscription.names].filter((name) => !dropped.includes(name)));
+    const left = new Set(subscription.names);
+    for (const name of dropped) left.delete(name);
     const held = wildcard ? subscription.held : new Map([...subscription.held].filter(([name]) => left.has(name)));
     entry.subscription = { ...subscription, wildcard, names: left, held };
     this.#tell(entry, { subscribe: [], unsubscribe: dropped });

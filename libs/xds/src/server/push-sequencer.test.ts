@@ -120,6 +120,7 @@ test('after a refusal the other types go on, and the revision is not followed un
   assert.deepEqual(client.answer(endpoint), ['LDS +l']);
   client.answer(listener);
   assert.deepEqual(client.followed(), ['1']);
+  assert.deepEqual(client.events.at(-1), { kind: 'settle', revision: '2', refused: [{ typeUrl: cluster, name: 'a' }] });
   const status = client.sequencer.status().find((type) => type.typeUrl === cluster);
   assert.deepEqual([status?.state, status?.lastNack?.message], ['STALE', 'a: unreadable']);
   client.push(snapshot('3', { a: 'good' }, { r: 'a' }));

@@ -22,7 +22,15 @@ export type SequencerEvent =
   | { readonly kind: 'ack'; readonly typeUrl: string; readonly version: string }
   | { readonly kind: 'nack'; readonly typeUrl: string; readonly refusal: Refusal }
   | { readonly kind: 'lagging'; readonly typeUrl: string; readonly revision: string }
+  /** Everything the client asked for of this revision was answered; `refused` is what it will not take, from this revision or an earlier one. */
+  | { readonly kind: 'settle'; readonly revision: string; readonly refused: readonly RefusedResource[] }
   | { readonly kind: 'follow'; readonly revision: string };
+
+/** A resource that a client does not run as it was last sent. */
+export interface RefusedResource {
+  readonly typeUrl: string;
+  readonly name: string;
+}
 
 /** What to write to the stream, in this order, and what to tell. */
 export interface SequencerOutput<Response> {
@@ -69,6 +77,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #removalsHeldUntil: number | undefined;
   #removalsHeld = false;
   #followed: string | undefined;
+  #settled: string | undefined;
   #nonces = 0;
   #responses: Response[] = [];
   #events: SequencerEvent[] = [];
@@ -200,14 +209,19 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
 
   #noticeFollow(target: XdsSnapshot): void {
     if (this.#followed === target.revision) return;
+    const refused: RefusedResource[] = [];
     let served = 0;
-    for (const { state } of this.#entries.values()) {
-      const set = target.resources.get(state.typeUrl);
+    for (const [typeUrl, { state }] of this.#entries) {
+      const set = target.resources.get(typeUrl);
       if (!set || !wantsAnything(state)) continue;
       served++;
-      if (state.upToDateWith !== set || state.acknowledgements.pending.size > 0 || state.acknowledgements.refused.size > 0) return;
+      if (state.upToDateWith !== set || state.acknowledgements.pending.size > 0) return;
+      for (const name of state.acknowledgements.refused) refused.push({ typeUrl, name });
     }
     if (served === 0) return;
+    if (this.#settled !== target.revision) this.#events.push({ kind: 'settle', revision: target.revision, refused });
+    this.#settled = target.revision;
+    if (refused.length > 0) return;
     this.#followed = target.revision;
     this.#events.push({ kind: 'follow', revision: target.revision });
   }
