@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { credentials } from '@grpc/grpc-js';
-import { JoinTokensClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { openCertificateService } from '@meltemi/citadel';
+import { mintJoinToken } from '@meltemi/identity-edge';
 import { expositionText, StatsRegistry } from '@meltemi/observe';
 import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
 import { DiskKeystore } from './disk-keystore.ts';
@@ -44,15 +43,8 @@ export class CitadelFixture {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  mint(spiffeId: string, ttlSeconds = 0): Promise<string> {
-    const client = new JoinTokensClient(`unix:${this.socketPath}`, credentials.createInsecure());
-    return new Promise((resolve, reject) => {
-      client.create({ spiffeId, ttlSeconds: BigInt(ttlSeconds) }, (error, response) => {
-        client.close();
-        if (error) reject(error);
-        else resolve(response.token);
-      });
-    });
+  mint(spiffeId: string): Promise<string> {
+    return mintJoinToken(this.socketPath, spiffeId);
   }
 
   metric(name: string): number {

@@ -29,7 +29,7 @@ export interface CitadelServerOptions {
 export interface CitadelServer {
   /** What the TLS port was bound to. */
   readonly port: number;
-  /** Lets calls under way finish until the deadline, then ends them. */
+  /** Lets calls under way finish until the deadline, then ends them. Later calls wait for the first. */
   stop(deadlineMs: number): Promise<void>;
 }
 
@@ -59,7 +59,9 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     throw cause;
   });
   const stopMaintenance = maintain(options);
-  const stop = async (deadlineMs: number): Promise<void> => {
+  let stopped: Promise<void> | undefined;
+  const stop = (deadlineMs: number): Promise<void> => (stopped ??= stopAll(deadlineMs));
+  const stopAll = async (deadlineMs: number): Promise<void> => {
     stopMaintenance();
     health.drain();
     await Promise.all([shutDown(server, deadlineMs), shutDown(socket.server, deadlineMs)]);

@@ -1,3 +1,4 @@
 export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
 export { DiskKeystore } from './disk-keystore.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
+export { claimSocket, SocketUnusable } from './token-socket.ts';

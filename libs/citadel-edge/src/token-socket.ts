@@ -14,10 +14,22 @@ export interface TokenSocket {
   remove(): Promise<void>;
 }
 
-/** Serves JoinTokens at `path`. Rejects when another citadel answers there; a socket left by a dead one is replaced. */
+/** The socket cannot be served; the text says why and what to do. */
+export class SocketUnusable extends Error {}
+
+/**
+ * Rejects with SocketUnusable when another citadel answers at `path`: the one sign that its keystore has an owner already, so ask before
+ * opening that.
+ */
+export async function claimSocket(path: string): Promise<void> {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > maxPathBytes) throw new SocketUnusable(`--socket: ${path} has ${bytes} bytes; a Unix socket's path may have ${maxPathBytes}. Choose a shorter one`);
+  if (await isAlive(path)) throw new SocketUnusable(`--socket: another citadel already serves ${path}; stop it, or choose another --socket and --state-dir`);
+}
+
+/** Serves JoinTokens at `path`, after claimSocket; a socket left by a dead citadel is replaced. */
 export async function serveTokenSocket(path: string, parts: HandlerParts): Promise<TokenSocket> {
-  if (Buffer.byteLength(path) > maxPathBytes) throw new Error(`--socket: ${path} has ${Buffer.byteLength(path)} bytes; a Unix socket's path may have ${maxPathBytes}. Choose a shorter one`);
-  if (await isAlive(path)) throw new Error(`--socket: another citadel already serves ${path}; stop it, or choose another --socket and --state-dir`);
+  await claimSocket(path);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const server = new Server({ 'grpc.max_receive_message_length': 65_536, 'grpc.max_concurrent_streams': 100 });
   server.addService(JoinTokensService, joinTokenHandlers(parts));

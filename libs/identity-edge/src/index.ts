@@ -4,3 +4,4 @@ export { serverCredentials, type CertificateSource, type ServerCredentialsOption
 export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
 export { meshChannelOptions } from './issuance.ts';
 export { callerIdentity, type AuthenticatedCall } from './caller.ts';
+export { mintJoinToken } from './mint.ts';

@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
+import { openCertificateService, type CertificateService } from '@meltemi/citadel';
+import { claimSocket, DiskKeystore, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
+import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
+import { checkOptions, options, type CitadelOptions } from './options.ts';
+
+await runProgram({
+  name: 'meltemi-citadel',
+  description: 'Issues certificates to the workloads of the mesh: root, issuing CA, join tokens.',
+  adminListen: '127.0.0.1:15023',
+  options,
+  start: async ({ options: values, log, stats, lifecycle }) => {
+    checkOptions(values);
+    const stateDir = resolve(values['state-dir']);
+    const socketPath = values.socket === undefined ? join(stateDir, 'citadel.sock') : resolve(values.socket);
+    await claimSocket(socketPath).catch((cause: unknown) => {
+      throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
+    });
+    const service = await openAuthority(values, stateDir);
+    const listen = formatAddress(values.listen);
+    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom });
+    lifecycle.add('certificate service', () => server.stop(1000));
+    log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');
+    return { ports: { grpc: server.port }, drain: (deadlineMs) => server.stop(deadlineMs) };
+  },
+});
+
+async function openAuthority(values: CitadelOptions, stateDir: string): Promise<CertificateService> {
+  const opened = await openCertificateService({
+    trustDomain: values['trust-domain'],
+    keystore: new DiskKeystore(stateDir),
+    clock: systemClock,
+    entropy: { bytes: (count) => randomBytes(count) },
+    defaultLifetimeMs: values['workload-cert-ttl'],
+    maxLifetimeMs: values['max-workload-cert-ttl'],
+  }).catch((cause: unknown) => {
+    throw new StartError(`--state-dir ${stateDir}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  });
+  if (opened.ok) return opened.value;
+  throw new StartError(`--state-dir ${stateDir}: the authority in it is damaged: ${formatFieldErrors(opened.error)}. Restore it from a backup; it is never replaced by itself`);
+}

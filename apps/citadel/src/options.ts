@@ -1,0 +1,21 @@
+import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+
+/** Flags of citadel; the common ones come from the frame. */
+export const options = [
+  { name: 'listen', type: 'address', default: '127.0.0.1:15022', description: 'certificate service, trust bundle and health (gRPC over TLS)' },
+  { name: 'state-dir', type: 'string', required: true, placeholder: 'folder', description: 'keystore: keys of root and issuing CA, and join tokens; made with mode 0700' },
+  { name: 'socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) where join tokens are minted; default: citadel.sock in the state dir' },
+  { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of every identity issued here' },
+  { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
+  { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },
+] as const satisfies readonly OptionSpec[];
+
+export type CitadelOptions = OptionValues<typeof options>;
+
+/** What no single flag can say wrong: throws StartError. */
+export function checkOptions(values: CitadelOptions): void {
+  const { 'workload-cert-ttl': lifetimeMs, 'max-workload-cert-ttl': maxMs, 'trust-domain': trustDomain } = values;
+  if (lifetimeMs < 1000) throw new StartError('--workload-cert-ttl: must be at least 1s', { exitCode: 2 });
+  if (lifetimeMs > maxMs) throw new StartError('--workload-cert-ttl is longer than --max-workload-cert-ttl: raise the second or lower the first', { exitCode: 2 });
+  if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain)) throw new StartError(`--trust-domain ${JSON.stringify(trustDomain)}: must be 1 to 255 of a-z, 0-9, '.', '-', '_'`, { exitCode: 2 });
+}
