@@ -62,7 +62,7 @@ export class LocalMesh {
     ]);
     this.pilot = this.#program('pilot', this.#pilotArgs());
     this.telemetry = this.#program('telemetry', [
-      '--listen', `${this.control}:15030`, '--http-listen', `${this.control}:15031`, '--admin-listen', `${this.control}:15033`,
+      '--listen', `${this.control}:15030`, '--http-listen', `${this.control}:15031`,
       '--citadel-address', `${this.control}:15022`, '--join-token-file', this.#token('telemetry'), '--state-dir', this.#state('telemetry'), '--trust-domain', this.#trustDomain,
     ]);
   }

@@ -1,0 +1,37 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { formatSpiffeId, type SpiffeId } from '@meltemi/identity';
+import { serverCredentials, type IdentityAgent } from '@meltemi/identity-edge';
+import { formatAddress, type Address } from '@meltemi/observe-edge';
+
+const maxMessageBytes = 64 * 1024 * 1024;
+
+/** A gRPC server with the config and status services; not yet bound. */
+export function configServer(config: ConfigServiceServer, status: StatusServiceServer): Server {
+  const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': 4 * maxMessageBytes, 'grpc.max_concurrent_streams': 256 });
+  server.addService(ConfigServiceService, config);
+  server.addService(StatusServiceService, status);
+  return server;
+}
+
+/** Binds a Unix socket that only its owner can open. */
+export async function bindSocket(server: Server, path: string): Promise<void> {
+  rmSync(path, { force: true });
+  const before = process.umask(0o177);
+  try {
+    await bind(server, `unix:${path}`, ServerCredentials.createInsecure());
+  } finally {
+    process.umask(before);
+  }
+  chmodSync(path, 0o600);
+}
+
+/** Binds over mTLS for the identities listed, and nobody else. */
+export function bindSecure(server: Server, address: Address, agent: IdentityAgent, allowed: readonly string[]): Promise<number> {
+  return bind(server, formatAddress(address), serverCredentials(agent, { allow: (caller: SpiffeId) => allowed.includes(formatSpiffeId(caller)) }));
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => server.bindAsync(address, credentials, (cause, port) => (cause ? reject(cause) : resolve(port))));
+}

@@ -1,0 +1,97 @@
+import { hostname } from 'node:os';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { systemClock } from '@meltemi/base';
+import { controlPlaneId } from '@meltemi/identity';
+import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
+import { translate } from '@meltemi/pilot';
+import { ConfigCache, configService, debugRoutes, Discovery, pilotStats, statusService, type CacheChange } from '@meltemi/pilot-edge';
+import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
+import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
+import { bindSecure, bindSocket, configServer } from './config-servers.ts';
+import { MeshConfigReader } from './mesh-config.ts';
+import { openStore } from './open-store.ts';
+import { checkOptions, options } from './options.ts';
+import { openSources } from './sources.ts';
+
+await runProgram({
+  name: 'meltemi-pilot',
+  description: 'Reads configuration and services, and tells proxies over Envoy xDS v3 what to do.',
+  adminListen: '127.0.0.1:15014',
+  options,
+  // In the order of a config's life (apps/docs/life-of-a-config.md): sources and store, cache, discovery, xDS server, config API.
+  start: async ({ options: values, log, stats, admin, readiness, lifecycle }) => {
+    checkOptions(values);
+    const counters = pilotStats(stats);
+    const { store, name: storeName } = await openStore(values, log);
+    lifecycle.add('config store', () => store.close());
+
+    const changeListeners = new Set<(changes: readonly CacheChange[]) => void>();
+    const cache = new ConfigCache({
+      store, storeName, sources: openSources(values), log,
+      onChange: (changes) => {
+        for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
+        counters.quarantined.set(cache.entries().filter((entry) => entry.errors.length > 0).length);
+        discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
+        for (const listener of changeListeners) listener(changes);
+      },
+    });
+    const meshConfig = new MeshConfigReader();
+    const discovery = new Discovery({
+      configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
+      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain,
+      debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'],
+    });
+    lifecycle.add('discovery', () => discovery.stop());
+    const loaded = readiness.waitFor(`configuration from ${storeName} and the config directories`);
+    lifecycle.add('config cache', () => cache.stop());
+
+    const agent = values['citadel-address'] === undefined ? undefined : startAgent(values['citadel-address']);
+    const ads = await startAds(agent);
+    const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
+    for (const route of debugRoutes(parts)) admin?.route(route);
+    const api = configServer(configService({ store, cache, discovery, log, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
+    lifecycle.add('config API', () => api.forceShutdown());
+
+    // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.
+    const loading = cache.start().then(() => {
+      discovery.start();
+      loaded();
+    });
+    loading.catch((cause: unknown) => log.error({ err: cause }, 'the configuration could not be read'));
+    if (values['config-socket'] !== undefined) await bindSocket(api, values['config-socket']);
+    const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(api, values['config-listen'], agent, values['config-allow'])) : undefined;
+    return { ports: { ...ads, ...(configPort === undefined ? {} : { config: configPort }) } };
+
+    function startAgent(citadelAddress: string): IdentityAgent {
+      const tokenFile = values['join-token-file'];
+      const started = startIdentityAgent({
+        citadelAddress, identity: controlPlaneId(values['trust-domain'], 'pilot'), stateDir: values['state-dir'], log,
+        ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }),
+      });
+      lifecycle.add('identity agent', () => started.stop());
+      started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`));
+      return started;
+    }
+
+    async function startAds(identity: IdentityAgent | undefined): Promise<Record<string, number>> {
+      const plain = values['plaintext-listen'];
+      const listeners: AdsListener[] = [
+        ...(identity ? [{ name: secureListener, address: formatAddress(values.listen), credentials: serverCredentials(identity) }] : []),
+        ...(plain ? [{ name: plaintextListener, address: formatAddress(plain), credentials: ServerCredentials.createInsecure() }] : []),
+      ];
+      const server = await listening('listen', values.listen, startAdsServer({ listeners, identifier: `meltemi-pilot ${meltemiVersion}`, onConnect: (hello, connection) => discovery.connect(hello, connection), log }));
+      lifecycle.add('xDS server', () => server.stop());
+      return Object.fromEntries([...server.addresses].map(([name, bound]) => [name, Number(bound.slice(bound.lastIndexOf(':') + 1))]));
+    }
+  },
+});
+
+/** Makes a busy port say which flag it belongs to. */
+async function listening<T>(flag: string, address: Address, bound: Promise<T>): Promise<T> {
+  try {
+    return await bound;
+  } catch (cause) {
+    throw explainListenError(cause, { flag, address });
+  }
+}

@@ -1,0 +1,36 @@
+import { formatAddress, isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+
+/** Pilot's flags; the common ones come from the frame. */
+export const options = [
+  { name: 'config-dir', type: 'list', placeholder: 'path', description: 'directory or file of YAML to read configuration and registry from, watched, never written; may be repeated' },
+  { name: 'mesh-config', type: 'string', placeholder: 'file', description: "file with Istio's MeshConfig, watched" },
+  { name: 'store', type: 'string', placeholder: 'url', description: 'where applied objects are kept: dir:PATH, etcd://host:port[,host:port][/root], etcds:// for TLS (default: dir:<state-dir>/store)' },
+  { name: 'etcd-cacert', type: 'string', placeholder: 'file', description: 'PEM roots that sign the etcd members' },
+  { name: 'etcd-cert', type: 'string', placeholder: 'file', description: 'PEM client certificate for etcd' },
+  { name: 'etcd-key', type: 'string', placeholder: 'file', description: 'PEM key of the client certificate' },
+  { name: 'etcd-server-name', type: 'string', placeholder: 'name', description: 'DNS name in the etcd certificates, when members are dialled by address' },
+  { name: 'state-dir', type: 'string', default: '.meltemi/pilot', placeholder: 'folder', description: 'embedded store, and key and certificate across restarts' },
+  { name: 'listen', type: 'address', default: '127.0.0.1:15012', description: 'xDS over mTLS' },
+  { name: 'plaintext-listen', type: 'address', description: 'xDS in plaintext, loopback only, never secrets (Istio: 127.0.0.1:15010); off unless given' },
+  { name: 'config-listen', type: 'address', description: 'config API over mTLS (ARCHITECTURE: 127.0.0.1:15016); off unless given' },
+  { name: 'config-allow', type: 'list', placeholder: 'spiffe-id', description: 'identities that may use the config API over mTLS; nobody unless given' },
+  { name: 'config-socket', type: 'string', placeholder: 'path', description: 'config API on a Unix socket, for its owner only' },
+  { name: 'citadel-address', type: 'string', placeholder: 'host:port', description: 'where certificates come from; without it there is no mTLS port' },
+  { name: 'join-token-file', type: 'string', placeholder: 'file', description: 'join token for the first certificate, read again for each attempt' },
+  { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
+  { name: 'cluster-id', type: 'string', default: 'Kubernetes', description: 'name of the cluster whose registry this is' },
+  { name: 'domain', type: 'string', default: 'cluster.local', description: 'DNS suffix of services' },
+  { name: 'debounce-after', type: 'duration', default: '100ms', env: ['PILOT_DEBOUNCE_AFTER'], description: 'quiet time after a change before it is pushed' },
+  { name: 'debounce-max', type: 'duration', default: '10s', env: ['PILOT_DEBOUNCE_MAX'], description: 'longest a change waits for quiet' },
+] as const satisfies readonly OptionSpec[];
+
+export type PilotOptions = OptionValues<typeof options>;
+
+/** What no single flag can say wrong: throws StartError. */
+export function checkOptions(values: PilotOptions): void {
+  const plain = values['plaintext-listen'];
+  if (plain && !isLoopback(plain.host)) throw new StartError(`--plaintext-listen ${formatAddress(plain)}: plaintext is served on loopback only; other machines use --listen with mTLS`, { exitCode: 2 });
+  if (values['citadel-address'] === undefined && !plain)
+    throw new StartError('no proxy could connect: give --citadel-address HOST:PORT (and --join-token-file for the first start) for xDS over mTLS, or --plaintext-listen 127.0.0.1:15010 for this machine', { exitCode: 2 });
+  if (values['config-listen'] && values['citadel-address'] === undefined) throw new StartError('--config-listen serves over mTLS: give --citadel-address too, or use --config-socket', { exitCode: 2 });
+}

@@ -1,0 +1,254 @@
+import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import type { FieldError, Result } from '@meltemi/base';
+import {
+  ItemResult_Action, WatchEvent_Type,
+  type ApplyRequest, type ApplyResponse, type ConfigServiceServer, type DeleteRequest, type DeleteResponse, type ItemResult,
+  type Object as ApiObject, type ObjectKey, type WaitProgress, type WaitRequest, type WatchEvent, type WatchRequest,
+} from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
+import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
+import type { Discovery } from './discovery.ts';
+import { waitForRevision } from './wait.ts';
+
+export interface ConfigApiParts {
+  readonly store: ConfigStore;
+  readonly cache: ConfigCache;
+  readonly discovery: Discovery;
+  /** Subscribes to changes after they took effect; returns how to stop. */
+  readonly onChange: (listener: (changes: readonly CacheChange[]) => void) => () => void;
+  readonly log: { info(fields: object, message: string): void };
+}
+
+const maxItems = 1000;
+const defaultWaitMs = 30_000;
+const maxWaitMs = 600_000;
+const conflictRetries = 5;
+const maxQueuedWatchEvents = 10_000;
+
+/** The gRPC config API (proto/meltemi/config/v1): validates before it stores, writes all of a request or none of it. */
+export function configService(parts: ConfigApiParts): ConfigServiceServer {
+  return {
+    apply: unary((request: ApplyRequest) => apply(parts, request)),
+    delete: unary((request: DeleteRequest) => remove(parts, request)),
+    get: unary(async ({ key }: { key?: ObjectKey | undefined }) => {
+      const entry = key && parts.cache.get(key);
+      if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
+      return apiObject(entry);
+    }),
+    list: unary(async (request: WatchRequest) => ({ objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(apiObject) })),
+    watch: (call) => watch(parts, call),
+    wait: (call) => void wait(parts, call),
+  };
+}
+
+async function apply(parts: ConfigApiParts, request: ApplyRequest): Promise<ApplyResponse> {
+  if (request.items.length > maxItems) throw new ApiError(status.INVALID_ARGUMENT, `${request.items.length} objects in one request; the limit is ${maxItems}: apply them in parts`);
+  const checked = request.items.map((item) => checkItem(item.json, request.defaultNamespace || 'default'));
+  const duplicates = duplicateKeys(checked.flatMap((item) => (item.raw ? [item.raw.key] : [])));
+  const refused = checked.some((item) => item.result.action === ItemResult_Action.REFUSED) || duplicates.size > 0;
+  if (refused) {
+    const results = checked.map(({ result, raw }) => (raw && duplicates.has(keyText(raw.key)) ? refusedResult(raw.key, [{ path: 'metadata.name', message: `${keyText(raw.key)} is in this request twice: keep one` }]) : result));
+    return { results, revision: '' };
+  }
+  return commitApply(parts, request, checked.map(({ raw, result }, index) => ({ raw, result, expected: request.items[index]?.expectedResourceVersion ?? '' })));
+}
+
+interface Checked {
+  readonly raw: RawObject | undefined;
+  readonly result: ItemResult;
+}
+
+/** Parses and validates one item; nothing is written yet. */
+function checkItem(json: string, defaultNamespace: string): Checked {
+  const raw = parseItem(json, defaultNamespace);
+  if (!raw.ok) return { raw: undefined, result: refusedResult(undefined, raw.error) };
+  const decoded = decode(raw.value);
+  if (!decoded.ok) return { raw: raw.value, result: refusedResult(raw.value.key, decoded.error) };
+  return { raw: raw.value, result: { key: raw.value.key, action: ItemResult_Action.UNCHANGED, resourceVersion: '', errors: [], warnings: [...decoded.value.warnings] } };
+}
+
+function parseItem(json: string, defaultNamespace: string): Result<RawObject> {
+  let content: unknown;
+  try {
+    content = JSON.parse(json);
+  } catch (cause) {
+    return { ok: false, error: [{ path: '', message: `not JSON: ${cause instanceof Error ? cause.message : String(cause)}` }] };
+  }
+  return toRawObject(inNamespace(content, defaultNamespace));
+}
+
+/** The object with the request's namespace where it names none. Cluster-scoped kinds ignore it. */
+function inNamespace(content: unknown, namespace: string): unknown {
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) return content;
+  const { metadata } = content as { metadata?: unknown };
+  if (typeof metadata !== 'object' || metadata === null || 'namespace' in metadata || namespace === 'default') return content;
+  const raw = toRawObject(content);
+  return raw.ok && raw.value.key.namespace === '' ? content : { ...content, metadata: { ...metadata, namespace } };
+}
+
+interface Pending {
+  readonly raw: RawObject | undefined;
+  readonly result: ItemResult;
+  readonly expected: string;
+}
+
+/** Reads what is there, decides per object, commits against exactly what was read; retries when somebody else wrote in between. */
+async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: readonly Pending[]): Promise<ApplyResponse> {
+  for (let attempt = 0; ; attempt++) {
+    const writes: StoreWrite[] = [];
+    const results: ItemResult[] = [];
+    for (const { raw, result, expected } of items) {
+      if (!raw) continue;
+      const current = unwrap(await parts.store.get(raw.key));
+      if (expected !== '' && current?.resourceVersion !== expected)
+        throw new ApiError(status.FAILED_PRECONDITION, `${keyText(raw.key)} has changed: expected resource version ${expected}, found ${current?.resourceVersion ?? 'no such object'}. Read it again and apply on top`);
+      if (current && sameContent(current.object, raw)) {
+        results.push({ ...result, resourceVersion: current.resourceVersion });
+        continue;
+      }
+      results.push({ ...result, action: current ? ItemResult_Action.CONFIGURED : ItemResult_Action.CREATED });
+      writes.push({ type: 'put', object: raw, expect: current ? { version: current.resourceVersion } : 'absent' });
+    }
+    if (writes.length === 0 || request.dryRun) return { results, revision: '' };
+    const done = await parts.store.commit(writes);
+    if (done.ok) {
+      let at = 0;
+      const versions = results.map((each) => (each.action === ItemResult_Action.UNCHANGED ? each : { ...each, resourceVersion: done.value.versions[at++] ?? '' }));
+      parts.log.info({ objects: writes.length, storeVersion: done.value.storeVersion }, 'applied');
+      return { results: versions, revision: done.value.storeVersion };
+    }
+    if (done.error.code !== 'conflict' || attempt >= conflictRetries) throw storeFailure(done.error);
+  }
+}
+
+async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<DeleteResponse> {
+  const results: ItemResult[] = [];
+  const writes: StoreWrite[] = [];
+  for (const key of request.keys) {
+    const current = unwrap(await parts.store.get(key));
+    const entry = parts.cache.get(key);
+    if (current) {
+      writes.push({ type: 'delete', key });
+      results.push(itemResult(key, ItemResult_Action.DELETED));
+    } else if (entry) {
+      const where = entry.origin.location ? `${entry.origin.location.file}:${entry.origin.location.line}` : entry.origin.source;
+      results.push(refusedResult(key, [{ path: '', message: `comes from ${where}, which is read-only here: delete it there` }]));
+    } else results.push(itemResult(key, ItemResult_Action.NOT_FOUND));
+  }
+  if (writes.length === 0 || request.dryRun || results.some((result) => result.action === ItemResult_Action.REFUSED)) return { results, revision: '' };
+  const done = unwrap(await parts.store.commit(writes));
+  return { results, revision: done.storeVersion };
+}
+
+function watch(parts: ConfigApiParts, call: ServerWritableStream<WatchRequest, WatchEvent>): void {
+  const filter = filterOf(call.request);
+  let queued = 0;
+  const send = (type: WatchEvent_Type, entry?: CacheEntry) => {
+    queued += 1;
+    if (queued > maxQueuedWatchEvents) call.destroy(Object.assign(new Error('the client reads too slowly; list and watch again'), { code: status.RESOURCE_EXHAUSTED }));
+    else call.write({ type, object: entry && apiObject(entry) }, () => { queued -= 1; });
+  };
+  const matching = (entry: CacheEntry) => matchesFilter(entry.key, filter);
+  for (const entry of parts.cache.entries()) if (matching(entry)) send(WatchEvent_Type.ADDED, entry);
+  send(WatchEvent_Type.SYNCED);
+  const types = { added: WatchEvent_Type.ADDED, modified: WatchEvent_Type.MODIFIED, deleted: WatchEvent_Type.DELETED } as const;
+  const stop = parts.onChange((changes) => {
+    for (const { type, entry } of changes) if (matching(entry)) send(types[type], entry);
+  });
+  call.on('cancelled', stop);
+  call.on('close', stop);
+  call.on('error', stop);
+}
+
+async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitRequest, WaitProgress>): Promise<void> {
+  const ended = new AbortController();
+  call.on('cancelled', () => ended.abort());
+  const asked = Number(call.request.timeoutMs);
+  const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(Math.min(asked > 0 ? asked : defaultWaitMs, maxWaitMs))]);
+  for await (const progress of waitForRevision(parts, call.request.revision, signal)) call.write(progress);
+  call.end();
+}
+
+/** What the API says instead of an answer. */
+export class ApiError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+function unary<Request, Response>(answer: (request: Request) => Promise<Response>): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+  const run = async (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> => {
+    try {
+      callback(null, await answer(call.request));
+    } catch (cause) {
+      callback({ code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause), metadata: new Metadata() });
+    }
+  };
+  return (call, callback) => void run(call, callback);
+}
+
+function unwrap<T>(result: Result<T, StoreError>): T {
+  if (result.ok) return result.value;
+  throw storeFailure(result.error);
+}
+
+function storeFailure(error: StoreError): ApiError {
+  const codes = { conflict: status.ABORTED, invalid: status.INVALID_ARGUMENT, 'too-large': status.INVALID_ARGUMENT, unavailable: status.UNAVAILABLE, closed: status.UNAVAILABLE } as const;
+  return new ApiError(codes[error.code], error.message);
+}
+
+/** Equal but for what the store and the mesh write into an object themselves. */
+function sameContent(a: RawObject, b: RawObject): boolean {
+  return stable(a) === stable(b);
+}
+
+function stable(raw: RawObject): string {
+  const { metadata, status: _status, ...rest } = raw.content as { metadata?: Record<string, unknown>; status?: unknown };
+  const { creationTimestamp: _created, resourceVersion: _version, generation: _generation, uid: _uid, managedFields: _fields, ...meta } = metadata ?? {};
+  return JSON.stringify(sorted({ ...rest, metadata: { ...meta, namespace: raw.key.namespace } }));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, entry]) => [key, sorted(entry)]));
+}
+
+/** An entry as the API shows it. */
+export function apiObject(entry: CacheEntry): ApiObject {
+  const location = entry.origin.location;
+  return {
+    key: entry.key,
+    json: JSON.stringify(entry.raw.content),
+    resourceVersion: entry.origin.resourceVersion,
+    origin: location && location.file !== '' ? `source:${location.file}:${location.line}` : entry.origin.resourceVersion === '' ? `source:${entry.origin.source}` : 'store',
+    quarantine: entry.errors.length > 0 ? { errors: [...entry.errors], location: location && location.file !== '' ? `${location.file}:${location.line}` : '' } : undefined,
+    lastGoodInForce: entry.errors.length > 0 && entry.config !== undefined,
+  };
+}
+
+function duplicateKeys(keys: readonly ConfigKey[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const key of keys.map(keyText)) (seen.has(key) ? twice : seen).add(key);
+  return twice;
+}
+
+function itemResult(key: ConfigKey, action: ItemResult_Action): ItemResult {
+  return { key, action, resourceVersion: '', errors: [], warnings: [] };
+}
+
+function refusedResult(key: ConfigKey | undefined, errors: readonly FieldError[]): ItemResult {
+  return { key, action: ItemResult_Action.REFUSED, resourceVersion: '', errors: [...errors], warnings: [] };
+}
+
+function filterOf(request: WatchRequest): StoreFilter {
+  return { ...(request.group === '' ? {} : { group: request.group }), ...(request.kind === '' ? {} : { kind: request.kind }), ...(request.namespace === '' ? {} : { namespace: request.namespace }) };
+}
+
+function describe(key: ObjectKey | undefined): string {
+  return key ? `${key.kind} ${key.namespace === '' ? '' : `${key.namespace}/`}${key.name}` : 'the object';
+}

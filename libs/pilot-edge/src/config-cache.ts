@@ -1,0 +1,228 @@
+import type { FieldError } from '@meltemi/base';
+import {
+  decode, keyText, mergeSources, problemText,
+  type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type SourceProblem, type StoreEvent,
+} from '@meltemi/config';
+import { LastGoodWriter } from './last-good-writer.ts';
+
+/** One key of the mesh's configuration: its newest version, and what of it is in force. */
+export interface CacheEntry {
+  readonly key: ConfigKey;
+  /** The newest version, good or not. */
+  readonly raw: RawObject;
+  readonly origin: Origin;
+  /** What is in force: the newest version when it is valid, else the last good one, else nothing. */
+  readonly config: Config | undefined;
+  /** Why the newest version is quarantined; empty when it is in force. */
+  readonly errors: readonly FieldError[];
+  readonly warnings: readonly FieldError[];
+}
+
+/** One change, after it took effect here. */
+export interface CacheChange {
+  readonly type: 'added' | 'modified' | 'deleted';
+  readonly entry: CacheEntry;
+}
+
+export interface CacheLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface ConfigCacheOptions {
+  readonly store: ConfigStore;
+  readonly storeName: string;
+  readonly sources: readonly ConfigSource[];
+  readonly log: CacheLog;
+  /** Called after each whole commit (and once when everything is loaded), with what changed. */
+  readonly onChange: (changes: readonly CacheChange[]) => void;
+}
+
+/** Follows the store and the sources; decodes; quarantines what is wrong alone and keeps its last good version in force. The one writer of its state. */
+export class ConfigCache {
+  readonly #options: ConfigCacheOptions;
+  readonly #entries = new Map<string, CacheEntry>();
+  readonly #problems = new Map<string, { source: string; problem: SourceProblem }>();
+  readonly #lastGood: LastGoodWriter;
+  readonly #stopping = new AbortController();
+  readonly #processed = new ProcessedVersions();
+  #pending: CacheChange[] = [];
+  #synced = false;
+  #reachable = true;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: ConfigCacheOptions) {
+    this.#options = options;
+    this.#lastGood = new LastGoodWriter(options.store.status, options.log);
+  }
+
+  /** Loads everything; resolves when the store and every source have told all they had. */
+  async start(): Promise<void> {
+    await this.#lastGood.load();
+    return new Promise((resolve, reject) => {
+      this.#done = this.#follow(resolve);
+      this.#done.catch(reject);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#done.catch(() => undefined);
+    await this.#lastGood.flush();
+  }
+
+  get(key: ConfigKey): CacheEntry | undefined {
+    return this.#entries.get(keyText(key));
+  }
+
+  /** Every entry, in order of its key text. */
+  entries(): CacheEntry[] {
+    return [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+  }
+
+  /** What is in force. */
+  *configs(): Generator<Config> {
+    for (const entry of this.#entries.values()) if (entry.config) yield entry.config;
+  }
+
+  /** What sources could not read, and what is shadowed. */
+  problems(): readonly { readonly source: string; readonly problem: SourceProblem }[] {
+    return [...this.#problems.values()];
+  }
+
+  /** False while the store cannot be reached; the last state stays in force. */
+  get storeReachable(): boolean {
+    return this.#reachable;
+  }
+
+  /** Resolves once the commit that made this store version has taken effect here. */
+  processed(storeVersion: string, signal: AbortSignal): Promise<void> {
+    return this.#processed.wait(storeVersion, signal);
+  }
+
+  async #follow(synced: () => void): Promise<void> {
+    const { store, storeName, sources } = this.#options;
+    const tapped = { watch: (options: Parameters<ConfigStore['watch']>[0], signal: AbortSignal) => this.#tap(store.watch(options, signal)) };
+    for await (const event of mergeSources({ store: tapped, storeName, sources }, this.#stopping.signal)) {
+      this.#take(event);
+      if (event.type === 'synced') {
+        this.#synced = true;
+        this.#deliver();
+        synced();
+      }
+    }
+  }
+
+  /** Code after a yield runs when the consumer comes back, that is, when the event has taken effect. */
+  async *#tap(events: AsyncIterable<StoreEvent>): AsyncGenerator<StoreEvent> {
+    for await (const event of events) {
+      yield event;
+      if (event.type === 'resync') this.#processed.markAll(event.version);
+      else if ('version' in event && !('lastOfCommit' in event && !event.lastOfCommit)) this.#processed.mark(event.version);
+    }
+  }
+
+  #take(event: MergedEvent): void {
+    switch (event.type) {
+      case 'put':
+        this.#put(event.object, event.origin);
+        if (!event.more) this.#deliver();
+        return;
+      case 'delete':
+        this.#delete(event.key);
+        if (!event.more) this.#deliver();
+        return;
+      case 'problem':
+        this.#problems.set(problemText(event.problem), event);
+        this.#options.log.warn({ source: event.source, ...event.problem }, 'config source has a problem; the last good state stays in force');
+        return;
+      case 'problem-cleared':
+        this.#problems.delete(problemText(event.problem));
+        return;
+      case 'interrupted':
+        this.#reachable = false;
+        this.#options.log.warn({ reason: event.reason }, 'the config store is out of reach; the last state stays in force');
+        return;
+      case 'restored':
+        this.#reachable = true;
+        this.#options.log.info({}, 'the config store is back');
+        return;
+      case 'synced':
+        return;
+    }
+  }
+
+  #put(raw: RawObject, origin: Origin): void {
+    const text = keyText(raw.key);
+    const before = this.#entries.get(text);
+    const decoded = decode(raw);
+    const entry: CacheEntry = decoded.ok
+      ? { key: raw.key, raw, origin, config: decoded.value.config, errors: [], warnings: decoded.value.warnings }
+      : { key: raw.key, raw, origin, config: before?.config ?? this.#lastGoodConfig(raw.key), errors: decoded.error, warnings: [] };
+    if (decoded.ok) this.#lastGood.good(raw);
+    else this.#options.log.warn({ object: text, errors: decoded.error, origin, lastGoodInForce: entry.config !== undefined }, 'object quarantined');
+    this.#entries.set(text, entry);
+    this.#pending.push({ type: before ? 'modified' : 'added', entry });
+  }
+
+  #delete(key: ConfigKey): void {
+    const text = keyText(key);
+    const entry = this.#entries.get(text);
+    if (!entry) return;
+    this.#entries.delete(text);
+    this.#lastGood.gone(key);
+    this.#pending.push({ type: 'deleted', entry });
+  }
+
+  #lastGoodConfig(key: ConfigKey): Config | undefined {
+    const raw = this.#lastGood.of(key);
+    const decoded = raw && decode(raw);
+    return decoded?.ok ? decoded.value.config : undefined;
+  }
+
+  #deliver(): void {
+    if (!this.#synced || this.#pending.length === 0) return;
+    const changes = this.#pending;
+    this.#pending = [];
+    this.#options.onChange(changes);
+  }
+}
+
+const maxRemembered = 10_000;
+
+/** Which store versions have taken effect; the newest ten thousand are remembered. */
+class ProcessedVersions {
+  readonly #seen = new Set<string>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  mark(version: string): void {
+    this.#seen.add(version);
+    if (this.#seen.size > maxRemembered) for (const oldest of this.#seen) { this.#seen.delete(oldest); break; }
+    for (const wake of this.#waiting.get(version) ?? []) wake();
+    this.#waiting.delete(version);
+  }
+
+  /** After a relist everything written before it has taken effect. */
+  markAll(version: string): void {
+    for (const waiting of this.#waiting.keys()) this.mark(waiting);
+    this.mark(version);
+  }
+
+  wait(version: string, signal: AbortSignal): Promise<void> {
+    if (version === '' || this.#seen.has(version)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const set = this.#waiting.get(version) ?? new Set();
+      this.#waiting.set(version, set);
+      const wake = () => {
+        signal.removeEventListener('abort', abort);
+        resolve();
+      };
+      const abort = () => {
+        set.delete(wake);
+        reject(new Error(`store version ${version} has not arrived here`));
+      };
+      set.add(wake);
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+}

@@ -1,0 +1,16 @@
+import { keyText } from '@meltemi/config';
+import { jsonResponse, type AdminRoute } from '@meltemi/observe-edge';
+import { proxyStatus, type StatusApiParts } from './status-api.ts';
+
+/** Pilot's debug pages under Istio's paths, as JSON. */
+export function debugRoutes(parts: StatusApiParts): AdminRoute[] {
+  const page = (path: string, description: string, body: () => unknown): AdminRoute => ({ method: 'GET', path, description, handle: () => jsonResponse(body()) });
+  return [
+    page('/debug/syncz', 'which proxy has which configuration', () => proxyStatus(parts, { proxyId: '' }).proxies),
+    page('/debug/registryz', 'the services known here', () => parts.discovery.context?.services.all ?? []),
+    page('/debug/configz', 'the objects in force', () => parts.cache.entries().filter((entry) => entry.config).map((entry) => entry.raw.content)),
+    page('/debug/quarantinez', 'objects set aside, and why', () => parts.cache.entries().filter((entry) => entry.errors.length > 0).map((entry) => ({ object: keyText(entry.key), origin: entry.origin, errors: entry.errors, lastGoodInForce: entry.config !== undefined }))),
+    page('/debug/sourcez', 'what sources could not read', () => parts.cache.problems()),
+    page('/debug/endpointz', 'endpoints by service', () => [...(parts.discovery.context?.registry.endpoints ?? [])].map(([service, ports]) => ({ service, endpoints: [...ports.values()].flat() }))),
+  ];
+}
