@@ -1,0 +1,47 @@
+import type { CommandModule } from '../../command.ts';
+import { findContext } from '../../context.ts';
+import { columns, outputFormat, print } from '../../output.ts';
+import { call, connectPilot } from '../../pilot-client.ts';
+
+/** The version of this tree. */
+export const clientVersion = '0.1.0';
+
+/** `meltemi version`: the CLI's version, and the control plane's where one runs. */
+export const versionCommand: CommandModule = (program, { output }) => {
+  program.command('version')
+    .description('show the versions of the CLI, the control plane and the data plane')
+    .option('--remote <bool>', 'also ask the control plane', 'true')
+    .option('-o, --output <format>', 'table, json or yaml')
+    .action(async (options: { remote: string; output?: string }) => {
+      const remote = options.remote === 'false' ? undefined : await remoteVersions(program.opts<{ context?: string }>().context);
+      const value = { clientVersion, ...remote };
+      print(output, outputFormat(options.output), value, () => columns(
+        ['COMPONENT', 'VERSION'],
+        [['client', clientVersion], ...(remote?.meshVersion ?? []).map((each) => [`control plane (${each.node})`, each.version]), ...(remote?.dataPlaneVersion ?? []).map((each) => [`data plane (${each.proxies} proxies)`, each.version])],
+      ));
+    });
+};
+
+interface RemoteVersions {
+  readonly meshVersion: { node: string; version: string }[];
+  readonly dataPlaneVersion: { version: string; proxies: number }[];
+}
+
+/** Undefined where no mesh runs: the client's version alone is an answer too. */
+async function remoteVersions(contextFile: string | undefined): Promise<RemoteVersions | undefined> {
+  let client;
+  try {
+    client = connectPilot(findContext(contextFile));
+  } catch {
+    return undefined;
+  }
+  try {
+    const version = await call(client.status.version.bind(client.status), {});
+    const { proxies } = await call(client.status.proxyStatus.bind(client.status), { proxyId: '' });
+    const counts = new Map<string, number>();
+    for (const proxy of proxies) counts.set(proxy.version, (counts.get(proxy.version) ?? 0) + 1);
+    return { meshVersion: [version], dataPlaneVersion: [...counts].map(([text, count]) => ({ version: text, proxies: count })) };
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,44 @@
+import { Command, CommanderError, Help } from 'commander';
+import { CliError, exitCode } from './cli-error.ts';
+import { commandEnvironment, type CommandModule } from './command.ts';
+import { applyCommand } from './commands/apply/apply.ts';
+import { completionCommand } from './commands/completion/completion.ts';
+import { deleteCommand } from './commands/delete/delete.ts';
+import { getCommand } from './commands/get/get.ts';
+import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
+import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
+import { tokenCommand } from './commands/token/token.ts';
+import { validateCommand } from './commands/validate/validate.ts';
+import { versionCommand } from './commands/version/version.ts';
+import type { Output } from './output.ts';
+
+/** Every command, in the order of --help. */
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, tokenCommand, versionCommand, completionCommand];
+
+/** Runs one command line; resolves with its exit code. */
+export async function main(argv: readonly string[], output: Output): Promise<number> {
+  const program = meltemi(output);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
+  } catch (cause) {
+    if (cause instanceof CommanderError) return cause.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    output.err(cause instanceof Error ? cause.message : String(cause));
+    return cause instanceof CliError ? cause.code : exitCode.failed;
+  }
+}
+
+function meltemi(output: Output): Command {
+  const program = new Command('meltemi')
+    .description('Runs, inspects and checks a Meltemi mesh: what istioctl is for Istio.')
+    .option('--context <file>', 'context file of the mesh (default: the nearest .meltemi/context.json)')
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('(meltemi --help shows what there is)')
+    .configureOutput({ writeOut: (text) => output.out(text.trimEnd()), writeErr: (text) => output.err(text.trimEnd()) })
+    .configureHelp(Object.assign(new Help(), { sortSubcommands: false }));
+  const environment = commandEnvironment(program, output);
+  for (const add of commands) add(program, environment);
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}
