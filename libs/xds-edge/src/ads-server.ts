@@ -1,3 +1,5 @@
+import { unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { Metadata, Server, status as grpcStatus } from '@grpc/grpc-js';
 import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import { systemClock, withDeadline } from '@meltemi/base';
@@ -23,6 +25,7 @@ export async function startAdsServer(options: AdsServerOptions): Promise<AdsServ
     server.addService(AggregatedDiscoveryServiceService, serviceOf(listener, { port, streams, maxStreams: limits.maxStreams }));
     servers.push(server);
     try {
+      await removeStaleSocket(listener.address);
       addresses.set(listener.name, await bind(server, listener));
     } catch (cause) {
       await stop(0);
@@ -96,6 +99,19 @@ function bind(server: Server, listener: AdsListener): Promise<string> {
       else resolve(listener.address.startsWith('unix:') ? listener.address : `${listener.address.slice(0, listener.address.lastIndexOf(':'))}:${port}`);
     });
   });
+}
+
+/** A server that was killed leaves its socket file behind, which would keep the next one from starting. One that still answers is left alone. */
+async function removeStaleSocket(address: string): Promise<void> {
+  const path = /^unix:(?:\/\/)?(.+)$/.exec(address)?.[1];
+  if (path === undefined) return;
+  const socket = connect(path);
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    socket.once('connect', () => resolve(undefined));
+    socket.once('error', resolve);
+  });
+  socket.destroy();
+  if (error?.code === 'ECONNREFUSED') await unlink(path);
 }
 
 async function stopAll(streams: ReadonlySet<AdsConnection>, servers: readonly Server[], deadlineMs: number): Promise<void> {

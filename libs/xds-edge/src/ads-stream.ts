@@ -91,6 +91,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
       this.#finish('the client ended the stream');
     });
     this.#call.on('cancelled', () => this.#finish('the connection was lost or cancelled'));
+    this.#call.on('close', () => this.#finish('the stream was closed'));
     this.#call.on('error', (cause: { message?: string; details?: string }) => this.#finish(cause.details ?? cause.message ?? 'stream error'));
     this.#cancels.push(
       clock.after(firstRequestDeadlineMs, () => {

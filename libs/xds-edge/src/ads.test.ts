@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
@@ -142,18 +145,21 @@ test('a failing update callback is reported to the server instead of being left 
   await waitFor('the refusal', () => pilot.said.some((line) => line.includes('nack') && line.includes('worker gone')));
 });
 
-test('a server killed and started again is found, and sends only what changed meanwhile', async (context) => {
-  const first = await spawnServer(context, '0', { a: 1, b: 1 });
-  const proxy = new Proxy(context, first.address);
-  await proxy.until('+a +b');
-  first.process.kill('SIGKILL');
-  await waitFor('the loss', () => proxy.log.some((line) => line.startsWith('lost: ')));
-  assert.deepEqual([...proxy.held.keys()], ['a', 'b']);
-  const port = first.address.split(':')[1] ?? '';
-  await spawnServer(context, port, { a: 1, b: 2, c: 1 });
-  await proxy.until('+b +c');
-  assert.equal(proxy.log.filter((line) => line.includes('+a')).length, 1);
-});
+for (const door of ['TCP port', 'Unix socket'] as const) {
+  test(`a server killed and started again on its ${door} is found, and sends only what changed meanwhile`, async (context) => {
+    const directory = mkdtempSync(join(tmpdir(), 'meltemi-xds-'));
+    context.after(() => rmSync(directory, { recursive: true, force: true }));
+    const first = await spawnServer(context, door === 'TCP port' ? '127.0.0.1:0' : `unix:${directory}/xds.sock`, { a: 1, b: 1 });
+    const proxy = new Proxy(context, first.address);
+    await proxy.until('+a +b');
+    first.process.kill('SIGKILL');
+    await waitFor('the loss', () => proxy.log.some((line) => line.startsWith('lost: ')));
+    assert.deepEqual([...proxy.held.keys()], ['a', 'b']);
+    await spawnServer(context, first.address, { a: 1, b: 2, c: 1 });
+    await proxy.until('+b +c');
+    assert.equal(proxy.log.filter((line) => line.includes('+a')).length, 1);
+  });
+}
 
 test('a client that reconnects with everything is sent nothing', async (context) => {
   const pilot = new Pilot(clusterSnapshot('1', { a: 1 }));
@@ -200,6 +206,19 @@ test('streams over a limit are ended with RESOURCE_EXHAUSTED', async (context) =
   await waitFor('the stream limit', () => second.log.some((line) => line.includes('RESOURCE_EXHAUSTED: this server serves 1 streams')));
   first.client.subscribe(xdsType.endpoint, ['x', 'y', 'z']);
   await waitFor('the name limit', () => first.log.some((line) => line.includes('RESOURCE_EXHAUSTED: asks for more than 2 names')));
+});
+
+test('a response over the limit ends the stream, and nothing of it stays behind', async (context) => {
+  const pilot = new Pilot(clusterSnapshot('1', { 'a-cluster-with-a-name-that-does-not-fit': 1 }));
+  const proxy = new Proxy(context, await pilot.start(context, { limits: { maxResponseBytes: 20 } }), { initialBackoffMs: 10_000, maxBackoffMs: 10_000 });
+  await waitFor('the limit', () => proxy.log.some((line) => line.includes('RESOURCE_EXHAUSTED')));
+  await waitFor('the stream to be forgotten', () => pilot.server?.connections().length === 0);
+});
+
+test('an address that is taken is named, and no other listener stays open', async (context) => {
+  const pilot = new Pilot(clusterSnapshot('1', {}));
+  const address = await pilot.start(context);
+  await assert.rejects(startAdsServer({ listeners: [plain, { ...plain, name: 'second', address }], onConnect: () => ({}) }), new RegExp(`cannot listen on ${address} \\(second\\)`));
 });
 
 test('a stream without a first request, or without a node in it, is ended', async (context) => {
@@ -266,9 +285,9 @@ test('a client that never reads is let go after the deadline', async (context) =
   assert.ok(pilot.said.includes('sidecar~1 closed'));
 });
 
-async function spawnServer(context: TestContext, port: string, clusters: Record<string, number>): Promise<{ process: ChildProcess; address: string }> {
+async function spawnServer(context: TestContext, listenOn: string, clusters: Record<string, number>): Promise<{ process: ChildProcess; address: string }> {
   const file = fileURLToPath(new URL('./restartable-server.fake.ts', import.meta.url));
-  const child = spawn(process.execPath, [file, port, JSON.stringify(clusters)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [file, listenOn, JSON.stringify(clusters)], { stdio: ['ignore', 'pipe', 'inherit'] });
   context.after(() => child.kill('SIGKILL'));
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));

@@ -2,11 +2,11 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { startAdsServer } from './ads-server.ts';
 import { clusterSnapshot } from './resource-set.fake.ts';
 
-/** A server to be killed: `node restartable-server.fake.ts <port> <JSON of clusters>`; prints its address, serves every client that. */
-const [port = '0', clusters = '{}'] = process.argv.slice(2);
+/** A server to be killed: `node restartable-server.fake.ts <address> <JSON of clusters>`; prints its address, serves every client that. */
+const [address = '127.0.0.1:0', clusters = '{}'] = process.argv.slice(2);
 const snapshot = clusterSnapshot('1', JSON.parse(clusters));
 const server = await startAdsServer({
-  listeners: [{ name: 'plain', address: `127.0.0.1:${port}`, credentials: ServerCredentials.createInsecure() }],
+  listeners: [{ name: 'plain', address, credentials: ServerCredentials.createInsecure() }],
   onConnect(_hello, connection) {
     connection.push({ ...snapshot, reason: 'connected' });
     return {};
