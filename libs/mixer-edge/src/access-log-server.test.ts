@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { type ChannelCredentials, credentials as channels, type ClientWritableStream, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, credentials as channels, type ClientWritableStream, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import fc from 'fast-check';
 import { waitFor } from '@meltemi/base';
 import { AccessLogType, type HTTPAccessLogEntry } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
 import { AccessLogServiceClient, type StreamAccessLogsMessage } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
@@ -22,7 +23,7 @@ async function serve(options: Partial<AccessLogServerOptions> = {}) {
   const server = new AccessLogServer({ credentials: ServerCredentials.createInsecure(), identify: undefined, report: (attributes) => reports.push(attributes), stats, log, ...options });
   stops.push(() => server.stop());
   const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
-  return { server, reports, stats, connect: (credentials = channels.createInsecure()) => open(port, credentials) };
+  return { server, reports, stats, port, connect: (credentials = channels.createInsecure()) => open(port, credentials) };
 }
 
 interface Stream {
@@ -139,6 +140,24 @@ test('a drain ends open streams with UNAVAILABLE and turns new ones away', async
   server.drain();
   assert.equal((await first.result)?.code, status.UNAVAILABLE);
   assert.equal((await connect().result)?.code, status.UNAVAILABLE);
+});
+
+test('whatever bytes come, their stream ends with an error and the server goes on', async () => {
+  const { connect, port, reports } = await serve();
+  const client = new Client(`localhost:${port}`, channels.createInsecure());
+  stops.push(() => client.close());
+  const send = (bytes: Uint8Array) =>
+    new Promise<void>((resolve) => {
+      const call = client.makeClientStreamRequest('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', (value: Buffer) => value, (value: Buffer) => value, { deadline: Date.now() + 10_000 }, () => resolve());
+      call.on('error', () => undefined);
+      call.end(Buffer.from(bytes));
+    });
+  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 64 }), send), { numRuns: 50 });
+  const { call, result } = connect();
+  call.write(http([httpEntry()], nodeOf('a')));
+  call.end();
+  assert.equal(await result, null);
+  assert.equal(reports.length, 1);
 });
 
 test('a proxy that is killed leaves no stream behind', async () => {

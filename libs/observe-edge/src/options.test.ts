@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { formatAddress, isLoopback, parseAddress } from './address.ts';
 import { parseCommandLine } from './command-line.ts';
 import { resolveOptions, type OptionSpec } from './options.ts';
@@ -68,6 +69,17 @@ test('addresses read back as written; a bare port or colon is refused', () => {
   }
   for (const text of ['', ':80', '80', 'host', 'host:', 'host:70000', '::1:80', 'http://h:1', 'h:1 ']) assert.equal(parseAddress(text).ok, false, text);
   assert.deepEqual(['127.3.2.1', '::1', 'localhost', '0.0.0.0', '::', '10.0.0.1', '127.evil.example.com'].map(isLoopback), [true, true, true, false, false, false, false]);
+});
+
+test('no command line throws: it runs, or exits 2 with a text', () => {
+  const words = fc.oneof(fc.string(), fc.constantFrom('--loud', '--loud=', '-c', '--', '-', '--names', '--needed', 'h:1', '--wait=5m', '--config-path='));
+  fc.assert(
+    fc.property(fc.array(words, { maxLength: 6 }), (argv) => {
+      const line = parse(argv);
+      if (line.kind === 'exit') assert.ok(line.code === 0 || (line.code === 2 && line.error !== ''));
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test('secret-looking fields are redacted at any near depth, file names and errors are not touched', () => {

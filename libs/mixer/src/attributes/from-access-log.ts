@@ -135,8 +135,9 @@ function methodName(method: number | undefined): string {
   return name === 'METHOD_UNSPECIFIED' || name === 'UNRECOGNIZED' ? '' : name;
 }
 
+/** Never negative: a clock that was set back must not pull a sum down. */
 function milliseconds(duration: Duration | undefined): number | undefined {
-  return duration && Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+  return duration && Math.max(0, Number(duration.seconds) * 1000 + duration.nanos / 1e6);
 }
 
 function count(value: unknown): number {
