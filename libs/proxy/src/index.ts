@@ -2,3 +2,23 @@ export { ignoreConnection, type ByteConnection, type ConnectionSink } from './co
 export { latin1 } from './latin1.ts';
 export { maxClientHelloBytes, readClientHello, type ClientHello } from './inspect/client-hello.ts';
 export { maxSniffedLineBytes, readHttpPreface } from './inspect/http-preface.ts';
+export { nodeFacts, unknownNode, type NodeFacts } from './node.ts';
+export {
+  FilterEvents, FilterStatus, HttpStreamFilter, HttpTerminalFilter, NetworkStreamFilter, type ConnectionControls, type FilterContext, type HttpFilterConfig,
+  type HttpFilterFactory, type LocalReply, type NetworkFilterConfig, type NetworkFilterContext, type NetworkFilterFactory, type StreamControls,
+} from './filter.ts';
+export type { RequestReceiver, RequestWriter, ResponseReceiver, ResponseWriter, UpstreamReset } from './stream.ts';
+export {
+  ClusterLimits, type Clusters, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PoolFailure, type StreamCallbacks,
+  type UpstreamCluster, type UpstreamConnectionInfo,
+} from './upstream.ts';
+export { codecErrors, type CodecError } from './codec/http1/errors.ts';
+export { Http1RequestParser, type RequestParserOptions, type RequestSink } from './codec/http1/request-parser.ts';
+export { Http1ResponseParser, type ResponseSink } from './codec/http1/response-parser.ts';
+export { defaultHttp1Limits, type Http1Limits } from './codec/http1/limits.ts';
+export { Http1ServerConnection, type RequestHandler, type ServerConnectionOptions } from './codec/http1/server-connection.ts';
+export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
+export { HttpConnectionManager, HttpSession, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
+export { RequestIds } from './http/request-id.ts';
+export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
+export { Host, type HostState, type PickContext, type Picker } from './balance/index.ts';

@@ -33,7 +33,8 @@ export function fieldName(raw: string): FieldName | null {
 
 function learn(raw: string): FieldName | null {
   if (!token.test(raw)) return null;
-  const name = raw.toLowerCase();
+  // A property key is an internalised string: comparing it with a literal compares two pointers.
+  const name = Object.keys({ [raw.toLowerCase()]: 0 })[0] ?? '';
   const entry: FieldName = { name, kind: (Object.hasOwn(kinds, name) ? kinds[name] : undefined) ?? FieldKind.ordinary };
   // A flat copy: the slice would keep its whole head alive in the map.
   if (known.size < maxKnown && raw.length <= maxKnownLength) known.set(Buffer.from(raw, 'latin1').toString('latin1'), entry);

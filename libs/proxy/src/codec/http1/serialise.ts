@@ -1,4 +1,4 @@
-import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
+import { statusText, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
 
 /** How the body that follows a head is delimited. */
 export const BodyFraming = {
@@ -42,17 +42,8 @@ function tail(framing: number): string {
   return framing === BodyFraming.upgrade ? 'connection: upgrade\r\n\r\n' : '\r\n';
 }
 
-const reasons: Readonly<Record<number, string>> = {
-  100: 'Continue', 101: 'Switching Protocols', 103: 'Early Hints', 200: 'OK', 201: 'Created', 202: 'Accepted', 203: 'Non-Authoritative Information', 204: 'No Content',
-  205: 'Reset Content', 206: 'Partial Content', 300: 'Multiple Choices', 301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 304: 'Not Modified',
-  307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found',
-  405: 'Method Not Allowed', 406: 'Not Acceptable', 408: 'Request Timeout', 409: 'Conflict', 410: 'Gone', 411: 'Length Required', 412: 'Precondition Failed',
-  413: 'Payload Too Large', 414: 'URI Too Long', 415: 'Unsupported Media Type', 417: 'Expectation Failed', 418: "I'm a teapot", 422: 'Unprocessable Entity', 426: 'Upgrade Required',
-  429: 'Too Many Requests', 431: 'Request Header Fields Too Large', 500: 'Internal Server Error', 501: 'Not Implemented', 502: 'Bad Gateway',
-  503: 'Service Unavailable', 504: 'Gateway Timeout', 505: 'HTTP Version Not Supported',
-};
 const statusLines: string[] = [];
 
 function statusLine(status: number): string {
-  return (statusLines[status] ??= `HTTP/1.1 ${status} ${reasons[status] ?? 'Unknown'}\r\n`);
+  return (statusLines[status] ??= `HTTP/1.1 ${status} ${statusText(status)}\r\n`);
 }

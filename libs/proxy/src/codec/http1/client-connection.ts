@@ -1,0 +1,192 @@
+import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
+import type { ByteConnection, ConnectionSink } from '../../connection.ts';
+import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
+import type { CodecError } from './errors.ts';
+import { Http1ResponseParser, type ResponseSink } from './response-parser.ts';
+import { BodyFraming, lastChunkText, requestText } from './serialise.ts';
+import type { Http1Limits } from './limits.ts';
+
+/** The pool a connection belongs to. */
+export interface ClientConnectionOwner {
+  /** The connection can take another request. */
+  onIdle(connection: Http1ClientConnection): void;
+  /** The connection is gone or must not be used again. Once. */
+  onGone(connection: Http1ClientConnection): void;
+}
+
+/** HTTP/1 towards a host: one request at a time over any ByteConnection. @hot */
+export class Http1ClientConnection implements ConnectionSink, ResponseSink, RequestWriter {
+  readonly connection: ByteConnection;
+  /** Requests begun. */
+  requests = 0;
+  /** Coarse monotonic milliseconds since when it is idle; kept by the pool. */
+  idleSinceMs = 0;
+  /** Finish what runs, take nothing new. */
+  retired = false;
+  readonly #owner: ClientConnectionOwner;
+  readonly #parser: Http1ResponseParser;
+  #receiver: ResponseReceiver | null = null;
+  #requestDone = true;
+  #responseDone = true;
+  #anyByte = false;
+  #framing: number = BodyFraming.asHeaders;
+  #gone = false;
+  #reading = false;
+
+  constructor(connection: ByteConnection, owner: ClientConnectionOwner, limits?: Http1Limits) {
+    this.connection = connection;
+    this.#owner = owner;
+    this.#parser = new Http1ResponseParser(this, limits);
+    connection.sink = this;
+  }
+
+  /** Gives the connection to a request; then write with the RequestWriter methods. */
+  begin(receiver: ResponseReceiver, method: string, upgrade: boolean): void {
+    this.requests++;
+    this.#receiver = receiver;
+    this.#requestDone = false;
+    this.#responseDone = false;
+    this.#anyByte = false;
+    this.#parser.expect(method, upgrade);
+    this.#framing = upgrade ? BodyFraming.upgrade : BodyFraming.asHeaders;
+  }
+
+  get busy(): boolean {
+    return this.#receiver !== null || !this.#requestDone || !this.#responseDone;
+  }
+
+  // RequestWriter
+
+  head(head: RequestHead, endStream: boolean): void {
+    if (!endStream && this.#framing !== BodyFraming.upgrade && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
+    this.connection.writeText(requestText(head, this.#framing));
+    if (endStream) this.#requestEnd();
+  }
+
+  data(buffer: Buffer, start: number, end: number): boolean {
+    if (end === start) return true;
+    if (this.#framing !== BodyFraming.chunked) return this.connection.write(buffer, start, end);
+    this.connection.writeText(`${(end - start).toString(16)}\r\n`);
+    this.connection.write(buffer, start, end);
+    return this.connection.writeText('\r\n');
+  }
+
+  end(trailers: HeaderMap | null): void {
+    if (this.#framing === BodyFraming.chunked) this.connection.writeText(lastChunkText(trailers));
+    if (this.#framing === BodyFraming.upgrade) this.connection.end();
+    this.#requestEnd();
+  }
+
+  reset(): void {
+    this.#receiver = null;
+    this.#leave();
+  }
+
+  pauseResponse(): void {
+    this.connection.pause();
+  }
+
+  resumeResponse(): void {
+    this.connection.resume();
+  }
+
+  // ResponseSink
+
+  onInterimHead(head: ResponseHead): void {
+    this.#receiver?.onInterim(head);
+  }
+
+  onResponseHead(head: ResponseHead, endStream: boolean): void {
+    const receiver = this.#receiver;
+    if (endStream) this.#responseEnd();
+    receiver?.onHead(head, endStream);
+  }
+
+  onBody(buffer: Buffer, start: number, end: number): void {
+    this.#receiver?.onData(buffer, start, end);
+  }
+
+  onMessageEnd(trailers: HeaderMap | null): void {
+    const receiver = this.#receiver;
+    this.#responseEnd();
+    receiver?.onEnd(trailers);
+  }
+
+  onParseError(error: CodecError): void {
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    this.#leave();
+    receiver?.onReset({ kind: error.details === 'http1.truncated' ? 'termination' : 'protocol', detail: error.details, stale: false });
+  }
+
+  // ConnectionSink
+
+  onData(buffer: Buffer, length: number): void {
+    // Bytes that nobody asked for: the peer is confused, or already answering an idle timeout.
+    if (this.#receiver === null && !this.busy) return this.#leave();
+    this.#anyByte = true;
+    this.#reading = true;
+    const at = this.#parser.execute(buffer, 0, length);
+    this.#reading = false;
+    // Bytes behind the answer must never be read as the answer to the next request.
+    if (at < length) this.#leave();
+    else if (this.#requestDone && this.#responseDone) this.#settle();
+    return undefined;
+  }
+
+  onEnd(): void {
+    if (this.#receiver !== null && this.#anyByte) this.#parser.finish();
+    if (this.#receiver !== null) this.#lost();
+    this.#leave();
+  }
+
+  onDrain(): void {
+    this.#receiver?.onWritable();
+  }
+
+  onClose(): void {
+    if (this.#receiver !== null) this.#lost();
+    this.#leave();
+  }
+
+  #lost(): void {
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    receiver?.onReset({ kind: 'termination', detail: '', stale: this.requests > 1 && !this.#anyByte });
+  }
+
+  #requestEnd(): void {
+    this.#requestDone = true;
+    if (this.#responseDone && !this.#reading) this.#settle();
+  }
+
+  #responseEnd(): void {
+    this.#responseDone = true;
+    this.#receiver = null;
+    if (this.#requestDone) {
+      if (!this.#reading) this.#settle();
+    }
+    // An answer before the end of the request: what is left of it will not be sent.
+    else this.#leave();
+  }
+
+  #settle(): void {
+    if (this.#gone) return;
+    if (this.#parser.reusable && !this.retired) this.#owner.onIdle(this);
+    else this.#leave();
+  }
+
+  /** Closes for good and tells the owner once. */
+  #leave(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.connection.destroy();
+    this.#owner.onGone(this);
+  }
+
+  /** Stops using the connection: now when idle, after the current request otherwise. */
+  retire(): void {
+    this.retired = true;
+    if (!this.busy) this.#leave();
+  }
+}

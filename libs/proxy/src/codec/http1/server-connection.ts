@@ -1,0 +1,255 @@
+import { HeaderMap, ResponseHead, type RequestHead } from '@meltemi/http';
+import type { ByteConnection, ConnectionSink } from '../../connection.ts';
+import type { RequestReceiver, ResponseWriter } from '../../stream.ts';
+import type { CodecError } from './errors.ts';
+import { ParserState } from './message-parser.ts';
+import { Http1RequestParser, type RequestParserOptions, type RequestSink } from './request-parser.ts';
+import { BodyFraming, lastChunkText, responseText } from './serialise.ts';
+
+/** Who serves the requests of a connection. */
+export interface RequestHandler {
+  /** A request begins. The writer is the connection's: use it until the response ended. `upgrade` is what the client wants to switch to, or "". */
+  onRequest(connection: Http1ServerConnection, head: RequestHead, endStream: boolean): RequestReceiver | null;
+  /** Bytes that are no request; the connection answers and closes by itself. */
+  onCodecError(connection: Http1ServerConnection, error: CodecError): void;
+  onConnectionClose(connection: Http1ServerConnection, cause: Error | null): void;
+}
+
+export interface ServerConnectionOptions extends RequestParserOptions {
+  /** Longest wait for the peer to close after our last byte. */
+  readonly lingerMs: number;
+  after(delayMs: number, task: () => void): () => void;
+}
+
+/** HTTP/1 towards a client: requests in order, one response at a time, over any ByteConnection. @hot */
+export class Http1ServerConnection implements ConnectionSink, RequestSink, ResponseWriter {
+  readonly connection: ByteConnection;
+  readonly parser: Http1RequestParser;
+  /** Requests begun. */
+  requests = 0;
+  /** A request is being read or answered. */
+  active = false;
+  /** Monotonic milliseconds of the worker's coarse clock, kept by the owner for idle timeouts. */
+  lastActiveMs = 0;
+  readonly #handler: RequestHandler;
+  readonly #options: ServerConnectionOptions;
+  #receiver: RequestReceiver | null = null;
+  #requestDone = true;
+  #responseDone = true;
+  #responseStarted = false;
+  #toHead = false;
+  #closeAfter = false;
+  #closing = false;
+  #framing: number = BodyFraming.asHeaders;
+  #bodyless = false;
+  #rest: Buffer | null = null;
+  #pumping = false;
+  #cancelLinger: (() => void) | null = null;
+
+  constructor(connection: ByteConnection, handler: RequestHandler, options: ServerConnectionOptions) {
+    this.connection = connection;
+    this.#handler = handler;
+    this.#options = options;
+    this.parser = new Http1RequestParser(this, options);
+    connection.sink = this;
+  }
+
+  /** Answers what is under way with connection: close; closes at once when idle. */
+  drain(): void {
+    this.#closeAfter = true;
+    if (!this.active && this.parser.idle) this.#close();
+  }
+
+  /** A head is arriving but not complete. */
+  get readingHead(): boolean {
+    return !this.active && !this.parser.idle;
+  }
+
+  // ConnectionSink
+
+  onData(buffer: Buffer, length: number): void {
+    if (this.#closing) return;
+    if (this.#rest !== null) this.#keep(buffer, 0, length);
+    else this.#pump(buffer, 0, length);
+  }
+
+  onEnd(): void {
+    if (this.#closing) return this.connection.destroy();
+    if (this.parser.state === ParserState.tunnel) return this.parser.finish();
+    // As in Envoy, a client that stops sending has gone away: nobody waits for the answer under way.
+    if (this.active) return this.connection.destroy();
+    return this.#close();
+  }
+
+  onDrain(): void {
+    this.#receiver?.onWritable();
+  }
+
+  onClose(cause: Error | null): void {
+    this.#closing = true;
+    this.#cancelLinger?.();
+    this.#rest = null;
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    if (this.active) {
+      this.active = false;
+      receiver?.onReset('disconnect');
+    }
+    this.#handler.onConnectionClose(this, cause);
+  }
+
+  // RequestSink
+
+  onRequestHead(head: RequestHead, endStream: boolean): void {
+    this.requests++;
+    this.active = true;
+    this.#requestDone = endStream;
+    this.#responseDone = false;
+    this.#responseStarted = false;
+    this.#toHead = head.method === 'HEAD';
+    const parser = this.parser;
+    if (parser.connectionClose || (parser.isHttp10 && !parser.connectionKeepAlive)) this.#closeAfter = true;
+    const receiver = this.#handler.onRequest(this, head, endStream);
+    if (this.active) this.#receiver = receiver;
+  }
+
+  onBody(buffer: Buffer, start: number, end: number): void {
+    this.#receiver?.onData(buffer, start, end);
+  }
+
+  onMessageEnd(trailers: HeaderMap | null): void {
+    this.#requestDone = true;
+    if (this.#responseDone) this.#finish();
+    else this.#receiver?.onEnd(trailers);
+  }
+
+  onParseError(error: CodecError): void {
+    this.#closeAfter = true;
+    if (this.#responseStarted && !this.#responseDone) {
+      const receiver = this.#receiver;
+      this.#receiver = null;
+      this.active = false;
+      receiver?.onReset('protocol');
+      return this.connection.destroy();
+    }
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    receiver?.onReset('protocol');
+    this.#handler.onCodecError(this, error);
+    if (!this.#responseStarted || this.#responseDone) this.#refuse(error);
+    return undefined;
+  }
+
+  // ResponseWriter
+
+  interim(head: ResponseHead): void {
+    if (!this.parser.isHttp10) this.connection.writeText(responseText(head, BodyFraming.asHeaders, false));
+  }
+
+  head(head: ResponseHead, endStream: boolean): void {
+    this.#responseStarted = true;
+    const status = head.status;
+    this.#bodyless = this.#toHead || status === 204 || status === 304;
+    if (this.parser.isUpgrade && status !== 101) this.#closeAfter = true;
+    if (!this.#requestDone && status !== 101) this.#closeAfter = true;
+    this.#framing = this.#frame(head, endStream);
+    this.connection.writeText(responseText(head, this.#framing, this.#closeAfter));
+    if (endStream) this.#responseEnd();
+  }
+
+  data(buffer: Buffer, start: number, end: number): boolean {
+    if (this.#bodyless || end === start) return true;
+    if (this.#framing !== BodyFraming.chunked) return this.connection.write(buffer, start, end);
+    this.connection.writeText(`${(end - start).toString(16)}\r\n`);
+    this.connection.write(buffer, start, end);
+    return this.connection.writeText('\r\n');
+  }
+
+  end(trailers: HeaderMap | null): void {
+    if (this.#framing === BodyFraming.chunked && !this.#bodyless) this.connection.writeText(lastChunkText(trailers));
+    if (this.#framing === BodyFraming.untilClose || this.#framing === BodyFraming.upgrade) this.#closeAfter = true;
+    this.#responseEnd();
+  }
+
+  reset(): void {
+    this.#receiver = null;
+    this.active = false;
+    this.connection.destroy();
+  }
+
+  pauseRequest(): void {
+    this.connection.pause();
+  }
+
+  resumeRequest(): void {
+    if (this.#rest === null) this.connection.resume();
+  }
+
+  #frame(head: ResponseHead, endStream: boolean): number {
+    if (head.status === 101) return BodyFraming.upgrade;
+    if (this.#bodyless) return BodyFraming.asHeaders;
+    if (head.headers.has('content-length')) return BodyFraming.asHeaders;
+    if (endStream) {
+      head.headers.add('content-length', '0');
+      return BodyFraming.asHeaders;
+    }
+    if (!this.parser.isHttp10) return BodyFraming.chunked;
+    this.#closeAfter = true;
+    return BodyFraming.untilClose;
+  }
+
+  #responseEnd(): void {
+    this.#responseDone = true;
+    // What the client still sends of this request has no reader any more.
+    if (!this.#requestDone) this.#close();
+    else this.#finish();
+  }
+
+  #finish(): void {
+    this.active = false;
+    this.#receiver = null;
+    if (this.#closeAfter) return this.#close();
+    this.parser.next();
+    const rest = this.#rest;
+    if (rest === null || this.#pumping) return undefined;
+    this.#rest = null;
+    this.#pump(rest, 0, rest.length);
+    if (this.#rest === null) this.connection.resume();
+    return undefined;
+  }
+
+  /** Feeds the parser; what lies behind an unanswered request is kept and reading stops. */
+  #pump(buffer: Buffer, start: number, end: number): void {
+    this.#pumping = true;
+    const at = this.parser.execute(buffer, start, end);
+    this.#pumping = false;
+    if (at >= end || this.#closing || this.parser.state === ParserState.failed) return;
+    this.#keep(buffer, at, end);
+    this.connection.pause();
+  }
+
+  #keep(buffer: Buffer, start: number, end: number): void {
+    const more = buffer.subarray(start, end);
+    this.#rest = this.#rest === null ? Buffer.from(more) : Buffer.concat([this.#rest, more]);
+  }
+
+  #refuse(error: CodecError): void {
+    const head = new ResponseHead(error.status, new HeaderMap(['content-type', 'text/plain']));
+    const body = error.status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
+    head.headers.add('content-length', String(body.length));
+    this.connection.writeText(responseText(head, BodyFraming.asHeaders, true) + body);
+    this.#close();
+  }
+
+  /** Sends what is pending and half-closes; then reads and drops for a while, so that a reset does not swallow our last bytes. */
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.active = false;
+    this.#receiver = null;
+    this.#rest = null;
+    this.connection.end();
+    this.connection.resume();
+    this.#cancelLinger = this.#options.after(this.#options.lingerMs, () => this.connection.destroy());
+  }
+}

@@ -1,0 +1,154 @@
+import type { Clock, Random, Result } from '@meltemi/base';
+import type { HeaderMap, RequestHead, ResponseHead, StreamInfo } from '@meltemi/http';
+import type { FlatStats, StatsRegistry } from '@meltemi/observe';
+import type { RouteMatch } from '@meltemi/route';
+import type { HcmConfig, ParseContext } from '@meltemi/snapshot';
+import type { ByteConnection } from './connection.ts';
+import type { NodeFacts } from './node.ts';
+import type { Clusters } from './upstream.ts';
+
+/** What the caller of a filter does next. */
+export const FilterStatus = {
+  /** Calls the next filter. */
+  continue: 0,
+  /**
+   * Holds this head and everything behind it, and stops reading, until `continueRequest` (or `continueResponse`); nothing more when a
+   * local reply was sent or the stream was reset.
+   */
+  stopIteration: 1,
+} as const;
+
+/** Which events a filter wants: others are not called. */
+export const FilterEvents = { decodeHead: 1, decodeData: 2, decodeEnd: 4, encodeHead: 8, encodeData: 16, encodeEnd: 32, complete: 64, destroy: 128 } as const;
+
+/** What a filter may do with its stream. Valid from creation to `destroy`. */
+export interface StreamControls {
+  readonly info: StreamInfo;
+  readonly request: RequestHead;
+  readonly response: ResponseHead | null;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly clusters: Clusters;
+  readonly node: NodeFacts;
+  /** The request said it has no body, or all of it has arrived. */
+  readonly requestComplete: boolean;
+  /** A response head has gone to the client. */
+  readonly responseStarted: boolean;
+  /** The route of the request as it is now, or null; looked up once. */
+  route(): RouteMatch | null;
+  /** Forgets the route: a filter changed what it depends on. */
+  clearRoute(): void;
+  /** The route's settings for the filter of this name; null when there are none. */
+  perRoute(filterName: string): unknown;
+  /** Answers from here. The response runs through the encoding filters like any other. */
+  sendLocalReply(reply: LocalReply): void;
+  /** Goes on after stopIteration in `decodeHead`. */
+  continueRequest(): void;
+  /** Goes on after stopIteration in `encodeHead`. */
+  continueResponse(): void;
+  /** Ends the stream without an answer. */
+  resetStream(): void;
+}
+
+export interface LocalReply {
+  readonly status: number;
+  readonly body: string | Buffer;
+  /** %RESPONSE_CODE_DETAILS% */
+  readonly details: string;
+  /** Bits of ResponseFlag to set. */
+  readonly flags?: number;
+  /** Fields to add. */
+  readonly headers?: readonly (readonly [string, string])[];
+  /** Status for gRPC clients; derived from the HTTP status when absent. */
+  readonly grpcStatus?: number;
+}
+
+/** The hot part: one object per stream, or one shared by all streams when it keeps nothing between calls. */
+export class HttpStreamFilter {
+  decodeHead(_stream: StreamControls, _head: RequestHead, _endStream: boolean): number {
+    return FilterStatus.continue;
+  }
+  /** The part passes on to the next filter; valid only during the call. */
+  decodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): void {}
+  decodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): void {}
+  encodeHead(_stream: StreamControls, _head: ResponseHead, _endStream: boolean): number {
+    return FilterStatus.continue;
+  }
+  encodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): void {}
+  encodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): void {}
+  /** The stream is over and `info` final: for statistics and reports. */
+  complete(_stream: StreamControls): void {}
+  /** Lets go of timers and upstream streams. Called once, also after a local reply or reset. */
+  destroy(_stream: StreamControls): void {}
+}
+
+/** The last filter of every chain: it also hears when the client can take more, and takes the body away for good. */
+export class HttpTerminalFilter extends HttpStreamFilter {
+  /** The client can take more of the response again. */
+  onDownstreamWritable(): void {}
+}
+
+/** What a filter's config may need once, when the chain is built. */
+export interface FilterContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stats: FlatStats;
+  readonly metrics: StatsRegistry;
+  readonly node: NodeFacts;
+  readonly clusters: Clusters;
+  readonly hcm: HcmConfig;
+  readonly direction: 'unspecified' | 'inbound' | 'outbound';
+  /** Name of the filter in the chain, which per-route settings go by. */
+  readonly filterName: string;
+}
+
+/** The cold part, bound to a chain. */
+export interface HttpFilterConfig {
+  /** Bits of FilterEvents. */
+  readonly events: number;
+  /** The filter of one stream; null when it has nothing to do for it. @hot */
+  create(stream: StreamControls): HttpStreamFilter | null;
+}
+
+/** One kind of HTTP filter. `stage` orders documentation, `trust` says whose bytes its parser may see. */
+export interface HttpFilterFactory {
+  readonly name: string;
+  readonly typeUrls: readonly string[];
+  readonly stage: 'metadata' | 'auth' | 'traffic' | 'stats' | 'terminal';
+  readonly trust: 'untrusted-downstream-and-upstream' | 'trusted-config-only';
+  readonly terminal?: boolean;
+  parse(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+  parseRoute?(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+  bind(config: unknown, ctx: FilterContext): HttpFilterConfig;
+}
+
+/** What a network filter may do with its connection. */
+export interface ConnectionControls {
+  readonly connection: ByteConnection;
+  readonly info: StreamInfo;
+}
+
+/** A network filter that watches bytes go by; the terminal one (HTTP connection manager, TCP proxy) owns the connection. */
+export class NetworkStreamFilter {
+  /** Bytes from the client. */
+  onRead(_controls: ConnectionControls, _bytes: number): void {}
+  /** Bytes to the client. */
+  onWrite(_controls: ConnectionControls, _bytes: number): void {}
+  /** The upstream of a TCP session is known. */
+  onUpstream(_controls: ConnectionControls): void {}
+  onClose(_controls: ConnectionControls): void {}
+}
+
+export interface NetworkFilterConfig {
+  create(controls: ConnectionControls): NetworkStreamFilter | null;
+}
+
+export type NetworkFilterContext = Omit<FilterContext, 'hcm'>;
+
+export interface NetworkFilterFactory {
+  readonly name: string;
+  readonly typeUrls: readonly string[];
+  readonly trust: 'untrusted-downstream-and-upstream' | 'trusted-config-only';
+  parse(bytes: Uint8Array, ctx: ParseContext): Result<unknown>;
+  bind(config: unknown, ctx: NetworkFilterContext): NetworkFilterConfig;
+}

@@ -1,0 +1,130 @@
+import { ok, type Result } from '@meltemi/base';
+import { HeaderMap, ResponseFlag, type RequestHead } from '@meltemi/http';
+import { Router } from '@meltemi/api/gen/envoy/extensions/filters/http/router/v3/router.ts';
+import { applyHeaderOps, clusterOf, redirectLocation, rewriteRequest, type DirectAction, type ForwardAction, type RedirectAction, type RouteMatch } from '@meltemi/route';
+import type { ParseContext } from '@meltemi/snapshot';
+import { FilterEvents, FilterStatus, HttpTerminalFilter, type FilterContext, type HttpFilterFactory, type LocalReply, type StreamControls } from '../../../filter.ts';
+import type { ResponseTarget } from '../../../http/active-stream.ts';
+import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
+import { UpstreamRequest } from './upstream-request.ts';
+
+/** What one router filter's config compiles to. */
+export interface RouterConfig {
+  readonly suppressEnvoyHeaders: boolean;
+}
+
+/** Bound to a chain: shared by its streams. */
+export interface RouterShared {
+  readonly config: RouterConfig;
+  readonly stats: HttpStats;
+  readonly bufferLimit: number;
+  readonly outboundTracing: boolean;
+}
+
+/** Sends the request where its route says, and brings the response. Always the last filter. */
+export const routerFilter: HttpFilterFactory = {
+  name: 'envoy.filters.http.router',
+  typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.router.v3.Router'],
+  stage: 'terminal',
+  trust: 'untrusted-downstream-and-upstream',
+  terminal: true,
+  parse(bytes: Uint8Array, ctx: ParseContext): Result<RouterConfig> {
+    const message = Router.decode(bytes);
+    if (message.upstreamLog.length > 0) ctx.warn(`${ctx.path}.upstream_log`, 'upstream access logs are not written');
+    return ok({ suppressEnvoyHeaders: message.suppressEnvoyHeaders });
+  },
+  bind(config, ctx: FilterContext) {
+    const shared: RouterShared = {
+      config: config as RouterConfig,
+      stats: httpStats(ctx.stats, ctx.hcm.statPrefix),
+      bufferLimit: defaultBufferLimit,
+      outboundTracing: ctx.hcm.tracing !== null && ctx.direction === 'outbound',
+    };
+    const events = FilterEvents.decodeHead | FilterEvents.decodeData | FilterEvents.decodeEnd | FilterEvents.destroy;
+    return { events, create: () => new RouterStream(shared) };
+  },
+};
+
+const defaultBufferLimit = 1024 * 1024;
+
+/** Decides what happens to one request; an UpstreamRequest does it when it goes to a cluster. @hot */
+class RouterStream extends HttpTerminalFilter {
+  readonly #shared: RouterShared;
+  #upstream: UpstreamRequest | null = null;
+
+  constructor(shared: RouterShared) {
+    super();
+    this.#shared = shared;
+  }
+
+  override decodeHead(stream: StreamControls, head: RequestHead, endStream: boolean): number {
+    const route = stream.route();
+    if (route === null) {
+      this.#shared.stats.noRoute.inc();
+      stream.sendLocalReply({ status: 404, body: '', details: 'route_not_found', flags: ResponseFlag.NR });
+      return FilterStatus.stopIteration;
+    }
+    const action = route.action;
+    if (action.kind === 'forward') this.#forward(stream, { route, action, head, endStream });
+    else if (action.kind === 'redirect') this.#answer(stream, route, this.#redirect(action, head));
+    else if (action.kind === 'direct') this.#answer(stream, route, this.#direct(action));
+    else stream.sendLocalReply({ status: 500, body: '', details: 'non_forwarding_route' });
+    return FilterStatus.continue;
+  }
+
+  override decodeData(_stream: StreamControls, buffer: Buffer, start: number, end: number): void {
+    this.#upstream?.sendData(buffer, start, end);
+  }
+
+  override decodeEnd(_stream: StreamControls, trailers: HeaderMap | null): void {
+    this.#upstream?.sendEnd(trailers);
+  }
+
+  override onDownstreamWritable(): void {
+    this.#upstream?.resumeResponse();
+  }
+
+  override destroy(): void {
+    this.#upstream?.destroy();
+    this.#upstream = null;
+  }
+
+  #forward(stream: StreamControls, { route, action, head, endStream }: { route: RouteMatch; action: ForwardAction; head: RequestHead; endStream: boolean }): void {
+    const name = clusterOf(action, head);
+    const cluster = name === null ? null : stream.clusters.get(name);
+    stream.info.upstreamCluster = name;
+    if (cluster === null) {
+      this.#shared.stats.noCluster.inc();
+      stream.sendLocalReply({ status: action.clusterNotFoundStatus, body: '', details: 'cluster_not_found', flags: ResponseFlag.NC });
+      return;
+    }
+    stream.info.upstreamClusterAlt = cluster.config.altStatName;
+    if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
+    rewriteRequest(action, head);
+    if (this.#shared.outboundTracing && route.decoratorOperation !== null) head.headers.set('x-envoy-decorator-operation', route.decoratorOperation);
+    this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster });
+    this.#upstream.start(head, endStream);
+  }
+
+  #answer(stream: StreamControls, route: RouteMatch, reply: LocalReply): void {
+    stream.sendLocalReply({ ...reply, headers: [...(reply.headers ?? []), ...routeHeaders(route, stream)] });
+  }
+
+  #redirect(action: RedirectAction, head: RequestHead): LocalReply {
+    this.#shared.stats.rqRedirect.inc();
+    return { status: action.status, body: '', details: 'direct_response', headers: [['location', redirectLocation(action, head)]] };
+  }
+
+  #direct(action: DirectAction): LocalReply {
+    this.#shared.stats.rqDirectResponse.inc();
+    return { status: action.status, body: action.body ?? '', details: 'direct_response' };
+  }
+}
+
+/** Response fields that the route adds to an answer of our own. */
+function routeHeaders(route: RouteMatch, stream: StreamControls): (readonly [string, string])[] {
+  if (route.responseHeaders.length === 0) return [];
+  const headers = new HeaderMap();
+  applyHeaderOps(route.responseHeaders, headers, stream.info);
+  return [...headers];
+}

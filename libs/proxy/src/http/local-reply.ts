@@ -1,0 +1,63 @@
+import { HeaderMap, ResponseHead, type StreamInfo } from '@meltemi/http';
+import { applyHeaderOps } from '@meltemi/route';
+import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
+import type { LocalReply } from '../filter.ts';
+
+/** A finished answer of our own. */
+export interface BuiltReply {
+  readonly head: ResponseHead;
+  readonly body: Buffer;
+}
+
+/** Builds the head and body of a local reply: mapped by local_reply_config, or as trailers-only for gRPC clients. */
+export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: LocalReply, random: number): BuiltReply {
+  const mapper = config.localReply?.mappers.find(({ filter }) => filter.evaluate(info, random));
+  const status = mapper?.status ?? reply.status;
+  const headers = new HeaderMap();
+  for (const [name, value] of reply.headers ?? []) headers.add(name, value);
+  info.responseCode = status;
+  const format = mapper?.bodyFormat ?? config.localReply?.body ?? null;
+  const text = mapper?.body ?? reply.body;
+  const head = new ResponseHead(status, headers);
+  if (info.request?.headers.get('content-type')?.startsWith('application/grpc')) {
+    head.status = 200;
+    headers.set('content-type', 'application/grpc');
+    headers.set('grpc-status', String(reply.grpcStatus ?? grpcFromHttp(status)));
+    headers.set('grpc-message', encodeURIComponent(String(text)).replaceAll('%20', ' '));
+    return { head, body: Buffer.alloc(0) };
+  }
+  const body = formatted(format, info, text);
+  if (body.length > 0) {
+    headers.set('content-length', String(body.length));
+    if (!headers.has('content-type')) headers.add('content-type', format?.contentType ?? 'text/plain');
+  }
+  if (mapper !== undefined) applyHeaderOps(mapper.headers, headers, info);
+  return { head, body };
+}
+
+function formatted(format: LocalReplyBody | null, info: StreamInfo, text: string | Buffer): Buffer {
+  if (format === null) return typeof text === 'string' ? Buffer.from(text) : text;
+  info.localReplyBody = String(text);
+  return Buffer.from(format.formatter.format(info));
+}
+
+/** gRPC over HTTP/2's table for answers that did not come from a gRPC server. */
+function grpcFromHttp(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    default:
+      return 2;
+  }
+}

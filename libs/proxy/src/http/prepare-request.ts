@@ -1,0 +1,87 @@
+import { addressWithoutPort, type HeaderMap, type RequestHead, type StreamInfo } from '@meltemi/http';
+import type { HcmConfig } from '@meltemi/snapshot';
+import { isInternalAddress, originOf } from './forwarded.ts';
+import type { RequestIds } from './request-id.ts';
+import { applyXfcc } from './xfcc.ts';
+
+/** What only the mesh's own callers may ask of a router. */
+const internalOnly = new Set([
+  'x-envoy-retriable-status-codes', 'x-envoy-retriable-header-names', 'x-envoy-retry-on', 'x-envoy-retry-grpc-on', 'x-envoy-max-retries', 'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms', 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-rq-timeout-alt-response', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-force-trace',
+  'x-envoy-ip-tags', 'x-envoy-hedge-on-per-try-timeout',
+]);
+/** And what no client at the edge may claim. */
+const notFromEdge = new Set(['x-envoy-decorator-operation', 'x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node', 'x-envoy-original-path']);
+
+/**
+ * Makes a request trustworthy before any filter sees it: forwarding headers, request id, client certificate header, and nothing
+ * forged under x-envoy-*. Source: Envoy's connection manager docs. One walk over the fields finds what is there. @hot
+ */
+export function prepareRequest(config: HcmConfig, ids: RequestIds, head: RequestHead, info: StreamInfo): void {
+  const headers = head.headers;
+  const flat = headers.flat;
+  let forwardedFor = -1;
+  let forwardedProto = -1;
+  let requestId = -1;
+  let clientCert = false;
+  let control = false;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] ?? '';
+    if (name.charCodeAt(0) !== 120) continue;
+    if (name === 'x-forwarded-for') forwardedFor = i;
+    else if (name === 'x-forwarded-proto') forwardedProto = i;
+    else if (name === 'x-request-id') requestId = i;
+    else if (name === 'x-forwarded-client-cert') clientCert = true;
+    else if (name.startsWith('x-envoy-')) control = true;
+  }
+  const idValue = requestId < 0 ? null : (flat[requestId + 1] ?? null);
+  const edge = setForwarded(config, head, info, forwardedFor, forwardedProto, control);
+  if (clientCert || info.connection.tls !== null || config.forwardClientCert !== 'sanitize') applyXfcc(config, info.connection.tls, headers);
+  info.requestId = idValue;
+  if (config.generateRequestId && (idValue === null || (edge && !config.preserveExternalRequestId))) {
+    const id = ids.next();
+    if (idValue === null) headers.add('x-request-id', id);
+    else headers.set('x-request-id', id);
+    info.requestId = id;
+  }
+  if (config.via !== '') headers.add('via', config.via);
+}
+
+/** Returns whether the request comes from outside, over our own edge. */
+function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, forwardedFor: number, forwardedProto: number, control: boolean): boolean {
+  const headers = head.headers;
+  const scheme = info.connection.tls === null ? 'http' : 'https';
+  let internal = false;
+  let client = '';
+  if (config.useRemoteAddress) {
+    const sent = forwardedFor < 0 ? null : headers.getAll('x-forwarded-for');
+    const direct = addressWithoutPort(info.connection.directRemoteAddress);
+    client = config.xffNumTrustedHops === 0 ? direct : originOf(sent, config.xffNumTrustedHops - 1).address || direct;
+    internal = sent === null && isInternalAddress(config, client);
+    if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
+    if (config.xffNumTrustedHops === 0 || forwardedProto < 0) headers.set('x-forwarded-proto', scheme);
+    if (config.appendXForwardedPort) headers.set('x-forwarded-port', info.connection.localAddress.slice(info.connection.localAddress.lastIndexOf(':') + 1));
+  } else {
+    if (forwardedFor >= 0) {
+      const origin = originOf(headers.getAll('x-forwarded-for'), config.xffNumTrustedHops);
+      client = origin.address;
+      internal = origin.single && isInternalAddress(config, client);
+    }
+    if (forwardedProto < 0) headers.add('x-forwarded-proto', scheme);
+  }
+  if (client !== '' && client !== addressWithoutPort(info.connection.directRemoteAddress)) info.downstreamRemoteAddress = client.includes(':') ? `[${client}]:0` : `${client}:0`;
+  const proto = forwardedProto < 0 || config.useRemoteAddress ? scheme : headers.get('x-forwarded-proto');
+  head.scheme = config.schemeToOverwrite ?? (proto === 'https' ? 'https' : 'http');
+  const edge = config.useRemoteAddress && !internal;
+  if (control) dropForged(headers, internal, edge);
+  if (internal) headers.set('x-envoy-internal', 'true');
+  else if (edge) headers.set('x-envoy-external-address', client);
+  return edge;
+}
+
+function dropForged(headers: HeaderMap, internal: boolean, edge: boolean): void {
+  headers.remove('x-envoy-internal');
+  if (internal) return;
+  for (const name of internalOnly) headers.remove(name);
+  if (edge) for (const name of notFromEdge) headers.remove(name);
+}

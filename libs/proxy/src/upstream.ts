@@ -1,0 +1,126 @@
+import type { Counter, Gauge } from '@meltemi/observe';
+import type { TlsInfo } from '@meltemi/http';
+import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
+import type { Host, PickContext } from './balance/index.ts';
+import type { ByteConnection } from './connection.ts';
+import type { RequestWriter, ResponseReceiver } from './stream.ts';
+
+/** Clusters as filters see them: by name, now. */
+export interface Clusters {
+  get(name: string): UpstreamCluster | null;
+}
+
+/** One cluster of this worker. The same object as long as the cluster lives; `config` is replaced by updates. */
+export interface UpstreamCluster {
+  readonly name: string;
+  readonly config: Cluster;
+  readonly stats: ClusterStats;
+  readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
+  /** The host for a request, or null when none is healthy. `downstreamAddress` is where the client meant to go, for original-destination clusters. */
+  pick(context: PickContext, downstreamAddress: string): Host | null;
+  /** Asks for a stream to this host. Told at once when a connection is idle, later otherwise. */
+  newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null;
+  /** Asks for a connection of its own to this host. */
+  newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream;
+  /** How requests to this host went, for outlier detection. `status` 0: no answer. */
+  report(host: Host, status: number): void;
+}
+
+export interface NewStreamOptions {
+  readonly priority: 'default' | 'high';
+  readonly upgrade: boolean;
+  /** Do not use an idle connection. */
+  readonly fresh: boolean;
+  readonly method: string;
+}
+
+export interface PendingStream {
+  cancel(): void;
+}
+
+export interface StreamCallbacks extends ResponseReceiver {
+  /** A stream on this connection. */
+  onReady(writer: RequestWriter, connection: UpstreamConnectionInfo): void;
+  onPoolFailure(failure: PoolFailure): void;
+}
+
+export interface ConnectionCallbacks {
+  onReady(connection: ByteConnection): void;
+  onPoolFailure(failure: PoolFailure): void;
+}
+
+export interface UpstreamConnectionInfo {
+  readonly id: number;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly tls: TlsInfo | null;
+}
+
+export interface PoolFailure {
+  readonly kind: 'overflow' | 'connect' | 'timeout';
+  /** For %UPSTREAM_TRANSPORT_FAILURE_REASON%; null when TLS was not at fault. */
+  readonly transportFailure: string | null;
+}
+
+/** Counters of a cluster under Envoy's names. */
+export interface ClusterStats {
+  readonly rqTotal: Counter;
+  readonly rqActive: Gauge;
+  readonly rqCompleted: Counter;
+  /** [0] unused, [1] 1xx … [5] 5xx. */
+  readonly rqClass: readonly Counter[];
+  readonly rqTimeout: Counter;
+  readonly rqPerTryTimeout: Counter;
+  readonly rqRetry: Counter;
+  readonly rqRetrySuccess: Counter;
+  readonly rqRetryOverflow: Counter;
+  readonly rqRetryLimitExceeded: Counter;
+  readonly rqPendingTotal: Counter;
+  readonly rqPendingActive: Gauge;
+  readonly rqPendingOverflow: Counter;
+  readonly rqRxReset: Counter;
+  readonly rqTxReset: Counter;
+  readonly rqMaintenance: Counter;
+  readonly cxTotal: Counter;
+  readonly cxActive: Gauge;
+  readonly cxConnectFail: Counter;
+  readonly cxConnectTimeout: Counter;
+  readonly cxDestroy: Counter;
+  readonly cxOverflow: Counter;
+  readonly cxRxBytes: Counter;
+  readonly cxTxBytes: Counter;
+  readonly noneHealthy: Counter;
+  /** upstream_rq_<code>, made at first use. */
+  rqCode(status: number): Counter;
+}
+
+/** What is in use of a cluster's circuit breakers, in this worker. */
+export class ClusterLimits {
+  limits: CircuitBreaker;
+  connections = 0;
+  pending = 0;
+  requests = 0;
+  retries = 0;
+
+  constructor(limits: CircuitBreaker) {
+    this.limits = limits;
+  }
+
+  get canConnect(): boolean {
+    return this.connections < this.limits.maxConnections;
+  }
+
+  get canPend(): boolean {
+    return this.pending < this.limits.maxPendingRequests;
+  }
+
+  get canRequest(): boolean {
+    return this.requests < this.limits.maxRequests;
+  }
+
+  get canRetry(): boolean {
+    const budget = this.limits.retryBudget;
+    const most = budget === null ? this.limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.requests + this.pending) * budget.percent) / 100));
+    return this.retries < most;
+  }
+}
