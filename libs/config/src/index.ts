@@ -160,7 +160,7 @@ export {
 export { problemText, type ConfigSource, type SourceEvent, type SourceLocation, type SourceProblem } from './store/config-source.ts';
 export { mergeSources, type MergedEvent, type MergeOptions, type Origin } from './store/merge-sources.ts';
 export { memoryConfigStore, type MemoryStoreOptions } from './store/memory-store.ts';
-export { RevisionStore, type RevisionStoreOptions, type Journal, type JournalRecord, type StoreContents } from './store/revision-store.ts';
+export { RevisionStore, maxQueuedWrites, type RevisionStoreOptions, type Journal, type JournalRecord, type StoreContents } from './store/revision-store.ts';
 export { sealWrites, sealStatus, conflictsOf, conflictError, stampObject, storedObject, keyProblem, deepFreeze, type SealedWrite } from './store/seal.ts';
 export { difference, type Change, type Entry } from './store/change-log.ts';
 export type {

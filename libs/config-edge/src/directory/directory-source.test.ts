@@ -123,7 +123,7 @@ void describe('a watched directory', () => {
     await writeFile(at('a.yaml'), `${yaml('a')}---\n${yaml('b')}`);
     const follower = await follow();
     await writeFile(at('a.yaml'), `${yaml('a', 2)}---\nkind: 'unclosed\n`);
-    await follower.sees('a=2 b=1', [/^a\.yaml:\d+: .*YAML: line \d+/]);
+    await follower.sees('a=2 b=1', [/^a\.yaml:[89]: /]);
     await writeFile(at('a.yaml'), `${yaml('a', 3)}---\n${yaml('b', 3)}`);
     await follower.sees('a=3 b=3');
     await writeFile(at('a.yaml'), yaml('a', 4));
@@ -134,7 +134,7 @@ void describe('a watched directory', () => {
     await writeFile(at('a.yaml'), yaml('a'));
     await writeFile(at('bad.yaml'), `${yaml('b')}---\nkind: Gateway\n---\n- a list\n---\napiVersion: v1\nkind: Pod\nmetadata: {}\n`);
     const follower = await follow();
-    await follower.sees('a=1 b=1', [/^bad\.yaml:8: apiVersion: is required/, /^bad\.yaml:10: must be an object/, /^bad\.yaml:14: metadata\.name: is required/]);
+    await follower.sees('a=1 b=1', [/^bad\.yaml:8: apiVersion/, /^bad\.yaml:10: /, /^bad\.yaml:14: metadata\.name/]);
   });
 
   void test('of two files with the same object the first in order of path wins, and the other is reported until it is alone', async () => {

@@ -34,12 +34,14 @@ export class EtcdClient {
   readonly timeoutMs: number;
   readonly #attemptMs: number;
   readonly #etcd: Etcd3;
+  readonly #signedIn: boolean;
   readonly #closing = new AbortController();
 
   constructor(options: EtcdOptions) {
     this.timeoutMs = options.timeoutMs ?? 15_000;
     this.#attemptMs = Math.min(4000, this.timeoutMs);
     const { tls } = options;
+    this.#signedIn = options.auth !== undefined;
     this.#etcd = new Etcd3({
       hosts: options.endpoints.map((endpoint) => `${tls === undefined ? 'http' : 'https'}://${endpoint}`),
       ...(tls === undefined
@@ -113,6 +115,8 @@ export class EtcdClient {
 
   /** A raw watch stream to some member, refused by members without a leader. End it with cancel(). */
   async openWatch(): Promise<ClientDuplexStream<IWatchRequest, IWatchResponse>> {
+    // etcd3 renews an expired login on calls only: a stream would be refused with the old one forever.
+    if (this.#signedIn) await this.getMany(['/']);
     const stream = await this.#etcd.watchClient.watch({ interceptors: [requireLeader] });
     // etcd3 types the stream by the four members it uses itself; grpc-js made it.
     return stream as unknown as ClientDuplexStream<IWatchRequest, IWatchResponse>;

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ICompare, IRequestOp } from 'etcd3';
+import { err, type Result } from '@meltemi/base';
+import { maxQueuedWrites, type StoreError } from '@meltemi/config';
 import { isTransient, type EtcdClient } from './etcd-client.ts';
 
 /** applied: at that revision. refused: a comparison did not hold. failed: it did not happen, or, with outcomeUnknown, nobody can tell. */
@@ -22,6 +24,7 @@ export class FencedWriter {
   #seen = 0;
   #sequence = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  #queued = 0;
 
   constructor(client: EtcdClient, root: string) {
     this.#client = client;
@@ -29,10 +32,18 @@ export class FencedWriter {
   }
 
   /** Runs `task` when all earlier ones are done; `write` is for use inside. */
-  inTurn<T>(task: () => Promise<T>): Promise<T> {
+  async inTurn<T>(task: () => Promise<Result<T, StoreError>>): Promise<Result<T, StoreError>> {
+    if (this.#queued >= maxQueuedWrites) {
+      return err({ code: 'unavailable', message: `etcd: ${maxQueuedWrites} writes are waiting already: retry later`, outcomeUnknown: false });
+    }
+    this.#queued += 1;
     const turn = this.#queue.then(task);
     this.#queue = turn.catch(() => undefined);
-    return turn;
+    try {
+      return await turn;
+    } finally {
+      this.#queued -= 1;
+    }
   }
 
   /** Applies all of `operations` when all of `compare` hold. Repeats through transient failures until `endMs` (wall time). */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { err, ok, type Result } from '@meltemi/base';
@@ -7,6 +7,11 @@ import { err, ok, type Result } from '@meltemi/base';
 export interface DirectoryLock {
   release(): Promise<void>;
 }
+
+/** taken: the lock is ours now. busy: that process has it, or is just taking it. moved: it changed meanwhile, look again. */
+type Attempt = { readonly type: 'taken' | 'moved' } | { readonly type: 'busy'; readonly pid: number };
+
+const maxAttempts = 20;
 
 /**
  * Makes this process the only writer of `directory` through a file `lock` in it, or says which process is. Node has no flock, so the file names its owner
@@ -18,19 +23,51 @@ export async function lockDirectory(directory: string): Promise<Result<Directory
   const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
   await writeFile(draft, mine, { mode: 0o600, flag: 'wx' });
   try {
-    // link fails when the name is taken, so only one of several that start together gets it.
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      if (await linked(draft, path)) return ok({ release: () => release(path, mine) });
-      const held = await readFile(path, 'utf8').catch(() => undefined);
-      if (held === undefined) continue;
-      const owner = await liveOwner(held);
-      if (owner !== undefined) return err(`${directory} is in use by process ${owner}${owner === process.pid ? ' (this one)' : ''}: stop it, or choose another state directory`);
-      await removeStale(path, `${draft}.stale`, held);
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const outcome = await tryLock(path, draft);
+      if (outcome.type === 'taken') return ok({ release: () => release(path, mine) });
+      if (outcome.type === 'busy') {
+        const who = `process ${outcome.pid}${outcome.pid === process.pid ? ' (this one)' : ''}`;
+        return err(`${directory} is in use by ${who}: stop it, or choose another state directory`);
+      }
     }
     return err(`${directory} is being opened by several processes at once: start one`);
   } finally {
     await rm(draft, { force: true });
   }
+}
+
+async function tryLock(path: string, draft: string): Promise<Attempt> {
+  // link fails when the name is taken, so only one of several that start together gets it.
+  if (await linked(draft, path)) return { type: 'taken' };
+  const held = await readIfThere(path);
+  if (held === undefined) return { type: 'moved' };
+  const pid = await liveOwner(held);
+  return pid === undefined ? takeOver(path, draft, held) : { type: 'busy', pid };
+}
+
+/**
+ * Replaces the lock `stale` of a dead process. Who may do so is decided by creating the claim on exactly that lock; a claimant that died in the middle is
+ * itself claimed in the same way. The claim counts only while the lock is still the stale one: afterwards claims are removed, and one made too late finds that.
+ */
+async function takeOver(path: string, draft: string, stale: string): Promise<Attempt> {
+  const claims: string[] = [];
+  for (let current = stale; claims.length < maxAttempts; ) {
+    const claim = `${path}.claim-${createHash('sha256').update(current).digest('hex').slice(0, 16)}`;
+    claims.push(claim);
+    if (await linked(draft, claim)) {
+      const taken = (await readIfThere(path)) === stale;
+      if (taken) await rename(draft, path);
+      for (const each of taken ? claims : [claim]) await rm(each, { force: true });
+      return { type: taken ? 'taken' : 'moved' };
+    }
+    const claimant = await readIfThere(claim);
+    if (claimant === undefined) return { type: 'moved' };
+    const pid = await liveOwner(claimant);
+    if (pid !== undefined) return { type: 'busy', pid };
+    current = claimant;
+  }
+  return { type: 'moved' };
 }
 
 async function liveOwner(held: string): Promise<number | undefined> {
@@ -41,19 +78,17 @@ async function liveOwner(held: string): Promise<number | undefined> {
   return (await processStart(pid)) === start ? pid : undefined;
 }
 
-/** Moves the dead owner's lock away; a live one that slipped in between the read and the move is put back. */
-async function removeStale(path: string, aside: string, expected: string): Promise<void> {
-  try {
-    await rename(path, aside);
-  } catch {
-    return;
-  }
-  if ((await readFile(aside, 'utf8')) !== expected) await linked(aside, path);
-  await rm(aside, { force: true });
+async function release(path: string, mine: string): Promise<void> {
+  if ((await readIfThere(path)) === mine) await rm(path, { force: true });
 }
 
-async function release(path: string, mine: string): Promise<void> {
-  if ((await readFile(path, 'utf8').catch(() => '')) === mine) await rm(path, { force: true });
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw cause;
+  }
 }
 
 async function linked(from: string, to: string): Promise<boolean> {

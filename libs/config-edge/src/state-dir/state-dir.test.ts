@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -134,13 +135,21 @@ void describe('a state directory', () => {
     }
   });
 
-  void test('lets only one of many that start together have it', async () => {
-    const directory = await freshDirectory();
-    await writeFile(join(directory, 'lock'), '999999999 1@boot abc\n');
-    const results = await Promise.all(Array.from({ length: 8 }, () => openStateDir({ directory })));
-    const winners = results.flatMap((result) => (result.ok ? [result.value] : []));
-    assert.equal(winners.length, 1);
-    await winners[0]?.store.close();
+  void test('lets only one of many that start together have it, also where a process died while taking it over', async () => {
+    const dead = '999999999 1@boot abc\n';
+    for (let round = 0; round < 25; round += 1) {
+      const directory = await freshDirectory();
+      await writeFile(join(directory, 'lock'), dead);
+      if (round % 2 === 1) {
+        const claim = `lock.claim-${createHash('sha256').update(dead).digest('hex').slice(0, 16)}`;
+        await writeFile(join(directory, claim), '999999998 1@boot def\n');
+      }
+      const results = await Promise.all(Array.from({ length: 8 }, () => openStateDir({ directory })));
+      const winners = results.flatMap((result) => (result.ok ? [result.value] : []));
+      assert.equal(winners.length, 1, results.map((result) => (result.ok ? 'won' : result.error)).join('\n'));
+      assert.deepEqual((await readdir(directory)).filter((name) => name.startsWith('lock')), ['lock']);
+      await winners[0]?.store.close();
+    }
   });
 
   void test('survives SIGKILL in the middle of writes: every acknowledged commit is there, none half', async () => {
@@ -157,6 +166,26 @@ void describe('a state directory', () => {
       acknowledged = weight(left);
       await store.close();
     }
+  });
+
+  void test('refuses a write when the disk is full, keeps what was there, and writes again when it is not', async () => {
+    const directory = await freshDirectory();
+    // A limit on the size of a file stands for a full disk: the record that crosses it is written in part, then refused.
+    const script = join(import.meta.dirname, 'full-disk-writer.fixture.ts');
+    const child = spawn('bash', ['-c', 'ulimit -f 16; exec "$0" "$@"', process.execPath, script, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    await withDeadline(once(child, 'close'), 20_000, 'the writer');
+    const { acknowledged, refusals, after: small } = JSON.parse(said) as { acknowledged: number; refusals: string[]; after: boolean };
+    assert.ok(acknowledged > 3);
+    assert.match(refusals[0] ?? '', /cannot write .*journal: /);
+    assert.equal(small, true);
+    const { store, recovered } = await opened(directory);
+    assert.equal(recovered, undefined);
+    assert.equal(weight(must(await store.get(keyOf('n', 'large')))), acknowledged);
+    assert.equal(weight(must(await store.get(keyOf('n', 'small')))), 1);
+    must(await store.commit([{ type: 'put', object: route('n', 'large', 99, 'x'.repeat(3000)) }]));
+    await store.close();
   });
 });
 

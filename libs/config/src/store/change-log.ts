@@ -88,6 +88,7 @@ export class ChangeLog<V> {
   }
 
   async *follow(options: FollowOptions, signal: AbortSignal): AsyncGenerator<LogStep<V>> {
+    if (signal.aborted || this.#closed) return;
     const { from, matches } = options;
     const target = this.version;
     let cursor = from ?? target;

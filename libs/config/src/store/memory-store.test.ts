@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ManualClock } from '@meltemi/base';
+import { err, ManualClock, ok } from '@meltemi/base';
 import { memoryConfigStore } from './memory-store.ts';
+import { maxQueuedWrites, RevisionStore } from './revision-store.ts';
 import { keyOf, must, Recorder, route, storeContract, weight } from './store-contract.ts';
 
 storeContract('the memory store', async () => {
@@ -54,4 +55,28 @@ test('a filtered watch keeps commit boundaries among the events it shows', async
   const put = await watch.until((each) => each.type === 'put');
   assert.equal(put.type === 'put' && put.lastOfCommit, true);
   await watch.stop();
+});
+
+test('writes that wait for a slow journal are refused beyond a limit, and all before it happen', async () => {
+  let release = (): void => undefined;
+  const slow = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const store = new RevisionStore({ clock: new ManualClock(), journal: { append: () => slow.then(() => ok(undefined)), close: async () => undefined } });
+  const waiting = Array.from({ length: maxQueuedWrites }, (_, n) => store.commit([{ type: 'put', object: route('n', 'a', n) }]));
+  const refused = await store.commit([{ type: 'put', object: route('n', 'a', -1) }]);
+  assert.match(refused.ok ? '' : refused.error.message, /1000 writes are waiting already/);
+  release();
+  for (const each of waiting) must(await each);
+  assert.equal(weight(must(await store.get(keyOf('n', 'a')))), maxQueuedWrites - 1);
+});
+
+test('a step that could not be made durable did not happen', async () => {
+  const store = new RevisionStore({
+    clock: new ManualClock(),
+    journal: { append: async () => err({ code: 'unavailable', message: 'disk full', outcomeUnknown: false }), close: async () => undefined },
+  });
+  const refused = await store.commit([{ type: 'put', object: route('n', 'a', 1) }]);
+  assert.equal(!refused.ok && refused.error.message, 'disk full');
+  assert.deepEqual(must(await store.list()), { objects: [], unreadable: [], version: '0' });
 });

@@ -51,6 +51,9 @@ export interface RevisionStoreOptions {
   readonly maxHistory?: number;
 }
 
+/** Writes that may wait for their turn; more are refused, so that a slow disk or etcd cannot fill the memory. */
+export const maxQueuedWrites = 1000;
+
 /** A ConfigStore over one ordered journal with one writer: memory, and the state directory. Writes queue and take effect one after the other. */
 export class RevisionStore implements ConfigStore {
   readonly limits: StoreLimits;
@@ -60,6 +63,7 @@ export class RevisionStore implements ConfigStore {
   readonly #objects: ChangeLog<StoredObject>;
   readonly #statuses: ChangeLog<StatusRecord>;
   #queue: Promise<unknown> = Promise.resolve();
+  #queued = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: RevisionStoreOptions) {
@@ -162,10 +166,18 @@ export class RevisionStore implements ConfigStore {
     this.#objects.apply(record.changes.map(({ key, object }) => (object === undefined ? { key, value: undefined } : objectEntry(object, record.version))));
   }
 
-  #inTurn<T>(task: () => Promise<Result<T, StoreError>>): Promise<Result<T, StoreError>> {
+  async #inTurn<T>(task: () => Promise<Result<T, StoreError>>): Promise<Result<T, StoreError>> {
+    if (this.#queued >= maxQueuedWrites) {
+      return err({ code: 'unavailable', message: `${maxQueuedWrites} writes are waiting already: retry later`, outcomeUnknown: false });
+    }
+    this.#queued += 1;
     const turn = this.#queue.then(() => (this.#closing === undefined ? task() : closed()));
     this.#queue = turn.catch(() => undefined);
-    return turn;
+    try {
+      return await turn;
+    } finally {
+      this.#queued -= 1;
+    }
   }
 
   #statusStore(): StatusStore {

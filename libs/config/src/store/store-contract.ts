@@ -236,7 +236,7 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       await watch.stop();
       assert.equal(watch.ended, true);
       const ended: StoreEvent[] = [];
-      for await (const event of under.store.watch({}, AbortSignal.abort())) if (event.type !== 'put') ended.push(event);
+      for await (const event of under.store.watch({}, AbortSignal.abort())) ended.push(event);
       assert.deepEqual(ended, []);
     });
 
