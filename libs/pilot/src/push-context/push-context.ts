@@ -61,7 +61,8 @@ export interface PushContextOptions {
 
 /** Builds the next context; never throws for an object's sake. */
 export function buildPushContext(options: PushContextOptions): PushContext {
-  const { previous, meshConfig: mesh } = options;
+  const { previous } = options;
+  const mesh = previous && JSON.stringify(previous.mesh) === JSON.stringify(options.meshConfig) ? previous.mesh : options.meshConfig;
   const domain = options.domain ?? 'cluster.local';
   const quarantined: Quarantined[] = [];
   const inputs = sortByKind(options.configs);

@@ -29,27 +29,35 @@ export interface Wanted {
   readonly names?: readonly string[] | undefined;
 }
 
-/** The resources of one type for one proxy, encoded once per content. Types we do not make come back empty. */
+/** The resources of one type for one proxy, encoded once per content. Types we do not make come back empty. Equal proxies get the same object. */
 export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): ResourceSet {
+  const { typeUrl, names } = wanted;
+  if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
+  // endpoints alone read more than the shape
+  const source = typeUrl === xdsType.endpoint ? push.registry : push.shape;
+  return cached(source, { kind: 'set', typeUrl, view: ownView(push, proxy) }, () => resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined)));
+}
+
+function resources(push: PushContext, proxy: Proxy, typeUrl: string, names: readonly string[] | undefined): readonly XdsResource[] {
   const scope = scopeOf(push, proxy);
-  switch (wanted.typeUrl) {
+  switch (typeUrl) {
     case xdsType.cluster:
-      return resourceSet(wanted.typeUrl, filtered(clusters(push, proxy, scope), wanted.names));
+      return filtered(clusters(push, proxy, scope), names);
     case xdsType.endpoint:
-      return resourceSet(wanted.typeUrl, endpoints(push, proxy, scope, wanted.names));
+      return endpoints(push, proxy, scope, names);
     case xdsType.listener:
-      return resourceSet(wanted.typeUrl, filtered(listeners(push, proxy, scope, wanted.names), wanted.names));
+      return filtered(listeners(push, proxy, scope, names), names);
     case xdsType.route:
-      return resourceSet(wanted.typeUrl, routes(push, proxy, scope, wanted.names));
+      return routes(push, proxy, scope, names);
     default:
-      return resourceSet(wanted.typeUrl, []);
+      return [];
   }
 }
 
-function filtered(resources: readonly XdsResource[], names: readonly string[] | undefined): readonly XdsResource[] {
-  if (names === undefined || names.length === 0 || names.includes('*')) return resources;
+function filtered(all: readonly XdsResource[], names: readonly string[] | undefined): readonly XdsResource[] {
+  if (names === undefined || names.length === 0 || names.includes('*')) return all;
   const asked = new Set(names);
-  return resources.filter((resource) => asked.has(resource.name));
+  return all.filter((resource) => asked.has(resource.name));
 }
 
 function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCodec<T>, message: T): XdsResource {
