@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,5 +67,28 @@ test('a damaged authority is named and left alone, without quoting it', () =>
       writeFileSync(join(dir, 'authority.json'), text);
       await assert.rejects(new DiskKeystore(dir).loadAuthority(), (error: Error) => reason.test(error.message) && !error.message.includes('top-secret'));
       assert.equal(readFileSync(join(dir, 'authority.json'), 'utf8'), text);
+    }
+  }));
+
+test('killed with SIGKILL in the middle of writing, it has lost nothing that it had confirmed', () =>
+  inDirectory(async (dir) => {
+    for (const bytes of [1, 40, 90]) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'keystore-writer.ts'), dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let confirmed = '';
+      await new Promise<void>((resolve) => {
+        child.stdout.on('data', (data: Buffer) => {
+          confirmed += data.toString();
+          if (confirmed.length >= bytes) resolve();
+        });
+      });
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      const rounds = confirmed.split('\n').slice(0, -1).map(Number);
+      const store = new DiskKeystore(dir);
+      const material = await store.loadAuthority();
+      assert.ok(material && Number.parseInt(material.rootKeyPem, 10) >= (rounds.at(-1) ?? 0));
+      assert.equal(new Set([material.rootCertificatePem, material.rootKeyPem, material.issuingCertificatePem, material.issuingKeyPem, ...material.retiredIssuingPem]).size, 1);
+      for (const round of rounds) assert.equal(await store.takeToken(round.toString(16).padStart(64, '0')), false);
+      rmSync(dir, { recursive: true });
     }
   }));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -157,6 +157,28 @@ test('a restarted workload renews with what it kept, its token long spent', asyn
   assert.match(await waitFor('a failed attempt', () => third.lastFailure()), /used already/);
   writeFileSync(tokenFile, await citadel.mint(reviews));
   await third.ready();
+});
+
+test('a workload follows to a new authority when it is given a token for it, without a restart', async () => {
+  const tokenFile = join(citadel.dir, 'token');
+  writeFileSync(tokenFile, await citadel.mint(reviews));
+  const follower = agent({ identity: reviews, joinToken: joinTokenFile(tokenFile), validityMs: 3000 });
+  const first = await follower.ready();
+  await citadel.stop();
+  rmSync(join(citadel.dir, 'state'), { recursive: true });
+  await citadel.start();
+  await waitFor('the new authority to be noticed', () => follower.lastFailure());
+  writeFileSync(tokenFile, await citadel.mint(reviews));
+  assert.notEqual((await renewed(follower, first)).trust.pem, first.trust.pem);
+});
+
+test('a workload that starts before citadel joins soon after it', async () => {
+  const token = await citadel.mint(reviews);
+  await citadel.stop();
+  const early = agent({ identity: reviews, joinToken: joinTokenText(token) });
+  await assert.rejects(early.ready(1500), /within 1500 ms: citadel at .*ECONNREFUSED/);
+  await citadel.start();
+  await early.ready(5000);
 });
 
 test('nothing touches the disk unless asked', async () => {

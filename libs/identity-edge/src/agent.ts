@@ -50,6 +50,8 @@ export function startIdentityAgent(options: IdentityAgentOptions): IdentityAgent
   return agent;
 }
 
+const freshTokenHint = 'waiting for a fresh join token (citadel mints them on its socket)';
+
 class Agent implements IdentityAgent {
   readonly id: SpiffeId;
   readonly #options: IdentityAgentOptions;
@@ -60,8 +62,10 @@ class Agent implements IdentityAgent {
   #current: WorkloadCertificate | undefined;
   #failures = 0;
   #lastFailure: string | undefined;
-  /** The kept or current certificate was refused by citadel: try a token before trying it again. */
-  #certificateRefused = false;
+  /** The last attempt with a certificate failed. Citadel may have a new root that only a new token can lead to, so the two take turns. */
+  #tokenIsNext = false;
+  /** A token that was spent or refused; it is not sent again. */
+  #deadToken: string | undefined;
   #cancelTimer: () => void = () => undefined;
   readonly #stopping = new AbortController();
 
@@ -133,27 +137,31 @@ class Agent implements IdentityAgent {
 
   async #request(): Promise<WorkloadCertificate | IssuanceFailure> {
     const proof = await this.#proof();
-    if (!proof) return { refused: false, message: 'no join token and no valid certificate to prove the identity with: put a fresh token where this workload reads it (meltemi-citadel mints them on its socket)' };
+    if (!proof) return { refused: true, message: this.#noProof() };
     const { citadelAddress, validityMs = 0 } = this.#options;
     const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, now: this.#clock.now() });
-    if (outcome.ok) return outcome.value;
-    // Once refused, the certificate and the token take turns: either may be the one that still works.
-    this.#certificateRefused = proof.kind === 'certificate' && outcome.error.refused;
-    return outcome.error;
+    this.#tokenIsNext = proof.kind === 'certificate' && !outcome.ok;
+    if (proof.kind === 'token' && (outcome.ok || outcome.error.refused)) this.#deadToken = proof.token;
+    return outcome.ok ? outcome.value : outcome.error;
   }
 
   async #proof(): Promise<IdentityProof | undefined> {
     const current = this.#current && this.#current.notAfter > this.#clock.now() ? this.#current : undefined;
-    if (current && !this.#certificateRefused) return { kind: 'certificate', certificate: current };
+    if (current && !this.#tokenIsNext) return { kind: 'certificate', certificate: current };
     const token = await this.#options.joinToken?.();
-    if (token !== undefined) return { kind: 'token', token };
+    if (token !== undefined && token !== this.#deadToken) return { kind: 'token', token };
     return current && { kind: 'certificate', certificate: current };
+  }
+
+  #noProof(): string {
+    const refused = this.#deadToken !== undefined && this.#lastFailure !== undefined;
+    if (refused) return this.#lastFailure?.endsWith(freshTokenHint) ? this.#lastFailure : `${this.#lastFailure}; ${freshTokenHint}`;
+    return `no join token and no valid certificate to prove ${formatSpiffeId(this.id)} with; ${freshTokenHint}`;
   }
 
   async #accept(certificate: WorkloadCertificate): Promise<void> {
     this.#failures = 0;
     this.#lastFailure = undefined;
-    this.#certificateRefused = false;
     try {
       await this.#kept?.save(certificate);
     } catch (cause) {
@@ -168,7 +176,7 @@ class Agent implements IdentityAgent {
   #retry(failure: IssuanceFailure): void {
     this.#failures += 1;
     this.#lastFailure = failure.message;
-    const delayMs = retryDelayMs(this.#failures, (this.#current?.notAfter ?? 0) - this.#clock.now(), this.#random);
+    const delayMs = retryDelayMs({ count: this.#failures, refused: failure.refused, remainingMs: (this.#current?.notAfter ?? 0) - this.#clock.now() }, this.#random);
     this.#options.log.warn({ reason: failure.message, retryInMs: Math.round(delayMs), haveCertificate: this.#current !== undefined }, 'no certificate from citadel');
     this.#after(delayMs);
   }

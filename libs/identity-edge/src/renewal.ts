@@ -13,14 +13,27 @@ export function renewalTime(life: { readonly issuedAt: number; readonly notAfter
 }
 
 const firstRetryMs = 250;
-const maxRetryMs = 30_000;
+/** A citadel that comes back is found within this: the mesh heals in seconds. */
+const maxUnreachableMs = 3000;
+/** A refusal does not heal by itself; somebody has to bring a fresh token. */
+const maxRefusedMs = 15_000;
+
+/** What is known about a row of failures. */
+export interface Failures {
+  /** In a row; 1 is the first. */
+  readonly count: number;
+  /** The last answer was a refusal, not silence. */
+  readonly refused: boolean;
+  /** What is left of the certificate; 0 or less when there is none. */
+  readonly remainingMs: number;
+}
 
 /**
- * How long to wait after the `failures`-th failure in a row (1 is the first): doubling from 250 ms to 30 s, of which a random half is waited,
- * and never more than an eighth of what is left of the certificate, so that even short-lived ones get several attempts.
+ * How long to wait before the next attempt: doubling from 250 ms to 3 s (15 s when refused), of which a random half is waited, and never more
+ * than an eighth of what is left of the certificate, so that even short-lived ones get several attempts.
  */
-export function retryDelayMs(failures: number, remainingMs: number, random: Random): number {
-  const doubled = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures - 1, 10));
+export function retryDelayMs({ count, refused, remainingMs }: Failures, random: Random): number {
+  const doubled = Math.min(refused ? maxRefusedMs : maxUnreachableMs, firstRetryMs * 2 ** Math.min(count - 1, 10));
   const ceiling = remainingMs > 0 ? Math.max(firstRetryMs, Math.min(doubled, remainingMs / 8)) : doubled;
   return ceiling * (0.5 + random.next() * 0.5);
 }
