@@ -8,3 +8,10 @@ export type {
   SubsetConfig, SubsetSelector, TransportSocketMatch, UpstreamHttp,
 } from './cluster-types.ts';
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';
+export { compileListener } from './listener.ts';
+export { compileRouteConfiguration } from './route-configuration.ts';
+export { compileCluster } from './cluster.ts';
+export { compileLoadAssignment } from './load-assignment.ts';
+export { compileSecret } from './tls.ts';
+export { compileSubstitution } from './local-reply.ts';
+export { compileLogFilter } from './access-log.ts';

@@ -1,0 +1,130 @@
+import type {
+  Cluster, Cluster_CommonLbConfig, Cluster_EdsClusterConfig, Cluster_LbSubsetConfig, Cluster_LbSubsetConfig_LbSubsetSelector, Cluster_OriginalDstLbConfig,
+  UpstreamConnectionOptions,
+} from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import type { CircuitBreakers_Thresholds } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
+import type { OutlierDetection } from '@meltemi/api/gen/envoy/config/cluster/v3/outlier_detection.ts';
+import type { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
+import type { Endpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
+import type { HttpProtocolOptions } from '@meltemi/api/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
+import type { BindConfig } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
+import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
+
+const hashing = refuse('consistent hashing (ring hash, maglev) is not supported: use round robin, random or least request');
+const oldOptions = refuse('is deprecated: use typed_extension_protocol_options with HttpProtocolOptions');
+const resolver = refuse('DNS resolvers other than the system are not supported');
+const loadReports = warn('load reports are not sent');
+
+export const clusterFields: FieldTable<Cluster> = {
+  transportSocketMatches: use, name: use, altStatName: use,
+  clusterDiscoveryType: oneof({ type: use, clusterType: refuse('custom cluster types are not supported') }),
+  edsClusterConfig: use, connectTimeout: use, perConnectionBufferLimitBytes: use, lbPolicy: use, loadAssignment: use,
+  healthChecks: refuse('active health checks are not run, so traffic would go to hosts they exclude: use outlier_detection'),
+  maxRequestsPerConnection: use, circuitBreakers: use,
+  upstreamHttpProtocolOptions: oldOptions, commonHttpProtocolOptions: oldOptions, httpProtocolOptions: oldOptions, http2ProtocolOptions: oldOptions,
+  typedExtensionProtocolOptions: use, dnsRefreshRate: use, dnsFailureRefreshRate: use, respectDnsTtl: use, dnsLookupFamily: use, dnsResolvers: resolver,
+  useTcpForDnsLookups: warn('the system decides'), dnsResolutionConfig: resolver,
+  typedDnsResolverConfig: warn('names are resolved by the system'),
+  waitForWarmOnInit: warn('clusters always warm before they serve'),
+  outlierDetection: use, cleanupInterval: use, upstreamBindConfig: use, lbSubsetConfig: use,
+  lbConfig: oneof({ ringHashLbConfig: hashing, maglevLbConfig: hashing, originalDstLbConfig: use, leastRequestLbConfig: use, roundRobinLbConfig: use }),
+  commonLbConfig: use, transportSocket: use, metadata: use,
+  protocolSelection: oldOptions, upstreamConnectionOptions: use, closeConnectionsOnHostHealthFailure: use, ignoreHealthOnHostRemoval: use,
+  filters: refuse('upstream network filters are not supported'),
+  loadBalancingPolicy: use, lrsServer: loadReports, lrsReportEndpointMetrics: loadReports,
+  trackTimeoutBudgets: warn('timeout budgets are not tracked'),
+  upstreamConfig: refuse('upstream extensions are not supported'),
+  trackClusterStats: warn('only the standard statistics are kept'),
+  preconnectPolicy: warn('connections are opened on demand'),
+  connectionPoolPerDownstreamConnection: refuse('a pool per downstream connection is not supported'),
+};
+
+export const edsFields: FieldTable<Cluster_EdsClusterConfig> = { edsConfig: use, serviceName: use };
+
+export const subsetFields: FieldTable<Cluster_LbSubsetConfig> = {
+  fallbackPolicy: use, defaultSubset: use, subsetSelectors: use,
+  localityWeightAware: warn('subsets ignore locality weights'), scaleLocalityWeight: warn('subsets ignore locality weights'),
+  panicModeAny: use, listAsAny: use,
+  metadataFallbackPolicy: refuse('metadata fallback lists are not supported'),
+};
+
+export const subsetSelectorFields: FieldTable<Cluster_LbSubsetConfig_LbSubsetSelector> = {
+  keys: use, singleHostPerSubset: warn('a subset may hold several hosts'), fallbackPolicy: use, fallbackKeysSubset: use,
+};
+
+export const commonLbFields: FieldTable<Cluster_CommonLbConfig> = {
+  healthyPanicThreshold: use,
+  localityConfigSpecifier: oneof({ zoneAwareLbConfig: warn('zone aware routing is not done: hosts of all zones are used'), localityWeightedLbConfig: use }),
+  updateMergeWindow: warn('updates are applied as they come'),
+  ignoreNewHostsUntilFirstHc: warn('there are no active health checks'),
+  closeConnectionsOnHostSetChange: refuse('close_connections_on_host_set_change is not supported'),
+  consistentHashingLbConfig: hashing,
+  overrideHostStatus: warn('there are no override hosts'),
+};
+
+export const originalDstFields: FieldTable<Cluster_OriginalDstLbConfig> = {
+  useHttpHeader: use, httpHeaderName: use, upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),
+};
+
+export const connectionOptionFields: FieldTable<UpstreamConnectionOptions> = {
+  tcpKeepalive: use,
+  setLocalInterfaceNameOnUpstreamConnections: warn('interface names are not recorded'),
+  happyEyeballsConfig: warn('the runtime decides'),
+};
+
+export const bindFields: FieldTable<BindConfig> = {
+  sourceAddress: use,
+  freebind: refuse('freebind towards upstreams is not supported'),
+  socketOptions: warn('socket options are left to the system'),
+  extraSourceAddresses: refuse('only one source address is supported'), additionalSourceAddresses: refuse('only one source address is supported'),
+  localAddressSelector: refuse('local address selectors are not supported'),
+};
+
+export const thresholdFields: FieldTable<CircuitBreakers_Thresholds> = {
+  priority: use, maxConnections: use, maxPendingRequests: use, maxRequests: use, maxRetries: use, retryBudget: use,
+  trackRemaining: warn('remaining limits are not exported'),
+  maxConnectionPools: warn('there is one pool per host'),
+};
+
+export const outlierFields: FieldTable<OutlierDetection> = {
+  consecutive5xx: use, interval: use, baseEjectionTime: use, maxEjectionPercent: use, enforcingConsecutive5xx: use, enforcingSuccessRate: use,
+  successRateMinimumHosts: use, successRateRequestVolume: use, successRateStdevFactor: use, consecutiveGatewayFailure: use,
+  enforcingConsecutiveGatewayFailure: use, splitExternalLocalOriginErrors: use, consecutiveLocalOriginFailure: use,
+  enforcingConsecutiveLocalOriginFailure: use, enforcingLocalOriginSuccessRate: use, failurePercentageThreshold: use, enforcingFailurePercentage: use,
+  enforcingFailurePercentageLocalOrigin: use, failurePercentageMinimumHosts: use, failurePercentageRequestVolume: use, maxEjectionTime: use,
+  maxEjectionTimeJitter: use,
+  successfulActiveHealthCheckUnejectHost: warn('there are no active health checks'),
+  monitors: warn('outlier monitors from extensions are not run'),
+  alwaysEjectOneHost: use,
+};
+
+export const upstreamHttpFields: FieldTable<HttpProtocolOptions> = {
+  commonHttpProtocolOptions: use, upstreamHttpProtocolOptions: use,
+  upstreamProtocolOptions: oneof({ explicitHttpConfig: use, useDownstreamProtocolConfig: use, autoConfig: use }),
+  httpFilters: refuse('upstream HTTP filters are not supported'),
+  headerValidationConfig: refuse('header validation extensions are not supported'),
+};
+
+export const loadAssignmentFields: FieldTable<ClusterLoadAssignment> = {
+  clusterName: use, endpoints: use, namedEndpoints: refuse('named endpoints are not supported'), policy: use,
+};
+
+export const assignmentPolicyFields: FieldTable<ClusterLoadAssignment_Policy> = {
+  dropOverloads: use, overprovisioningFactor: use, endpointStaleAfter: warn('endpoints do not go stale'), weightedPriorityHealth: use,
+};
+
+export const localityFields: FieldTable<LocalityLbEndpoints> = {
+  locality: use, metadata: use, lbEndpoints: use,
+  lbConfig: oneof({ loadBalancerEndpoints: use, ledsClusterLocalityConfig: refuse('LEDS is not supported') }),
+  loadBalancingWeight: use, priority: use, proximity: warn('proximity is not used (nor is it in Envoy)'),
+};
+
+export const lbEndpointFields: FieldTable<LbEndpoint> = {
+  hostIdentifier: oneof({ endpoint: use, endpointName: refuse('named endpoints are not supported') }),
+  healthStatus: use, metadata: use, loadBalancingWeight: use,
+};
+
+export const endpointFields: FieldTable<Endpoint> = {
+  address: use, healthCheckConfig: warn('there are no active health checks'), hostname: use,
+  additionalAddresses: warn('only the first address is used'),
+};

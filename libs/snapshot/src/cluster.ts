@@ -1,0 +1,146 @@
+import type { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import type { BindConfig } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
+import type { Result } from '@meltemi/base';
+import { parseIp } from '@meltemi/match';
+import { checkFields, durationMs, plainMetadata, type Report } from '@meltemi/route';
+import { compileCircuitBreakers } from './circuit-breakers.ts';
+import { bindFields, clusterFields, commonLbFields, connectionOptionFields, edsFields, originalDstFields } from './cluster-tables.ts';
+import type { Cluster, DnsConfig, LoadAssignment } from './cluster-types.ts';
+import { finish, newContext, type Context } from './context.ts';
+import type { Compiled, Extensions } from './extensions.ts';
+import { compileLbPolicy, compileSubsets } from './lb-policy.ts';
+import { compileAssignment } from './load-assignment.ts';
+import { compileOutlier } from './outlier.ts';
+import { compileUpstreamSocket } from './tls.ts';
+import { compileUpstreamHttp } from './upstream-http.ts';
+
+const discoveries = ['static', 'strict_dns', 'logical_dns', 'eds', 'original_dst'] as const;
+const lookups = ['auto', 'v4', 'v6', 'v4-preferred', 'all'] as const;
+/** Envoy's defaults. */
+const connectTimeoutMs = 5000;
+const dnsRefreshMs = 5000;
+const cleanupMs = 5000;
+const panicThreshold = 50;
+const defaultBufferBytes = 1_048_576;
+
+/** Compiles a cluster, or names everything in it that cannot be run. */
+export function compileCluster(message: ClusterMessage, extensions: Extensions): Result<Compiled<Cluster>> {
+  const context = newContext(extensions);
+  const { report } = context;
+  checkFields(message, clusterFields, '', report);
+  if (message.name === '') report.refuse('name', 'is required');
+  const discovery = discoveryOf(message, report);
+  const cluster: Cluster = {
+    name: message.name,
+    statName: message.altStatName || message.name,
+    altStatName: message.altStatName || null,
+    discovery,
+    edsServiceName: discovery === 'eds' ? edsName(message, report) : '',
+    loadAssignment: inlineEndpoints(message, discovery, report),
+    lbPolicy: compileLbPolicy(message, report),
+    subsets: compileSubsets(message.lbSubsetConfig, report),
+    ...balancing(message, report),
+    connectTimeoutMs: durationMs(message.connectTimeout, connectTimeoutMs),
+    perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
+    circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
+    outlierDetection: compileOutlier(message.outlierDetection, report),
+    http: compileUpstreamHttp(message, extensions.http2 === true, report),
+    tls: compileUpstreamSocket(message.transportSocket, 'transport_socket', context),
+    transportSocketMatches: socketMatches(message, context),
+    dns: dnsConfig(message),
+    originalDst: originalDst(message, report),
+    bindAddress: bindAddress(message.upstreamBindConfig, report),
+    tcpKeepaliveMs: keepalive(message, report),
+    closeConnectionsOnHealthFailure: message.closeConnectionsOnHostHealthFailure,
+    ignoreHealthOnHostRemoval: message.ignoreHealthOnHostRemoval,
+    cleanupIntervalMs: durationMs(message.cleanupInterval, cleanupMs),
+    metadata: plainMetadata(message.metadata),
+    sdsNames: context.sdsNames,
+  };
+  if (cluster.connectTimeoutMs <= 0) report.refuse('connect_timeout', 'must be more than zero');
+  if ((discovery === 'original_dst') !== (cluster.lbPolicy.kind === 'cluster_provided')) report.refuse('lb_policy', 'CLUSTER_PROVIDED and ORIGINAL_DST belong together');
+  return finish(report, cluster);
+}
+
+function discoveryOf(message: ClusterMessage, report: Report): Cluster['discovery'] {
+  const type = message.clusterDiscoveryType;
+  const discovery = type?.$case === 'type' ? discoveries[type.value as 0 | 1 | 2 | 3 | 4] : 'static';
+  if (discovery === undefined) report.refuse('type', 'is not a discovery type we know');
+  return discovery ?? 'static';
+}
+
+function edsName(message: ClusterMessage, report: Report): string {
+  const eds = message.edsClusterConfig;
+  if (!eds) {
+    report.refuse('eds_cluster_config', 'is required by type EDS');
+    return message.name;
+  }
+  checkFields(eds, edsFields, 'eds_cluster_config', report);
+  const source = eds.edsConfig?.configSourceSpecifier?.$case;
+  if (source === 'path' || source === 'pathConfigSource') report.refuse('eds_cluster_config.eds_config', 'endpoints from files are not supported: use type STATIC or ADS');
+  return eds.serviceName || message.name;
+}
+
+function inlineEndpoints(message: ClusterMessage, discovery: Cluster['discovery'], report: Report): LoadAssignment | null {
+  if (discovery === 'eds' || discovery === 'original_dst') {
+    if (message.loadAssignment) report.refuse('load_assignment', `does not go with type ${discovery.toUpperCase()}`);
+    return null;
+  }
+  const dns = discovery !== 'static';
+  const assignment = message.loadAssignment ? compileAssignment(message.loadAssignment, 'load_assignment', dns, report) : null;
+  const count = assignment?.priorities.flat().reduce((sum, locality) => sum + locality.endpoints.length, 0) ?? 0;
+  if (discovery === 'logical_dns' && count !== 1) report.refuse('load_assignment', 'LOGICAL_DNS needs exactly one endpoint');
+  return assignment;
+}
+
+function balancing(message: ClusterMessage, report: Report): Pick<Cluster, 'healthyPanicThreshold' | 'localityWeighted'> {
+  const common = message.commonLbConfig;
+  if (common) checkFields(common, commonLbFields, 'common_lb_config', report);
+  return {
+    healthyPanicThreshold: common?.healthyPanicThreshold?.value ?? panicThreshold,
+    localityWeighted: common?.localityConfigSpecifier?.$case === 'localityWeightedLbConfig',
+  };
+}
+
+function socketMatches(message: ClusterMessage, context: Context): Cluster['transportSocketMatches'] {
+  return message.transportSocketMatches.map((match, i) => {
+    const path = `transport_socket_matches[${i}]`;
+    if (!match.transportSocket) context.report.refuse(`${path}.transport_socket`, 'is required');
+    return { name: match.name, match: { ...match.match }, tls: compileUpstreamSocket(match.transportSocket, `${path}.transport_socket`, context) };
+  });
+}
+
+function dnsConfig(message: ClusterMessage): DnsConfig {
+  const refreshMs = durationMs(message.dnsRefreshRate, dnsRefreshMs);
+  const baseMs = durationMs(message.dnsFailureRefreshRate?.baseInterval, refreshMs);
+  return {
+    refreshMs, failureRefreshBaseMs: baseMs, failureRefreshMaxMs: durationMs(message.dnsFailureRefreshRate?.maxInterval, baseMs * 10),
+    respectTtl: message.respectDnsTtl, lookup: lookups[message.dnsLookupFamily as 0 | 1 | 2 | 3 | 4] ?? 'auto',
+  };
+}
+
+function originalDst(message: ClusterMessage, report: Report): Cluster['originalDst'] {
+  const config = message.lbConfig?.$case === 'originalDstLbConfig' ? message.lbConfig.value : null;
+  if (config) checkFields(config, originalDstFields, 'original_dst_lb_config', report);
+  return {
+    useHttpHeader: config?.useHttpHeader ?? false,
+    httpHeaderName: (config?.httpHeaderName || 'x-envoy-original-dst-host').toLowerCase(),
+    portOverride: config?.upstreamPortOverride ?? null,
+  };
+}
+
+function bindAddress(bind: BindConfig | undefined, report: Report): Cluster['bindAddress'] {
+  if (!bind) return null;
+  checkFields(bind, bindFields, 'upstream_bind_config', report);
+  const source = bind.sourceAddress;
+  if (!source) return null;
+  if (!parseIp(source.address)) report.refuse('upstream_bind_config.source_address.address', `"${source.address}" is not an IP address`);
+  return { address: source.address, port: source.portSpecifier?.$case === 'portValue' ? source.portSpecifier.value : 0 };
+}
+
+function keepalive(message: ClusterMessage, report: Report): number | null {
+  const options = message.upstreamConnectionOptions;
+  if (!options) return null;
+  checkFields(options, connectionOptionFields, 'upstream_connection_options', report);
+  return options.tcpKeepalive ? (options.tcpKeepalive.keepaliveTime ?? 7200) * 1000 : null;
+}

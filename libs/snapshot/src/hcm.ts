@@ -1,0 +1,232 @@
+import {
+  HttpConnectionManager, type HttpConnectionManager_Tracing, type HttpFilter as HttpFilterMessage,
+} from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
+import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
+import type { CustomTag as TagMessage } from '@meltemi/api/gen/envoy/type/tracing/v3/custom_tag.ts';
+import { always, compileCidrs, percentFraction } from '@meltemi/match';
+import { checkFields, compileRouteTable, durationMs, type Report } from '@meltemi/route';
+import { compileAccessLogs } from './access-log.ts';
+import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
+import { compileHttp1, compileHttp2 } from './http-options.ts';
+import { commonHttpFields, hcmFields, httpFilterFields } from './listener-tables.ts';
+import type { CustomTag, HcmConfig, HttpFilter, TracingConfig } from './listener-types.ts';
+import { compileLocalReply } from './local-reply.ts';
+
+export const hcmUrl = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const uuidUrl = 'type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig';
+const hourMs = 3_600_000;
+
+const serverHeaders = ['overwrite', 'append-if-absent', 'pass-through'] as const;
+const clientCert = ['sanitize', 'forward-only', 'append-forward', 'sanitize-set', 'always-forward-only'] as const;
+const underscores = ['allow', 'reject', 'drop'] as const;
+/** IMPLEMENTATION_SPECIFIC_DEFAULT is KEEP_UNCHANGED, as in Envoy without its runtime override. */
+const escapedSlashes = ['keep', 'keep', 'reject', 'unescape-redirect', 'unescape-forward'] as const;
+
+/** Compiles an HTTP connection manager; null when its bytes are broken or its routes are refused. */
+export function compileHcm(bytes: Uint8Array, path: string, context: Context): HcmConfig | null {
+  const { report } = context;
+  const message = decodeAt(HttpConnectionManager, bytes, path, report);
+  if (!message) return null;
+  checkFields(message, hcmFields, path, report);
+  const routes = compileRoutes(message, path, context);
+  return routes && {
+    statPrefix: message.statPrefix,
+    codecType: codecType(message, path, context),
+    routes,
+    httpFilters: compileHttpFilters(message.httpFilters, `${path}.http_filters`, context),
+    ...identity(message, path, report),
+    ...timeouts(message),
+    ...limits(message, path, report),
+    ...paths(message, path, report),
+    http1: compileHttp1(message.httpProtocolOptions, `${path}.http_protocol_options`, report),
+    http2: compileHttp2(message.http2ProtocolOptions, `${path}.http2_protocol_options`, report),
+    streamErrorOnInvalidMessage: message.httpProtocolOptions?.overrideStreamErrorOnInvalidHttpMessage ?? message.streamErrorOnInvalidHttpMessage ?? false,
+    proxy100Continue: message.proxy100Continue,
+    upgrades: compileUpgrades(message, path, report),
+    accessLogs: compileAccessLogs(message.accessLog, `${path}.access_log`, context),
+    flushAccessLogOnNewRequest: message.accessLogOptions?.flushAccessLogOnNewRequest ?? message.flushAccessLogOnNewRequest,
+    accessLogFlushIntervalMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
+    tracing: compileTracing(message.tracing, `${path}.tracing`, report),
+    localReply: compileLocalReply(message.localReplyConfig, `${path}.local_reply_config`, report),
+  };
+}
+
+function codecType(message: HttpConnectionManager, path: string, context: Context): HcmConfig['codecType'] {
+  const type = message.codecType;
+  if (type === 0 || type === 1) return type === 0 ? 'auto' : 'http1';
+  if (type !== 2) context.report.refuse(`${path}.codec_type`, 'only AUTO, HTTP1 and HTTP2 exist here');
+  else if (context.extensions.http2 !== true) context.report.refuse(`${path}.codec_type`, 'HTTP2 is not supported yet: use AUTO or HTTP1');
+  return 'http2';
+}
+
+function compileRoutes(message: HttpConnectionManager, path: string, context: Context): HcmConfig['routes'] | null {
+  const specifier = message.routeSpecifier;
+  if (specifier?.$case === 'rds') {
+    const source = specifier.value.configSource?.configSourceSpecifier?.$case;
+    if (source === 'path' || source === 'pathConfigSource') context.report.refuse(`${path}.rds.config_source`, 'routes from files are not supported: use route_config or ADS');
+    if (specifier.value.routeConfigName === '') context.report.refuse(`${path}.rds.route_config_name`, 'is required');
+    context.rdsNames.add(specifier.value.routeConfigName);
+    return { kind: 'rds', name: specifier.value.routeConfigName };
+  }
+  if (specifier?.$case !== 'routeConfig') {
+    if (!specifier) context.report.refuse(path, 'needs rds or route_config');
+    return null;
+  }
+  const table = compileRouteTable(specifier.value, perFilterParser(context, `${path}.route_config`));
+  const under = (entry: { path: string; message: string }) => ({ path: entry.path.startsWith(path) ? entry.path : `${path}.route_config.${entry.path}`, message: entry.message });
+  if (!table.ok) {
+    context.report.errors.push(...table.error.map(under));
+    return null;
+  }
+  context.report.warnings.push(...table.value.warnings.map(under));
+  for (const name of table.value.clusterNames) context.clusterNames.add(name);
+  return { kind: 'inline', table: table.value };
+}
+
+function compileHttpFilters(filters: readonly HttpFilterMessage[], path: string, context: Context): HttpFilter[] {
+  const compiled = filters.flatMap((filter, i): HttpFilter[] => {
+    const at = `${path}[${i}]`;
+    checkFields(filter, httpFilterFields, at, context.report);
+    if (filter.name === '') context.report.refuse(`${at}.name`, 'is required');
+    const config = filter.configType;
+    if (config?.$case === 'configDiscovery') return [];
+    const any = config?.value;
+    const parsed = parseExtension(context.extensions.httpFilters, any, { path: at, optional: filter.isOptional, what: 'HTTP filter' }, context);
+    const terminal = context.extensions.httpFilters.get(any?.typeUrl ?? '')?.terminal === true;
+    if (parsed && terminal !== (i === filters.length - 1)) context.report.refuse(at, terminal ? 'a terminal filter must be the last' : 'the last filter must be terminal (the router)');
+    return parsed ? [{ name: filter.name, typeUrl: any?.typeUrl ?? '', config: parsed.config, disabled: filter.disabled }] : [];
+  });
+  if (filters.length === 0) context.report.refuse(path, 'needs at least the router');
+  return compiled;
+}
+
+type Identity = Pick<HcmConfig,
+  'serverName' | 'serverHeader' | 'schemeToOverwrite' | 'useRemoteAddress' | 'xffNumTrustedHops' | 'skipXffAppend' | 'appendXForwardedPort' | 'internalAddresses' | 'via' |
+  'addUserAgent' | 'forwardClientCert' | 'setCurrentClientCert' | 'generateRequestId' | 'preserveExternalRequestId' | 'alwaysSetRequestIdInResponse' | 'packTraceReason'>;
+
+function identity(message: HttpConnectionManager, path: string, report: Report): Identity {
+  const details = message.setCurrentClientCertDetails;
+  const scheme = message.schemeHeaderTransformation;
+  if (scheme?.matchUpstream === true) report.refuse(`${path}.scheme_header_transformation.match_upstream`, 'is not supported');
+  const overwrite = scheme?.transformation?.value;
+  if (overwrite !== undefined && overwrite !== 'http' && overwrite !== 'https') report.refuse(`${path}.scheme_header_transformation.scheme_to_overwrite`, 'must be http or https');
+  const internal = message.internalAddressConfig;
+  return {
+    serverName: message.serverName || 'envoy',
+    serverHeader: known(serverHeaders, message.serverHeaderTransformation, `${path}.server_header_transformation`, report),
+    schemeToOverwrite: overwrite === 'http' || overwrite === 'https' ? overwrite : null,
+    useRemoteAddress: message.useRemoteAddress ?? false,
+    xffNumTrustedHops: message.xffNumTrustedHops,
+    skipXffAppend: message.skipXffAppend,
+    appendXForwardedPort: message.appendXForwardedPort,
+    internalAddresses: internal && internal.cidrRanges.length > 0 ? report.take(compileCidrs(internal.cidrRanges, `${path}.internal_address_config.cidr_ranges`), null) : null,
+    via: message.via,
+    addUserAgent: message.addUserAgent ?? false,
+    forwardClientCert: known(clientCert, message.forwardClientCertDetails, `${path}.forward_client_cert_details`, report),
+    setCurrentClientCert: {
+      subject: details?.subject ?? false, cert: details?.cert ?? false, chain: details?.chain ?? false, dns: details?.dns ?? false, uri: details?.uri ?? false,
+    },
+    generateRequestId: message.generateRequestId ?? true,
+    preserveExternalRequestId: message.preserveExternalRequestId,
+    alwaysSetRequestIdInResponse: message.alwaysSetRequestIdInResponse,
+    packTraceReason: packTraceReason(message, `${path}.request_id_extension`, report),
+  };
+}
+
+function packTraceReason(message: HttpConnectionManager, path: string, report: Report): boolean {
+  const any = message.requestIdExtension?.typedConfig;
+  if (!any) return true;
+  if (any.typeUrl !== uuidUrl) report.refuse(path, `${any.typeUrl} is not supported: only UUID request ids are`);
+  else return decodeAt(UuidRequestIdConfig, any.value, path, report)?.packTraceReason ?? true;
+  return true;
+}
+
+type Timeouts = Pick<HcmConfig,
+  'idleTimeoutMs' | 'streamIdleTimeoutMs' | 'requestTimeoutMs' | 'requestHeadersTimeoutMs' | 'maxConnectionDurationMs' | 'maxStreamDurationMs' | 'drainTimeoutMs' | 'delayedCloseTimeoutMs'>;
+
+function timeouts(message: HttpConnectionManager): Timeouts {
+  const common = message.commonHttpProtocolOptions;
+  return {
+    idleTimeoutMs: durationMs(common?.idleTimeout, hourMs),
+    streamIdleTimeoutMs: durationMs(message.streamIdleTimeout, 300_000),
+    requestTimeoutMs: durationMs(message.requestTimeout, 0),
+    requestHeadersTimeoutMs: durationMs(message.requestHeadersTimeout, 0),
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    drainTimeoutMs: durationMs(message.drainTimeout, 5000),
+    delayedCloseTimeoutMs: durationMs(message.delayedCloseTimeout, 1000),
+  };
+}
+
+function limits(message: HttpConnectionManager, path: string, report: Report): Pick<HcmConfig, 'maxRequestsPerConnection' | 'maxRequestHeadersBytes' | 'maxHeadersCount' | 'headersWithUnderscores'> {
+  const common = message.commonHttpProtocolOptions;
+  const at = `${path}.common_http_protocol_options`;
+  if (common) checkFields(common, commonHttpFields, at, report);
+  const kilobytes = message.maxRequestHeadersKb ?? 60;
+  if (kilobytes < 1 || kilobytes > 8192) report.refuse(`${path}.max_request_headers_kb`, 'must be 1 to 8192');
+  return {
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+    maxRequestHeadersBytes: kilobytes * 1024,
+    maxHeadersCount: common?.maxHeadersCount ?? 100,
+    headersWithUnderscores: known(underscores, common?.headersWithUnderscoresAction ?? 0, `${at}.headers_with_underscores_action`, report),
+  };
+}
+
+function paths(message: HttpConnectionManager, path: string, report: Report): Pick<HcmConfig, 'normalizePath' | 'mergeSlashes' | 'escapedSlashes' | 'stripPort' | 'stripTrailingHostDot'> {
+  const any = message.stripPortMode?.value === true;
+  if (any && message.stripMatchingHostPort) report.refuse(`${path}.strip_any_host_port`, 'only one of strip_any_host_port and strip_matching_host_port may be set');
+  return {
+    normalizePath: message.normalizePath ?? false,
+    mergeSlashes: message.mergeSlashes,
+    escapedSlashes: known(escapedSlashes, message.pathWithEscapedSlashesAction, `${path}.path_with_escaped_slashes_action`, report),
+    stripPort: any ? 'any' : message.stripMatchingHostPort ? 'matching' : 'none',
+    stripTrailingHostDot: message.stripTrailingHostDot,
+  };
+}
+
+function compileUpgrades(message: HttpConnectionManager, path: string, report: Report): ReadonlyMap<string, boolean> {
+  const upgrades = new Map<string, boolean>();
+  for (const [i, upgrade] of message.upgradeConfigs.entries()) {
+    const at = `${path}.upgrade_configs[${i}]`;
+    const type = upgrade.upgradeType.toLowerCase();
+    if (type === '') report.refuse(`${at}.upgrade_type`, 'is required');
+    if (upgrades.has(type)) report.refuse(`${at}.upgrade_type`, `"${upgrade.upgradeType}" is listed twice`);
+    if (upgrade.filters.length > 0) report.refuse(`${at}.filters`, 'filter chains of their own for upgrades are not supported');
+    upgrades.set(type, upgrade.enabled ?? true);
+  }
+  return upgrades;
+}
+
+function compileTracing(tracing: HttpConnectionManager_Tracing | undefined, path: string, report: Report): TracingConfig | null {
+  if (!tracing) return null;
+  const sampling = (percent: { value: number } | undefined) => (percent ? percentFraction(percent.value) : always);
+  const provider = tracing.provider?.configType?.value;
+  if (provider) report.warn(`${path}.provider`, 'spans are not exported yet; trace headers are passed on');
+  return {
+    clientSampling: sampling(tracing.clientSampling), randomSampling: sampling(tracing.randomSampling), overallSampling: sampling(tracing.overallSampling),
+    verbose: tracing.verbose, maxPathTagLength: tracing.maxPathTagLength ?? 256, spawnUpstreamSpan: tracing.spawnUpstreamSpan ?? false,
+    customTags: tracing.customTags.flatMap((tag, i) => compileTag(tag, `${path}.custom_tags[${i}]`, report)),
+    providerTypeUrl: provider?.typeUrl ?? null, providerName: tracing.provider?.name ?? null, providerConfig: provider?.value ?? null,
+  };
+}
+
+function compileTag(tag: TagMessage, path: string, report: Report): CustomTag[] {
+  switch (tag.type?.$case) {
+    case 'literal':
+      return [{ tag: tag.tag, value: { kind: 'literal', value: tag.type.value.value } }];
+    case 'environment':
+      return [{ tag: tag.tag, value: { kind: 'environment', name: tag.type.value.name, defaultValue: tag.type.value.defaultValue } }];
+    case 'requestHeader':
+      return [{ tag: tag.tag, value: { kind: 'header', name: tag.type.value.name.toLowerCase(), defaultValue: tag.type.value.defaultValue } }];
+    default:
+      report.warn(path, 'tags from metadata are left out');
+      return [];
+  }
+}
+
+/** The word for an enum's number; unknown numbers are refused. */
+function known<T extends string>(words: readonly [T, ...T[]], value: number, path: string, report: Report): T {
+  const word = words[value];
+  if (word === undefined) report.refuse(path, `${value} is not known`);
+  return word ?? words[0];
+}
