@@ -1,9 +1,13 @@
+import { Lexer } from 'yaml';
+
 /** What a YAML file may cost. Kubernetes stops at 1.5 MiB per object; a file may hold a few. */
 export const yamlLimits = {
   maxBytes: 4 * 1024 * 1024,
   /** Times aliases may multiply the content. */
   maxAliases: 100,
   maxDepth: 64,
+  /** Errors reported of one unreadable document; the rest follow from the first. */
+  maxErrors: 10,
 } as const;
 
 /** Why a value nests too deeply, or undefined. Walks without recursion, so depth cannot hurt it. */
@@ -16,4 +20,24 @@ export function depthReason(value: unknown): string | undefined {
     level = [...seen];
   }
   return undefined;
+}
+
+const compact = /^(?:\s|-|\?|:)*$/;
+
+/**
+ * True when brackets, or "- - - …" on one line, nest deeper than any object does. Found from the tokens alone, because YAML's parser recurses
+ * and takes quadratic time on them. (Nesting by indentation costs its author a line per level, so it stays shallow by itself.)
+ */
+export function nestsTooDeep(text: string): boolean {
+  let flow = 0;
+  let indicators = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') flow++;
+    else if (token === ']' || token === '}') flow = Math.max(0, flow - 1);
+    else if (token === '---' || token === '...') flow = 0;
+    if (token === '-' || token === '?' || token === ':') indicators++;
+    else if (!compact.test(token) || token.includes('\n')) indicators = 0;
+    if (flow > yamlLimits.maxDepth || indicators > yamlLimits.maxDepth) return true;
+  }
+  return false;
 }

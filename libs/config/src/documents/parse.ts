@@ -4,7 +4,8 @@ import { isBareMeshConfig, toRawObject, wrapMeshConfig } from '../envelope.ts';
 import type { RawObject } from '../object.ts';
 import { isMap } from '../schema/containers.ts';
 import { item } from '../schema/schema.ts';
-import { depthReason, yamlLimits } from './limits.ts';
+import { duplicateKeys } from './duplicates.ts';
+import { depthReason, nestsTooDeep, yamlLimits } from './limits.ts';
 import { locate, type Position } from './locate.ts';
 
 /** One object of a YAML file, or the reason why there is none. */
@@ -37,9 +38,10 @@ export type LocatedError = FieldError & Position;
 export function parseYamlDocuments(text: string, file: string): { readonly documents: readonly ParsedDocument[] } {
   const bytes = Buffer.byteLength(text);
   if (bytes > yamlLimits.maxBytes) return { documents: [broken(file, `has ${bytes} bytes; at most ${yamlLimits.maxBytes} are read: split it`)] };
+  if (nestsTooDeep(text)) return { documents: [broken(file, `is nested more than ${yamlLimits.maxDepth} levels deep`)] };
   const lines = new LineCounter();
   try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, prettyErrors: false, logLevel: 'silent' });
+    const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
     if ('empty' in documents) return { documents: [] };
     return { documents: documents.flatMap((document, index) => readDocument(document, { file, index, lines })) };
   } catch (error) {
@@ -59,11 +61,13 @@ function readDocument(document: Document, place: Place): ParsedDocument[] {
   const whole = { file: place.file, index: place.index, line: Math.max(1, start.line), within: '' };
   const at = (path: string): Position => locate(document, place.lines, path);
   const failed = (errors: readonly LocatedError[]): ParsedDocument[] => [{ ...whole, errors, named: nobody, pathInFile: same, locate: at }];
-  if (document.errors.length > 0)
+  const unreadable = document.errors.map(({ message, pos }) => ({ message: `is not readable YAML: ${message}`, offset: pos[0] }));
+  const problems = unreadable.length > 0 ? unreadable : duplicateKeys(document).map(({ key, offset }) => ({ message: `the key "${key}" is written twice`, offset }));
+  if (problems.length > 0)
     return failed(
-      document.errors.map(({ message, pos }) => {
-        const { line, col } = place.lines.linePos(pos[0]);
-        return { path: '', message: `is not YAML: line ${line}, column ${col}: ${message}`, line, column: col };
+      problems.slice(0, yamlLimits.maxErrors).map(({ message, offset }) => {
+        const { line, col } = place.lines.linePos(offset);
+        return { path: '', message: `line ${line}, column ${col}: ${message}`, line, column: col };
       }),
     );
   const value = toJson(document);

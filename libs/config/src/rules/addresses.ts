@@ -1,25 +1,8 @@
+import { isIP, isIPv4 } from 'node:net';
+
 /** IPv4 in four decimals, or IPv6 (without a zone). */
 export function isIpAddress(text: string): boolean {
-  return isIpv4(text) || isIpv6(text);
-}
-
-function isIpv4(text: string): boolean {
-  const parts = text.split('.');
-  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
-}
-
-function isIpv6(text: string): boolean {
-  if (text.length > 45 || !/^[0-9a-fA-F:.]+$/.test(text)) return false;
-  const halves = text.split('::');
-  if (halves.length > 2) return false;
-  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
-  const last = groups.at(-1) ?? '';
-  const endsInIpv4 = last.includes('.') && !text.endsWith(':');
-  if (endsInIpv4 && !isIpv4(last)) return false;
-  const plain = endsInIpv4 ? groups.slice(0, -1) : groups;
-  if (!plain.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return false;
-  const count = plain.length + (endsInIpv4 ? 2 : 0);
-  return halves.length === 2 ? count < 8 : count === 8;
+  return !text.includes('%') && isIP(text) !== 0;
 }
 
 export function ipReason(text: string): string | undefined {
@@ -30,7 +13,7 @@ export function ipReason(text: string): string | undefined {
 export function subnetReason(text: string): string | undefined {
   const [address = '', bits, more] = text.split('/');
   if (bits === undefined) return ipReason(text);
-  const max = isIpv4(address) ? 32 : 128;
+  const max = isIPv4(address) ? 32 : 128;
   const valid = more === undefined && isIpAddress(address) && /^(0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= max;
   return valid ? undefined : `"${text}" is not a CIDR block like 10.1.0.0/16`;
 }

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode } from '../../decode.ts';
+import { toRawObject } from '../../envelope.ts';
+import { table } from '../../testing/verdict.ts';
+import { meshConfig } from './kind.ts';
+import { defaultMeshConfig, meshConfigFrom } from './read.ts';
+
+table(meshConfig, {
+  good: [
+    ['nothing', '{}'],
+    ['an access log', '{accessLogFile: /dev/stdout, accessLogEncoding: JSON, defaultConfig: {proxyMetadata: {A: b}, holdApplicationUntilProxyStarts: true}}'],
+    ['a provider', '{extensionProviders: [{name: als, envoyHttpAls: {service: a.b, port: 1}}], defaultProviders: {accessLogging: [als]}}'],
+  ],
+  bad: [
+    ['port 0', '{proxyListenPort: 0}', 'spec.proxyListenPort', /65535/],
+    ['a connect timeout of two hours', '{connectTimeout: 2h}', 'spec.connectTimeout', /1h/],
+    ['an unknown mode', '{outboundTrafficPolicy: {mode: DENY}}', 'spec.outboundTrafficPolicy.mode', /REGISTRY_ONLY/],
+    ['a provider of nothing', '{extensionProviders: [{name: a}]}', 'spec.extensionProviders[0]', /one of prometheus/],
+    ['an unknown field', '{acessLogFile: a}', 'spec.acessLogFile', /did you mean "accessLogFile"/],
+    ['a trust domain with a slash', '{trustDomain: a/b}', 'spec.trustDomain', /trust domain/],
+  ],
+  warns: [['a provider nobody defined', '{defaultProviders: {tracing: [zipkin]}}', 'spec.defaultProviders.tracing[0]', /extensionProviders/]],
+});
+
+test('defaults are those Istio documents', () => {
+  const mesh = defaultMeshConfig();
+  assert.equal(mesh.proxyInboundListenPort, 15006);
+  assert.equal(mesh.connectTimeout, 10_000);
+  assert.equal(mesh.outboundTrafficPolicy.mode, 'ALLOW_ANY');
+  assert.equal(mesh.rootNamespace, 'istio-system');
+  assert.equal(mesh.defaultConfig.proxyAdminPort, 15000);
+  assert.equal(mesh.enableAutoMtls, true);
+});
+
+const inMap = (mesh: string): unknown => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'istio', namespace: 'istio-system' }, data: { mesh } });
+
+test('MeshConfig is found in the ConfigMap istio, and checked there', () => {
+  const raw = toRawObject(inMap('trustDomain: prod.example\n'));
+  assert.ok(raw.ok);
+  const good = decode(raw.value);
+  assert.ok(good.ok);
+  const mesh = meshConfigFrom(good.value.config);
+  assert.ok(mesh?.ok);
+  assert.equal(mesh.value.trustDomain, 'prod.example');
+  const broken = toRawObject(inMap('trustDomain: [1'));
+  assert.ok(broken.ok);
+  const bad = decode(broken.value);
+  assert.match(bad.ok ? '' : (bad.error[0]?.path ?? ''), /^data\.mesh/);
+});
