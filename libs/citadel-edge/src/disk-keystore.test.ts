@@ -73,7 +73,7 @@ test('a damaged authority is named and left alone, without quoting it', () =>
 test('killed with SIGKILL in the middle of writing, it has lost nothing that it had confirmed', () =>
   inDirectory(async (dir) => {
     for (const bytes of [1, 40, 90]) {
-      const child = spawn(process.execPath, [join(import.meta.dirname, 'keystore-writer.ts'), dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'testing', 'keystore-writer.ts'), dir], { stdio: ['ignore', 'pipe', 'inherit'] });
       let confirmed = '';
       await new Promise<void>((resolve) => {
         child.stdout.on('data', (data: Buffer) => {

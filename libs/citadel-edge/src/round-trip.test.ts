@@ -10,8 +10,8 @@ import { IstioCertificateServiceService, type IstioCertificateResponse, IstioCer
 import { waitFor } from '@meltemi/base';
 import { buildCsr, formatJoinToken, generateP256, parseJoinToken, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { joinTokenFile, joinTokenText, serverCredentials, startIdentityAgent, type IdentityAgent, type IdentityAgentOptions } from '@meltemi/identity-edge';
-import { CitadelFixture } from './citadel-fixture.ts';
-import { openEcho, startEcho } from './echo-fixture.ts';
+import { CitadelFixture } from './testing/citadel-fixture.ts';
+import { openEcho, startEcho } from './testing/echo-fixture.ts';
 
 const reviews = 'spiffe://cluster.local/ns/default/sa/reviews';
 const ratings = 'spiffe://cluster.local/ns/default/sa/ratings';

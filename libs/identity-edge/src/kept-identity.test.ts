@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { idOf, MeshFixture } from './identity-fixture.ts';
+import { idOf, MeshFixture } from './testing/identity-fixture.ts';
 import { KeptIdentity } from './kept-identity.ts';
 
 const reviews = 'spiffe://cluster.local/ns/default/sa/reviews';

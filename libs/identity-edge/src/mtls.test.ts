@@ -5,7 +5,7 @@ import { Client, credentials, Server, status, type ChannelCredentials, type Serv
 import { formatSpiffeId, type SpiffeId } from '@meltemi/identity';
 import { callerIdentity } from './caller.ts';
 import { channelCredentials } from './channel-credentials.ts';
-import { FixedIdentity, idOf, MeshFixture } from './identity-fixture.ts';
+import { FixedIdentity, idOf, MeshFixture } from './testing/identity-fixture.ts';
 import { meshChannelOptions } from './issuance.ts';
 import { serverCredentials } from './server-credentials.ts';
 

@@ -58,15 +58,16 @@ function handshake(socket: Socket, dialer: TlsDialer): Promise<TLSSocket> {
       tls.destroy();
       reject(cause);
     };
+    const closed = (): void => fail(new Error('the server closed the connection during the TLS handshake'));
     tls.once('error', fail);
-    tls.once('close', () => fail(new Error('the server closed the connection during the TLS handshake')));
+    tls.once('close', closed);
     tls.once('secureConnect', () => {
       const chain = parseChain(presentedChain(tls));
       const verified = chain.ok ? dialer.verify(chain.value) : chain;
       if (!verified.ok) return fail(new Error(`the server's certificate is refused: ${formatFieldErrors(verified.error)}`));
       clearTimeout(timer);
-      tls.removeAllListeners('close');
-      tls.removeListener('error', fail);
+      tls.off('close', closed);
+      tls.off('error', fail);
       resolve(tls);
     });
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAuthorityFixture, fixtureNow } from './authority-fixture.ts';
+import { createAuthorityFixture, fixtureNow } from './testing/authority-fixture.ts';
 import type { Certificate } from './certificate.ts';
 import { verifyChain } from './chain.ts';
 import { spiffeIdOf } from './peer.ts';

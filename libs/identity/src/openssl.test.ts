@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createAuthorityFixture, fixtureNow } from './authority-fixture.ts';
+import { createAuthorityFixture, fixtureNow } from './testing/authority-fixture.ts';
 import { buildCsr, parseCsr } from './csr.ts';
 import { generateP256 } from './keys.ts';
 

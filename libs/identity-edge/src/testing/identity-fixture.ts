@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { buildCertificate, createTrustBundle, formatSpiffeId, generateP256, parseCertificate, parseSpiffeId, type Certificate, type CertificateTemplate, type SpiffeId, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
-import type { CertificateSource } from './server-credentials.ts';
+import type { CertificateSource } from '../server-credentials.ts';
 
 const hour = 3_600_000;
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { buildCertificate, type CertificateTemplate } from './build-certificate.ts';
-import { parseCertificate, type Certificate } from './certificate.ts';
-import { generateP256 } from './keys.ts';
-import { createTrustBundle, type TrustBundle } from './trust-bundle.ts';
+import { buildCertificate, type CertificateTemplate } from '../build-certificate.ts';
+import { parseCertificate, type Certificate } from '../certificate.ts';
+import { generateP256 } from '../keys.ts';
+import { createTrustBundle, type TrustBundle } from '../trust-bundle.ts';
 
 /** A small authority for this package's tests: a root, an issuing CA, and whatever leaf a test wants wrong. */
 export interface AuthorityFixture {

@@ -1,4 +1,4 @@
-import { DiskKeystore } from './disk-keystore.ts';
+import { DiskKeystore } from '../disk-keystore.ts';
 
 // Run by the crash test as a process of its own: writes without pause until it is killed, and says on stdout what was durable.
 const store = new DiskKeystore(process.argv[2] ?? '');

@@ -6,8 +6,8 @@ import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { openCertificateService } from '@meltemi/citadel';
 import { mintJoinToken } from '@meltemi/identity-edge';
 import { expositionText, StatsRegistry } from '@meltemi/observe';
-import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
-import { DiskKeystore } from './disk-keystore.ts';
+import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from '../citadel-server.ts';
+import { DiskKeystore } from '../disk-keystore.ts';
 
 /** A real citadel on an ephemeral port with its own directory, for this package's tests. */
 export class CitadelFixture {
