@@ -5,3 +5,4 @@ export { serviceKey, type Service, type ServicePort, type Endpoint, type Service
 export { translate, routeNames, type Wanted } from './translate/translate.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
 export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';
+export { difference, affects, type Difference } from './push-context/affects.ts';

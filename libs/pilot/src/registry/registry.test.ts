@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configsOf, meshOf, podYaml } from '../testing/mesh.test-support.ts';
+import { portProtocol } from './protocol.ts';
+
+const service = (rest: string) => `apiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: ${rest}\n---\n`;
+
+function endpointsOf(yaml: string, port: number, host = 'app.default.svc.cluster.local'): string[] {
+  const { registry } = meshOf(configsOf(yaml));
+  const found = registry.services.find((candidate) => candidate.hostname === host);
+  return (registry.endpoints.get(`${found?.namespace ?? ''}/${host}`)?.get(port) ?? []).map(({ address, port: number, healthy, mutualTls }) => `${address}:${number}${healthy ? '' : ' unready'}${mutualTls ? ' mtls' : ''}`);
+}
+
+test('the protocol: UDP, appProtocol, the name up to its first dash, well-known ports, else sniffed', () => {
+  const of = (name: string, number = 80, appProtocol?: string) => portProtocol({ transport: 'TCP', name, number, appProtocol });
+  assert.equal(portProtocol({ transport: 'UDP', name: 'http', number: 80 }), 'UDP');
+  assert.equal(of('x', 80, 'kubernetes.io/h2c'), 'HTTP2');
+  assert.equal(of('http-web'), 'HTTP');
+  assert.equal(of('grpc-web'), 'GRPC_WEB');
+  assert.equal(of('GRPC-als'), 'GRPC');
+  assert.equal(of('httpx'), 'AUTO');
+  assert.equal(of('', 3306), 'TCP');
+});
+
+test('endpoints are computed from Pods: selector, readiness, named target ports', () => {
+  const pod = podYaml('a', '10.0.0.1', { labels: { app: 'x' } }).replace('    image: app', '    image: app\n    ports: [{name: web, containerPort: 8081}]');
+  const yaml = service('{selector: {app: x}, ports: [{name: http, port: 80, targetPort: web}, {name: tcp, port: 90}]}') + pod + podYaml('b', '10.0.0.2', { labels: { app: 'x' }, ready: false }) + podYaml('c', '10.0.0.3', { labels: { app: 'y' } });
+  assert.deepEqual(endpointsOf(yaml, 80), ['10.0.0.1:8081 mtls']);
+  assert.deepEqual(endpointsOf(yaml, 90), ['10.0.0.1:90 mtls', '10.0.0.2:90 unready mtls']);
+});
+
+test('EndpointSlices, where they exist, are the truth; Pods lend labels and identity', () => {
+  const slice = 'apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: app-1, labels: {kubernetes.io/service-name: app}}\naddressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.1], conditions: {ready: true}}, {addresses: [10.0.0.9], conditions: {ready: false}}]\n---\n';
+  const yaml = service('{selector: {app: x}, ports: [{name: http, port: 80}]}') + slice + podYaml('a', '10.0.0.1', { labels: { app: 'x' } }) + podYaml('b', '10.0.0.2', { labels: { app: 'x' } });
+  assert.deepEqual(endpointsOf(yaml, 80), ['10.0.0.1:8080 mtls', '10.0.0.9:8080 unready']);
+});
+
+test('a Service\'s selector takes WorkloadEntries too', () => {
+  const entry = 'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm}\nspec: {address: 10.8.0.1, labels: {app: x}, ports: {http: 9090}}\n';
+  assert.deepEqual(endpointsOf(service('{selector: {app: x}, ports: [{name: http, port: 80}]}') + entry, 80), ['10.8.0.1:9090']);
+});
+
+test('an ExternalName that names a mesh service is that service by another name', () => {
+  const yaml = service('{ports: [{name: http, port: 80}]}') + 'apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec: {type: ExternalName, externalName: app.default.svc.cluster.local}\n';
+  const { services } = meshOf(configsOf(yaml));
+  assert.deepEqual(services.all.map(({ hostname, aliases }) => [hostname, aliases]), [['app.default.svc.cluster.local', ['alias.default.svc.cluster.local']]]);
+});
+
+test('the workload of a Pod is named by label, by its Deployment, or by the Pod name', () => {
+  const named = (yaml: string) => [...meshOf(configsOf(yaml)).registry.workloads.values()][0]?.name;
+  assert.equal(named(podYaml('web-5d9f-x', '10.0.0.1', { labels: { 'service.istio.io/workload-name': 'w' } })), 'w');
+  assert.equal(named(podYaml('web-5d9f-x', '10.0.0.1', { labels: { 'pod-template-hash': '5d9f' } })), 'web');
+  assert.equal(named(podYaml('web', '10.0.0.1', { labels: {} })), 'web');
+});
