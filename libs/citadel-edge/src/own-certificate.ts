@@ -5,16 +5,25 @@ import type { CertificateSource } from '@meltemi/identity-edge';
 
 const retryMs = 10_000;
 
+export interface OwnCertificateOptions {
+  readonly service: CertificateService;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Undefined: that of workloads. */
+  readonly lifetimeMs: number | undefined;
+  readonly onFailure: (reason: string) => void;
+}
+
 /** Citadel's own server certificate, made anew at half of its life. Open connections stay. */
 export class OwnCertificate implements CertificateSource {
-  readonly #options: { readonly service: CertificateService; readonly clock: Clock; readonly random: Random; readonly lifetimeMs: number | undefined; readonly onFailure: (reason: string) => void };
+  readonly #options: OwnCertificateOptions;
   readonly #listeners = new Set<(certificate: WorkloadCertificate) => void>();
   #current: WorkloadCertificate;
   #cancel: () => void = () => undefined;
 
   /** Throws when the first certificate cannot be made. */
-  constructor(options: { readonly service: CertificateService; readonly clock: Clock; readonly random: Random; readonly lifetimeMs?: number | undefined; readonly onFailure: (reason: string) => void }) {
-    this.#options = { ...options, lifetimeMs: options.lifetimeMs };
+  constructor(options: OwnCertificateOptions) {
+    this.#options = options;
     const first = options.service.issueOwn(options.lifetimeMs);
     if (!first.ok) throw new Error(`citadel's own certificate: ${first.error.message}`);
     this.#current = first.value;

@@ -7,6 +7,7 @@ import { connect } from 'node:tls';
 import { credentials, Metadata, Server, status, type ServiceError } from '@grpc/grpc-js';
 import { HealthClient, HealthCheckResponse_ServingStatus as Serving, type HealthCheckResponse } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import { IstioCertificateServiceService, type IstioCertificateResponse, IstioCertificateServiceClient } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
+import { JoinTokensClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { waitFor } from '@meltemi/base';
 import { buildCsr, formatJoinToken, generateP256, parseJoinToken, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { joinTokenFile, joinTokenText, serverCredentials, startIdentityAgent, type IdentityAgent, type IdentityAgentOptions } from '@meltemi/identity-edge';
@@ -110,7 +111,10 @@ test("Istio's own kind of client is served: any TLS client with the root, a CSR 
       if (authorization !== undefined) metadata.set('authorization', authorization);
       client.createCertificate({ csr, validityDuration: 3600n, metadata: undefined }, metadata, (error, response) => (error ? reject(error) : resolve(response)));
     });
+  const minter = new JoinTokensClient(citadel.address, credentials.createSsl(Buffer.from(trust.pem)), { 'grpc.ssl_target_name_override': 'istiod.istio-system.svc' });
   try {
+    const minted = new Promise((resolve, reject) => minter.create({ spiffeId: reviews, ttlSeconds: 0n }, (error, response) => (error ? reject(error) : resolve(response))));
+    await assert.rejects(minted, (error: ServiceError) => error.code === status.UNIMPLEMENTED);
     const csr = buildCsr(generateP256().privateKey, {});
     await assert.rejects(create(csr), (error: ServiceError) => error.code === status.UNAUTHENTICATED && /no proof of identity/.test(error.details));
     await assert.rejects(create('x', `Bearer ${token}`), (error: ServiceError) => error.code === status.INVALID_ARGUMENT);
@@ -121,6 +125,7 @@ test("Istio's own kind of client is served: any TLS client with the root, a CSR 
     assert.ok(!everything.includes(token) && !everything.includes('PRIVATE KEY'));
   } finally {
     client.close();
+    minter.close();
   }
 });
 

@@ -1,5 +1,6 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
-import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId, type SigningRequest, type SpiffeId, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
+import type { SigningRequest, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { authenticate, hashTokenSecret, type Caller, type CallerProof } from './authenticate.ts';
 import { controlPlaneNames } from './control-plane-names.ts';
 import type { Entropy } from './entropy.ts';

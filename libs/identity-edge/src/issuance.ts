@@ -4,7 +4,8 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateP256, parseCertificates, parseJoinToken, verifyChain, type Certificate, type SpiffeId, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateP256, parseCertificates, parseJoinToken, verifyChain } from '@meltemi/identity';
+import type { Certificate, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
 /** How the caller proves itself to citadel: a fresh join token, or the certificate it has. */
@@ -117,8 +118,16 @@ function checkAnswer(request: IssuanceRequest, answer: Answer, keys: { readonly 
   return workloadCertificate({ chain: chain.value, privateKey: keys.privateKey, id: request.id, trust: trust.value, now: request.now });
 }
 
+export interface CertificateParts {
+  readonly chain: readonly Certificate[];
+  readonly privateKey: KeyObject;
+  readonly id: SpiffeId;
+  readonly trust: TrustBundle;
+  readonly now: number;
+}
+
 /** Makes the immutable value of a chain and its key, after checking that they belong together and to `id`. The root, if in the chain, is left out of it. */
-export function workloadCertificate(of: { readonly chain: readonly Certificate[]; readonly privateKey: KeyObject; readonly id: SpiffeId; readonly trust: TrustBundle; readonly now: number }): Result<WorkloadCertificate> {
+export function workloadCertificate(of: CertificateParts): Result<WorkloadCertificate> {
   const peer = verifyChain(of.chain, of.trust, { now: of.now, use: 'any' });
   if (!peer.ok) return peer;
   const { leaf, path } = peer.value;

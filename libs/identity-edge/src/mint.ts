@@ -10,7 +10,10 @@ export async function mintJoinToken(socketPath: string, identity: string | Spiff
   const request = { spiffeId: typeof identity === 'string' ? identity : formatSpiffeId(identity), ttlSeconds: BigInt(options.ttlSeconds ?? 0) };
   try {
     return await new Promise((resolve, reject) => {
-      client.create(request, new Metadata(), { deadline: Date.now() + callDeadlineMs }, (error, response) => (error ? reject(new Error(`no join token from ${socketPath}: ${error.details}`, { cause: error })) : resolve(response.token)));
+      client.create(request, new Metadata(), { deadline: Date.now() + callDeadlineMs }, (error, response) => {
+        if (error) reject(new Error(`no join token from ${socketPath}: ${error.details}`, { cause: error }));
+        else resolve(response.token);
+      });
     });
   } finally {
     client.close();

@@ -25,8 +25,13 @@ export class CitadelFixture {
   }
 
   /** Starts, or starts again on the same port with the same directory. */
-  async start(changes: Partial<CitadelServerOptions> = {}, lifetimeMs?: number): Promise<this> {
-    const opened = await openCertificateService({ trustDomain: 'cluster.local', keystore: new DiskKeystore(join(this.dir, 'state')), clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy: { bytes: randomBytes }, ...(lifetimeMs === undefined ? {} : { defaultLifetimeMs: lifetimeMs }) });
+  async start(changes: Partial<CitadelServerOptions> = {}): Promise<this> {
+    const opened = await openCertificateService({
+      trustDomain: 'cluster.local',
+      keystore: new DiskKeystore(join(this.dir, 'state')),
+      clock: { ...systemClock, now: () => Date.now() + this.skewMs },
+      entropy: { bytes: randomBytes },
+    });
     if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
     this.#server = await startCitadelServer({ service: opened.value, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
     this.#port = this.#server.port;
