@@ -16,6 +16,9 @@ export function decodeMetadata(input: unknown, errors: FieldError[]): ObjectMeta
 
 /** What Kubernetes asks of metadata, and which of Istio's annotations belong elsewhere. */
 export function checkMetadata(meta: ObjectMeta, kind: ConfigKind, findings: Findings): void {
+  // istioctl reads IstioOperator from files in which it has no name.
+  const nameless = meta.name === '' && kind.kind === 'IstioOperator';
+  if (nameless) return;
   if (meta.name === '') findings.error('metadata.name', 'is required');
   else if (!isSubdomain(meta.name)) findings.error('metadata.name', `"${meta.name}" must be small letters, digits, "-" and ".", starting and ending with a letter or digit`);
   if (meta.namespace !== '' && kind.scope === 'namespaced' && !(isDnsLabel(meta.namespace) && meta.namespace === meta.namespace.toLowerCase()))

@@ -20,6 +20,7 @@ const jwtRule = shape({
   outputClaimToHeaders: list(shape({ header: required(string({ minLength: 1 })), claim: required(string({ minLength: 1 })) })),
   timeout: optional(duration()),
   spaceDelimitedClaims: strings({ maxItems: 64 }),
+  presence: string(),
 });
 
 export const requestAuthentication = istioKind<Struct>({
