@@ -62,14 +62,24 @@ export function findDestinationRule(
 function lookUp(index: DestinationRuleIndex, namespace: string, hostname: string, accepts: (rule: DestinationRule) => boolean, client: RuleClient): DestinationRule | undefined {
   const byHost = index.get(namespace);
   if (!byHost) return undefined;
-  const usable = new Map<string, DestinationRule>();
-  for (const [host, rules] of byHost) {
-    const fitting = rules.filter((rule) => accepts(rule) && selectsClient(rule, client, namespace));
-    const best = fitting.find((rule) => Object.keys(rule.selector).length > 0) ?? fitting[0];
-    if (best) usable.set(host, best);
-  }
-  const host = mostSpecificHost(hostname, usable.keys());
-  return host === undefined ? undefined : usable.get(host);
+  const usable = (rules: readonly DestinationRule[] | undefined): DestinationRule | undefined => {
+    const fitting = rules?.filter((rule) => accepts(rule) && selectsClient(rule, client, namespace));
+    return fitting?.find((rule) => Object.keys(rule.selector).length > 0) ?? fitting?.[0];
+  };
+  const exact = usable(byHost.get(hostname));
+  if (exact) return exact;
+  const covering = wildcardsOf(byHost).filter((host) => usable(byHost.get(host)));
+  const host = mostSpecificHost(hostname, covering);
+  return host === undefined ? undefined : usable(byHost.get(host));
+}
+
+const wildcards = new WeakMap<ReadonlyMap<string, unknown>, readonly string[]>();
+
+/** The hosts of a namespace's rules that start with "*": few, where exact ones may be thousands. */
+function wildcardsOf(byHost: ReadonlyMap<string, unknown>): readonly string[] {
+  const known = wildcards.get(byHost) ?? [...byHost.keys()].filter((host) => host.startsWith('*'));
+  wildcards.set(byHost, known);
+  return known;
 }
 
 /** A selector works in its own namespace only. */

@@ -1,17 +1,16 @@
 import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, PodSpec } from '@meltemi/config';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { portProtocol } from './protocol.ts';
-import { selects } from './workloads.ts';
+import type { Labelled } from './labelled.ts';
 
 /** The objects a Kubernetes Service's endpoints come from, indexed. */
 export interface KubernetesInputs {
   /** By "namespace/service". */
   readonly slices: ReadonlyMap<string, readonly Config<EndpointSliceSpec>[]>;
   readonly endpoints: ReadonlyMap<string, Config<EndpointsSpec>>;
-  /** Pods of a namespace that have an address. */
-  readonly pods: ReadonlyMap<string, readonly PodWorkload[]>;
-  /** WorkloadEntries of a namespace. */
-  readonly entries: ReadonlyMap<string, readonly EntryWorkload[]>;
+  /** Pods that have an address. */
+  readonly pods: Labelled<PodWorkload>;
+  readonly entries: Labelled<EntryWorkload>;
   readonly byAddress: ReadonlyMap<string, Workload>;
 }
 
@@ -109,8 +108,7 @@ function addEndpoints(config: Config<EndpointsSpec>, service: Service, inputs: K
 function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
   // a Service without a selector has only the endpoints that somebody wrote down
   if (Object.keys(spec.selector).length === 0) return;
-  for (const { pod, workload } of inputs.pods.get(service.namespace) ?? []) {
-    if (!selects(spec.selector, pod.meta.labels)) continue;
+  for (const { pod, workload } of inputs.pods.select(service.namespace, spec.selector)) {
     for (const port of service.ports) {
       const number = podPort(pod.spec, port);
       if (number !== undefined) found.get(port.number)?.push({ ...workload, port: number });
@@ -120,8 +118,7 @@ function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInpu
 
 function addEntries(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
   if (Object.keys(spec.selector).length === 0) return;
-  for (const { ports, workload } of inputs.entries.get(service.namespace) ?? []) {
-    if (!selects(spec.selector, workload.labels)) continue;
+  for (const { ports, workload } of inputs.entries.select(service.namespace, spec.selector)) {
     for (const port of service.ports) {
       const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
       found.get(port.number)?.push({ ...workload, port: ports[port.name] ?? target });

@@ -2,6 +2,7 @@ import type {
   Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
 } from '@meltemi/config';
 import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload } from './kubernetes.ts';
+import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
 import { entryWorkload, podWorkload, type WorkloadFacts } from './workloads.ts';
@@ -41,7 +42,7 @@ type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 
 /** Computes services and endpoints from Kubernetes objects, ServiceEntries and WorkloadEntries. */
 export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
-  const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: inputs.deployments };
+  const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
   const indexed = indexInputs(inputs, facts, options);
   const services: Service[] = [];
   const endpoints = new Map<string, EndpointMap>();
@@ -77,22 +78,28 @@ function guarded<Spec>(configs: readonly Config<Spec>[], options: RegistryOption
 function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: RegistryOptions): KubernetesInputs {
   const slices = new Map<string, Config<EndpointSliceSpec>[]>();
   for (const slice of inputs.slices) append(slices, `${slice.meta.namespace}/${slice.meta.labels['kubernetes.io/service-name'] ?? ''}`, slice);
-  const pods = new Map<string, PodWorkload[]>();
-  const entries = new Map<string, EntryWorkload[]>();
+  const pods: PodWorkload[] = [];
+  const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
   guarded(inputs.workloadEntries, options, (config) => {
     const workload = entryWorkload(config.spec, config.meta, facts);
-    append(entries, workload.namespace, { ports: config.spec.ports, workload });
+    entries.push({ ports: config.spec.ports, workload });
     byAddress.set(workload.address, workload);
   });
   guarded(inputs.pods, options, (pod) => {
     const workload = podWorkload(pod, facts);
     if (!workload) return;
-    append(pods, workload.namespace, { pod, workload });
+    pods.push({ pod, workload });
     for (const address of new Set([workload.address, ...pod.spec.status.podIPs])) byAddress.set(address, { ...workload, address });
   });
   const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
-  return { slices, endpoints, pods, entries, byAddress };
+  return { slices, endpoints, pods: labelled(pods, ({ workload }) => workload), entries: labelled(entries, ({ workload }) => workload), byAddress };
+}
+
+function deploymentsByNamespace(deployments: readonly Config<DeploymentSpec>[]): Map<string, Config<DeploymentSpec>[]> {
+  const found = new Map<string, Config<DeploymentSpec>[]>();
+  for (const deployment of deployments) if (Object.keys(deployment.spec.selector.matchLabels).length > 0) append(found, deployment.meta.namespace, deployment);
+  return found;
 }
 
 /** Hostname → the ExternalName services that point at it. */

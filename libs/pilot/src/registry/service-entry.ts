@@ -2,7 +2,7 @@ import type { Config, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec
 import { strangerAt, type KubernetesInputs } from './kubernetes.ts';
 import type { Endpoint, Resolution, Service } from './model.ts';
 import { parseProtocol } from './protocol.ts';
-import { entryWorkload, selects, type WorkloadFacts } from './workloads.ts';
+import { entryWorkload, type WorkloadFacts } from './workloads.ts';
 
 const resolutions: Readonly<Record<ServiceEntryResolution, Resolution>> = {
   NONE: 'passthrough',
@@ -64,12 +64,8 @@ function selectedEndpoints(config: Config<ServiceEntrySpec>, port: ServiceEntryP
   const selector = config.spec.workloadSelector?.labels;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
   const endpoints: Endpoint[] = [];
-  for (const { ports, workload } of inputs.entries.get(config.meta.namespace) ?? []) {
-    if (selects(selector, workload.labels)) endpoints.push({ ...workload, port: ports[port.name] ?? targetOf(port) });
-  }
-  for (const { workload } of inputs.pods.get(config.meta.namespace) ?? []) {
-    if (selects(selector, workload.labels)) endpoints.push({ ...workload, port: targetOf(port) });
-  }
+  for (const { ports, workload } of inputs.entries.select(config.meta.namespace, selector)) endpoints.push({ ...workload, port: ports[port.name] ?? targetOf(port) });
+  for (const { workload } of inputs.pods.select(config.meta.namespace, selector)) endpoints.push({ ...workload, port: targetOf(port) });
   return endpoints;
 }
 

@@ -8,7 +8,8 @@ export interface WorkloadFacts {
   /** Addresses whose proxies are connected: they take part in mutual TLS even without the label. */
   readonly meshAddresses: ReadonlySet<string>;
   readonly clusterId: string;
-  readonly deployments: readonly Config<DeploymentSpec>[];
+  /** By namespace; only those that select something. */
+  readonly deployments: ReadonlyMap<string, readonly Config<DeploymentSpec>[]>;
 }
 
 /** A Pod as a workload; undefined while it has no address, or when it has ended. */
@@ -77,11 +78,11 @@ function isMeshMember(labels: Labels, address: string, facts: WorkloadFacts): bo
 }
 
 /** A Pod's owner: named by label, by the Deployment that selects it, or by the Pod's name without what a ReplicaSet adds. */
-function podWorkloadName(pod: Config<PodSpec>, deployments: readonly Config<DeploymentSpec>[]): string {
+function podWorkloadName(pod: Config<PodSpec>, deployments: WorkloadFacts['deployments']): string {
   const { labels, name, namespace } = pod.meta;
   const named = labels['service.istio.io/workload-name'];
   if (named !== undefined) return named;
-  const owner = deployments.find((d) => d.meta.namespace === namespace && Object.keys(d.spec.selector.matchLabels).length > 0 && selects(d.spec.selector.matchLabels, labels));
+  const owner = deployments.get(namespace)?.find((deployment) => selects(deployment.spec.selector.matchLabels, labels));
   if (owner) return owner.meta.name;
   const hash = labels['pod-template-hash'];
   const cut = hash === undefined ? -1 : name.indexOf(`-${hash}-`);

@@ -51,24 +51,32 @@ function virtualHosts(building: Building): VirtualHost[] {
   return hosts;
 }
 
-/** Host → the oldest rule that claims it. */
-function rulesByHost(services: readonly VirtualService[]): Map<string, VirtualService> {
-  const rules = new Map<string, VirtualService>();
+/** Host → the oldest rule that claims it; wildcards apart, for they are few. */
+interface Rules {
+  readonly exact: ReadonlyMap<string, VirtualService>;
+  readonly wildcard: ReadonlyMap<string, VirtualService>;
+}
+
+function rulesByHost(services: readonly VirtualService[]): Rules {
+  const exact = new Map<string, VirtualService>();
+  const wildcard = new Map<string, VirtualService>();
   for (const service of services) {
     if (service.spec.http.length === 0) continue;
-    for (const host of service.hosts) if (!rules.has(host)) rules.set(host, service);
+    for (const host of service.hosts) {
+      const rules = host.startsWith('*') ? wildcard : exact;
+      if (!rules.has(host)) rules.set(host, service);
+    }
   }
-  return rules;
+  return { exact, wildcard };
 }
 
 function contextOf({ push, proxy, scope }: Building, port: number): RouteContext {
   return { push, proxy, scope, port, gateways: new Set(['mesh']) };
 }
 
-function serviceHost(building: Building, rules: ReadonlyMap<string, VirtualService>, service: Service, port: ServicePort): VirtualHost | undefined {
+function serviceHost(building: Building, rules: Rules, service: Service, port: ServicePort): VirtualHost | undefined {
   const context = contextOf(building, port.number);
-  const ruleHost = mostSpecificHost(service.hostname, rules.keys());
-  const rule = ruleHost === undefined ? undefined : rules.get(ruleHost);
+  const rule = ruleFor(rules, service.hostname);
   const routes = rule ? virtualServiceRoutes(context, rule) : [defaultRoute(context, service, port.number)];
   // every route was for other clients: the host is unknown to this one
   if (routes.length === 0) return undefined;
@@ -77,11 +85,22 @@ function serviceHost(building: Building, rules: ReadonlyMap<string, VirtualServi
   return create(VirtualHost, { name: `${service.hostname}:${port.number}`, domains, routes, includeRequestAttemptCount: true });
 }
 
+/** The rule of the host itself, else of the longest wildcard that covers it. */
+function ruleFor(rules: Rules, hostname: string): VirtualService | undefined {
+  const exact = rules.exact.get(hostname);
+  if (exact) return exact;
+  const host = mostSpecificHost(hostname, rules.wildcard.keys());
+  return host === undefined ? undefined : rules.wildcard.get(host);
+}
+
 /** A rule may name hosts that no registry knows: they exist on port 80. */
-function rulesWithoutService(building: Building, rules: ReadonlyMap<string, VirtualService>): VirtualHost[] {
+function rulesWithoutService(building: Building, rules: Rules): VirtualHost[] {
   const hosts: VirtualHost[] = [];
-  for (const [host, rule] of rules) {
-    if (building.egress.services.some((service) => hostCovers(host, service.hostname) || hostCovers(service.hostname, host))) continue;
+  const known = new Set(building.egress.services.map((service) => service.hostname));
+  const wild = [...known].filter((name) => name.startsWith('*'));
+  const isService = (host: string) => (host.startsWith('*') ? [...known].some((name) => hostCovers(host, name)) : known.has(host) || wild.some((name) => hostCovers(name, host)));
+  for (const [host, rule] of [...rules.exact, ...rules.wildcard]) {
+    if (isService(host)) continue;
     const routes = virtualServiceRoutes(contextOf(building, 80), rule);
     const domains = fresh(building.seen, host === '*' ? [] : [host, `${host}:80`]);
     if (routes.length > 0 && domains.length > 0) hosts.push(create(VirtualHost, { name: `${host}:80`, domains, routes, includeRequestAttemptCount: true }));
