@@ -40,17 +40,10 @@ export interface Cluster {
 }
 
 export type LbPolicy =
-  | { readonly kind: 'round_robin'; readonly slowStart: SlowStart | null }
+  | { readonly kind: 'round_robin' }
   | { readonly kind: 'random' }
-  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias: number; readonly slowStart: SlowStart | null }
+  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias: number }
   | { readonly kind: 'cluster_provided' };
-
-export interface SlowStart {
-  readonly windowMs: number;
-  readonly aggression: number;
-  /** 0–1 */
-  readonly minWeight: number;
-}
 
 export interface SubsetConfig {
   readonly fallback: 'none' | 'any' | 'default';

@@ -4,7 +4,7 @@ export type {
   ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, SocketTarget, TcpProxyConfig, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {
-  CircuitBreaker, Cluster, DnsConfig, Endpoint, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, OutlierDetection, SlowStart,
+  CircuitBreaker, Cluster, DnsConfig, Endpoint, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, OutlierDetection,
   SubsetConfig, SubsetSelector, TransportSocketMatch, UpstreamHttp,
 } from './cluster-types.ts';
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';

@@ -3,13 +3,13 @@ import { LeastRequest } from '@meltemi/api/gen/envoy/extensions/load_balancing_p
 import { RoundRobin } from '@meltemi/api/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.ts';
 import { checkFields, durationMs, type Report } from '@meltemi/route';
 import { subsetFields, subsetSelectorFields } from './cluster-tables.ts';
-import type { LbPolicy, SlowStart, SubsetConfig } from './cluster-types.ts';
+import type { LbPolicy, SubsetConfig } from './cluster-types.ts';
 import { decodeAt } from './context.ts';
 
 const prefix = 'type.googleapis.com/envoy.extensions.load_balancing_policies';
 const fallbacks = ['none', 'any', 'default'] as const;
 const selectorFallbacks = ['not-defined', 'none', 'any', 'default', 'keys'] as const;
-const roundRobin: LbPolicy = { kind: 'round_robin', slowStart: null };
+const roundRobin: LbPolicy = { kind: 'round_robin' };
 
 interface LeastRequestSettings {
   readonly choiceCount?: number | undefined;
@@ -23,7 +23,8 @@ export function compileLbPolicy(message: ClusterMessage, report: Report): LbPoli
   const config = message.lbConfig;
   switch (message.lbPolicy) {
     case 0:
-      return { kind: 'round_robin', slowStart: config?.$case === 'roundRobinLbConfig' ? slowStart(config.value.slowStartConfig) : null };
+      if (config?.$case === 'roundRobinLbConfig') warnSlowStart(config.value.slowStartConfig, 'round_robin_lb_config', report);
+      return roundRobin;
     case 1:
       return leastRequest(config?.$case === 'leastRequestLbConfig' ? config.value : {}, 'least_request_lb_config', report);
     case 3:
@@ -47,7 +48,8 @@ function fromExtensions(message: LoadBalancingPolicy, report: Report): LbPolicy 
     switch (any?.typeUrl) {
       case `${prefix}.round_robin.v3.RoundRobin`: {
         const config = decodeAt(RoundRobin, any.value, path, report);
-        return { kind: 'round_robin', slowStart: slowStart(config?.slowStartConfig) };
+        warnSlowStart(config?.slowStartConfig, path, report);
+        return roundRobin;
       }
       case `${prefix}.random.v3.Random`:
         return { kind: 'random' };
@@ -69,13 +71,12 @@ function fromExtensions(message: LoadBalancingPolicy, report: Report): LbPolicy 
 function leastRequest(config: LeastRequestSettings, path: string, report: Report): LbPolicy {
   const choiceCount = config.choiceCount ?? 2;
   if (choiceCount < 2) report.refuse(`${path}.choice_count`, 'must be at least 2');
-  return { kind: 'least_request', choiceCount, activeRequestBias: config.activeRequestBias?.defaultValue ?? 1, slowStart: slowStart(config.slowStartConfig) };
+  warnSlowStart(config.slowStartConfig, path, report);
+  return { kind: 'least_request', choiceCount, activeRequestBias: config.activeRequestBias?.defaultValue ?? 1 };
 }
 
-function slowStart(config: Cluster_SlowStartConfig | undefined): SlowStart | null {
-  const windowMs = durationMs(config?.slowStartWindow, 0);
-  if (!config || windowMs === 0) return null;
-  return { windowMs, aggression: config.aggression?.defaultValue ?? 1, minWeight: (config.minWeightPercent?.value ?? 10) / 100 };
+function warnSlowStart(config: Cluster_SlowStartConfig | undefined, path: string, report: Report): void {
+  if (durationMs(config?.slowStartWindow, 0) > 0) report.warn(`${path}.slow_start_config`, 'new hosts get their full share at once');
 }
 
 /** Compiles lb_subset_config; null when there are no selectors. */

@@ -1,5 +1,5 @@
-import type { MetadataCriteria } from '@meltemi/route';
 import type { Random } from '@meltemi/base';
+import type { MetadataCriteria } from '@meltemi/route';
 import type { Host } from './host.ts';
 
 /** What one pick may depend on. Reused by the caller: pickers keep nothing of it. */
@@ -7,12 +7,12 @@ export interface PickContext {
   readonly metadataMatch: MetadataCriteria | null;
   /** Hosts tried before (retry_host_predicate previous_hosts); null = none to avoid. */
   readonly previousHosts: readonly Host[] | null;
-  /** How often to pick again when a previous host comes up (host_selection_retry_max_attempts). */
+  /** How often to pick when previous hosts come up (host_selection_retry_max_attempts); the last one is taken as it is. */
   readonly maxAttempts: number;
   readonly random: Random;
 }
 
-/** Chooses a host now, or null when there is none (503 UH). Immutable set, mutable cursor; one per worker and cluster. @hot */
+/** Chooses a host now, or null when there is none (503 UH). Its hosts never change, its cursor does; one per worker and cluster. @hot */
 export interface Picker {
   pick(context: PickContext): Host | null;
 }
