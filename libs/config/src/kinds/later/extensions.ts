@@ -1,10 +1,11 @@
+import type { Findings } from '../../rules/findings.ts';
 import { list, struct } from '../../schema/containers.ts';
 import { int, oneOf, string } from '../../schema/scalars.ts';
 import { optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
 import type { Struct } from '../types.ts';
-import { checkAttachment } from './security.ts';
+import { checkAttachment, maps } from './security.ts';
 import { portNumber, shape, targetRef } from './shape.ts';
 
 const trafficMatch = list(shape({ mode: oneOf(['UNDEFINED', 'CLIENT', 'SERVER', 'CLIENT_AND_SERVER']), ports: list(portNumber) }));
@@ -35,8 +36,25 @@ export const wasmPlugin = istioKind<Struct>({
   versions: ['v1alpha1'],
   acts: 'later',
   schema: shape({ ...attachment, ...wasm, targetRef: optional(targetRef), phase: oneOf(['UNSPECIFIED_PHASE', 'AUTHN', 'AUTHZ', 'STATS']) }),
-  validate: (spec, _about, findings) => checkAttachment(spec, findings),
+  validate(spec, _about, findings) {
+    checkAttachment(spec, findings);
+    checkWasm(spec, 'spec', findings);
+  },
 });
+
+function checkWasm(plugin: Struct, path: string, findings: Findings): void {
+  const url = String(plugin['url']);
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase() ?? 'oci';
+  if (!['oci', 'http', 'https', 'file'].includes(scheme) || /[\s#%]/.test(url)) findings.error(`${path}.url`, `must be an oci, http, https or file URL, found "${url}"`);
+  if (plugin['sha256'] !== '' && !/^[0-9a-f]{64}$/.test(String(plugin['sha256']))) findings.error(`${path}.sha256`, 'must be 64 hexadecimal digits');
+  const names = new Set<unknown>();
+  for (const [i, variable] of maps(maps([plugin['vmConfig']])[0]?.['env']).entries()) {
+    const at = `${path}.vmConfig.env[${i}]`;
+    if (names.has(variable['name'])) findings.error(`${at}.name`, `"${String(variable['name'])}" is listed already`);
+    names.add(variable['name']);
+    if (variable['valueFrom'] === 'HOST' && variable['value'] !== '') findings.error(`${at}.value`, 'cannot be set while valueFrom is HOST');
+  }
+}
 
 export const trafficExtension = istioKind<Struct>({
   group: 'extensions.istio.io',
@@ -53,5 +71,8 @@ export const trafficExtension = istioKind<Struct>({
     },
     { oneofs: [{ keys: ['wasm', 'lua'], required: true }] },
   ),
-  validate: (spec, _about, findings) => checkAttachment(spec, findings),
+  validate(spec, _about, findings) {
+    checkAttachment(spec, findings);
+    for (const one of maps([spec['wasm']])) checkWasm(one, 'spec.wasm', findings);
+  },
 });

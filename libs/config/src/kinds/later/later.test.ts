@@ -34,11 +34,19 @@ table(authorizationPolicy, {
 
 table(requestAuthentication, {
   good: [['an issuer', '{jwtRules: [{issuer: a, jwksUri: "https://a/jwks", forwardOriginalToken: true, timeout: 5s}]}']],
-  bad: [['a header without name', '{jwtRules: [{fromHeaders: [{prefix: "Bearer "}]}]}', 'spec.jwtRules[0].fromHeaders[0].name', /required/]],
+  bad: [
+    ['a header without name', '{jwtRules: [{fromHeaders: [{prefix: "Bearer "}]}]}', 'spec.jwtRules[0].fromHeaders[0].name', /required/],
+    ['a URI that is none', '{jwtRules: [{issuer: a, jwksUri: "ftp://a"}]}', 'spec.jwtRules[0].jwksUri', /https/],
+    ['an empty audience', '{jwtRules: [{issuer: a, audiences: [""]}]}', 'spec.jwtRules[0].audiences[0]', /empty/],
+    ['a wildcard selector', '{selector: {matchLabels: {a: "*"}}}', 'spec.selector.matchLabels.a', /wildcards/],
+  ],
 });
 table(telemetry, {
   good: [['sampling', '{tracing: [{providers: [{name: zipkin}], randomSamplingPercentage: 10.5, customTags: {a: {literal: {value: b}}}}]}']],
-  bad: [['sampling of 101 %', '{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage', /100/]],
+  bad: [
+    ['sampling of 101 %', '{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage', /100/],
+    ['a tag without value', '{metrics: [{overrides: [{tagOverrides: {a: {operation: UPSERT}}}]}]}', 'spec.metrics[0].overrides[0].tagOverrides.a.value', /required/],
+  ],
 });
 table(workloadGroup, {
   good: [['a template', '{metadata: {labels: {app: a}}, template: {serviceAccount: a, ports: {http: 8080}}}']],
@@ -49,5 +57,5 @@ table(envoyFilter, {
   good: [['a patch', '{configPatches: [{applyTo: CLUSTER, match: {context: ANY, cluster: {service: a}}, patch: {operation: MERGE, value: {a: 1}}}]}']],
   bad: [['two matches', '{configPatches: [{applyTo: CLUSTER, match: {cluster: {}, listener: {}}, patch: {operation: REMOVE}}]}', 'spec.configPatches[0].match', /only one of/]],
 });
-table(wasmPlugin, { good: [['a URL', '{url: "oci://a/b", phase: AUTHN}']], bad: [['no URL', '{}', 'spec.url', /required/]] });
+table(wasmPlugin, { good: [['a URL', '{url: "oci://a/b", phase: AUTHN}']], bad: [['no URL', '{}', 'spec.url', /required/], ['a checksum of 3 letters', '{url: a, sha256: foo}', 'spec.sha256', /64/]] });
 table(trafficExtension, { good: [['Lua', '{lua: {inlineCode: "return"}}']], bad: [['neither', '{}', 'spec', /one of wasm, lua/]] });

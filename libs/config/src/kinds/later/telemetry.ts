@@ -1,10 +1,11 @@
-import { list, map } from '../../schema/containers.ts';
+import type { Findings } from '../../rules/findings.ts';
+import { isMap, list, map } from '../../schema/containers.ts';
 import { bool, double, duration, oneOf, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { child, optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
 import type { Struct } from '../types.ts';
-import { checkAttachment } from './security.ts';
+import { checkAttachment, maps } from './security.ts';
 import { shape, targetRef } from './shape.ts';
 
 const providers = list(shape({ name: required(string({ minLength: 1 })) }));
@@ -73,5 +74,18 @@ export const telemetry = istioKind<Struct>({
     metrics: list(metrics),
     accessLogging: list(accessLogging),
   }),
-  validate: (spec, _about, findings) => checkAttachment(spec, findings),
+  validate(spec, _about, findings) {
+    checkAttachment(spec, findings);
+    for (const [i, one] of maps(spec['metrics']).entries())
+      for (const [j, override] of maps(one['overrides']).entries()) checkTags(override, `spec.metrics[${i}].overrides[${j}].tagOverrides`, findings);
+  },
 });
+
+function checkTags(override: Struct, path: string, findings: Findings): void {
+  for (const [tag, change] of Object.entries(isMap(override['tagOverrides']) ? override['tagOverrides'] : {})) {
+    if (!isMap(change)) continue;
+    const at = child(path, tag);
+    if (change['operation'] === 'UPSERT' && change['value'] === '') findings.error(`${at}.value`, 'is required for operation UPSERT');
+    if (change['operation'] === 'REMOVE' && change['value'] !== '') findings.error(`${at}.value`, 'cannot be set for operation REMOVE');
+  }
+}

@@ -5,6 +5,7 @@ import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
 import type { Struct } from '../types.ts';
 import { schema as workloadEntry } from '../workload-entry/schema.ts';
+import { checkAttachment, maps } from './security.ts';
 import { shape } from './shape.ts';
 
 const count = int('int32', { min: 0 });
@@ -36,6 +37,11 @@ export const workloadGroup = istioKind<Struct>({
     template: required(workloadEntry),
     probe: optional(probe),
   }),
+  validate(spec, _about, findings) {
+    const [http] = maps(maps([spec['probe']]).map((one) => one['httpGet']));
+    for (const [i, header] of maps(http?.['httpHeaders']).entries())
+      if (!/^[-A-Za-z0-9]+$/.test(String(header['name']))) findings.error(`spec.probe.httpGet.httpHeaders[${i}].name`, `"${String(header['name'])}" is not a header name`);
+  },
 });
 
 /** The object; MeshConfig's message of the same name is another one. */
@@ -51,4 +57,5 @@ export const proxyConfigKind = istioKind<Struct>({
     environmentVariables: stringMap(),
     image: optional(shape({ imageType: string() })),
   }),
+  validate: (spec, _about, findings) => checkAttachment(spec, findings),
 });
