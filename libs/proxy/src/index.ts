@@ -21,4 +21,5 @@ export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1
 export { HttpConnectionManager, HttpSession, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
-export { Host, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';

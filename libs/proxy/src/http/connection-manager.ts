@@ -157,11 +157,12 @@ export class HttpSession implements RequestHandler {
     this.codec.lastActiveMs = this.openedMs;
   }
 
-  /** Ends after the response under way, or at once when idle. */
-  drain(): void {
+  /** Asks the client to leave: with the next response, or, when `now`, at once when idle. */
+  drain(now: boolean): void {
     if (!this.#drainCounted) this.manager.stats.cxDrainClose.inc();
     this.#drainCounted = true;
-    this.codec.drain();
+    if (now) this.codec.drain();
+    else this.codec.closeAfterNext();
   }
 
   /** Called now and then with the worker's coarse time: enforces the idle and header timeouts. */
@@ -175,7 +176,7 @@ export class HttpSession implements RequestHandler {
       this.#writtenBefore = connection.bytesWritten;
       if (!this.codec.readingHead) this.codec.lastActiveMs = nowMs;
     }
-    if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain();
+    if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
     const idle = nowMs - this.codec.lastActiveMs;
     if (this.stream !== null) {
       const action = this.stream.route()?.action;

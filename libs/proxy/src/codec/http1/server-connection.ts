@@ -60,6 +60,11 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (!this.active && this.parser.idle) this.#close();
   }
 
+  /** Says connection: close with the next response; an idle connection stays, its client may be sending just now. */
+  closeAfterNext(): void {
+    this.#closeAfter = true;
+  }
+
   /** A head is arriving but not complete. */
   get readingHead(): boolean {
     return !this.active && !this.parser.idle;

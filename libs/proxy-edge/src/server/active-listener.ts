@@ -1,0 +1,245 @@
+import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import type { Counter, Gauge } from '@meltemi/observe';
+import { readClientHello, readHttpPreface, type ClientHello } from '@meltemi/proxy';
+import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
+import type { AcceptedSocket } from '../transport/accepted-socket.ts';
+import { listen, type ListenSocket } from '../transport/listen.ts';
+import type { SocketConnection } from '../transport/socket-connection.ts';
+import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
+
+interface Generation {
+  readonly listener: Listener;
+  readonly chains: ReadonlyMap<FilterChain, ChainRuntime>;
+}
+
+/** Finds the listener that serves a captured connection's real destination. */
+export type HandOff = (ip: string, port: number) => ActiveListener | null;
+
+/** A listener in force: its sockets, its current filter chains, and the older ones that still drain. */
+export class ActiveListener {
+  readonly name: string;
+  readonly #deps: ChainDeps;
+  readonly #handOff: HandOff;
+  #current: Generation;
+  #sockets: ListenSocket[] = [];
+  readonly #old = new Set<Generation>();
+  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly timeout: Counter };
+
+  private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
+    this.name = generation.listener.name;
+    this.#current = generation;
+    this.#deps = deps;
+    this.#handOff = handOff;
+    const prefix = `listener.${generation.listener.statPrefix || addressText(generation.listener)}`;
+    const { stats } = deps.options;
+    this.#stats = {
+      total: stats.counter(`${prefix}.downstream_cx_total`),
+      active: stats.gauge(`${prefix}.downstream_cx_active`),
+      noChain: stats.counter(`${prefix}.no_filter_chain_match`),
+      sslError: stats.counter(`${prefix}.ssl.connection_error`),
+      sslHandshake: stats.counter(`${prefix}.ssl.handshake`),
+      timeout: stats.counter(`${prefix}.downstream_pre_cx_timeout`),
+    };
+  }
+
+  /** Builds the chains and binds. Fails whole: with the chain's reason, or when the address cannot be bound. */
+  static async start(listener: Listener, deps: ChainDeps, handOff: HandOff): Promise<Result<ActiveListener>> {
+    const generation = build(listener, deps);
+    if (!generation.ok) return generation;
+    const active = new ActiveListener(generation.value, deps, handOff);
+    const bound = await active.#bind(listener);
+    return bound.ok ? ok(active) : bound;
+  }
+
+  get listener(): Listener {
+    return this.#current.listener;
+  }
+
+  /** What is bound, with real ports. */
+  get bound(): readonly SocketTarget[] {
+    return this.#sockets.map((socket) => socket.target);
+  }
+
+  get activeConnections(): number {
+    let count = 0;
+    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) count += chain.active;
+    return count;
+  }
+
+  /** Puts a new config in force: same addresses keep their sockets; connections of the old chains drain. */
+  async update(listener: Listener, drainTimeMs: number): Promise<Result<void>> {
+    const next = build(listener, this.#deps);
+    if (!next.ok) return next;
+    if (!sameAddresses(this.#current.listener, listener)) {
+      const before = this.#sockets;
+      this.#sockets = [];
+      const bound = await this.#bind(listener);
+      if (!bound.ok) {
+        this.#sockets = before;
+        return bound;
+      }
+      for (const socket of before) socket.close();
+    }
+    const old = this.#current;
+    this.#current = next.value;
+    this.#drainGeneration(old, drainTimeMs);
+    return ok(undefined);
+  }
+
+  /** A secret changed. */
+  rotate(secret: string): Result<void> {
+    if (!this.#current.listener.sdsNames.has(secret)) return ok(undefined);
+    const errors: FieldError[] = [];
+    for (const chain of this.#current.chains.values()) {
+      const done = chain.rotate();
+      if (!done.ok) errors.push(...done.error);
+    }
+    return errors.length > 0 ? err(errors) : ok(undefined);
+  }
+
+  /** Stops accepting and lets connections go. */
+  drain(drainTimeMs: number): void {
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets = [];
+    this.#drainGeneration(this.#current, drainTimeMs);
+  }
+
+  destroy(): void {
+    for (const socket of this.#sockets) socket.close();
+    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) chain.destroy();
+  }
+
+  tick(nowMs: number): void {
+    for (const chain of this.#current.chains.values()) chain.tick(nowMs);
+    for (const generation of this.#old) {
+      let active = 0;
+      for (const chain of generation.chains.values()) {
+        chain.tick(nowMs);
+        active += chain.active;
+      }
+      if (active === 0 && generation !== this.#current) this.#old.delete(generation);
+    }
+    this.#stats.active.set(this.activeConnections);
+  }
+
+  /** Serves a connection that another listener accepted for us (use_original_dst). */
+  adopt(accepted: AcceptedSocket, destination: { ip: string; port: number }): void {
+    this.#stats.total.inc();
+    this.#inspect(accepted, destination);
+  }
+
+  #drainGeneration(generation: Generation, drainTimeMs: number): void {
+    this.#old.add(generation);
+    for (const chain of generation.chains.values()) chain.drain();
+    const timer = setTimeout(() => {
+      for (const chain of generation.chains.values()) chain.drainNow();
+    }, drainTimeMs);
+    timer.unref();
+  }
+
+  async #bind(listener: Listener): Promise<Result<void>> {
+    if (!listener.bindToPort) return ok(undefined);
+    const sockets: ListenSocket[] = [];
+    for (const target of listener.addresses) {
+      try {
+        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, onConnection: (accepted) => this.#accept(accepted) }));
+      } catch (cause) {
+        for (const socket of sockets) socket.close();
+        const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
+        return err([{ path: `listener ${listener.name}`, message: `cannot listen on ${where}: ${cause instanceof Error ? cause.message : String(cause)}` }]);
+      }
+    }
+    this.#sockets.push(...sockets);
+    return ok(undefined);
+  }
+
+  #accept(accepted: AcceptedSocket): void {
+    const { listener } = this.#current;
+    let destination = { ip: accepted.localIp, port: accepted.localPort };
+    if (listener.useOriginalDst || listener.listenerFilters.some((filter) => filter.kind === 'original_dst')) destination = this.#deps.options.getOriginalDst?.(accepted) ?? destination;
+    if (listener.useOriginalDst && (destination.ip !== accepted.localIp || destination.port !== accepted.localPort)) {
+      const other = this.#handOff(destination.ip, destination.port);
+      if (other !== null && other !== this) return other.adopt(accepted, destination);
+    }
+    this.#stats.total.inc();
+    return this.#inspect(accepted, destination);
+  }
+
+  /** Runs the listener filters, then picks the chain. */
+  #inspect(accepted: AcceptedSocket, destination: { ip: string; port: number }): void {
+    const { listener } = this.#current;
+    const runs = (kind: string) => listener.listenerFilters.some((filter) => filter.kind === kind && filter.disabled?.(destination.port) !== true);
+    const tls = runs('tls_inspector');
+    const http = runs('http_inspector');
+    if (!tls && !http) return this.#choose(accepted, destination, { hello: null, tls: false, protocols: [] });
+    const enough = (bytes: Buffer) => {
+      const hello = tls ? readClientHello(bytes) : 'not-tls';
+      return hello !== 'more' && (hello !== 'not-tls' || !http || readHttpPreface(bytes) !== 'more');
+    };
+    accepted.peek(listener.listenerFiltersTimeoutMs, enough, (outcome) => {
+      if (outcome === 'timeout') this.#stats.timeout.inc();
+      if ((outcome === 'ended' && accepted.peeked.length === 0) || (outcome === 'timeout' && !listener.continueOnListenerFiltersTimeout)) return accepted.destroy();
+      const read = tls ? readClientHello(accepted.peeked) : 'not-tls';
+      const hello = typeof read === 'string' ? null : read;
+      const preface = hello === null && http ? readHttpPreface(accepted.peeked) : 'none';
+      const protocols = hello !== null ? hello.alpn : preface === 'none' || preface === 'more' ? [] : [preface];
+      return this.#choose(accepted, destination, { hello, tls: hello !== null, protocols });
+    });
+    return undefined;
+  }
+
+  #choose(accepted: AcceptedSocket, destination: { ip: string; port: number }, seen: { hello: ClientHello | null; tls: boolean; protocols: readonly string[] }): void {
+    const { listener, chains } = this.#current;
+    const view: ConnectionView = {
+      destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.tls ? 'tls' : 'raw_buffer',
+      applicationProtocols: seen.protocols, directSourceIp: accepted.remoteIp, sourceIp: accepted.remoteIp, sourcePort: accepted.remotePort, localIp: accepted.localIp,
+    };
+    const chain = listener.filterChains.match(view);
+    const runtime = chain === null ? undefined : chains.get(chain);
+    if (chain === null || runtime === undefined) {
+      this.#stats.noChain.inc();
+      return accepted.destroy();
+    }
+    const serve = (connection: SocketConnection) => {
+      const localAddress = destination.ip === accepted.localIp && destination.port === accepted.localPort ? connection.localAddress || accepted.localAddress : joinAddress(destination);
+      runtime.serve(connection, { id: connection.id, localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls });
+      accepted.start(connection);
+    };
+    if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
+    return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: chain.transportSocketConnectTimeoutMs, limit: listener.perConnectionBufferLimit }, {
+      opened: (connection) => {
+        this.#stats.sslHandshake.inc();
+        serve(connection);
+      },
+      failed: (reason) => {
+        this.#stats.sslError.inc();
+        this.#deps.options.log.info({ listener: this.name, peer: accepted.remoteAddress, reason }, 'TLS handshake refused');
+      },
+    });
+  }
+}
+
+function build(listener: Listener, deps: ChainDeps): Result<Generation> {
+  const chains = new Map<FilterChain, ChainRuntime>();
+  const errors: FieldError[] = [];
+  for (const chain of listener.allFilterChains) {
+    const runtime = ChainRuntime.create(listener, chain, deps);
+    if (runtime.ok) chains.set(chain, runtime.value);
+    else errors.push(...runtime.error);
+  }
+  return errors.length > 0 ? err(errors) : ok({ listener, chains });
+}
+
+function sameAddresses(a: Listener, b: Listener): boolean {
+  return a.bindToPort === b.bindToPort && JSON.stringify(a.addresses) === JSON.stringify(b.addresses);
+}
+
+function addressText(listener: Listener): string {
+  const first = listener.addresses[0];
+  if (first === undefined) return listener.name;
+  return first.kind === 'ip' ? `${first.address}_${first.port}` : first.path;
+}
+
+function joinAddress({ ip, port }: { ip: string; port: number }): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

@@ -1,0 +1,132 @@
+import { fail, ok, type Result } from '@meltemi/base';
+import { StreamInfo, type ConnectionInfo } from '@meltemi/http';
+import { HttpConnectionManager, networkFilterFactory, TcpSession, type ByteConnection, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
+import { serverTls, type ServerTls } from '../transport/tls-server.ts';
+import type { SecretStore } from '../transport/secret-store.ts';
+import type { WorkerServerOptions } from './options.ts';
+
+/** What chains need of their worker. */
+export interface ChainDeps {
+  readonly http: Omit<HttpDeps, 'direction' | 'onComplete' | 'bufferLimit'>;
+  readonly secrets: SecretStore;
+  readonly routeHolder: (rdsName: string) => RouteHolder;
+  readonly options: WorkerServerOptions;
+}
+
+type LogWriter = (info: StreamInfo) => void;
+
+/** A filter chain at work: its TLS context, its connection manager or TCP proxy, and the connections it serves. */
+export class ChainRuntime {
+  readonly chain: FilterChain;
+  readonly http: HttpConnectionManager | null;
+  tls: ServerTls | null;
+  readonly tcpSessions = new Set<TcpSession>();
+  readonly #tcp: TcpProxyConfig | null;
+  readonly #deps: ChainDeps;
+  readonly #filters: readonly NetworkFilterConfig[];
+  readonly #writeTcpLog: LogWriter | null;
+  readonly #bufferLimit: number;
+
+  private constructor(listener: Listener, chain: FilterChain, tls: ServerTls | null, deps: ChainDeps) {
+    this.chain = chain;
+    this.tls = tls;
+    this.#deps = deps;
+    this.#bufferLimit = listener.perConnectionBufferLimit;
+    const last = chain.networkFilters.at(-1);
+    const context = { ...deps.http, direction: listener.trafficDirection };
+    this.#filters = chain.networkFilters.flatMap((filter) => {
+      const factory = filter.kind === 'extension' ? networkFilterFactory(filter.typeUrl) : undefined;
+      return filter.kind === 'extension' && factory !== undefined ? [factory.bind(filter.config, { ...context, filterName: filter.name })] : [];
+    });
+    this.#tcp = last?.kind === 'tcp_proxy' ? last.config : null;
+    this.#writeTcpLog = this.#tcp === null ? null : logWriter(this.#tcp.accessLogs, deps);
+    if (last?.kind === 'http_connection_manager') {
+      const write = logWriter(last.config.accessLogs, deps);
+      const routes = last.config.routes.kind === 'rds' ? deps.routeHolder(last.config.routes.name) : { table: last.config.routes.table };
+      this.http = new HttpConnectionManager(last.config, routes, { ...context, bufferLimit: listener.perConnectionBufferLimit, onComplete: write === null ? null : (_config, info) => write(info) });
+    } else this.http = null;
+  }
+
+  static create(listener: Listener, chain: FilterChain, deps: ChainDeps): Result<ChainRuntime> {
+    const last = chain.networkFilters.at(-1);
+    if (last?.kind === 'http_connection_manager' && last.config.codecType === 'http2') return fail(`filter_chain ${chain.name}`, 'codec_type HTTP2 is not spoken yet: use AUTO or HTTP1');
+    const tls = chain.tls === null ? ok(null) : serverTls(chain.tls, (name) => deps.secrets.get(name));
+    return tls.ok ? ok(new ChainRuntime(listener, chain, tls.value, deps)) : tls;
+  }
+
+  /** A secret changed: new handshakes use it, open connections stay. */
+  rotate(): Result<void> {
+    if (this.chain.tls === null) return ok(undefined);
+    const tls = serverTls(this.chain.tls, (name) => this.#deps.secrets.get(name));
+    if (!tls.ok) return tls;
+    this.tls = tls.value;
+    return ok(undefined);
+  }
+
+  /** Takes an open connection over. */
+  serve(connection: ByteConnection, info: ConnectionInfo): void {
+    if (this.http !== null) this.http.serve(connection, info);
+    else if (this.#tcp !== null) this.#serveTcp(this.#tcp, connection, info);
+    else connection.destroy();
+  }
+
+  /** Connections this chain serves. */
+  get active(): number {
+    return (this.http?.sessions.size ?? 0) + this.tcpSessions.size;
+  }
+
+  /** Asks clients to leave with their next response. */
+  drain(): void {
+    for (const session of this.http?.sessions ?? []) session.drain(false);
+  }
+
+  /** The drain time is over: idle connections close, busy HTTP ones after their response, TCP ones now. */
+  drainNow(): void {
+    for (const session of this.http?.sessions ?? []) session.drain(true);
+    for (const session of this.tcpSessions) session.destroy('drained');
+  }
+
+  destroy(): void {
+    for (const session of this.http?.sessions ?? []) session.codec.connection.destroy();
+    for (const session of this.tcpSessions) session.destroy('stopped');
+  }
+
+  tick(nowMs: number): void {
+    if (this.http !== null) for (const session of this.http.sessions) session.tick(nowMs);
+    for (const session of this.tcpSessions) session.tick(nowMs);
+  }
+
+  #serveTcp(config: TcpProxyConfig, connection: ByteConnection, connectionInfo: ConnectionInfo): void {
+    const { clock, random, clusters } = this.#deps.http;
+    const info = new StreamInfo(connectionInfo, clock.now(), clock.monotonic());
+    const filters: NetworkStreamFilter[] = [];
+    const session = new TcpSession(connection, {
+      config, info, clusters, random, filters,
+      bufferLimit: this.#bufferLimit,
+      monotonic: () => clock.monotonic(),
+      onDone: (done) => {
+        this.tcpSessions.delete(done);
+        this.#writeTcpLog?.(info);
+      },
+    });
+    for (const filter of this.#filters) {
+      const created = filter.create(session);
+      if (created !== null) filters.push(created);
+    }
+    this.tcpSessions.add(session);
+    session.start();
+  }
+}
+
+/** Writes an entry to each log whose filter holds; null when there is no log. */
+function logWriter(logs: readonly AccessLog[], deps: ChainDeps): LogWriter | null {
+  const open = logs.flatMap((log) => {
+    const write = deps.options.openAccessLog?.(log) ?? null;
+    return write === null ? [] : [{ filter: log.filter, write }];
+  });
+  if (open.length === 0) return null;
+  return (info) => {
+    for (const { filter, write } of open) if (filter === null || filter.evaluate(info, deps.http.random.next())) write(info);
+  };
+}

@@ -1,0 +1,243 @@
+import { randomFillSync } from 'node:crypto';
+import { fail, mathRandom, ok, waitFor, type Result } from '@meltemi/base';
+import { RequestIds, type RouteHolder } from '@meltemi/proxy';
+import type { RouteTable } from '@meltemi/route';
+import type { Cluster, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
+import { SecretStore } from '../transport/secret-store.ts';
+import { turnTime } from '../transport/turn.ts';
+import { ClusterManager } from '../upstream/cluster-manager.ts';
+import { ActiveListener } from './active-listener.ts';
+import type { ChainDeps } from './chain-runtime.ts';
+import type { WorkerServerOptions } from './options.ts';
+import { httpDate, workerClock } from './worker-clock.ts';
+
+/** A bound listener, as the admin endpoint shows it. */
+export interface ListenerState {
+  readonly name: string;
+  readonly bound: readonly SocketTarget[];
+  readonly trafficDirection: Listener['trafficDirection'];
+  readonly activeConnections: number;
+}
+
+interface WarmingListener {
+  readonly listener: Listener;
+  readonly settle: (result: Result<void>) => void;
+}
+
+const tickMs = 1000;
+
+/** Everything a worker thread serves with. Config comes compiled; each change is in force when its method returns or its promise resolves. */
+export class WorkerServer {
+  readonly clusters: ClusterManager;
+  readonly #options: WorkerServerOptions;
+  readonly #deps: ChainDeps;
+  readonly #secrets = new SecretStore();
+  readonly #routes = new Map<string, RouteHolder>();
+  readonly #listeners = new Map<string, ActiveListener>();
+  readonly #warming = new Map<string, WarmingListener>();
+  readonly #draining = new Set<ActiveListener>();
+  readonly #ticker: NodeJS.Timeout;
+  /** Updates of one listener run one after another. */
+  readonly #queues = new Map<string, Promise<unknown>>();
+  #nowMs = turnTime();
+
+  constructor(options: WorkerServerOptions) {
+    this.#options = options;
+    const random = options.random ?? mathRandom;
+    const now = () => this.#nowMs;
+    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, ...(options.resolver !== undefined && { resolver: options.resolver }) });
+    const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
+    const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
+    this.#deps = {
+      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, httpDate, onBug },
+      secrets: this.#secrets,
+      routeHolder: (name) => this.#routeHolder(name),
+      options,
+    };
+    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    this.#ticker.unref();
+  }
+
+  // Clusters, endpoints, secrets, routes
+
+  /** Accepts the cluster; traffic sees it when it is warm. */
+  setCluster(cluster: Cluster): Result<void> {
+    return this.clusters.addOrUpdate(cluster);
+  }
+
+  removeCluster(name: string): void {
+    this.clusters.remove(name);
+  }
+
+  setEndpoints(serviceName: string, assignment: LoadAssignment | null): void {
+    this.clusters.setEndpoints(serviceName, assignment);
+  }
+
+  /** New handshakes use the secret; open connections stay, pooled ones to upstreams drain. */
+  setSecret(name: string, value: SecretValue): Result<void> {
+    this.#secrets.set(name, value);
+    this.clusters.secretChanged(name);
+    let result: Result<void> = ok(undefined);
+    for (const listener of this.#listeners.values()) {
+      const done = listener.rotate(name);
+      if (!done.ok) result = done;
+    }
+    this.#wake();
+    return result;
+  }
+
+  removeSecret(name: string): void {
+    this.#secrets.remove(name);
+  }
+
+  /** Requests from now on follow this table. */
+  setRouteTable(name: string, table: RouteTable | null): void {
+    this.#routeHolder(name).table = table;
+    this.#wake();
+  }
+
+  // Listeners
+
+  /** Resolves when the listener serves its new config, or with why it does not; the old one then stays in force. Waits for its routes and secrets. */
+  setListener(listener: Listener): Promise<Result<void>> {
+    this.#warming.get(listener.name)?.settle(fail(`listener ${listener.name}`, 'was replaced while it waited for its routes or secrets'));
+    this.#warming.delete(listener.name);
+    if (this.#isWarm(listener)) return this.#inOrder(listener.name, () => this.#activate(listener));
+    return new Promise((settle) => this.#warming.set(listener.name, { listener, settle }));
+  }
+
+  /** Stops accepting at once; connections end with their next response, or when the drain time is over. */
+  removeListener(name: string): Promise<void> {
+    this.#warming.get(name)?.settle(fail(`listener ${name}`, 'was removed while it waited for its routes or secrets'));
+    this.#warming.delete(name);
+    return this.#inOrder(name, () => {
+      const active = this.#listeners.get(name);
+      if (active === undefined) return Promise.resolve();
+      this.#listeners.delete(name);
+      this.#drainListener(active, this.#drainTimeMs);
+      return Promise.resolve();
+    });
+  }
+
+  listeners(): ListenerState[] {
+    return [...this.#listeners.values()].map((active) => ({ name: active.name, bound: active.bound, trafficDirection: active.listener.trafficDirection, activeConnections: active.activeConnections }));
+  }
+
+  /** Listeners that wait for routes or secrets, and for which. */
+  warming(): { readonly name: string; readonly missing: readonly string[] }[] {
+    return [...this.#warming.values()].map(({ listener }) => ({ name: listener.name, missing: this.#missing(listener) }));
+  }
+
+  get activeConnections(): number {
+    let count = 0;
+    for (const active of [...this.#listeners.values(), ...this.#draining]) count += active.activeConnections;
+    return count;
+  }
+
+  // End
+
+  /** Stops accepting and asks clients to leave; connections stay until they do. */
+  drainListeners(options: { inboundOnly: boolean }): void {
+    for (const [name, active] of this.#listeners) {
+      if (options.inboundOnly && active.listener.trafficDirection !== 'inbound') continue;
+      this.#listeners.delete(name);
+      this.#drainListener(active, this.#drainTimeMs);
+    }
+  }
+
+  /** Drains everything; resolves when the last connection is gone, at the latest after `deadlineMs`, then closes what is left. */
+  async drain(deadlineMs: number): Promise<void> {
+    for (const active of this.#listeners.values()) this.#drainListener(active, Math.min(deadlineMs / 2, this.#drainTimeMs));
+    this.#listeners.clear();
+    await waitFor('connections to end', () => this.activeConnections === 0, { deadlineMs }).catch(() => {});
+    this.stop();
+  }
+
+  /** Closes everything now. */
+  stop(): void {
+    clearInterval(this.#ticker);
+    for (const active of [...this.#listeners.values(), ...this.#draining]) active.destroy();
+    this.#listeners.clear();
+    this.clusters.destroy();
+  }
+
+  get #drainTimeMs(): number {
+    return this.#options.drainTimeMs ?? 45_000;
+  }
+
+  #drainListener(active: ActiveListener, drainTimeMs: number): void {
+    active.drain(drainTimeMs);
+    this.#draining.add(active);
+  }
+
+  async #activate(listener: Listener): Promise<Result<void>> {
+    const known = this.#listeners.get(listener.name);
+    if (known !== undefined) return known.update(listener, this.#drainTimeMs);
+    const started = await ActiveListener.start(listener, this.#deps, (ip, port) => this.#byDestination(ip, port));
+    if (!started.ok) return started;
+    this.#listeners.set(listener.name, started.value);
+    return ok(undefined);
+  }
+
+  #inOrder<T>(name: string, task: () => Promise<T>): Promise<T> {
+    const done = (this.#queues.get(name) ?? Promise.resolve()).then(task);
+    const kept = done.then(() => {}, () => {});
+    this.#queues.set(name, kept);
+    void kept.then(() => {
+      if (this.#queues.get(name) === kept) this.#queues.delete(name);
+    });
+    return done;
+  }
+
+  #isWarm(listener: Listener): boolean {
+    return this.#missing(listener).length === 0;
+  }
+
+  #missing(listener: Listener): string[] {
+    const routes = [...listener.rdsNames].filter((name) => (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
+    const secrets = [...listener.sdsNames].filter((name) => this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
+    return [...routes, ...secrets];
+  }
+
+  /** Something arrived: activates the listeners that waited for it. */
+  #wake(): void {
+    for (const [name, { listener, settle }] of this.#warming) {
+      if (!this.#isWarm(listener)) continue;
+      this.#warming.delete(name);
+      void this.#inOrder(name, () => this.#activate(listener)).then(settle, (error: unknown) => settle(fail(`listener ${name}`, error instanceof Error ? error.message : String(error))));
+    }
+  }
+
+  #routeHolder(name: string): RouteHolder {
+    let holder = this.#routes.get(name);
+    if (holder === undefined) this.#routes.set(name, (holder = { table: null }));
+    return holder;
+  }
+
+  /** The exact address wins over the wildcard of the same port. */
+  #byDestination(ip: string, port: number): ActiveListener | null {
+    let wildcard: ActiveListener | null = null;
+    for (const active of this.#listeners.values())
+      for (const target of active.listener.addresses) {
+        if (target.kind !== 'ip' || target.port !== port) continue;
+        if (target.address === ip) return active;
+        if (target.address === '0.0.0.0' || target.address === '::') wildcard = active;
+      }
+    return wildcard;
+  }
+
+  #tick(): void {
+    this.#nowMs = turnTime();
+    for (const active of this.#listeners.values()) active.tick(this.#nowMs);
+    for (const active of this.#draining) {
+      active.tick(this.#nowMs);
+      if (active.activeConnections === 0) this.#draining.delete(active);
+    }
+    this.clusters.tick(this.#nowMs);
+  }
+}
+
+/** The server of one worker thread. */
+export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
+  return new WorkerServer(options);
+}

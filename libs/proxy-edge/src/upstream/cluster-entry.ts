@@ -1,0 +1,192 @@
+import { ok, type Clock, type Result } from '@meltemi/base';
+import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import type { FlatStats, Gauge } from '@meltemi/observe';
+import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
+import type { SecretLookup } from '../transport/tls-material.ts';
+import { clientTls, type ClientTls } from '../transport/tls-client.ts';
+import { clusterStats } from './cluster-stats.ts';
+import { HostPool, openConnection, type PoolOptions } from './host-pool.ts';
+
+export interface EntryDeps {
+  readonly clock: Clock;
+  readonly stats: FlatStats;
+  readonly secrets: SecretLookup;
+  /** Coarse monotonic milliseconds. */
+  now(): number;
+}
+
+/** TLS contexts of a cluster: the default one and one per transport socket match. */
+interface TlsSet {
+  readonly fallback: ClientTls | null;
+  readonly matches: readonly { readonly match: Readonly<Record<string, unknown>>; readonly tls: ClientTls | null }[];
+}
+
+/** One cluster in this worker: hosts, picker, pools, limits. Outlives updates of its config. */
+export class ClusterEntry implements UpstreamCluster {
+  readonly name: string;
+  config: Cluster;
+  readonly stats: ClusterStats;
+  readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
+  readonly #deps: EntryDeps;
+  readonly #store: HostStore;
+  readonly #membership: Gauge;
+  readonly #healthy: Gauge;
+  #picker: Picker;
+  #tls: TlsSet;
+  /** By host key; high-priority requests have pools of their own, as their limits are. */
+  readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
+  readonly #draining = new Set<HostPool>();
+  readonly #passthrough = new Map<string, { host: Host; usedMs: number }>();
+
+  private constructor(config: Cluster, tls: TlsSet, deps: EntryDeps) {
+    this.name = config.name;
+    this.config = config;
+    this.#tls = tls;
+    this.#deps = deps;
+    this.#store = new HostStore(() => deps.clock.monotonic());
+    this.#picker = createPicker(config, emptyHostSet);
+    this.stats = clusterStats(deps.stats, config.statName);
+    this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
+    this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
+    this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
+  }
+
+  /** Fails while a secret is missing or cannot be used. */
+  static create(config: Cluster, deps: EntryDeps): Result<ClusterEntry> {
+    const tls = tlsSet(config, deps.secrets);
+    return tls.ok ? ok(new ClusterEntry(config, tls.value, deps)) : tls;
+  }
+
+  /** A new config under the same name: new connections follow it, old ones drain. */
+  update(config: Cluster): Result<void> {
+    const tls = tlsSet(config, this.#deps.secrets);
+    if (!tls.ok) return tls;
+    this.config = config;
+    this.#tls = tls.value;
+    this.#picker = createPicker(config, this.#store.current);
+    this.limits.default.limits = config.circuitBreakers.default;
+    this.limits.high.limits = config.circuitBreakers.high;
+    this.drainPools();
+    return ok(undefined);
+  }
+
+  /** A secret changed: contexts are made again, old connections drain. */
+  rotate(): Result<void> {
+    const tls = tlsSet(this.config, this.#deps.secrets);
+    if (!tls.ok) return tls;
+    this.#tls = tls.value;
+    this.drainPools();
+    return ok(undefined);
+  }
+
+  get hosts(): readonly Host[] {
+    return this.#store.current.all;
+  }
+
+  assign(assignment: LoadAssignment): void {
+    const set = this.#store.update(assignment);
+    this.#picker = createPicker(this.config, set);
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const [key, pool] of pools) if (!set.byKey.has(key)) this.#drainPool(pools, pool);
+    this.#membership.set(set.all.length);
+    this.#healthy.set(set.priorities.reduce((count, { healthy }) => count + healthy.length, 0));
+  }
+
+  pick(context: PickContext, downstreamAddress: string): Host | null {
+    return this.config.discovery === 'original_dst' ? this.#originalDestination(downstreamAddress) : this.#picker.pick(context);
+  }
+
+  newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
+    const pools = this.#pools[options.priority];
+    const pool = pools.get(host.key);
+    // Endpoint metadata may have changed which TLS the address wants.
+    if (pool !== undefined && (pool.host === host || pool.tls === this.#tlsOf(host))) return pool.newStream(options, callbacks);
+    return this.#openPool(pools, host, options).newStream(options, callbacks);
+  }
+
+  newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream {
+    return openConnection(this.#poolOptions(host, 'default'), callbacks);
+  }
+
+  report(_host: Host, _status: number): void {}
+
+  /** Housekeeping, about once a second. */
+  tick(nowMs: number): void {
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.tick(nowMs);
+    for (const pool of this.#draining) if (pool.empty) this.#draining.delete(pool);
+    for (const [key, entry] of this.#passthrough) {
+      if (entry.host.state.activeRequests > 0 || nowMs - entry.usedMs < this.config.cleanupIntervalMs) continue;
+      this.#passthrough.delete(key);
+      for (const pools of [this.#pools.default, this.#pools.high]) this.#drainPool(pools, pools.get(key));
+    }
+  }
+
+  /** Retires all connections; requests under way end on theirs. */
+  drainPools(): void {
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) this.#drainPool(pools, pool);
+  }
+
+  destroy(): void {
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
+    for (const pool of this.#draining) pool.destroy();
+  }
+
+  #drainPool(pools: Map<string, HostPool>, pool: HostPool | undefined): void {
+    if (pool === undefined) return;
+    pools.delete(pool.host.key);
+    pool.drain();
+    this.#draining.add(pool);
+  }
+
+  #openPool(pools: Map<string, HostPool>, host: Host, { priority }: NewStreamOptions): HostPool {
+    this.#drainPool(pools, pools.get(host.key));
+    const pool = new HostPool(this.#poolOptions(host, priority));
+    pools.set(host.key, pool);
+    return pool;
+  }
+
+  #poolOptions(host: Host, priority: 'default' | 'high'): PoolOptions {
+    return { host, cluster: this.config, tls: this.#tlsOf(host), stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
+  }
+
+  #tlsOf(host: Host): ClientTls | null {
+    if (this.#tls.matches.length === 0) return this.#tls.fallback;
+    const metadata = host.metadata?.['envoy.transport_socket_match'] ?? {};
+    const found = this.#tls.matches.find(({ match }) => Object.entries(match).every(([key, value]) => sameValue(metadata[key], value)));
+    return found === undefined ? this.#tls.fallback : found.tls;
+  }
+
+  #originalDestination(address: string): Host | null {
+    const colon = address.lastIndexOf(':');
+    if (colon < 0) return null;
+    const port = this.config.originalDst.portOverride ?? Number(address.slice(colon + 1));
+    const ip = address.slice(0, colon).replace(/^\[|\]$/g, '');
+    const key = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+    const known = this.#passthrough.get(key);
+    const usedMs = this.#deps.now();
+    if (known !== undefined) {
+      known.usedMs = usedMs;
+      return known.host;
+    }
+    const endpoint = { target: { kind: 'ip', address: ip, port }, key, hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
+    const host = new Host(endpoint, 0, { key, activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: usedMs });
+    this.#passthrough.set(key, { host, usedMs });
+    return host;
+  }
+}
+
+function tlsSet(config: Cluster, secrets: SecretLookup): Result<TlsSet> {
+  const compile = (tls: UpstreamTls | null): Result<ClientTls | null> => (tls === null ? ok(null) : clientTls(tls, secrets));
+  const fallback = compile(config.tls);
+  if (!fallback.ok) return fallback;
+  const matches: TlsSet['matches'][number][] = [];
+  for (const { match, tls } of config.transportSocketMatches) {
+    const compiled = compile(tls);
+    if (!compiled.ok) return compiled;
+    matches.push({ match, tls: compiled.value });
+  }
+  return ok({ fallback: fallback.value, matches });
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  return a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+}

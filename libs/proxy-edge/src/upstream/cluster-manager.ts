@@ -1,0 +1,159 @@
+import { fail, ok, type Clock, type Result } from '@meltemi/base';
+import type { FlatStats } from '@meltemi/observe';
+import type { Clusters, UpstreamCluster } from '@meltemi/proxy';
+import type { Cluster, LoadAssignment } from '@meltemi/snapshot';
+import type { SecretStore } from '../transport/secret-store.ts';
+import { ClusterEntry } from './cluster-entry.ts';
+import { systemResolver, watchDns, type Resolver } from './dns.ts';
+
+export interface ClusterManagerOptions {
+  readonly clock: Clock;
+  readonly stats: FlatStats;
+  readonly secrets: SecretStore;
+  readonly resolver?: Resolver;
+  /** Coarse monotonic milliseconds. */
+  now(): number;
+  /** A cluster became ready for traffic, or an update of it. */
+  onWarm?(name: string): void;
+}
+
+interface Warming {
+  readonly config: Cluster;
+  assignment: LoadAssignment | null;
+  stop: (() => void) | null;
+}
+
+/** All clusters of a worker. New ones and updates warm (endpoints, addresses, secrets) before traffic sees them. */
+export class ClusterManager implements Clusters {
+  readonly #options: ClusterManagerOptions;
+  readonly #active = new Map<string, ClusterEntry>();
+  readonly #warming = new Map<string, Warming>();
+  readonly #resolving = new Map<string, () => void>();
+  /** By EDS service name. */
+  readonly #assignments = new Map<string, LoadAssignment>();
+  readonly #draining = new Set<ClusterEntry>();
+
+  constructor(options: ClusterManagerOptions) {
+    this.#options = options;
+  }
+
+  get(name: string): UpstreamCluster | null {
+    return this.#active.get(name) ?? null;
+  }
+
+  /** Names that have not all they need yet. */
+  get warming(): readonly string[] {
+    return [...this.#warming.keys()];
+  }
+
+  entries(): Iterable<ClusterEntry> {
+    return this.#active.values();
+  }
+
+  addOrUpdate(config: Cluster): Result<void> {
+    if (config.http.protocol === 'http2') return fail(`cluster ${config.name}`, 'asks for HTTP/2 towards its hosts, which this proxy does not speak yet: use HTTP/1.1, or route its port as TCP');
+    this.#warming.get(config.name)?.stop?.();
+    const warming: Warming = { config, assignment: assignmentAtHand(config, this.#assignments), stop: null };
+    this.#warming.set(config.name, warming);
+    if (config.discovery === 'strict_dns' || config.discovery === 'logical_dns') this.#watchDns(warming);
+    return this.#tryActivate(config.name);
+  }
+
+  remove(name: string): void {
+    this.#warming.get(name)?.stop?.();
+    this.#warming.delete(name);
+    this.#resolving.get(name)?.();
+    this.#resolving.delete(name);
+    const entry = this.#active.get(name);
+    if (entry === undefined) return;
+    this.#active.delete(name);
+    entry.drainPools();
+    this.#draining.add(entry);
+  }
+
+  /** Endpoints of an EDS service name; null removes them. */
+  setEndpoints(serviceName: string, assignment: LoadAssignment | null): void {
+    if (assignment === null) this.#assignments.delete(serviceName);
+    else this.#assignments.set(serviceName, assignment);
+    const now = assignment ?? emptyAssignment(serviceName);
+    for (const entry of this.#active.values()) if (usesService(entry.config, serviceName)) entry.assign(now);
+    for (const [name, warming] of this.#warming) {
+      if (!usesService(warming.config, serviceName)) continue;
+      warming.assignment = now;
+      this.#tryActivate(name);
+    }
+  }
+
+  /** Stops waiting: what is still warming goes on with no endpoints (initial_fetch_timeout). */
+  giveUpWaiting(name: string): void {
+    const warming = this.#warming.get(name);
+    if (warming === undefined) return;
+    warming.assignment ??= emptyAssignment(name);
+    this.#tryActivate(name);
+  }
+
+  /** A secret arrived or changed. */
+  secretChanged(secret: string): void {
+    for (const entry of this.#active.values()) if (entry.config.sdsNames.has(secret)) entry.rotate();
+    for (const [name, warming] of this.#warming) if (warming.config.sdsNames.has(secret)) this.#tryActivate(name);
+  }
+
+  tick(nowMs: number): void {
+    for (const entry of this.#active.values()) entry.tick(nowMs);
+    for (const entry of this.#draining) entry.tick(nowMs);
+  }
+
+  destroy(): void {
+    for (const stop of this.#resolving.values()) stop();
+    for (const warming of this.#warming.values()) warming.stop?.();
+    for (const entry of [...this.#active.values(), ...this.#draining]) entry.destroy();
+    this.#active.clear();
+    this.#warming.clear();
+  }
+
+  #watchDns(warming: Warming): void {
+    const { config } = warming;
+    const stop = watchDns(config, this.#options.resolver ?? systemResolver, (assignment) => {
+      const active = this.#active.get(config.name);
+      if (active?.config === config) return active.assign(assignment);
+      warming.assignment = assignment;
+      if (this.#warming.get(config.name) === warming) this.#tryActivate(config.name);
+      return undefined;
+    });
+    warming.stop = stop;
+  }
+
+  /** Swaps the warmed config in once nothing is missing. A secret that is there but cannot be used is an error. */
+  #tryActivate(name: string): Result<void> {
+    const warming = this.#warming.get(name);
+    if (warming === undefined || (warming.assignment === null && warming.config.discovery !== 'original_dst')) return ok(undefined);
+    for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
+    const { config } = warming;
+    const known = this.#active.get(name);
+    const deps = { clock: this.#options.clock, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now() };
+    const done = known === undefined ? ClusterEntry.create(config, deps) : known.update(config);
+    if (!done.ok) return done;
+    const entry = known ?? (done.value as ClusterEntry);
+    if (warming.assignment !== null) entry.assign(warming.assignment);
+    this.#warming.delete(name);
+    this.#resolving.get(name)?.();
+    this.#resolving.delete(name);
+    if (warming.stop !== null) this.#resolving.set(name, warming.stop);
+    this.#active.set(name, entry);
+    this.#options.onWarm?.(name);
+    return ok(undefined);
+  }
+}
+
+function usesService(config: Cluster, serviceName: string): boolean {
+  return config.discovery === 'eds' && (config.edsServiceName || config.name) === serviceName;
+}
+
+function assignmentAtHand(config: Cluster, assignments: ReadonlyMap<string, LoadAssignment>): LoadAssignment | null {
+  if (config.discovery === 'eds') return assignments.get(config.edsServiceName || config.name) ?? null;
+  return config.discovery === 'static' ? (config.loadAssignment ?? emptyAssignment(config.name)) : null;
+}
+
+function emptyAssignment(clusterName: string): LoadAssignment {
+  return { clusterName, priorities: [], overprovisioningFactor: 140, weightedPriorityHealth: false, drops: [] };
+}

@@ -1,0 +1,41 @@
+import type { Counter, FlatStats } from '@meltemi/observe';
+import type { ClusterStats } from '@meltemi/proxy';
+
+/** Handles of a cluster's statistics, cluster.<name>.…; `name` is alt_stat_name or the cluster's. */
+export function clusterStats(stats: FlatStats, name: string): ClusterStats {
+  const counter = (stat: string) => stats.counter(`cluster.${name}.${stat}`);
+  const gauge = (stat: string) => stats.gauge(`cluster.${name}.${stat}`);
+  const codes = new Map<number, Counter>();
+  return {
+    rqTotal: counter('upstream_rq_total'),
+    rqActive: gauge('upstream_rq_active'),
+    rqCompleted: counter('upstream_rq_completed'),
+    rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => counter(hundreds === 0 ? 'upstream_rq_unknown' : `upstream_rq_${hundreds}xx`)),
+    rqTimeout: counter('upstream_rq_timeout'),
+    rqPerTryTimeout: counter('upstream_rq_per_try_timeout'),
+    rqRetry: counter('upstream_rq_retry'),
+    rqRetrySuccess: counter('upstream_rq_retry_success'),
+    rqRetryOverflow: counter('upstream_rq_retry_overflow'),
+    rqRetryLimitExceeded: counter('upstream_rq_retry_limit_exceeded'),
+    rqPendingTotal: counter('upstream_rq_pending_total'),
+    rqPendingActive: gauge('upstream_rq_pending_active'),
+    rqPendingOverflow: counter('upstream_rq_pending_overflow'),
+    rqRxReset: counter('upstream_rq_rx_reset'),
+    rqTxReset: counter('upstream_rq_tx_reset'),
+    rqMaintenance: counter('upstream_rq_maintenance_mode'),
+    cxTotal: counter('upstream_cx_total'),
+    cxActive: gauge('upstream_cx_active'),
+    cxConnectFail: counter('upstream_cx_connect_fail'),
+    cxConnectTimeout: counter('upstream_cx_connect_timeout'),
+    cxDestroy: counter('upstream_cx_destroy'),
+    cxOverflow: counter('upstream_cx_overflow'),
+    cxRxBytes: counter('upstream_cx_rx_bytes_total'),
+    cxTxBytes: counter('upstream_cx_tx_bytes_total'),
+    noneHealthy: counter('upstream_cx_none_healthy'),
+    rqCode(status) {
+      let found = codes.get(status);
+      if (found === undefined) codes.set(status, (found = counter(`upstream_rq_${status}`)));
+      return found;
+    },
+  };
+}
