@@ -84,6 +84,7 @@ const clean = /^[A-Za-z0-9\-_~!$&'()*+,;=:@/|^[\]]*(?:\.[A-Za-z0-9\-_~!$&'()*+,;
  * RFC 3986 §6 normalisation as Chromium does it (what Envoy's normalize_path means): dot segments removed, also when written %2E;
  * "\" is "/"; escaped unreserved characters are unescaped; characters that may not stand in a path are escaped; broken escapes
  * stay. Idempotent. null when the path holds a NUL (plain or %00).
+ * Deviation: an escape right behind a broken one stays escaped, because unescaping it could complete the broken one ("%4%41" → "%4A").
  */
 export function normalizePath(path: string): string | null {
   const end = pathEnd(path);
@@ -95,6 +96,7 @@ export function normalizePath(path: string): string | null {
 
 function canonicalCharacters(part: string): string | null {
   let out = '';
+  let broken = -3;
   for (let i = 0; i < part.length; i++) {
     const code = part.charCodeAt(i);
     if (code === 0) return null;
@@ -102,9 +104,11 @@ function canonicalCharacters(part: string): string | null {
     else if (code === 37) {
       const value = escapeAt(part, i);
       if (value === 0) return null;
-      if (value < 0) out += '%';
-      else {
-        out += isUnreserved(value) ? String.fromCharCode(value) : part.slice(i, i + 3);
+      if (value < 0) {
+        out += '%';
+        broken = i;
+      } else {
+        out += isUnreserved(value) && i - broken > 2 ? String.fromCharCode(value) : part.slice(i, i + 3);
         i += 2;
       }
     } else out += needsEscape(code) ? escapeCode(part, i) : part.charAt(i);

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { HeaderMap } from '../header-map.ts';
+import { RequestHead, ResponseHead } from '../heads.ts';
+import { ResponseFlag } from '../response-flags.ts';
+import { StreamInfo, unknownConnection } from '../stream-info.ts';
+import { compileJsonFormat } from './json-format.ts';
+import { compileFormat } from './substitution.ts';
+
+function stream(): StreamInfo {
+  const connection = { ...unknownConnection, localAddress: '10.0.0.2:9080', directRemoteAddress: '[::1]:5000', requestedServerName: 'sni.example' };
+  const info = new StreamInfo(connection, Date.UTC(2026, 2, 1, 12, 0, 5, 7), 100);
+  info.request = new RequestHead('GET', '/a?x=1', 'reviews:9080', new HeaderMap(['user-agent', 'curl/8', 'x-two', '1', 'x-two', '2']));
+  info.response = new ResponseHead(200, new HeaderMap(['grpc-status', '14']));
+  info.responseCode = 200;
+  info.responseFlags = ResponseFlag.UF | ResponseFlag.URX;
+  info.responseCodeDetails = 'via upstream';
+  info.endMonoMs = 142.9;
+  info.bytesSent = 12;
+  info.setMetadata('ns', 'key', { deep: [1, 'b'] });
+  info.setFilterState('k', 'v');
+  return info;
+}
+
+function text(format: string): string {
+  const compiled = compileFormat(format);
+  assert.ok(compiled.ok, JSON.stringify(compiled));
+  return compiled.value.format(stream());
+}
+
+test('commands give what they name, missing ones a dash', () => {
+  for (const [format, expected] of [
+    ['plain 100%%', 'plain 100%'],
+    ['%REQ(:METHOD)% %REQ(X-NOT?:PATH)% %REQ(X-NOT)%', 'GET /a?x=1 -'],
+    ['%REQ(USER-AGENT):4%|%REQ(X-TWO)%', 'curl|1'],
+    ['%REQ_WITHOUT_QUERY(:PATH)% %QUERY_PARAM(x)%', '/a 1'],
+    ['%PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%', 'HTTP/1.1 200 UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded'],
+    ['%RESPONSE_CODE_DETAILS% %RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%', 'via_upstream via upstream'],
+    ['%DURATION% %REQUEST_DURATION% %BYTES_SENT%', '42 - 12'],
+    ['%START_TIME%', '2026-03-01T12:00:05.007Z'],
+    ['%START_TIME(%Y/%m/%d %H:%M:%E3S %s.%3f %b)%', '2026/03/01 12:00:05.007 1772366405.007 Mar'],
+    ['%DOWNSTREAM_LOCAL_PORT% %DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '9080 [::1]:5000 ::1'],
+    ['%REQUESTED_SERVER_NAME% %ROUTE_NAME% %UPSTREAM_HOST%', 'sni.example - -'],
+    ['%DYNAMIC_METADATA(ns:key:deep)% %DYNAMIC_METADATA(ns:none)% %FILTER_STATE(k:PLAIN)% %FILTER_STATE(k)%', '[1,"b"] - v "v"'],
+    ['%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%', 'Unavailable UNAVAILABLE 14'],
+    ['%METADATA(DYNAMIC:ns:key:deep)%', '[1,"b"]'],
+    ['%DOWNSTREAM_PEER_URI_SAN%', '-'],
+  ] as const) assert.equal(text(format), expected, format);
+});
+
+test('unknown commands, stray percent signs and wrong arguments are refused with their reason', () => {
+  for (const [format, reason] of [
+    ['%NOPE%', /NOPE/], ['a % b', /position 2/], ['%REQ()%', /header name/], ['%DURATION(x)%', /no argument/], ['%START_TIME(%Q)%', /specifier/],
+    ['%PROTOCOL:3%', /no length/], ['%constructor%', /position 0/], ['%REQ(A', /position 0/], ['%ENVIRONMENT(X)%', /not available/],
+  ] as const) {
+    const compiled = compileFormat(format);
+    assert.equal(compiled.ok, false, format);
+    if (!compiled.ok) assert.match(compiled.error[0]?.message ?? '', reason);
+  }
+});
+
+test('JSON keeps the type of a lone command and nulls what is missing', () => {
+  const format = { code: '%RESPONSE_CODE%', mixed: 'a %DURATION% b', gone: '%UPSTREAM_HOST%', md: '%DYNAMIC_METADATA(ns:key)%', list: ['%PROTOCOL%', true], o: { q: '"' } };
+  const compiled = compileJsonFormat(format);
+  assert.ok(compiled.ok);
+  assert.equal(compiled.value.format(stream()), '{"code":200,"mixed":"a 42 b","gone":null,"md":{"deep":[1,"b"]},"list":["HTTP/1.1",true],"o":{"q":"\\""}}');
+  const short = compileJsonFormat({ b: '%UPSTREAM_HOST%', a: '%RESPONSE_CODE%' }, { omitEmpty: true, sortKeys: true });
+  assert.ok(short.ok);
+  assert.equal(short.value.format(stream()), '{"a":200}');
+});
+
+test('any text compiles or is refused, and what compiles formats', () => {
+  const piece = fc.constantFrom('%', '%%', '%REQ(', 'A)', ':3%', '%DURATION%', '%REQ(:PATH?X):2%', 'x', '%START_TIME(%f)%', '(', ')');
+  fc.assert(fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+    const compiled = compileFormat(pieces.join(''));
+    if (compiled.ok) assert.equal(typeof compiled.value.format(stream()), 'string');
+  }));
+});
