@@ -1,6 +1,8 @@
-export { createWorkerServer, WorkerServer, type ListenerState } from './server/worker-server.ts';
-export type { WorkerLog, WorkerServerOptions } from './server/options.ts';
-export { ClusterManager, type ClusterManagerOptions } from './upstream/cluster-manager.ts';
-export { systemResolver, type Resolver } from './upstream/dns.ts';
-export { AcceptedSocket } from './transport/accepted-socket.ts';
-export { listen, type ListenOptions, type ListenSocket } from './transport/listen.ts';
+export { readBootstrap, type ReadBootstrap } from './bootstrap/read-bootstrap.ts';
+export { meshNode, type NodeInput } from './bootstrap/node-metadata.ts';
+export { ControlThread, type ControlOptions } from './control/control-thread.ts';
+export { adminRoutes, prometheus, type AdminParts } from './admin/admin-routes.ts';
+export { ReportSenders } from './als/report-senders.ts';
+export { proxyExtensions } from './worker/extensions.ts';
+export { runWorker } from './worker/run-worker.ts';
+export { createWorkerServer, type WorkerServer } from './server/worker-server.ts';

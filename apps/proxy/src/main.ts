@@ -1,0 +1,156 @@
+import { availableParallelism } from 'node:os';
+import { credentials } from '@grpc/grpc-js';
+import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { binaryToJson } from '@meltemi/api';
+import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
+import { formatFieldErrors } from '@meltemi/base';
+import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { FlatStats } from '@meltemi/observe';
+import { meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
+import { adminRoutes, ControlThread, meshNode, prometheus, proxyExtensions, ReportSenders, type ReadBootstrap } from '@meltemi/proxy-edge';
+import { adsFromBootstrap } from './bootstrap-ads.ts';
+import { loadBootstrap } from './load-bootstrap.ts';
+import { options, ownAddress, roleOf } from './options.ts';
+import { healthRoutes, startOwnServer } from './own-servers.ts';
+
+let healthFailed = false;
+
+await runProgram({
+  name: 'meltemi-proxy',
+  description: 'L4/L7 proxy: sidecar and gateway of a Meltemi mesh, or alone from an Envoy v3 bootstrap.',
+  adminListen: false,
+  options,
+  start: async ({ options: values, log, stats, readiness, lifecycle, shutdown }) => {
+    const role = roleOf(values);
+    const loaded = role === 'bootstrap' ? loadBootstrap(values) : undefined;
+    const node = loaded ? nodeOfBootstrap(loaded) : nodeOfMesh();
+    for (const warning of loaded?.warnings ?? []) log.warn({ field: warning.path, reason: warning.message }, 'setting not acted on');
+
+    const flat = new FlatStats();
+    const reports: ReportSenders = new ReportSenders({ node, store: () => control.store, identity: () => agent, log });
+    const control: ControlThread = new ControlThread({
+      node, compiler: { extensions: proxyExtensions() }, concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000,
+      // The bundle has its worker beside it, a checkout its source.
+      workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+      metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),
+    });
+    const taken = control.loadStatic(loaded?.bootstrap.staticResources, Date.now());
+    if (!taken.ok) throw new StartError(`${loaded?.name ?? ''} cannot be used:\n${taken.error.map((error) => `  ${formatFieldErrors([error])}`).join('\n')}`);
+    if (values.mode === 'validate') {
+      process.stdout.write(`configuration '${loaded?.name ?? 'from pilot'}' OK\n`);
+      return { done: Promise.resolve(0) };
+    }
+
+    const initialized = readiness.waitFor('the first configuration');
+    let agent: IdentityAgent | undefined;
+    lifecycle.add('reports', () => reports.stop());
+    const refusals = await control.start();
+    lifecycle.add('workers', () => control.stop());
+    const failed = refusals[0];
+    if (failed) throw new StartError(`${failed.kind.replace(/s$/, '')} ${failed.name}: ${failed.message}`);
+    if (role === 'mesh') startMesh();
+    else startBootstrap();
+    if (values.mode === 'init_only') return { done: Promise.resolve(0) };
+
+    const ports = await startPorts();
+    return { ports, drain: (deadlineMs) => control.drain(deadlineMs) };
+
+    function nodeOfMesh(): Node {
+      const made = meshNode({ serviceNode: values['service-node'] ?? '', serviceCluster: values['service-cluster'] ?? '', serviceZone: values['service-zone'] ?? '', env: process.env, version: meltemiVersion });
+      if (!made.ok) throw new StartError(formatFieldErrors(made.error), { exitCode: 2 });
+      return made.value;
+    }
+
+    function nodeOfBootstrap({ bootstrap }: ReadBootstrap): Node {
+      const empty: Node = { id: '', cluster: '', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
+      const written = bootstrap.node ?? empty;
+      return { ...written, id: values['service-node'] ?? written.id, cluster: values['service-cluster'] ?? written.cluster, userAgentName: 'meltemi-proxy' };
+    }
+
+    function startMesh(): void {
+      const metadata = (node.metadata ?? {}) as Readonly<Record<string, string>>;
+      const citadelAddress = values['citadel-address'];
+      const tokenFile = values['join-token-file'];
+      if (citadelAddress !== undefined) {
+        const started = startIdentityAgent({
+          citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log,
+          ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
+        });
+        agent = started;
+        lifecycle.add('identity agent', () => started.stop());
+        const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`);
+        started.subscribe((certificate) => {
+          certified();
+          control.identity(certificate, Date.now()).catch((cause: unknown) => log.error({ err: cause }, 'the renewed certificate is not in use'));
+        });
+      }
+      const identity = agent;
+      const dial = values['discovery-plaintext'] || !identity ? () => credentials.createInsecure() : () => channelCredentials(identity, 'pilot');
+      const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
+      control.follow({ address: values['discovery-address'] ?? '', credentials: dial, node }, (up) => { if (up) connected(); }).then(initialized, (cause: unknown) => log.error({ err: cause }, 'xDS failed'));
+    }
+
+    function startBootstrap(): void {
+      const ads = loaded && adsFromBootstrap(loaded.bootstrap, node);
+      if (ads) control.follow(ads, () => undefined).then(initialized, (cause: unknown) => log.error({ err: cause }, 'xDS failed'));
+      else initialized();
+    }
+
+    async function startPorts(): Promise<Record<string, number>> {
+      const admin = adminAddress();
+      const bound: Record<string, number> = {};
+      if (admin) bound['admin'] = await startOwnServer({ name: 'admin', flag: 'admin-port', ...admin, routes: adminPages() }, lifecycle);
+      if (role === 'mesh') {
+        const host = ownAddress(values);
+        bound['health'] = await startOwnServer({ name: 'health', flag: 'health-port', host, port: values['health-port'], routes: healthRoutes(isReady) }, lifecycle);
+        const page = { method: 'GET' as const, path: '/stats/prometheus', description: 'metrics', handle: () => prometheus({ refreshStats: () => control.workers.refreshStats(), metrics: stats, flat }) };
+        bound['prometheus'] = await startOwnServer({ name: 'prometheus', flag: 'prometheus-port', host, port: values['prometheus-port'], routes: [page, { ...page, path: '/metrics' }] }, lifecycle);
+      }
+      const { listeners } = await control.workers.describe();
+      for (const listener of listeners) bound[listener.name] = listener.port;
+      return bound;
+    }
+
+    function adminAddress(): { host: string; port: number } | undefined {
+      if (role === 'mesh') return { host: ownAddress(values), port: values['admin-port'] };
+      const address = loaded?.bootstrap.admin?.address?.address;
+      if (address?.$case !== 'socketAddress') return undefined;
+      const { address: host, portSpecifier } = address.value;
+      return { host, port: portSpecifier?.$case === 'portValue' ? portSpecifier.value : 0 };
+    }
+
+    function isReady(): boolean {
+      return readiness.ready && !healthFailed;
+    }
+
+    function adminPages() {
+      let level = values['log-level'] as string;
+      const startedAt = Date.now();
+      return [...adminRoutes({
+        store: control.store, metrics: stats, flat,
+        bootstrapJson: () => (loaded ? binaryToJson('envoy.config.bootstrap.v3.Bootstrap', Bootstrap.encode(loaded.bootstrap).finish()) : undefined),
+        certificate: () => agent?.current(),
+        refreshStats: () => control.workers.refreshStats(),
+        describe: () => control.workers.describe(),
+        state: () => (readiness.ready ? 'LIVE' : readiness.describe() === 'draining' ? 'DRAINING' : 'PRE_INITIALIZING'),
+        serverInfo: () => ({
+          version: meltemiVersion, state: readiness.ready ? 'LIVE' : readiness.describe() === 'draining' ? 'DRAINING' : 'PRE_INITIALIZING',
+          uptime_current_epoch: `${Math.round((Date.now() - startedAt) / 1000)}s`, uptime_all_epochs: `${Math.round((Date.now() - startedAt) / 1000)}s`, hot_restart_version: 'disabled',
+          command_line_options: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [name.replaceAll('-', '_'), value])),
+          node: { id: node.id, cluster: node.cluster, metadata: node.metadata ?? {} },
+        }),
+        logLevel: () => level,
+        setLogLevel: (next) => {
+          level = next;
+          log.level = pinoLevel(next);
+          control.workers.tell({ kind: 'log-level', level: next });
+        },
+        drainListeners: ({ inboundOnly }) => control.workers.tell({ kind: 'drain-listeners', inboundOnly }),
+        failHealthCheck: (failing) => { healthFailed = failing; },
+        resetCounters: () => control.workers.tell({ kind: 'reset-counters' }),
+        quit: () => shutdown('/quitquitquit'),
+      }), ...healthRoutes(isReady)];
+    }
+  },
+});
+

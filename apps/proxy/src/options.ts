@@ -1,0 +1,72 @@
+import { isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+
+/** Envoy's flags first, under Envoy's names; then those of a mesh proxy that runs from pilot. The common ones come from the frame. */
+export const options = [
+  { name: 'config-path', short: 'c', type: 'string', placeholder: 'file', description: 'Envoy v3 bootstrap, YAML or JSON: run from it, without the mesh' },
+  { name: 'config-yaml', type: 'string', placeholder: 'text', description: 'bootstrap as text, laid over --config-path' },
+  { name: 'mode', type: 'choice', choices: ['serve', 'validate', 'init_only'], default: 'serve', description: 'validate: check the bootstrap and exit; init_only: start up, then exit' },
+  { name: 'concurrency', type: 'int', min: 0, max: 256, default: '1', description: 'worker threads that share the listeners; 0 means one per core' },
+  { name: 'log-level', short: 'l', type: 'choice', choices: ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'critical', 'off'], default: 'info', description: 'least severe level that is logged', placeholder: 'level' },
+  { name: 'log-path', type: 'string', placeholder: 'file', description: 'accepted; the log goes to standard error' },
+  { name: 'component-log-level', type: 'string', description: 'accepted; there is one level for all' },
+  { name: 'service-node', type: 'string', env: ['ISTIO_SERVICE_NODE'], placeholder: 'id', description: 'node id: type~IP~pod.namespace~domain' },
+  { name: 'service-cluster', type: 'string', placeholder: 'name', description: 'node cluster' },
+  { name: 'service-zone', type: 'string', placeholder: 'zone', description: "zone of the node's locality" },
+  { name: 'drain-time-s', type: 'int', min: 0, max: 86_400, default: '45', description: 'how long replaced listeners finish their connections' },
+  { name: 'parent-shutdown-time-s', type: 'int', min: 0, max: 86_400, description: 'accepted; there is no hot restart' },
+  { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'accepted' },
+  { name: 'base-id', type: 'int', description: 'accepted; there is no hot restart' },
+  { name: 'use-dynamic-base-id', type: 'bool', description: 'accepted' },
+  { name: 'restart-epoch', type: 'int', description: 'accepted; there is no hot restart' },
+  { name: 'disable-hot-restart', type: 'bool', description: 'accepted; there is no hot restart' },
+  { name: 'enable-core-dump', type: 'bool', description: 'accepted' },
+  { name: 'admin-address-path', type: 'string', placeholder: 'file', description: 'writes the bound admin address' },
+  { name: 'local-address-ip-version', type: 'choice', choices: ['v4', 'v6'], description: 'accepted' },
+  { name: 'bootstrap-version', type: 'int', min: 3, max: 3, description: 'only 3' },
+  { name: 'allow-unknown-static-fields', type: 'bool', description: 'accepted; unknown fields are refused all the same' },
+  { name: 'reject-unknown-dynamic-fields', type: 'bool', description: 'accepted' },
+  { name: 'ignore-unknown-dynamic-fields', type: 'bool', description: 'accepted' },
+  { name: 'file-flush-interval-msec', type: 'int', min: 1, description: 'accepted' },
+  { name: 'discovery-address', type: 'string', placeholder: 'host:port', description: "pilot's xDS port: run as a mesh proxy" },
+  { name: 'discovery-plaintext', type: 'bool', description: 'no mTLS to pilot, which must be on loopback' },
+  { name: 'citadel-address', type: 'string', placeholder: 'host:port', description: 'where the certificate comes from' },
+  { name: 'join-token-file', type: 'string', placeholder: 'file', description: 'join token for the first certificate, read again for each attempt' },
+  { name: 'state-dir', type: 'string', placeholder: 'folder', description: 'keeps key and certificate, so that a restart needs no new token' },
+  { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
+  { name: 'listen-address', type: 'string', placeholder: 'ip', description: "where admin, health and Prometheus ports bind (default: the node's address when it is a loopback one, else 127.0.0.1)" },
+  { name: 'admin-port', type: 'int', min: 0, max: 65_535, default: '15000', description: 'admin port of a mesh proxy; 0 means any' },
+  { name: 'health-port', type: 'int', min: 0, max: 65_535, default: '15021', description: 'GET /healthz/ready' },
+  { name: 'prometheus-port', type: 'int', min: 0, max: 65_535, default: '15090', description: 'GET /stats/prometheus' },
+] as const satisfies readonly OptionSpec[];
+
+export type ProxyOptions = OptionValues<typeof options>;
+
+/** What this proxy runs from. */
+export type Role = 'bootstrap' | 'mesh';
+
+/** Decides the role and refuses combinations that cannot work. */
+export function roleOf(values: ProxyOptions): Role {
+  const bootstrap = values['config-path'] !== undefined || values['config-yaml'] !== undefined;
+  const discovery = values['discovery-address'];
+  if (bootstrap && discovery !== undefined) throw usage('-c runs from a bootstrap and --discovery-address from pilot: give one of them');
+  if (bootstrap) return 'bootstrap';
+  if (discovery === undefined) throw usage('nothing to run: give -c BOOTSTRAP (an Envoy v3 bootstrap), or --discovery-address HOST:PORT and --service-node to run from pilot');
+  if (values['service-node'] === undefined) throw usage('--service-node is required with --discovery-address, like sidecar~10.0.0.1~app-0.default~default.svc.cluster.local');
+  const host = discovery.slice(0, Math.max(0, discovery.lastIndexOf(':')));
+  if (values['discovery-plaintext'] && !isLoopback(host.replace(/^\[|\]$/g, ''))) throw usage(`--discovery-plaintext: ${discovery} is not a loopback address; use mTLS`);
+  if (!values['discovery-plaintext'] && values['citadel-address'] === undefined) throw usage('--citadel-address is required: pilot is reached over mTLS (or --discovery-plaintext on loopback)');
+  return 'mesh';
+}
+
+/** Where the proxy's own ports bind in the mesh. */
+export function ownAddress(values: ProxyOptions): string {
+  const given = values['listen-address'];
+  if (given !== undefined) return given;
+  const ip = values['service-node']?.split('~')[1] ?? '';
+  return isLoopback(ip) ? ip : '127.0.0.1';
+}
+
+export function usage(message: string): StartError {
+  return new StartError(message, { exitCode: 2 });
+}
+

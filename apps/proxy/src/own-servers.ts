@@ -1,0 +1,29 @@
+import { AdminServer, explainListenError, type AdminRoute } from '@meltemi/observe-edge';
+import type { Lifecycle } from '@meltemi/base';
+
+export interface OwnServer {
+  readonly name: string;
+  readonly flag: string;
+  readonly host: string;
+  readonly port: number;
+  readonly routes: readonly AdminRoute[];
+}
+
+/** Starts one of the proxy's own small HTTP servers (admin, health, Prometheus); resolves with the bound port. */
+export async function startOwnServer(spec: OwnServer, lifecycle: Lifecycle): Promise<number> {
+  const server = new AdminServer({ title: `meltemi-proxy ${spec.name}` });
+  for (const route of spec.routes) server.route(route);
+  try {
+    const bound = await server.listen({ host: spec.host, port: spec.port });
+    lifecycle.add(`${spec.name} server`, () => server.stop());
+    return bound.port;
+  } catch (cause) {
+    throw explainListenError(cause, { flag: spec.flag, address: { host: spec.host, port: spec.port } });
+  }
+}
+
+/** GET /healthz/ready for probes and load balancers. */
+export function healthRoutes(ready: () => boolean): AdminRoute[] {
+  return [{ method: 'GET', path: '/healthz/ready', description: 'is this proxy ready', handle: () => (ready() ? { body: '' } : { status: 503, body: 'not ready\n' }) }];
+}
+

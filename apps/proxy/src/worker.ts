@@ -1,0 +1,3 @@
+import { runWorker } from '@meltemi/proxy-edge';
+
+await runWorker();

@@ -1,0 +1,46 @@
+import type { ResourceStore } from '../control/resource-store.ts';
+import type { HostDescription } from '../control/worker-messages.ts';
+
+/** Envoy's /clusters as text: "cluster::address:port::stat::value". */
+export function clustersText(store: ResourceStore, hosts: readonly HostDescription[]): string {
+  const lines: string[] = [];
+  for (const { name, origin } of store.held('clusters')) {
+    lines.push(`${name}::observability_name::${name}`, `${name}::added_via_api::${origin === 'dynamic'}`);
+    for (const host of hosts.filter((each) => each.cluster === name)) {
+      const at = `${name}::${target(host)}`;
+      lines.push(
+        `${at}::cx_active::${host.activeConnections}`, `${at}::rq_active::${host.activeRequests}`, `${at}::rq_total::${host.requests}`, `${at}::hostname::${host.hostname}`,
+        `${at}::health_flags::${flags(host)}`, `${at}::weight::${host.weight}`, `${at}::priority::${host.priority}`,
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Envoy's /clusters?format=json (envoy.admin.v3.Clusters). */
+export function clustersJson(store: ResourceStore, hosts: readonly HostDescription[]): unknown {
+  return {
+    cluster_statuses: store.held('clusters').map(({ name, origin }) => ({
+      name,
+      added_via_api: origin === 'dynamic',
+      observability_name: name,
+      host_statuses: hosts.filter((host) => host.cluster === name).map((host) => ({
+        address: host.port === 0 ? { pipe: { path: host.address } } : { socket_address: { address: host.address, port_value: host.port } },
+        stats: [{ name: 'rq_total', value: String(host.requests) }, { name: 'rq_active', type: 'GAUGE', value: String(host.activeRequests) }, { name: 'cx_active', type: 'GAUGE', value: String(host.activeConnections) }],
+        health_status: { eds_health_status: host.healthy ? 'HEALTHY' : 'UNHEALTHY', ...(host.ejected ? { failed_outlier_check: true } : {}) },
+        weight: host.weight,
+        hostname: host.hostname,
+        priority: host.priority,
+      })),
+    })),
+  };
+}
+
+function target(host: HostDescription): string {
+  return host.port === 0 ? host.address : `${host.address.includes(':') ? `[${host.address}]` : host.address}:${host.port}`;
+}
+
+function flags(host: HostDescription): string {
+  const set = [...(host.ejected ? ['/failed_outlier_check'] : []), ...(host.healthy ? [] : ['/failed_eds_health'])];
+  return set.length === 0 ? 'healthy' : set.join('');
+}

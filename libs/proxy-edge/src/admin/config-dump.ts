@@ -1,0 +1,83 @@
+import { binaryToJson } from '@meltemi/api';
+import type { HeldResource, ResourceStore } from '../control/resource-store.ts';
+import type { ResourceKind } from '../control/worker-messages.ts';
+
+const typeNames: Readonly<Record<ResourceKind, string>> = {
+  clusters: 'envoy.config.cluster.v3.Cluster',
+  endpoints: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
+  listeners: 'envoy.config.listener.v3.Listener',
+  routes: 'envoy.config.route.v3.RouteConfiguration',
+  secrets: 'envoy.extensions.transport_sockets.tls.v3.Secret',
+};
+
+export interface ConfigDumpOptions {
+  readonly includeEds: boolean;
+  /** Only resources whose name it matches. */
+  readonly nameRegex?: RegExp;
+}
+
+/** Envoy's /config_dump as JSON: bootstrap, clusters, endpoints when asked, listeners, routes, secrets (without keys). */
+export function configDump(store: ResourceStore, bootstrap: unknown, options: ConfigDumpOptions): unknown {
+  const keep = (resource: { name: string }) => options.nameRegex?.test(resource.name) ?? true;
+  const of = (kind: ResourceKind, origin: HeldResource['origin']) => store.held(kind).filter((resource) => resource.origin === origin && keep(resource));
+  const item = (kind: ResourceKind, field: string, resource: HeldResource) => ({ ...versioned(resource), [field]: resourceJson(kind, resource), last_updated: date(resource.lastUpdatedMs) });
+  const all = (kind: ResourceKind, origin: HeldResource['origin'], field: string) => of(kind, origin).map((resource) => item(kind, field, resource));
+  return {
+    configs: [
+      ...(bootstrap === undefined ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump', bootstrap }]),
+      { '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump', version_info: version(store, 'clusters'), static_clusters: all('clusters', 'static', 'cluster'), dynamic_active_clusters: all('clusters', 'dynamic', 'cluster') },
+      ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: all('endpoints', 'static', 'endpoint_config'), dynamic_endpoint_configs: all('endpoints', 'dynamic', 'endpoint_config') }] : []),
+      { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'static', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: all('routes', 'static', 'route_config'), dynamic_route_configs: all('routes', 'dynamic', 'route_config') },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic')) },
+    ],
+  };
+}
+
+/** One resource as Envoy's JSON. What cannot be expanded is shown with the reason, never left out. */
+export function resourceJson(kind: ResourceKind, resource: Pick<HeldResource, 'name' | 'bytes'>): unknown {
+  try {
+    const json = binaryToJson(typeNames[kind], resource.bytes);
+    return typeof json === 'object' ? { '@type': `type.googleapis.com/${typeNames[kind]}`, ...json } : json;
+  } catch (cause) {
+    return { '@type': `type.googleapis.com/${typeNames[kind]}`, name: resource.name, error: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
+
+function dynamicListeners(store: ResourceStore, keep: (resource: { name: string }) => boolean): unknown[] {
+  const refused = store.refused('listeners');
+  const active = store.held('listeners').filter((resource) => resource.origin === 'dynamic' && keep(resource)).map((resource) => ({
+    name: resource.name,
+    active_state: { ...versioned(resource), listener: resourceJson('listeners', resource), last_updated: date(resource.lastUpdatedMs) },
+    ...errorState(refused.get(resource.name)),
+  }));
+  const neverGood = [...refused].filter(([name]) => !store.get('listeners', name) && keep({ name })).map(([name, refusal]) => ({ name, ...errorState(refusal) }));
+  return [...active, ...neverGood];
+}
+
+function errorState(refusal: { version: string; atMs: number; message: string } | undefined): object {
+  return refusal ? { error_state: { version_info: refusal.version, last_update_attempt: date(refusal.atMs), details: refusal.message } } : {};
+}
+
+/** Names and certificates only: a private key never leaves its owner. */
+function secrets(held: readonly HeldResource[]): unknown[] {
+  return held.map((resource) => ({ name: resource.name, ...versioned(resource), last_updated: date(resource.lastUpdatedMs), secret: redacted(resourceJson('secrets', resource)) }));
+}
+
+function redacted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(redacted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, ['private_key', 'password', 'pkcs12', 'keys', 'generic_secret'].includes(key) ? { inline_string: '[redacted]' } : redacted(each)]));
+}
+
+function versioned(resource: HeldResource): object {
+  return resource.version === '' ? {} : { version_info: resource.version };
+}
+
+function version(store: ResourceStore, kind: ResourceKind): string {
+  return store.held(kind).reduce((newest, each) => (each.origin === 'dynamic' && each.lastUpdatedMs >= newest.at ? { at: each.lastUpdatedMs, version: each.version } : newest), { at: -1, version: '' }).version;
+}
+
+function date(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { readBootstrap } from './read-bootstrap.ts';
+
+const minimal = `
+admin:
+  address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+static_resources:
+  listeners:
+  - name: web
+    address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: tcp
+          cluster: app
+`;
+
+test('a YAML bootstrap is read, and the same as JSON in camel case', () => {
+  const yaml = readBootstrap(minimal);
+  assert.ok(yaml.ok);
+  assert.equal(yaml.value.bootstrap.staticResources?.listeners[0]?.name, 'web');
+  const json = readBootstrap(JSON.stringify({ staticResources: { clusters: [{ name: 'app', connectTimeout: '1s' }] } }));
+  assert.ok(json.ok);
+  assert.equal(json.value.bootstrap.staticResources?.clusters[0]?.connectTimeout?.seconds, 1n);
+});
+
+test('what only tunes is warned of by name and left out', () => {
+  const read = readBootstrap(`${minimal}layered_runtime: { layers: [{ name: x, admin_layer: {} }] }\noverload_manager: { anything: goes }\n`);
+  assert.ok(read.ok);
+  assert.deepEqual(read.value.warnings.map((warning) => warning.path), ['layered_runtime', 'overload_manager']);
+});
+
+test('unknown fields and unknown types are refused by name and path', () => {
+  const field = readBootstrap('static_resource: {}');
+  assert.match(field.ok ? '' : (field.error[0]?.message ?? ''), /not a field of/);
+  const type = readBootstrap(minimal.replace('tcp_proxy.v3.TcpProxy', 'nothing.v3.Nothing'));
+  assert.ok(!type.ok);
+  assert.equal(type.error[0]?.path, 'static_resources.listeners[0].filter_chains[0].filters[0].typed_config');
+  const nested = readBootstrap(minimal.replace('stat_prefix', 'stat_prefux'));
+  assert.match(nested.ok ? '' : (nested.error[0]?.message ?? ''), /stat_prefux/);
+});
+
+test('no text makes the reader throw', () => {
+  fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.constantFrom('&a [*a]', '- x', '{', 'a: [', '? x')), (text) => {
+    readBootstrap(text);
+  }), { numRuns: 300 });
+});

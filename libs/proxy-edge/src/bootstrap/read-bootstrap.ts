@@ -1,0 +1,101 @@
+import { jsonToBinary, messageRegistry, typeNameOf } from '@meltemi/api';
+import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
+import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { parseDocument } from 'yaml';
+
+/** A bootstrap that was read, and what of it only tunes and is not acted on. */
+export interface ReadBootstrap {
+  readonly bootstrap: Bootstrap;
+  readonly warnings: readonly FieldError[];
+}
+
+const maxBootstrapBytes = 16 * 1024 * 1024;
+
+/** Top-level fields that change what traffic does and are acted on. */
+const supported = new Set(['node', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'use_tcp_for_dns_lookups', 'node_context_params']);
+
+/** Top-level fields that only tune, and why leaving them out changes no request. */
+const tuning: ReadonlyMap<string, string> = new Map([
+  ['layered_runtime', 'runtime layers are not read: every runtime fraction keeps its default value'],
+  ['overload_manager', 'overload actions are not taken; connection and buffer limits still hold'],
+  ['watchdog', 'there is no watchdog: a dead worker is replaced'],
+  ['watchdogs', 'there is no watchdog: a dead worker is replaced'],
+  ['stats_config', 'every statistic is kept under its full name'],
+  ['stats_sinks', 'statistics are not pushed: scrape /stats/prometheus'],
+  ['flags_path', 'unused'],
+  ['cluster_manager', 'cluster manager settings keep their defaults'],
+  ['perf_tracing_file_path', 'unused'],
+  ['fatal_actions', 'unused'],
+  ['memory_allocator_manager', 'memory belongs to the JavaScript engine'],
+  ['application_log_config', 'the log keeps its own format'],
+  ['deferred_stat_options', 'unused'],
+  ['grpc_async_client_manager_config', 'unused'],
+  ['typed_dns_resolver_config', "names are resolved by the system's resolver"],
+  ['dns_resolution_config', "names are resolved by the system's resolver"],
+  ['stats_flush_on_admin', 'statistics are always current'],
+  ['inline_headers', 'every header is stored alike'],
+  ['listener_manager', 'there is one kind of listener manager'],
+  ['xds_delegate_extension', 'resources are not kept across restarts'],
+  ['xds_config_tracker_extension', 'unused'],
+  ['hds_config', 'health is not reported to a management server'],
+  ['default_regex_engine', 'regular expressions follow RE2'],
+]);
+
+/** Reads an Envoy v3 bootstrap, YAML or JSON. Errors name the field's path; unknown fields and unknown types are refused by name. */
+export function readBootstrap(text: string): Result<ReadBootstrap> {
+  if (Buffer.byteLength(text) > maxBootstrapBytes) return err([{ path: '', message: 'the bootstrap is larger than 16 MiB' }]);
+  const parsed = parseText(text);
+  if (!parsed.ok) return parsed;
+  const warnings: FieldError[] = [];
+  const errors: FieldError[] = [];
+  const kept: Record<string, unknown> = {};
+  for (const [written, value] of Object.entries(parsed.value)) {
+    const field = snakeCase(written);
+    const reason = tuning.get(field);
+    if (supported.has(field)) kept[field] = value;
+    else if (reason !== undefined) warnings.push({ path: field, message: `is not acted on: ${reason}` });
+    else errors.push({ path: written, message: knownField(field) ? 'is not supported by this proxy: remove it' : 'is not a field of envoy.config.bootstrap.v3.Bootstrap' });
+  }
+  findUnknownTypes(kept, '', errors);
+  if (errors.length > 0) return err(errors);
+  try {
+    return ok({ bootstrap: Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept)), warnings });
+  } catch (cause) {
+    return err([{ path: '', message: cause instanceof Error ? cause.message : String(cause) }]);
+  }
+}
+
+function parseText(text: string): Result<Readonly<Record<string, unknown>>> {
+  const document = parseDocument(text, { merge: true });
+  const problem = document.errors[0];
+  if (problem) return err([{ path: '', message: `line ${problem.linePos?.[0].line ?? '?'}: ${problem.message.split('\n')[0] ?? ''}` }]);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    return err([{ path: '', message: cause instanceof Error ? cause.message : String(cause) }]);
+  }
+  if (value === null || value === undefined) return ok({});
+  if (typeof value !== 'object' || Array.isArray(value)) return err([{ path: '', message: 'a bootstrap is a map of fields: node, static_resources, admin, …' }]);
+  return ok(value as Readonly<Record<string, unknown>>);
+}
+
+function knownField(field: string): boolean {
+  return messageRegistry().getMessage('envoy.config.bootstrap.v3.Bootstrap')?.fields.some((each) => each.name === field) ?? false;
+}
+
+/** An "@type" nobody here knows, with its path: the protobuf reader would name the type alone. */
+function findUnknownTypes(value: unknown, path: string, errors: FieldError[]): void {
+  if (Array.isArray(value)) {
+    for (const [index, each] of value.entries()) findUnknownTypes(each, `${path}[${index}]`, errors);
+    return;
+  }
+  if (typeof value !== 'object' || value === null) return;
+  const type = (value as Readonly<Record<string, unknown>>)['@type'];
+  if (typeof type === 'string' && !messageRegistry().getMessage(typeNameOf(type))) errors.push({ path, message: `${typeNameOf(type)} is not supported by this proxy` });
+  for (const [key, each] of Object.entries(value)) findUnknownTypes(each, path === '' ? key : `${path}.${key}`, errors);
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,55 @@
+import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
+import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
+import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions } from '@meltemi/snapshot';
+import type { ResourceKind } from './worker-messages.ts';
+
+export interface Compiler {
+  readonly extensions: Extensions;
+}
+
+/** What the control thread needs to know of a good resource; the runtime forms themselves are the workers'. */
+export interface CompiledResource {
+  readonly warnings: readonly FieldError[];
+  /** EDS name to subscribe to; "" for other clusters. */
+  readonly edsName: string;
+  /** RDS names a listener refers to. */
+  readonly rdsNames: ReadonlySet<string>;
+}
+
+const none: ReadonlySet<string> = new Set();
+
+/** Decodes and compiles one resource as the workers will; the error says by field path what this proxy refuses. */
+export function compileResource(compiler: Compiler, kind: ResourceKind, resource: { readonly value: Uint8Array }): Result<CompiledResource> {
+  try {
+    return compile(compiler, kind, resource.value);
+  } catch (cause) {
+    return err([{ path: '', message: `cannot be decoded: ${cause instanceof Error ? cause.message : String(cause)}` }]);
+  }
+}
+
+function compile({ extensions }: Compiler, kind: ResourceKind, bytes: Uint8Array): Result<CompiledResource> {
+  switch (kind) {
+    case 'clusters': {
+      const cluster = compileCluster(Cluster.decode(bytes), extensions);
+      return cluster.ok ? ok({ warnings: cluster.value.warnings, edsName: cluster.value.value.edsServiceName, rdsNames: none }) : cluster;
+    }
+    case 'listeners': {
+      const listener = compileListener(Listener.decode(bytes), extensions);
+      return listener.ok ? ok({ warnings: listener.value.warnings, edsName: '', rdsNames: listener.value.value.rdsNames }) : listener;
+    }
+    case 'endpoints':
+      return plain(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
+    case 'routes':
+      return plain(compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
+    case 'secrets':
+      return plain(compileSecret(Secret.decode(bytes)));
+  }
+}
+
+function plain(result: Result<{ readonly warnings: readonly FieldError[] }>): Result<CompiledResource> {
+  return result.ok ? ok({ warnings: result.value.warnings, edsName: '', rdsNames: none }) : result;
+}

@@ -1,0 +1,32 @@
+import { CertificateValidationContext_TrustChainVerification } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/common.ts';
+import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
+import type { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import type { WorkloadCertificate } from '@meltemi/identity';
+import type { WireResource } from './worker-messages.ts';
+
+/** The names under which Istio's SDS serves a workload's identity. */
+export const workloadCertificateName = 'default';
+export const trustBundleName = 'ROOTCA';
+
+/** The workload's certificate and trust bundle as Envoy secrets, for the workers of this process alone. */
+export function identitySecrets(certificate: WorkloadCertificate): WireResource[] {
+  const own: Secret = {
+    name: workloadCertificateName,
+    type: { $case: 'tlsCertificate', value: { certificateChain: inline(certificate.certChainPem), privateKey: inline(certificate.privateKeyPem), signedCertificateTimestamp: [] } },
+  };
+  const roots: Secret = {
+    name: trustBundleName,
+    type: {
+      $case: 'validationContext',
+      value: {
+        trustedCa: inline(certificate.trust.pem), verifyCertificateSpki: [], verifyCertificateHash: [], matchTypedSubjectAltNames: [], matchSubjectAltNames: [],
+        allowExpiredCertificate: false, trustChainVerification: CertificateValidationContext_TrustChainVerification.VERIFY_TRUST_CHAIN, onlyVerifyLeafCertCrl: false,
+      },
+    },
+  };
+  return [own, roots].map((secret) => ({ name: secret.name, bytes: Secret.encode(secret).finish() }));
+}
+
+function inline(text: string): DataSource {
+  return { specifier: { $case: 'inlineString', value: text } };
+}

@@ -1,0 +1,60 @@
+import type { ResourceKind, ResourceUpdate, WireResource } from './worker-messages.ts';
+
+/** One resource in force, as it came. */
+export interface HeldResource extends WireResource {
+  /** The server's version; "" for static ones. */
+  readonly version: string;
+  readonly lastUpdatedMs: number;
+  readonly origin: 'static' | 'dynamic';
+}
+
+/** Why the newest version of a resource is not in force, for the config dump. */
+export interface RefusedResource {
+  readonly version: string;
+  readonly atMs: number;
+  readonly message: string;
+}
+
+const kinds: readonly ResourceKind[] = ['clusters', 'endpoints', 'secrets', 'listeners', 'routes'];
+
+/** What the proxy has accepted, as bytes: what a new worker starts with and what the config dump shows. Owned by the control thread. */
+export class ResourceStore {
+  readonly #held: Readonly<Record<ResourceKind, Map<string, HeldResource>>> = { clusters: new Map(), endpoints: new Map(), secrets: new Map(), listeners: new Map(), routes: new Map() };
+  readonly #refused: Readonly<Record<ResourceKind, Map<string, RefusedResource>>> = { clusters: new Map(), endpoints: new Map(), secrets: new Map(), listeners: new Map(), routes: new Map() };
+
+  get(kind: ResourceKind, name: string): HeldResource | undefined {
+    return this.#held[kind].get(name);
+  }
+
+  held(kind: ResourceKind): readonly HeldResource[] {
+    return [...this.#held[kind].values()];
+  }
+
+  refused(kind: ResourceKind): ReadonlyMap<string, RefusedResource> {
+    return this.#refused[kind];
+  }
+
+  /** False when a static resource has this name: those are the operator's and stay. */
+  put(kind: ResourceKind, resource: HeldResource): boolean {
+    if (resource.origin === 'dynamic' && this.#held[kind].get(resource.name)?.origin === 'static') return false;
+    this.#held[kind].set(resource.name, resource);
+    this.#refused[kind].delete(resource.name);
+    return true;
+  }
+
+  remove(kind: ResourceKind, name: string): boolean {
+    this.#refused[kind].delete(name);
+    if (this.#held[kind].get(name)?.origin === 'static') return false;
+    return this.#held[kind].delete(name);
+  }
+
+  refuse(kind: ResourceKind, name: string, refusal: RefusedResource): void {
+    this.#refused[kind].set(name, refusal);
+  }
+
+  /** Everything, as one update. */
+  state(): ResourceUpdate {
+    const all = (kind: ResourceKind) => ({ set: this.held(kind).map(({ name, bytes }) => ({ name, bytes })), removed: [] });
+    return Object.fromEntries(kinds.map((kind) => [kind, all(kind)])) as unknown as ResourceUpdate;
+  }
+}

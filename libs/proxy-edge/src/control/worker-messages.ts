@@ -1,0 +1,90 @@
+import type { StatsDelta } from '@meltemi/observe';
+import type { NodeFacts } from '@meltemi/proxy';
+
+/** One resource on its way to the workers: encoded, each compiles its own copy. */
+export interface WireResource {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A change of one type. */
+export interface TypeChange {
+  readonly set: readonly WireResource[];
+  readonly removed: readonly string[];
+}
+
+/** Changes that belong together, in the order clusters, endpoints, secrets, listeners, routes. */
+export interface ResourceUpdate {
+  readonly clusters: TypeChange;
+  readonly endpoints: TypeChange;
+  readonly secrets: TypeChange;
+  readonly listeners: TypeChange;
+  readonly routes: TypeChange;
+}
+
+export type ResourceKind = keyof ResourceUpdate;
+
+export const noChange: TypeChange = { set: [], removed: [] };
+export const emptyUpdate: ResourceUpdate = { clusters: noChange, endpoints: noChange, secrets: noChange, listeners: noChange, routes: noChange };
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  readonly index: number;
+  readonly concurrency: number;
+  readonly node: NodeFacts;
+  readonly drainTimeMs: number;
+  /** Everything in force: a worker that replaces a dead one starts with it. */
+  readonly state: ResourceUpdate;
+}
+
+export type ToWorker =
+  | { readonly kind: 'apply'; readonly id: number; readonly update: ResourceUpdate }
+  | { readonly kind: 'stats'; readonly id: number }
+  | { readonly kind: 'describe'; readonly id: number }
+  | { readonly kind: 'drain-listeners'; readonly inboundOnly: boolean }
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'log-level'; readonly level: string }
+  | { readonly kind: 'reset-counters' };
+
+/** Why one resource is not in force in a worker. */
+export interface WorkerRefusal {
+  readonly kind: ResourceKind;
+  readonly name: string;
+  readonly message: string;
+}
+
+/** A bound listening socket. */
+export interface BoundListener {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One host of a cluster, as /clusters shows it. */
+export interface HostDescription {
+  readonly cluster: string;
+  readonly address: string;
+  readonly port: number;
+  readonly hostname: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly healthy: boolean;
+  readonly ejected: boolean;
+  readonly activeRequests: number;
+  readonly activeConnections: number;
+  readonly requests: number;
+}
+
+export interface WorkerDescription {
+  readonly listeners: readonly BoundListener[];
+  readonly hosts: readonly HostDescription[];
+}
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly refusals: readonly WorkerRefusal[] }
+  | { readonly kind: 'applied'; readonly id: number; readonly refusals: readonly WorkerRefusal[] }
+  | { readonly kind: 'stats'; readonly id: number; readonly metrics: StatsDelta; readonly flat: StatsDelta }
+  | { readonly kind: 'described'; readonly id: number; readonly description: WorkerDescription }
+  | { readonly kind: 'reports'; readonly sink: string; readonly entries: readonly Uint8Array[] }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly fields: Readonly<Record<string, unknown>>; readonly message: string }
+  | { readonly kind: 'drained' };

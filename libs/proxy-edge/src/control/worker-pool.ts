@@ -1,0 +1,185 @@
+import { Worker } from 'node:worker_threads';
+import { withDeadline } from '@meltemi/base';
+import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
+import type { NodeFacts } from '@meltemi/proxy';
+import type { BoundListener, FromWorker, HostDescription, ResourceUpdate, ToWorker, WorkerDescription, WorkerRefusal, WorkerSetup } from './worker-messages.ts';
+
+export interface PoolLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface WorkerPoolOptions {
+  /** The worker's program. */
+  readonly script: URL;
+  readonly concurrency: number;
+  readonly node: NodeFacts;
+  readonly drainTimeMs: number;
+  readonly metrics: StatsRegistry;
+  readonly flat: FlatStats;
+  /** Everything in force, for a worker that starts. */
+  readonly state: () => ResourceUpdate;
+  readonly log: PoolLog;
+  /** Encoded access log entries for a gRPC sink. */
+  readonly onReports: (sink: string, entries: readonly Uint8Array[]) => void;
+}
+
+const answerDeadlineMs = 10_000;
+const readyDeadlineMs = 30_000;
+/** A worker that dies again and again is not restarted in a tight loop. */
+const restartDelayMs = 250;
+
+interface Slot {
+  readonly index: number;
+  worker: Worker;
+  metrics: DeltaMerger;
+  flat: DeltaMerger;
+  ready: Promise<readonly WorkerRefusal[]>;
+  markReady: (refusals: readonly WorkerRefusal[]) => void;
+  readonly waiting: Map<number, (message: FromWorker) => void>;
+}
+
+/** N worker threads that carry the traffic. A dead one is replaced; the others' listeners stay up meanwhile. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #slots: Slot[] = [];
+  #nextId = 0;
+  #stopping = false;
+  /** Workers that died and were replaced. */
+  deaths = 0;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the workers with the current state; resolves with what they refused of it. */
+  async start(): Promise<WorkerRefusal[]> {
+    for (let index = 0; index < this.#options.concurrency; index++) this.#slots.push(this.#spawn(index));
+    const refusals = await withDeadline(Promise.all(this.#slots.map((slot) => slot.ready)), readyDeadlineMs, 'starting the workers');
+    return unique(refusals.flat());
+  }
+
+  /** Gives every worker an update; resolves when all serve it, with what any of them refused. */
+  async apply(update: ResourceUpdate): Promise<WorkerRefusal[]> {
+    const answers = await Promise.all(this.#slots.map((slot) => this.#ask(slot, { kind: 'apply', id: this.#id(), update }, 0)));
+    return unique(answers.flatMap((answer) => (answer?.kind === 'applied' ? answer.refusals : [])));
+  }
+
+  /** Brings the merged statistics up to date. */
+  async refreshStats(): Promise<void> {
+    await Promise.all(this.#slots.map(async (slot) => {
+      const answer = await this.#ask(slot, { kind: 'stats', id: this.#id() }, answerDeadlineMs);
+      if (answer?.kind !== 'stats') return;
+      slot.metrics.merge(answer.metrics);
+      slot.flat.merge(answer.flat);
+    }));
+  }
+
+  /** Listeners as bound, and hosts with their counts summed over the workers. */
+  async describe(): Promise<WorkerDescription> {
+    const answers = await Promise.all(this.#slots.map((slot) => this.#ask(slot, { kind: 'describe', id: this.#id() }, answerDeadlineMs)));
+    const descriptions = answers.flatMap((answer) => (answer?.kind === 'described' ? [answer.description] : []));
+    return { listeners: mergeListeners(descriptions), hosts: mergeHosts(descriptions) };
+  }
+
+  tell(message: ToWorker): void {
+    for (const slot of this.#slots) slot.worker.postMessage(message);
+  }
+
+  /** Stops accepting and lets requests finish, at most `deadlineMs`. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#stopping = true;
+    const drained = this.#slots.map((slot) => new Promise<void>((resolve) => {
+      slot.worker.on('message', (message: FromWorker) => { if (message.kind === 'drained') resolve(); });
+      slot.worker.once('exit', () => resolve());
+    }));
+    this.tell({ kind: 'drain', deadlineMs });
+    await withDeadline(Promise.all(drained), deadlineMs + 1000, 'draining the workers').catch(() => undefined);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
+  }
+
+  #id(): number {
+    this.#nextId += 1;
+    return this.#nextId;
+  }
+
+  #spawn(index: number): Slot {
+    const options = this.#options;
+    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, state: options.state() };
+    const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
+    let markReady: Slot['markReady'] = () => {};
+    const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
+    const slot: Slot = { index, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map() };
+    worker.on('message', (message: FromWorker) => this.#heard(slot, message));
+    worker.on('error', (error: unknown) => options.log.error({ err: error, worker: index }, 'worker failed'));
+    worker.once('exit', (code) => this.#exited(slot, code));
+    return slot;
+  }
+
+  #heard(slot: Slot, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        return slot.markReady(message.refusals);
+      case 'applied':
+      case 'stats':
+      case 'described': {
+        slot.waiting.get(message.id)?.(message);
+        slot.waiting.delete(message.id);
+        return;
+      }
+      case 'reports':
+        return this.#options.onReports(message.sink, message.entries);
+      case 'log':
+        return this.#options.log[message.level]({ worker: slot.index, ...message.fields }, message.message);
+      case 'drained':
+        return;
+    }
+  }
+
+  #exited(slot: Slot, code: number): void {
+    slot.metrics.retire();
+    slot.flat.retire();
+    for (const answer of slot.waiting.values()) answer({ kind: 'applied', id: 0, refusals: [] });
+    slot.waiting.clear();
+    slot.markReady([]);
+    if (this.#stopping) return;
+    this.deaths += 1;
+    this.#options.log.error({ worker: slot.index, code }, 'worker ended; a new one takes its place');
+    setTimeout(() => { if (!this.#stopping) this.#slots[slot.index] = this.#spawn(slot.index); }, restartDelayMs).unref();
+  }
+
+  /** The answer, or undefined when it did not come in time (0 = no limit) or the worker ended. */
+  async #ask(slot: Slot, message: ToWorker & { readonly id: number }, deadlineMs: number): Promise<FromWorker | undefined> {
+    await slot.ready;
+    const answer = new Promise<FromWorker>((resolve) => slot.waiting.set(message.id, resolve));
+    slot.worker.postMessage(message);
+    if (deadlineMs === 0) return answer;
+    return withDeadline(answer, deadlineMs, `worker ${slot.index}`).catch(() => {
+      slot.waiting.delete(message.id);
+      return undefined;
+    });
+  }
+}
+
+function unique(refusals: readonly WorkerRefusal[]): WorkerRefusal[] {
+  return [...new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.name}`, refusal])).values()];
+}
+
+function mergeListeners(descriptions: readonly WorkerDescription[]): BoundListener[] {
+  return [...new Map(descriptions.flatMap((each) => each.listeners).map((listener) => [`${listener.name}/${listener.address}:${listener.port}`, listener])).values()];
+}
+
+function mergeHosts(descriptions: readonly WorkerDescription[]): HostDescription[] {
+  const merged = new Map<string, HostDescription>();
+  for (const host of descriptions.flatMap((each) => each.hosts)) {
+    const key = `${host.cluster} ${host.address}:${host.port}`;
+    const known = merged.get(key);
+    merged.set(key, known ? { ...known, activeRequests: known.activeRequests + host.activeRequests, activeConnections: known.activeConnections + host.activeConnections, requests: known.requests + host.requests, ejected: known.ejected || host.ejected } : host);
+  }
+  return [...merged.values()];
+}

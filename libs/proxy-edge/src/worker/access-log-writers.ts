@@ -1,0 +1,70 @@
+import type { StreamInfo } from '@meltemi/http';
+import { grpcAccessLogExtensions, httpAccessLogEntry, sinkKey, tcpAccessLogEntry, type FileAccessLogConfig, type GrpcAccessLogConfig } from '@meltemi/proxy';
+import type { AccessLog } from '@meltemi/snapshot';
+import type { FileSinks } from './file-sinks.ts';
+
+export interface WriterParts {
+  readonly files: FileSinks;
+  /** Takes a batch of encoded entries for a sink. */
+  readonly post: (sink: string, entries: readonly Uint8Array[]) => void;
+}
+
+/** Entries of one sink before they are handed over, however short the time. */
+const maxBatch = 100;
+
+/** Opens access logs: files and standard streams here, gRPC ones batched for the control thread. */
+export class AccessLogWriters {
+  readonly #parts: WriterParts;
+  readonly #batches = new Map<string, Batch>();
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+  }
+
+  open(log: AccessLog): ((info: StreamInfo) => void) | null {
+    if (grpcAccessLogExtensions.has(log.typeUrl)) return this.#openGrpc(log.config as GrpcAccessLogConfig);
+    const { path, format } = log.config as FileAccessLogConfig;
+    const sink = this.#parts.files.open(path);
+    return (info) => sink.write(format.format(info));
+  }
+
+  /** Hands over what is waiting. */
+  flush(): void {
+    for (const batch of this.#batches.values()) batch.flush();
+    this.#parts.files.flush();
+  }
+
+  #openGrpc(config: GrpcAccessLogConfig): (info: StreamInfo) => void {
+    const key = sinkKey(config);
+    const batch = this.#batches.get(key) ?? new Batch(config.flushMs, (entries) => this.#parts.post(key, entries));
+    this.#batches.set(key, batch);
+    return config.kind === 'http' ? (info) => batch.add(httpAccessLogEntry(info, config)) : (info) => batch.add(tcpAccessLogEntry(info));
+  }
+}
+
+class Batch {
+  #entries: Uint8Array[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  readonly #flushMs: number;
+  readonly #post: (entries: readonly Uint8Array[]) => void;
+
+  constructor(flushMs: number, post: (entries: readonly Uint8Array[]) => void) {
+    this.#flushMs = flushMs;
+    this.#post = post;
+  }
+
+  add(entry: Uint8Array): void {
+    this.#entries.push(entry);
+    if (this.#entries.length >= maxBatch) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), this.#flushMs).unref();
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#entries.length === 0) return;
+    const entries = this.#entries;
+    this.#entries = [];
+    this.#post(entries);
+  }
+}

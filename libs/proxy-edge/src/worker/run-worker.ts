@@ -1,0 +1,69 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import type { HostDescription, FromWorker, ToWorker, WorkerDescription, WorkerSetup } from '../control/worker-messages.ts';
+import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
+import { AccessLogWriters } from './access-log-writers.ts';
+import { applyUpdate } from './apply-update.ts';
+import { proxyExtensions } from './extensions.ts';
+import { FileSinks } from './file-sinks.ts';
+
+/** The body of a worker thread: serves traffic, and does what the control thread says. */
+export async function runWorker(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('this file runs as a worker thread of meltemi-proxy');
+  const setup = workerData as WorkerSetup;
+  const send = (message: FromWorker) => port.postMessage(message);
+  const log = (level: 'info' | 'warn' | 'error') => (fields: object, message: string) => send({ kind: 'log', level, fields: plain(fields), message });
+  const logger = { info: log('info'), warn: log('warn'), error: log('error') };
+  const stats = new FlatStats();
+  const metrics = new StatsRegistry();
+  const writers = new AccessLogWriters({
+    files: new FileSinks((path, error) => logger.error({ path, reason: error.message }, 'access log cannot be written')),
+    post: (sink, entries) => send({ kind: 'reports', sink, entries }),
+  });
+  const server = createWorkerServer({
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, drainTimeMs: setup.drainTimeMs, openAccessLog: (accessLog) => writers.open(accessLog),
+  });
+  const extensions = proxyExtensions();
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'apply':
+        return void applyUpdate(server, extensions, message.update).then((refusals) => send({ kind: 'applied', id: message.id, refusals }));
+      case 'stats':
+        return send({ kind: 'stats', id: message.id, metrics: metrics.takeDelta(), flat: stats.takeDelta() });
+      case 'describe':
+        return send({ kind: 'described', id: message.id, description: describe(server) });
+      case 'drain-listeners':
+        return server.drainListeners({ inboundOnly: message.inboundOnly });
+      case 'drain':
+        return void server.drain(message.deadlineMs).finally(() => {
+          writers.flush();
+          send({ kind: 'drained' });
+        });
+      case 'log-level':
+      case 'reset-counters':
+        return undefined;
+    }
+  });
+  send({ kind: 'ready', refusals: await applyUpdate(server, extensions, setup.state) });
+}
+
+function describe(server: WorkerServer): WorkerDescription {
+  const listeners = server.listeners().flatMap(({ name, bound }) => bound.map((target) => (target.kind === 'ip' ? { name, address: target.address, port: target.port } : { name, address: target.path, port: 0 })));
+  const hosts: HostDescription[] = [];
+  for (const entry of server.clusters.entries())
+    for (const host of entry.hosts) {
+      const { endpoint } = host;
+      const target = endpoint.target;
+      hosts.push({
+        cluster: entry.name, address: target.kind === 'ip' ? target.address : target.path, port: target.kind === 'ip' ? target.port : 0, hostname: endpoint.hostname, weight: host.weight, priority: host.priority,
+        healthy: endpoint.health !== 'unhealthy', ejected: host.state.ejected, activeRequests: host.state.activeRequests, activeConnections: 0, requests: 0,
+      });
+    }
+  return { listeners, hosts };
+}
+
+/** Errors do not survive being posted with all their fields; their text does. */
+function plain(fields: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? { message: value.message, stack: value.stack } : typeof value === 'function' ? String(value) : value]));
+}

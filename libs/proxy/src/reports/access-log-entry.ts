@@ -1,0 +1,136 @@
+import type { Address } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
+import { RequestMethod } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import {
+  AccessLogType, HTTPAccessLogEntry, HTTPAccessLogEntry_HTTPVersion, TCPAccessLogEntry, TLSProperties_TLSVersion,
+  type AccessLogCommon, type ResponseFlags, type TLSProperties,
+} from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
+import { ResponseFlag, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import type { GrpcAccessLogConfig } from './grpc-access-log.ts';
+
+/** Dynamic metadata under which the stats filters leave both ends of a request, by Istio's label names. */
+export const peerMetadataKey = 'meltemi.peer';
+
+/** One finished HTTP stream as Envoy's access log service takes it. */
+export function httpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig): Uint8Array {
+  const { request, response } = info;
+  const header = (name: string) => request?.field(name) ?? '';
+  return HTTPAccessLogEntry.encode({
+    commonProperties: commonProperties(info),
+    protocolVersion: versions[request?.protocol ?? ''] ?? HTTPAccessLogEntry_HTTPVersion.PROTOCOL_UNSPECIFIED,
+    request: {
+      requestMethod: methods[request?.method ?? ''] ?? RequestMethod.METHOD_UNSPECIFIED,
+      scheme: request?.scheme ?? '', authority: request?.authority ?? '', path: request?.path ?? '',
+      userAgent: header('user-agent'), referer: header('referer'), forwardedFor: header('x-forwarded-for'), requestId: info.requestId ?? header('x-request-id'), originalPath: header('x-envoy-original-path'),
+      requestHeadersBytes: BigInt(info.requestHeaderBytes), requestBodyBytes: BigInt(info.bytesReceived), requestHeaders: pickHeaders(config.requestHeaders, (name) => request?.field(name) ?? null),
+      upstreamHeaderBytesSent: 0n, downstreamHeaderBytesReceived: BigInt(info.requestHeaderBytes),
+    },
+    response: {
+      responseCode: info.responseCode, responseHeadersBytes: BigInt(info.responseHeaderBytes), responseBodyBytes: BigInt(info.bytesSent),
+      responseHeaders: pickHeaders(config.responseHeaders, (name) => response?.field(name) ?? null), responseTrailers: {}, responseCodeDetails: info.responseCodeDetails ?? '',
+      upstreamHeaderBytesReceived: 0n, downstreamHeaderBytesSent: BigInt(info.responseHeaderBytes),
+    },
+  }).finish();
+}
+
+/** One finished TCP session. */
+export function tcpAccessLogEntry(info: StreamInfo): Uint8Array {
+  return TCPAccessLogEntry.encode({
+    commonProperties: { ...commonProperties(info), accessLogType: AccessLogType.TcpConnectionEnd, streamId: String(info.connection.id) },
+    connectionProperties: { receivedBytes: BigInt(info.bytesReceived), sentBytes: BigInt(info.bytesSent) },
+  }).finish();
+}
+
+function commonProperties(info: StreamInfo): AccessLogCommon {
+  return {
+    sampleRate: 0,
+    downstreamRemoteAddress: address(info.downstreamRemoteAddress),
+    downstreamLocalAddress: address(info.connection.localAddress),
+    downstreamDirectRemoteAddress: address(info.connection.directRemoteAddress),
+    tlsProperties: info.connection.tls ? tlsProperties(info.connection.tls) : undefined,
+    startTime: { seconds: BigInt(Math.floor(info.startTimeMs / 1000)), nanos: Math.floor((info.startTimeMs % 1000) * 1e6) },
+    timeToLastRxByte: since(info, info.requestCompleteMonoMs),
+    timeToFirstUpstreamTxByte: since(info, info.upstreamFirstSentMonoMs),
+    timeToLastUpstreamTxByte: since(info, info.upstreamLastSentMonoMs),
+    timeToFirstUpstreamRxByte: since(info, info.upstreamFirstReceivedMonoMs),
+    timeToLastUpstreamRxByte: since(info, info.upstreamLastReceivedMonoMs),
+    timeToFirstDownstreamTxByte: since(info, info.downstreamFirstSentMonoMs),
+    timeToLastDownstreamTxByte: since(info, info.endMonoMs),
+    upstreamRemoteAddress: info.upstreamHost === null ? undefined : address(info.upstreamHost),
+    upstreamLocalAddress: info.upstreamLocalAddress === null ? undefined : address(info.upstreamLocalAddress),
+    upstreamCluster: info.upstreamCluster ?? '',
+    responseFlags: responseFlags(info.responseFlags),
+    metadata: peerMetadata(info),
+    upstreamTransportFailureReason: info.upstreamTransportFailureReason ?? '',
+    routeName: info.routeName,
+    filterStateObjects: {}, customTags: {},
+    duration: since(info, info.endMonoMs),
+    upstreamRequestAttemptCount: info.attemptCount,
+    connectionTerminationDetails: info.connectionTerminationDetails ?? '',
+    streamId: info.requestId ?? '', intermediateLogEntry: false, downstreamTransportFailureReason: info.downstreamTransportFailureReason ?? '',
+    downstreamWireBytesSent: BigInt(info.downstreamWireBytesSent), downstreamWireBytesReceived: BigInt(info.downstreamWireBytesReceived),
+    upstreamWireBytesSent: BigInt(info.upstreamWireBytesSent), upstreamWireBytesReceived: BigInt(info.upstreamWireBytesReceived),
+    accessLogType: AccessLogType.DownstreamEnd,
+  };
+}
+
+function peerMetadata(info: StreamInfo): AccessLogCommon['metadata'] {
+  const peer = info.dynamicMetadata?.[peerMetadataKey];
+  return peer === undefined ? undefined : { filterMetadata: { [peerMetadataKey]: peer }, typedFilterMetadata: {} };
+}
+
+function since(info: StreamInfo, monoMs: number): AccessLogCommon['duration'] {
+  if (monoMs < 0) return undefined;
+  const ms = Math.max(0, monoMs - info.startMonoMs);
+  return { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.floor((ms % 1000) * 1e6) };
+}
+
+/** "ip:port", "[ip6]:port" or a path. */
+function address(text: string): Address | undefined {
+  const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text);
+  if (!parts) return text === '' ? undefined : { address: { $case: 'pipe', value: { path: text, mode: 0 } } };
+  return { address: { $case: 'socketAddress', value: { protocol: 0, address: parts[1] ?? parts[2] ?? '', portSpecifier: { $case: 'portValue', value: Number(parts[3]) }, resolverName: '', ipv4Compat: false } } };
+}
+
+function tlsProperties(tls: TlsInfo): TLSProperties {
+  const sans = (uris: readonly string[], dns: readonly string[]) => [...uris.map((uri) => ({ san: { $case: 'uri' as const, value: uri } })), ...dns.map((name) => ({ san: { $case: 'dns' as const, value: name } }))];
+  return {
+    tlsVersion: tlsVersions[tls.version] ?? TLSProperties_TLSVersion.VERSION_UNSPECIFIED, tlsSniHostname: tls.sni, tlsSessionId: '', ja3Fingerprint: '',
+    localCertificateProperties: { subjectAltName: sans(tls.localUriSans, tls.localDnsSans), subject: tls.localSubject, issuer: '' },
+    ...(tls.peerPresented ? { peerCertificateProperties: { subjectAltName: sans(tls.peerUriSans, tls.peerDnsSans), subject: tls.peerSubject, issuer: tls.peerIssuer } } : {}),
+  };
+}
+
+function responseFlags(bits: number): ResponseFlags | undefined {
+  if (bits === 0) return undefined;
+  const has = (bit: number) => (bits & bit) !== 0;
+  return {
+    failedLocalHealthcheck: has(ResponseFlag.LH), noHealthyUpstream: has(ResponseFlag.UH), upstreamRequestTimeout: has(ResponseFlag.UT), localReset: has(ResponseFlag.LR),
+    upstreamRemoteReset: has(ResponseFlag.UR), upstreamConnectionFailure: has(ResponseFlag.UF), upstreamConnectionTermination: has(ResponseFlag.UC), upstreamOverflow: has(ResponseFlag.UO),
+    noRouteFound: has(ResponseFlag.NR), delayInjected: has(ResponseFlag.DI), faultInjected: has(ResponseFlag.FI), rateLimited: has(ResponseFlag.RL), rateLimitServiceError: has(ResponseFlag.RLSE),
+    downstreamConnectionTermination: has(ResponseFlag.DC), upstreamRetryLimitExceeded: has(ResponseFlag.URX), streamIdleTimeout: has(ResponseFlag.SI), invalidEnvoyRequestHeaders: has(ResponseFlag.IH),
+    downstreamProtocolError: has(ResponseFlag.DPE), upstreamMaxStreamDurationReached: has(ResponseFlag.UMSDR), responseFromCacheFilter: has(ResponseFlag.RFCF), noFilterConfigFound: has(ResponseFlag.NFCF),
+    durationTimeout: has(ResponseFlag.DT), upstreamProtocolError: has(ResponseFlag.UPE), noClusterFound: has(ResponseFlag.NC), overloadManager: has(ResponseFlag.OM), dnsResolutionFailure: has(ResponseFlag.DF),
+    downstreamRemoteReset: has(ResponseFlag.DR),
+  };
+}
+
+function pickHeaders(names: readonly string[], field: (name: string) => string | null): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = field(name);
+    if (value !== null) picked[name] = value;
+  }
+  return picked;
+}
+
+const versions: Readonly<Record<string, HTTPAccessLogEntry_HTTPVersion>> = {
+  'HTTP/1.0': HTTPAccessLogEntry_HTTPVersion.HTTP10, 'HTTP/1.1': HTTPAccessLogEntry_HTTPVersion.HTTP11, 'HTTP/2': HTTPAccessLogEntry_HTTPVersion.HTTP2, 'HTTP/3': HTTPAccessLogEntry_HTTPVersion.HTTP3,
+};
+
+const methods: Readonly<Record<string, RequestMethod>> = {
+  GET: RequestMethod.GET, HEAD: RequestMethod.HEAD, POST: RequestMethod.POST, PUT: RequestMethod.PUT, DELETE: RequestMethod.DELETE, CONNECT: RequestMethod.CONNECT, OPTIONS: RequestMethod.OPTIONS, TRACE: RequestMethod.TRACE, PATCH: RequestMethod.PATCH,
+};
+
+const tlsVersions: Readonly<Record<string, TLSProperties_TLSVersion>> = {
+  'TLSv1': TLSProperties_TLSVersion.TLSv1, 'TLSv1.1': TLSProperties_TLSVersion.TLSv1_1, 'TLSv1.2': TLSProperties_TLSVersion.TLSv1_2, 'TLSv1.3': TLSProperties_TLSVersion.TLSv1_3,
+};
