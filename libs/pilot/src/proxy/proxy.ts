@@ -1,7 +1,7 @@
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { EndpointLocality } from '../registry/model.ts';
-import { parseLocality } from '../registry/workloads.ts';
+import { labelLocality } from '../registry/workloads.ts';
 
 export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
 
@@ -71,7 +71,7 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
     serviceAccount: text(metadata, 'SERVICE_ACCOUNT') || 'default',
     clusterId: text(metadata, 'CLUSTER_ID') || 'Kubernetes',
     network: text(metadata, 'NETWORK') || (labels['topology.istio.io/network'] ?? ''),
-    locality: written && written.region !== '' ? { region: written.region, zone: written.zone, subZone: written.subZone } : parseLocality(labels['istio-locality'] ?? ''),
+    locality: written && written.region !== '' ? { region: written.region, zone: written.zone, subZone: written.subZone } : labelLocality(labels),
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     proxyless: text(metadata, 'GENERATOR') === 'grpc',
     istioFilters: text(metadata, 'ISTIO_VERSION') !== '' || text(metadata, 'MELTEMI_VERSION') !== '',

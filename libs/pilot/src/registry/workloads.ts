@@ -61,7 +61,8 @@ export function parseLocality(text: string): EndpointLocality {
   return { region, zone, subZone };
 }
 
-function labelLocality(labels: Labels): EndpointLocality {
+/** Where a workload says it runs, by its labels. */
+export function labelLocality(labels: Labels): EndpointLocality {
   const written = labels['istio-locality'];
   // Kubernetes labels cannot hold "/", so Istio lets users write "." instead
   if (written !== undefined) return parseLocality(written.includes('/') ? written : written.replaceAll('.', '/'));

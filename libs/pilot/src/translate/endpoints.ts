@@ -1,3 +1,4 @@
+import type { LocalityDistribute } from '@meltemi/config';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import { HealthStatus } from '@meltemi/api/gen/envoy/config/core/v3/health_check.ts';
@@ -6,6 +7,7 @@ import { modeForPort, mtlsPolicyFor } from '../push-context/peer-authentication.
 import type { PushContext } from '../push-context/push-context.ts';
 import { serviceKey, type Endpoint, type Service, type ServicePort } from '../registry/model.ts';
 import { selects } from '../registry/workloads.ts';
+import { patternOf, priorityOf, sharedWeight, type LocalityPreference } from './locality.ts';
 import { address, create } from './message.ts';
 
 /** Which endpoints a cluster has. */
@@ -16,6 +18,8 @@ export interface AssignmentTarget {
   readonly port: ServicePort;
   /** The subset's labels; empty takes all. */
   readonly labels: Readonly<Record<string, string>>;
+  /** How the client prefers places. Default: not at all. */
+  readonly preference?: LocalityPreference | undefined;
   /** Without endpoints, the host itself is one. Default false. */
   readonly fallbackToHostname?: boolean;
 }
@@ -25,17 +29,46 @@ export function loadAssignment(push: PushContext, target: AssignmentTarget): Clu
   const { service, port } = target;
   const all = push.registry.endpoints.get(serviceKey(service))?.get(port.number) ?? [];
   const usable = all.filter((endpoint) => (endpoint.healthy || service.publishNotReady) && selects(target.labels, endpoint.labels));
-  const groups = new Map<string, Endpoint[]>();
-  for (const endpoint of usable) {
-    const { region, zone, subZone } = endpoint.locality;
-    const key = `${region}/${zone}/${subZone}`;
-    const group = groups.get(key);
-    if (group) group.push(endpoint);
-    else groups.set(key, [endpoint]);
-  }
-  const endpoints = [...groups.keys()].sort().map((key) => localityGroup(groups.get(key) ?? [], { push, service }));
+  const groups = grouped(usable, target.preference).map((group) => localityGroup(group, { push, service }));
+  const endpoints = target.preference?.distribute ? shared(groups, target.preference.distribute) : groups;
   if (endpoints.length === 0 && target.fallbackToHostname === true) endpoints.push(hostnameGroup(service, port));
   return create(ClusterLoadAssignment, { clusterName: target.name, endpoints });
+}
+
+/** Endpoints of one priority and place. */
+interface Group {
+  readonly priority: number;
+  readonly endpoints: Endpoint[];
+}
+
+/** By priority, then locality. Envoy wants priorities without gaps. */
+function grouped(endpoints: readonly Endpoint[], preference: LocalityPreference | undefined): Group[] {
+  const ranked = endpoints.map((endpoint) => ({ endpoint, rank: priorityOf(endpoint, preference) }));
+  const ranks = [...new Set(ranked.map(({ rank }) => rank))].toSorted((a, b) => a - b);
+  const groups = new Map<string, Group>();
+  for (const { endpoint, rank } of ranked) {
+    const { region, zone, subZone } = endpoint.locality;
+    const priority = ranks.indexOf(rank);
+    const key = `${priority}|${region}/${zone}/${subZone}`;
+    const group = groups.get(key);
+    if (group) group.endpoints.push(endpoint);
+    else groups.set(key, { priority, endpoints: [endpoint] });
+  }
+  return [...groups.keys()].toSorted().map((key) => groups.get(key)).filter((group) => group !== undefined);
+}
+
+/** Weights by the user's shares; places without a share are left out. */
+function shared(groups: readonly LocalityLbEndpoints[], distribute: LocalityDistribute): LocalityLbEndpoints[] {
+  const none = { region: '', zone: '', subZone: '' };
+  const totals = new Map<string, number>();
+  for (const group of groups) {
+    const pattern = patternOf(group.locality ?? none, distribute);
+    if (pattern !== undefined) totals.set(pattern, (totals.get(pattern) ?? 0) + (group.loadBalancingWeight ?? 0));
+  }
+  return groups.flatMap((group) => {
+    const weight = sharedWeight(group.locality ?? none, group.loadBalancingWeight ?? 0, { distribute, totals });
+    return weight === undefined ? [] : [{ ...group, loadBalancingWeight: weight }];
+  });
 }
 
 interface Owner {
@@ -43,10 +76,11 @@ interface Owner {
   readonly service: Service;
 }
 
-function localityGroup(group: readonly Endpoint[], owner: Owner): LocalityLbEndpoints {
+function localityGroup({ endpoints: group, priority }: Group, owner: Owner): LocalityLbEndpoints {
   const locality = group[0]?.locality;
   return create(LocalityLbEndpoints, {
     ...(locality ? { locality: { region: locality.region, zone: locality.zone, subZone: locality.subZone } } : {}),
+    priority,
     lbEndpoints: group.map((endpoint) => lbEndpoint(endpoint, owner)),
     loadBalancingWeight: group.reduce((sum, endpoint) => sum + endpoint.weight, 0),
   });

@@ -52,7 +52,7 @@ function fromService(target: ServiceTarget, proxy: Proxy, pool: ConnectionPoolSe
     servicePort: target.port.number,
     protocol: target.port.protocol,
     services: [target.service],
-    bind: proxy.interception === 'NONE' ? proxy.addresses[0] : '0.0.0.0',
+    bind: proxy.interception === 'NONE' ? proxy.addresses[0] : bindAddress(proxy, '0.0.0.0'),
     bindToPort: proxy.interception === 'NONE',
     ...(pool ? { connectionPool: pool } : {}),
   };

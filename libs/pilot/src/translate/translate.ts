@@ -11,9 +11,11 @@ import { serviceKey } from '../registry/model.ts';
 import { cached } from './cache.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
+import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { loadAssignment } from './endpoints.ts';
 import { gatewayListeners } from './gateway-servers.ts';
 import { serviceTargets } from './inbound-ports.ts';
+import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
 import { inboundListeners } from './listeners/inbound.ts';
 import { outboundListeners } from './listeners/outbound.ts';
@@ -66,8 +68,8 @@ function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCode
 
 /** All that outbound clusters and routes read of a proxy. */
 function viewOf(proxy: Proxy): unknown {
-  const { type, namespace, labels, dnsDomain, interception, proxyless, istioFilters } = proxy;
-  return { type, namespace, labels, dnsDomain, interception, proxyless, istioFilters };
+  const { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters } = proxy;
+  return { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters };
 }
 
 /** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
@@ -151,11 +153,13 @@ function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string)
   const service = parsed && scope.byHost.get(parsed.host);
   const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
   if (!parsed || !service || !port || discoveryOf(service, proxy) !== 'static') return undefined;
-  const subset = parsed.subset === '' ? undefined : destinationRuleOf(push, proxy, service)?.subsets.find((candidate) => candidate.name === parsed.subset);
+  const rule = destinationRuleOf(push, proxy, service);
+  const subset = parsed.subset === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === parsed.subset);
   if (parsed.subset !== '' && !subset) return undefined;
   const labels = subset?.labels ?? {};
-  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels })));
+  const preference = localityPreference(push, proxy, effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number));
+  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels, preference })));
   const list = push.registry.endpoints.get(serviceKey(service))?.get(port.number);
-  // read besides the list: the labels, two facts of the service, and who must not be offered mutual TLS
-  return list ? cached(list, { name, labels, external: service.meshExternal, unready: service.publishNotReady }, build, push.peerAuthentications) : build();
+  // read besides the list: the labels, the client's preference, two facts of the service, and who must not be offered mutual TLS
+  return list ? cached(list, { name, labels, preference, external: service.meshExternal, unready: service.publishNotReady }, build, push.peerAuthentications) : build();
 }

@@ -1,5 +1,5 @@
 import type { Subset } from '@meltemi/config';
-import { Cluster, Cluster_DiscoveryType, Cluster_EdsClusterConfig } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { Cluster, Cluster_CommonLbConfig, Cluster_DiscoveryType, Cluster_EdsClusterConfig } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { clusterSni, outboundCluster } from '@meltemi/xds';
 import { findDestinationRule, type DestinationRule } from '../../push-context/destination-rules.ts';
@@ -10,6 +10,7 @@ import { adsSource, create, createAny, duration, typed } from '../message.ts';
 import { istioMutualUpstream, originatedUpstream, tlsSocket } from '../tls.ts';
 import { RawBuffer } from '@meltemi/api/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.ts';
 import { loadAssignment } from '../endpoints.ts';
+import { localityPreference } from '../locality.ts';
 import { protocolOptions, upgradesToHttp2, type ProtocolChoice } from './protocol-options.ts';
 import { applyTrafficPolicy, effectivePolicy, type PortPolicy } from './traffic-policy.ts';
 
@@ -57,13 +58,15 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
   const resolution = dialled ? 'passthrough' : discoveryOf(service, proxy);
   const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution] }, metadata: metadata(target) });
   if (resolution === 'static') cluster.edsClusterConfig = create(Cluster_EdsClusterConfig, { edsConfig: adsSource(), serviceName: name });
+  const preference = localityPreference(push, proxy, policy);
   if (resolution === 'dns' || resolution === 'dns-round-robin') {
-    cluster.loadAssignment = loadAssignment(push, { name, service, port, labels: subset?.labels ?? {}, fallbackToHostname: service.resolution === 'passthrough' });
+    cluster.loadAssignment = loadAssignment(push, { name, service, port, labels: subset?.labels ?? {}, preference, fallbackToHostname: service.resolution === 'passthrough' });
     cluster.dnsRefreshRate = duration(push.mesh.dnsRefreshRate);
     cluster.respectDnsTtl = true;
     cluster.dnsLookupFamily = 1;
   }
   applyTrafficPolicy(cluster, policy, push.mesh);
+  if (preference) cluster.commonLbConfig = create(Cluster_CommonLbConfig, { ...cluster.commonLbConfig, localityConfigSpecifier: { $case: 'localityWeightedLbConfig', value: {} } });
   applyTls(push, cluster, { ...target, policy, resolution });
   return cluster;
 }

@@ -6,7 +6,7 @@ import { RetryPolicy, Route, RouteAction, VirtualHost } from '@meltemi/api/gen/e
 import { addressListener, inboundCluster, inboundRoute, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
 import { modeForPort, mtlsPolicyFor, type MtlsMode } from '../../push-context/peer-authentication.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
-import type { Proxy } from '../../proxy/proxy.ts';
+import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
 import { isHttp, isHttp2, type Protocol } from '../../registry/model.ts';
 import { inboundPorts, type InboundPort } from '../inbound-ports.ts';
 import { create, duration } from '../message.ts';
@@ -74,7 +74,7 @@ export function inboundListeners(push: PushContext, proxy: Proxy): Listener[] {
   if (proxy.interception === 'NONE') return listeners;
   const { proxyInboundListenPort: port } = push.mesh;
   const filterChains = [...passthroughChains(push, proxy), ...virtual];
-  return [listener({ name: wellKnownListeners.inbound, bind: '0.0.0.0', port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true }), ...listeners];
+  return [listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, '0.0.0.0'), port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true }), ...listeners];
 }
 
 function portChains(push: PushContext, proxy: Proxy, port: InboundPort): FilterChain[] {

@@ -81,7 +81,7 @@ function addExplicit(context: Context, building: Map<string, Building>, egress: 
 function addServices(context: Context, building: Map<string, Building>, egress: EgressScope): void {
   for (const service of egress.services) {
     for (const port of service.ports) {
-      const place = (bind: string) => at(building, { bind, port: port.number, bindToPort: false });
+      const place = (bind: string) => at(building, { bind: bindAddress(context.proxy, bind), port: port.number, bindToPort: false });
       if (isHttp(port.protocol)) {
         const entry = place('0.0.0.0');
         entry.routeName = String(port.number);
@@ -185,7 +185,7 @@ function virtualOutbound(context: Context): Listener {
     filters: tcpFilters({ ...context, direction: 'outbound' }, wellKnownClusters.blackHole),
   });
   const catchAll = unknownDestination(context, context.scope.allowAny ? 'virtualOutbound-catchall-tcp' : 'virtualOutbound-blackhole-tcp');
-  const base = listener({ name: wellKnownListeners.outbound, bind: '0.0.0.0', port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: [loop, catchAll] });
+  const base = listener({ name: wellKnownListeners.outbound, bind: bindAddress(context.proxy, '0.0.0.0'), port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: [loop, catchAll] });
   return { ...base, useOriginalDst: true };
 }
 
