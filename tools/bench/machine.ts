@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 /** What a number was measured on. */
@@ -38,4 +38,11 @@ export function processUsage(pid: number): Usage {
   const ticks = Number(fields[11]) + Number(fields[12]);
   const rss = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return { cpuMicros: (ticks * 1e6) / ticksPerSecond, rssBytes: Number(rss ?? 0) * 1024 };
+}
+
+/** CPU of all live threads, to the microsecond where processUsage knows hundredths of a second. Threads that ended are not in it. */
+export function threadCpuMicros(pid: number): number {
+  let nanos = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) nanos += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+  return nanos / 1000;
 }
