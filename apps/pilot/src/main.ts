@@ -28,7 +28,7 @@ await runProgram({
 
     const changeListeners = new Set<(changes: readonly CacheChange[]) => void>();
     const cache = new ConfigCache({
-      store, storeName, sources: openSources(values), log,
+      store, storeName, sources: openSources(values), log, clock: systemClock,
       onChange: (changes) => {
         for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
         counters.quarantined.set(cache.entries().filter((entry) => entry.errors.length > 0).length);
@@ -40,7 +40,7 @@ await runProgram({
     const discovery = new Discovery({
       configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
       clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain,
-      debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'],
+      debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });
     lifecycle.add('discovery', () => discovery.stop());
     const loaded = readiness.waitFor(`configuration from ${storeName} and the config directories`);
@@ -50,7 +50,7 @@ await runProgram({
     const ads = await startAds(agent);
     const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
     for (const route of debugRoutes(parts)) admin?.route(route);
-    const api = configServer(configService({ store, cache, discovery, log, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
+    const api = configServer(configService({ store, cache, discovery, clock: systemClock, log, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
     lifecycle.add('config API', () => api.forceShutdown());
 
     // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.

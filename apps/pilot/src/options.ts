@@ -22,6 +22,7 @@ export const options = [
   { name: 'domain', type: 'string', default: 'cluster.local', description: 'DNS suffix of services' },
   { name: 'debounce-after', type: 'duration', default: '100ms', env: ['PILOT_DEBOUNCE_AFTER'], description: 'quiet time after a change before it is pushed' },
   { name: 'debounce-max', type: 'duration', default: '10s', env: ['PILOT_DEBOUNCE_MAX'], description: 'longest a change waits for quiet' },
+  { name: 'reconnect-grace', type: 'duration', default: '5s', description: 'how long a waiting apply expects proxies back that lost their connection, or ours when we restarted' },
 ] as const satisfies readonly OptionSpec[];
 
 export type PilotOptions = OptionValues<typeof options>;

@@ -1,5 +1,5 @@
 import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
-import type { FieldError, Result } from '@meltemi/base';
+import type { Clock, FieldError, Result } from '@meltemi/base';
 import {
   ItemResult_Action, WatchEvent_Type,
   type ApplyRequest, type ApplyResponse, type ConfigServiceServer, type DeleteRequest, type DeleteResponse, type ItemResult,
@@ -14,6 +14,7 @@ export interface ConfigApiParts {
   readonly store: ConfigStore;
   readonly cache: ConfigCache;
   readonly discovery: Discovery;
+  readonly clock: Clock;
   /** Subscribes to changes after they took effect; returns how to stop. */
   readonly onChange: (listener: (changes: readonly CacheChange[]) => void) => () => void;
   readonly log: { info(fields: object, message: string): void };
@@ -35,7 +36,10 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
       return apiObject(entry);
     }),
-    list: unary(async (request: WatchRequest) => ({ objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(apiObject) })),
+    list: unary(async (request: WatchRequest) => ({
+      objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(apiObject),
+      problems: parts.cache.problems().map(({ source, problem }) => ({ source, ...problem })),
+    })),
     watch: (call) => watch(parts, call),
     wait: (call) => void wait(parts, call),
   };
@@ -124,7 +128,7 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
 async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<DeleteResponse> {
   const results: ItemResult[] = [];
   const writes: StoreWrite[] = [];
-  for (const key of request.keys) {
+  for (const key of new Map(request.keys.map((each) => [keyText(each), each])).values()) {
     const current = unwrap(await parts.store.get(key));
     const entry = parts.cache.get(key);
     if (current) {
@@ -142,22 +146,23 @@ async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<De
 
 function watch(parts: ConfigApiParts, call: ServerWritableStream<WatchRequest, WatchEvent>): void {
   const filter = filterOf(call.request);
+  const matching = (entry: CacheEntry) => matchesFilter(entry.key, filter);
+  const now = parts.cache.entries().filter(matching);
   let queued = 0;
   const send = (type: WatchEvent_Type, entry?: CacheEntry) => {
     queued += 1;
-    if (queued > maxQueuedWatchEvents) call.destroy(Object.assign(new Error('the client reads too slowly; list and watch again'), { code: status.RESOURCE_EXHAUSTED }));
-    else call.write({ type, object: entry && apiObject(entry) }, () => { queued -= 1; });
+    call.write({ type, object: entry && apiObject(entry) }, () => { queued -= 1; });
   };
-  const matching = (entry: CacheEntry) => matchesFilter(entry.key, filter);
-  for (const entry of parts.cache.entries()) if (matching(entry)) send(WatchEvent_Type.ADDED, entry);
+  for (const entry of now) send(WatchEvent_Type.ADDED, entry);
   send(WatchEvent_Type.SYNCED);
   const types = { added: WatchEvent_Type.ADDED, modified: WatchEvent_Type.MODIFIED, deleted: WatchEvent_Type.DELETED } as const;
   const stop = parts.onChange((changes) => {
     for (const { type, entry } of changes) if (matching(entry)) send(types[type], entry);
+    if (queued <= now.length + maxQueuedWatchEvents) return;
+    stop();
+    call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `the client reads too slowly: more than ${maxQueuedWatchEvents} events wait for it. List and watch again` });
   });
-  call.on('cancelled', stop);
-  call.on('close', stop);
-  call.on('error', stop);
+  for (const end of ['cancelled', 'close', 'error']) call.on(end, stop);
 }
 
 async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitRequest, WaitProgress>): Promise<void> {
@@ -165,8 +170,17 @@ async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitReques
   call.on('cancelled', () => ended.abort());
   const asked = Number(call.request.timeoutMs);
   const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(Math.min(asked > 0 ? asked : defaultWaitMs, maxWaitMs))]);
-  for await (const progress of waitForRevision(parts, call.request.revision, signal)) call.write(progress);
-  call.end();
+  try {
+    let last: WaitProgress | undefined;
+    for await (const progress of waitForRevision(parts, call.request.revision, signal)) {
+      // A client that does not read misses steps on the way, never the last one.
+      last = call.writableNeedDrain ? progress : void call.write(progress);
+    }
+    if (last) call.write(last);
+    call.end();
+  } catch (cause) {
+    call.emit('error', { code: status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
+  }
 }
 
 /** What the API says instead of an answer. */

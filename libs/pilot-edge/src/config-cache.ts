@@ -1,9 +1,9 @@
-import type { FieldError } from '@meltemi/base';
+import type { Clock, FieldError } from '@meltemi/base';
 import {
   decode, keyText, mergeSources, problemText,
   type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type SourceProblem, type StoreEvent,
 } from '@meltemi/config';
-import { LastGoodWriter } from './last-good-writer.ts';
+import { LastGoodWriter, type LastGood } from './last-good-writer.ts';
 
 /** One key of the mesh's configuration: its newest version, and what of it is in force. */
 export interface CacheEntry {
@@ -34,6 +34,7 @@ export interface ConfigCacheOptions {
   readonly storeName: string;
   readonly sources: readonly ConfigSource[];
   readonly log: CacheLog;
+  readonly clock: Clock;
   /** Called after each whole commit (and once when everything is loaded), with what changed. */
   readonly onChange: (changes: readonly CacheChange[]) => void;
 }
@@ -44,6 +45,8 @@ export class ConfigCache {
   readonly #entries = new Map<string, CacheEntry>();
   readonly #problems = new Map<string, { source: string; problem: SourceProblem }>();
   readonly #lastGood: LastGoodWriter;
+  /** Entries that only memory of an earlier run gave back. */
+  readonly #restored = new Map<string, LastGood>();
   readonly #stopping = new AbortController();
   readonly #processed = new ProcessedVersions();
   #pending: CacheChange[] = [];
@@ -53,7 +56,7 @@ export class ConfigCache {
 
   constructor(options: ConfigCacheOptions) {
     this.#options = options;
-    this.#lastGood = new LastGoodWriter(options.store.status, options.log);
+    this.#lastGood = new LastGoodWriter(options.store.status, options.log, options.clock);
   }
 
   /** Loads everything; resolves when the store and every source have told all they had. */
@@ -68,7 +71,7 @@ export class ConfigCache {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#done.catch(() => undefined);
-    await this.#lastGood.flush();
+    await this.#lastGood.stop();
   }
 
   get(key: ConfigKey): CacheEntry | undefined {
@@ -107,6 +110,7 @@ export class ConfigCache {
       this.#take(event);
       if (event.type === 'synced') {
         this.#synced = true;
+        this.#restore();
         this.#deliver();
         synced();
       }
@@ -138,6 +142,8 @@ export class ConfigCache {
         return;
       case 'problem-cleared':
         this.#problems.delete(problemText(event.problem));
+        // What is cleared is often told anew in the same breath, a line further down.
+        if (this.#restored.size > 0) setImmediate(() => this.#dropRestored());
         return;
       case 'interrupted':
         this.#reachable = false;
@@ -159,19 +165,48 @@ export class ConfigCache {
     const entry: CacheEntry = decoded.ok
       ? { key: raw.key, raw, origin, config: decoded.value.config, errors: [], warnings: decoded.value.warnings }
       : { key: raw.key, raw, origin, config: before?.config ?? this.#lastGoodConfig(raw.key), errors: decoded.error, warnings: [] };
-    if (decoded.ok) this.#lastGood.good(raw);
+    this.#restored.delete(text);
+    if (decoded.ok) this.#lastGood.good(raw, origin);
     else this.#options.log.warn({ object: text, errors: decoded.error, origin, lastGoodInForce: entry.config !== undefined }, 'object quarantined');
     this.#entries.set(text, entry);
     this.#pending.push({ type: before ? 'modified' : 'added', entry });
   }
 
-  #delete(key: ConfigKey): void {
-    const text = keyText(key);
+  #delete(key: ConfigKey, text = keyText(key)): void {
     const entry = this.#entries.get(text);
     if (!entry) return;
     this.#entries.delete(text);
+    this.#restored.delete(text);
     this.#lastGood.gone(key);
     this.#pending.push({ type: 'deleted', entry });
+  }
+
+  /** After a start: an object in a file or value that cannot be read now stays in force as it last was; one that vanished from the store meanwhile is gone. */
+  #restore(): void {
+    for (const lastGood of this.#lastGood.all()) {
+      const { raw, file } = lastGood;
+      const text = keyText(raw.key);
+      if (this.#entries.has(text)) continue;
+      const hiding = this.#hiding(lastGood);
+      const decoded = decode(raw);
+      if (hiding && decoded.ok) {
+        const { source, problem } = hiding;
+        const origin: Origin = { source, resourceVersion: '', location: { file: problem.file, line: problem.line } };
+        this.#entries.set(text, { key: raw.key, raw, origin, config: decoded.value.config, errors: [{ path: problem.path, message: `cannot be read any more: ${problem.message}` }], warnings: [] });
+        this.#restored.set(text, lastGood);
+      } else if (!hiding && file === undefined) this.#lastGood.gone(raw.key);
+    }
+  }
+
+  #dropRestored(): void {
+    for (const [text, lastGood] of this.#restored) if (!this.#hiding(lastGood)) this.#delete(lastGood.raw.key, text);
+    this.#deliver();
+  }
+
+  /** The problem that may hide this object. */
+  #hiding({ raw, file }: LastGood): { source: string; problem: SourceProblem } | undefined {
+    const text = keyText(raw.key);
+    return this.problems().find(({ problem }) => (file === undefined ? problem.key !== undefined && keyText(problem.key) === text : file === problem.file || file.startsWith(`${problem.file}/`)));
   }
 
   #lastGoodConfig(key: ConfigKey): Config | undefined {

@@ -2,9 +2,10 @@ import { status } from '@grpc/grpc-js';
 import { formatFieldErrors, type Clock } from '@meltemi/base';
 import type { Config, MeshConfigSpec } from '@meltemi/config';
 import { buildPushContext, proxyFromNode, type Proxy, type PushContext } from '@meltemi/pilot';
-import { shortTypeName, xdsSnapshot, xdsType, type ResourceSet, type SubscribedNames } from '@meltemi/xds';
+import { shortTypeName, xdsSnapshot, xdsType, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
 import { Debounce } from './debounce.ts';
+import { Settlement } from './settlement.ts';
 import type { PilotStats } from './stats.ts';
 
 /** Istio to xDS, for one proxy and type. `names` undefined: everything the proxy's listeners and clusters refer to. */
@@ -32,6 +33,8 @@ export interface DiscoveryOptions {
   readonly debounceQuietMs?: number;
   /** Default 10,000. */
   readonly debounceMaxMs?: number;
+  /** How long a proxy that left, or any after our own start, is expected back: it may carry traffic by older config meanwhile. Default 5,000. */
+  readonly reconnectGraceMs?: number;
 }
 
 /** One connected proxy. */
@@ -40,13 +43,25 @@ export interface Client {
   readonly connection: AdsConnection;
   readonly connectedAtMs: number;
   readonly agentVersion: string;
+  readonly settlement: Settlement;
+  /** Why the newest context could not be translated for this proxy. */
+  readonly failure: string | undefined;
 }
 
 interface ClientState extends Client {
   /** Number of the last revision handed to the connection; 0 = none. */
   pushed: number;
-  /** Newest revision the proxy follows. */
-  followed: number;
+  failure: string | undefined;
+}
+
+/** Proxies that may carry traffic by older config though they are not connected. */
+export interface Lately {
+  /** Left within the grace. */
+  readonly names: ReadonlySet<string>;
+  /** We started within the grace: anybody may be on the way back. */
+  readonly started: boolean;
+  /** When, on the clock's monotonic time, the first of these is given up. */
+  readonly untilMs: number | undefined;
 }
 
 const servedTypes = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route] as const;
@@ -58,6 +73,9 @@ export class Discovery {
   readonly #clients = new Map<string, ClientState>();
   readonly #queue = new Set<ClientState>();
   readonly #followListeners = new Set<() => void>();
+  /** Proxies that left lately: name → when they are given up. */
+  readonly #left = new Map<string, number>();
+  #startGraceUntil = 0;
   #context: PushContext | undefined;
   #revision = 0;
   #dirtySince: number | undefined;
@@ -71,6 +89,7 @@ export class Discovery {
 
   /** Builds the first context; before it, connected proxies wait. */
   start(): void {
+    this.#startGraceUntil = this.#options.clock.monotonic() + this.#graceMs;
     this.#rebuild(['start']);
   }
 
@@ -94,21 +113,28 @@ export class Discovery {
     return [...this.#clients.values()];
   }
 
-  /** The revision that carries every change announced so far. Builds it now rather than after the quiet time: somebody waits for it. */
-  settle(): number {
+  /**
+   * The revision that carries every change announced so far; undefined when it could not be built. Builds it now rather than after the quiet time:
+   * somebody waits for it.
+   */
+  settle(): number | undefined {
     if (this.#dirtySince !== undefined) {
       this.#debounce.stop();
       this.#rebuild(['a waiting client']);
     }
-    return this.#revision;
+    return this.#dirtySince === undefined ? this.#revision : undefined;
   }
 
-  /** Proxies that do not follow `revision` yet. */
-  behind(revision: number): Client[] {
-    return [...this.#clients.values()].filter((client) => client.followed < revision);
+  /** Who may be on the way back. */
+  lately(): Lately {
+    const now = this.#options.clock.monotonic();
+    for (const [name, until] of this.#left) if (until <= now) this.#left.delete(name);
+    const started = now < this.#startGraceUntil;
+    const ends = [...this.#left.values(), ...(started ? [this.#startGraceUntil] : [])];
+    return { names: new Set(this.#left.keys()), started, untilMs: ends.length === 0 ? undefined : Math.min(...ends) };
   }
 
-  /** Called whenever a proxy follows a newer revision, refuses one, comes or goes. Returns how to unsubscribe. */
+  /** Called whenever a proxy answers a newer revision, refuses one, comes or goes. Returns how to unsubscribe. */
   onProgress(listener: () => void): () => void {
     this.#followListeners.add(listener);
     return () => this.#followListeners.delete(listener);
@@ -123,10 +149,12 @@ export class Discovery {
       this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: forbidden }, 'proxy refused');
       return refuse(status.PERMISSION_DENIED, forbidden);
     }
-    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), pushed: 0, followed: 0 };
+    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0 };
     this.#clients.set(hello.connectionId, client);
+    this.#left.delete(client.proxy.name);
     this.#options.stats.connected.set(this.#clients.size);
     this.#options.log.info({ proxy: client.proxy.id, protocol: hello.protocol, peer: hello.peer.address }, 'proxy connected');
+    this.#progress();
     return this.#handler(hello.connectionId, client);
   }
 
@@ -134,20 +162,22 @@ export class Discovery {
     const { log, stats } = this.#options;
     return {
       ordered: !client.proxy.proxyless,
-      onSubscribe: (typeUrl, subscribed) => this.#subscribed(client, typeUrl, subscribed),
+      onSubscribe: (typeUrl) => this.#subscribed(client, typeUrl),
       onNack: (typeUrl, refusal) => {
         stats.rejects.labels(shortTypeName(typeUrl).toLowerCase()).inc();
+        client.settlement.refuse(typeUrl, refusal);
         log.warn({ proxy: client.proxy.id, type: shortTypeName(typeUrl), resources: refusal.resources, reason: refusal.message }, 'proxy refused its configuration');
         this.#progress();
       },
       onLagging: (typeUrl, revision) => log.warn({ proxy: client.proxy.id, type: shortTypeName(typeUrl), revision }, 'proxy is slow to acknowledge; the push goes on'),
-      onFollow: (revision) => {
-        client.followed = Math.max(client.followed, Number(revision));
+      onSettle: (revision, refused) => {
+        client.settlement.settle(Number(revision), refused);
         this.#progress();
       },
       onClose: (reason) => {
         this.#clients.delete(id);
         this.#queue.delete(client);
+        this.#left.set(client.proxy.name, this.#options.clock.monotonic() + this.#graceMs);
         stats.connected.set(this.#clients.size);
         log.info({ proxy: client.proxy.id, reason }, 'proxy disconnected');
         this.#progress();
@@ -155,13 +185,12 @@ export class Discovery {
     };
   }
 
-  /** Names outside the last snapshot (proxyless clients name what they want) need a snapshot that has them. */
-  #subscribed(client: ClientState, typeUrl: string, subscribed: SubscribedNames): 'complete' | 'more-comes' {
-    const served = (servedTypes as readonly string[]).includes(typeUrl);
-    if (!served) return 'complete';
-    if (client.pushed > 0 && !client.proxy.proxyless && (subscribed.names.size === 0 || typeUrl === xdsType.cluster || typeUrl === xdsType.listener)) return 'complete';
+  /** A proxy's snapshot has all that its listeners and clusters refer to; a proxyless client is given what it names, so new names need a new snapshot. */
+  #subscribed(client: ClientState, typeUrl: string): 'complete' | 'more-comes' {
+    if (!(servedTypes as readonly string[]).includes(typeUrl)) return 'complete';
+    if (client.pushed > 0 && !client.proxy.proxyless) return 'complete';
     this.#enqueue(client);
-    return client.pushed > 0 && !client.proxy.proxyless ? 'complete' : 'more-comes';
+    return 'more-comes';
   }
 
   #rebuild(reasons: readonly string[]): void {
@@ -203,8 +232,11 @@ export class Discovery {
     this.#queue.delete(client);
     try {
       this.#pushTo(client, this.#context);
+      client.failure = undefined;
     } catch (cause) {
+      client.failure = cause instanceof Error ? cause.message : String(cause);
       this.#options.log.error({ err: cause, proxy: client.proxy.id }, 'translation failed; this proxy keeps what it has');
+      this.#progress();
     }
     setImmediate(() => this.#pump());
   }
@@ -226,6 +258,10 @@ export class Discovery {
     const now = clock.monotonic();
     stats.pushTime.observe((now - started) / 1000);
     stats.convergence.observe((now - this.#builtFor) / 1000);
+  }
+
+  get #graceMs(): number {
+    return this.#options.reconnectGraceMs ?? 5000;
   }
 
   #progress(): void {

@@ -1,62 +1,113 @@
-import { keyText, type ConfigKey, type RawObject, type StatusStore, type StatusUpdate } from '@meltemi/config';
+import { keyText, type ConfigKey, type Origin, type RawObject, type StatusStore, type StatusUpdate } from '@meltemi/config';
+import type { Clock } from '@meltemi/base';
 import type { CacheLog } from './config-cache.ts';
 
-const maxBatch = 50;
-/** Registry objects change all the time and are rebuilt from their own source; what people write is what must survive. */
-const keptGroups = new Set(['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io']);
+/** The last version of an object that was good, and the file it stood in; no file: the store. */
+export interface LastGood {
+  readonly raw: RawObject;
+  readonly file: string | undefined;
+}
 
-/** Remembers each object's last good version in the store, so that a restarted pilot still has it when the newest version is bad. Writes in batches, behind. */
+const maxBatch = 50;
+/** Below the store's limit for one write. */
+const maxBatchBytes = 1024 * 1024;
+const retryMs = 1000;
+/** Workloads change all the time and are told again by whoever runs them; what people write is what must survive. */
+const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap']);
+
+/** Remembers each object's last good version in the store, so that a restarted pilot still has it when the newest version is bad. Writes in batches, behind; retries while the store is away. */
 export class LastGoodWriter {
   readonly #status: StatusStore;
   readonly #log: CacheLog;
-  readonly #known = new Map<string, RawObject>();
+  readonly #clock: Clock;
+  readonly #known = new Map<string, LastGood>();
   readonly #queue = new Map<string, StatusUpdate>();
   #writing: Promise<void> | undefined;
+  #cancelRetry = () => {};
+  #stopped = false;
 
-  constructor(status: StatusStore, log: CacheLog) {
+  constructor(status: StatusStore, log: CacheLog, clock: Clock) {
     this.#status = status;
     this.#log = log;
+    this.#clock = clock;
   }
 
   async load(): Promise<void> {
     const listed = await this.#status.list();
     if (!listed.ok) return this.#log.warn({ reason: listed.error.message }, 'last good versions could not be read');
-    for (const { key, record } of listed.value) if (record.lastGood) this.#known.set(keyText(key), record.lastGood);
+    for (const { key, record } of listed.value) {
+      const file = record.status['file'];
+      if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
+    }
   }
 
   of(key: ConfigKey): RawObject | undefined {
-    return this.#known.get(keyText(key));
+    return this.#known.get(keyText(key))?.raw;
   }
 
-  good(raw: RawObject): void {
+  all(): readonly LastGood[] {
+    return [...this.#known.values()];
+  }
+
+  good(raw: RawObject, origin: Origin): void {
     const text = keyText(raw.key);
-    if (!keptGroups.has(raw.key.group) || JSON.stringify(this.#known.get(text)?.content) === JSON.stringify(raw.content)) return;
-    this.#known.set(text, raw);
-    this.#enqueue({ key: raw.key, record: { status: {}, lastGood: raw } });
+    const file = origin.location === undefined || origin.location.file === '' ? undefined : origin.location.file;
+    const known = this.#known.get(text);
+    if (!lasts(raw.key) || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
+    this.#known.set(text, { raw, file });
+    this.#enqueue({ key: raw.key, record: { status: file === undefined ? {} : { file }, lastGood: raw } });
   }
 
   gone(key: ConfigKey): void {
     if (this.#known.delete(keyText(key))) this.#enqueue({ key, record: undefined });
   }
 
-  async flush(): Promise<void> {
+  /** Writes what waits, once. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelRetry();
     await this.#writing;
+    await this.#drain();
   }
 
   #enqueue(update: StatusUpdate): void {
     this.#queue.set(keyText(update.key), update);
-    this.#writing ??= this.#drain().finally(() => { this.#writing = undefined; });
+    this.#start();
+  }
+
+  #start(): void {
+    this.#writing ??= this.#drain().finally(() => {
+      this.#writing = undefined;
+    });
   }
 
   async #drain(): Promise<void> {
     while (this.#queue.size > 0) {
-      const batch = [...this.#queue.values()].slice(0, maxBatch);
-      for (const update of batch) this.#queue.delete(keyText(update.key));
+      const batch = this.#take();
       const written = await this.#status.write(batch);
-      if (!written.ok) {
-        this.#log.warn({ reason: written.error.message, objects: batch.length }, 'last good versions could not be kept; they stay in memory');
-        return;
-      }
+      if (written.ok) continue;
+      const { code, message } = written.error;
+      this.#log.warn({ reason: message, objects: batch.map(({ key }) => keyText(key)) }, 'last good versions could not be kept; they stay in memory');
+      if (code !== 'unavailable' || this.#stopped) continue;
+      for (const update of batch) if (!this.#queue.has(keyText(update.key))) this.#queue.set(keyText(update.key), update);
+      this.#cancelRetry = this.#clock.after(retryMs, () => this.#start());
+      return;
     }
   }
+
+  #take(): StatusUpdate[] {
+    const batch: StatusUpdate[] = [];
+    let bytes = 0;
+    for (const [text, update] of this.#queue) {
+      bytes += JSON.stringify(update).length;
+      if (batch.length > 0 && (batch.length >= maxBatch || bytes > maxBatchBytes)) break;
+      batch.push(update);
+      this.#queue.delete(text);
+    }
+    return batch;
+  }
+}
+
+function lasts({ group, kind }: ConfigKey): boolean {
+  return group.endsWith('.istio.io') || (group === '' && lastingKinds.has(kind));
 }

@@ -28,6 +28,7 @@ export function proxyStatus(parts: StatusApiParts, request: ProxyStatusRequest):
   return {
     proxies: proxies.sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
     quarantinedObjects: parts.cache.entries().filter((entry) => entry.errors.length > 0).length + (parts.discovery.context?.quarantined.length ?? 0),
+    sourceProblems: parts.cache.problems().length,
   };
 }
 

@@ -1,48 +1,106 @@
 import type { ProxyLag, WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { ProxyLag_State } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { Clock } from '@meltemi/base';
 import { shortTypeName } from '@meltemi/xds';
 import type { ConfigCache } from './config-cache.ts';
 import type { Client, Discovery } from './discovery.ts';
 
-/** Tells how far the proxies are with a store version until all follow, one refuses, or the signal ends it. The last message is `done` or has `timedOut`. */
-export async function* waitForRevision(parts: { cache: ConfigCache; discovery: Discovery }, storeVersion: string, signal: AbortSignal): AsyncGenerator<WaitProgress> {
+export interface WaitParts {
+  readonly cache: Pick<ConfigCache, 'processed'>;
+  readonly discovery: Discovery;
+  readonly clock: Clock;
+}
+
+/** Most proxies named in one message. */
+const maxNamed = 100;
+
+/**
+ * Tells how far the proxies are with a store version until all follow, one refuses, or the signal ends it. The last message is `done`, has `timedOut`,
+ * or names who refuses. Awaited are the proxies connected at the start, and those that left so lately that they may be on their way back with older config;
+ * one that connects later for the first time gets the newest config anyway and holds nobody up. Without a version: everything in force now, where a refusal of any age counts.
+ */
+export async function* waitForRevision(parts: WaitParts, storeVersion: string, signal: AbortSignal): AsyncGenerator<WaitProgress> {
   const { cache, discovery } = parts;
   try {
     await cache.processed(storeVersion, signal);
   } catch {
-    yield { done: false, affected: 0, following: 0, laggards: [{ proxyId: 'pilot', state: ProxyLag_State.LAGGING, detail: 'this pilot has not seen the write yet' }], timedOut: true };
+    yield pilotLags('this pilot has not seen the write yet', { timedOut: true });
     return;
   }
   const revision = discovery.settle();
+  if (revision === undefined) {
+    yield { ...pilotLags('the configuration could not be put together; what was in force stays. Pilot\'s log says why', { timedOut: false }) };
+    return;
+  }
+  const awaited = new Awaited(discovery, { revision, any: storeVersion === '' });
   for (;;) {
-    const behind = discovery.behind(revision);
-    const affected = discovery.clients().length;
-    const laggards = behind.map(lag);
-    const timedOut = signal.aborted;
-    const done = behind.length === 0;
-    yield { done, affected, following: affected - behind.length, laggards, timedOut: timedOut && !done };
-    if (done || timedOut || (laggards.length > 0 && laggards.every((each) => each.state === ProxyLag_State.REFUSED))) return;
-    await nextProgress(discovery, signal);
+    const { affected, laggards } = awaited.look();
+    const done = laggards.length === 0;
+    yield { done, affected, following: affected - laggards.length, laggards: laggards.slice(0, maxNamed), timedOut: signal.aborted && !done };
+    if (done || signal.aborted || laggards.every(({ state }) => state === ProxyLag_State.REFUSED)) return;
+    await nextProgress(parts, signal);
   }
 }
 
-/** Who holds it up: a refusal with the proxy's words, else the type whose acknowledgement is awaited. */
-function lag(client: Client): ProxyLag {
-  const types = client.connection.status();
-  const refused = types.find((type) => type.lastNack !== undefined);
-  if (refused?.lastNack) return { proxyId: client.proxy.name, state: ProxyLag_State.REFUSED, detail: `${shortTypeName(refused.typeUrl)} ${refused.lastNack.resources.join(', ')}: ${refused.lastNack.message}` };
-  const waiting = types.filter((type) => type.state !== 'SYNCED').map((type) => shortTypeName(type.typeUrl));
-  return { proxyId: client.proxy.name, state: ProxyLag_State.LAGGING, detail: waiting.length > 0 ? `has not acknowledged ${waiting.join(', ')}` : 'has not been pushed to yet' };
+/** Who must follow before a wait is over. */
+class Awaited {
+  readonly #discovery: Discovery;
+  readonly #target: { readonly revision: number; readonly any: boolean };
+  readonly #names: Set<string>;
+
+  constructor(discovery: Discovery, target: { revision: number; any: boolean }) {
+    this.#discovery = discovery;
+    this.#target = target;
+    this.#names = new Set([...discovery.clients().map((client) => client.proxy.name), ...discovery.lately().names]);
+  }
+
+  look(): { affected: number; laggards: ProxyLag[] } {
+    const clients = new Map(this.#discovery.clients().map((client) => [client.proxy.name, client]));
+    const lately = this.#discovery.lately();
+    if (lately.started) for (const name of clients.keys()) this.#names.add(name);
+    let affected = 0;
+    const laggards: ProxyLag[] = [];
+    for (const name of this.#names) {
+      const client = clients.get(name);
+      if (!client && !lately.names.has(name)) continue;
+      affected += 1;
+      const lag = client ? this.#lag(client) : { proxyId: name, state: ProxyLag_State.LAGGING, detail: 'lost its connection a moment ago and may come back' };
+      if (lag) laggards.push(lag);
+    }
+    if (lately.started && laggards.length === 0) return { affected: affected + 1, laggards: [{ proxyId: 'pilot', state: ProxyLag_State.LAGGING, detail: 'has just started: proxies may still be on their way back to it' }] };
+    return { affected, laggards };
+  }
+
+  /** What holds this proxy up: a refusal with its own words, else the types whose acknowledgement is awaited; undefined when it follows. */
+  #lag(client: Client): ProxyLag | undefined {
+    const { revision, any } = this.#target;
+    const proxyId = client.proxy.name;
+    const verdict = client.settlement.verdict(revision, { any });
+    if (verdict.state === 'follows') return undefined;
+    if (verdict.state === 'refuses') return { proxyId, state: ProxyLag_State.REFUSED, detail: verdict.reason };
+    if (client.failure !== undefined) return { proxyId, state: ProxyLag_State.REFUSED, detail: `pilot could not translate the configuration for it: ${client.failure}` };
+    const waiting = client.connection.status().filter((type) => type.state !== 'SYNCED').map((type) => shortTypeName(type.typeUrl));
+    return { proxyId, state: ProxyLag_State.LAGGING, detail: waiting.length > 0 ? `has not acknowledged ${waiting.join(', ')}` : 'has not been sent everything yet' };
+  }
 }
 
-function nextProgress(discovery: Discovery, signal: AbortSignal): Promise<void> {
+function pilotLags(detail: string, { timedOut }: { timedOut: boolean }): WaitProgress {
+  return { done: false, affected: 0, following: 0, laggards: [{ proxyId: 'pilot', state: timedOut ? ProxyLag_State.LAGGING : ProxyLag_State.REFUSED, detail }], timedOut };
+}
+
+/** The next step of any proxy, or the moment when one that left is given up. */
+function nextProgress({ discovery, clock }: WaitParts, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
+    const { untilMs } = discovery.lately();
+    const cancel = untilMs === undefined ? () => {} : clock.after(Math.max(1, untilMs - clock.monotonic()), done);
     const stop = discovery.onProgress(done);
     function done(): void {
       stop();
+      cancel();
       signal.removeEventListener('abort', done);
-      resolve();
+      // Many proxies answer in the same turn: they are told of together.
+      setImmediate(resolve);
     }
     signal.addEventListener('abort', done, { once: true });
   });

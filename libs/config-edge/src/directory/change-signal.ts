@@ -1,6 +1,7 @@
-import { watch, type FSWatcher } from 'node:fs';
+import { statSync, watch, type FSWatcher } from 'node:fs';
+import { dirname } from 'node:path';
 
-/** Says when something below a directory may have changed. A hint only: what the system does not report, a slow rescan finds. */
+/** Says when something below a directory, or a file, may have changed. A hint only: what the system does not report, a slow rescan finds. */
 export class ChangeSignal {
   readonly #root: string;
   #watcher: FSWatcher | undefined;
@@ -26,7 +27,9 @@ export class ChangeSignal {
   #watch(): void {
     if (this.#watcher !== undefined) return;
     try {
-      const watcher = watch(this.#root, { recursive: true }, () => {
+      // A file is replaced, not written, by most editors: its directory hears of both.
+      const single = statSync(this.#root).isFile();
+      const watcher = watch(single ? dirname(this.#root) : this.#root, { recursive: !single }, () => {
         this.#changed = true;
         this.#wake();
       });

@@ -210,6 +210,22 @@ void describe('a watched directory', () => {
     await follower.sees('a=2');
   });
 
+  void test('a single file is a source of its own: written, replaced, gone for a while, whatever its name', async () => {
+    await writeFile(at('mesh'), yaml('a'));
+    await writeFile(at('other.yaml'), yaml('b'));
+    const follower = await follow({}, at('mesh'));
+    assert.equal(follower.inForce(), 'a=1');
+    await writeFile(at('mesh'), yaml('a', 2));
+    await follower.sees('a=2');
+    await writeFile(at('mesh.new'), yaml('a', 3));
+    await rename(at('mesh.new'), at('mesh'));
+    await follower.sees('a=3');
+    await unlink(at('mesh'));
+    await follower.sees('a=3', [/does not exist/]);
+    await writeFile(at('mesh'), yaml('a', 4));
+    await follower.sees('a=4');
+  });
+
   void test('too much is a problem, not a crash: large files, many files', async () => {
     await writeFile(at('a.yaml'), yaml('a'));
     await writeFile(at('b.yaml'), `${yaml('b')}#${'x'.repeat(2000)}`);

@@ -7,6 +7,7 @@ import { reasonOf, scanDirectory, type Scan, type ScannedFile } from './scan-dir
 import { fileState, SourceState, unreadFile, type FileState } from './source-state.ts';
 
 export interface DirectorySourceOptions {
+  /** Or a single file. */
   readonly directory: string;
   /** Between a change and the scan it causes; default 50 ms. */
   readonly debounceMs?: number;
@@ -25,7 +26,7 @@ type Settings = Required<DirectorySourceOptions>;
 const maxUnsettledMs = 2000;
 const maxDepth = 32;
 
-/** The objects in the *.yaml, *.yml and *.json files of a directory tree, never written to. Among files the first in order of path wins. */
+/** The objects in the *.yaml, *.yml and *.json files of a directory tree, or in one file, never written to. Among files the first in order of path wins. */
 export function directorySource(options: DirectorySourceOptions): ConfigSource {
   const settings: Settings = { debounceMs: 50, settleMs: 100, rescanMs: 5000, maxFileBytes: 4 * 1024 * 1024, maxFiles: 10_000, ...options };
   return { name: `directory ${settings.directory}`, watch: (signal) => watchDirectory(settings, signal) };
@@ -90,7 +91,7 @@ class Tree {
 
   #forget(present: ReadonlySet<string>): void {
     for (const path of this.#files.keys()) {
-      const hidden = this.#unreadable.some((directory) => path.startsWith(`${directory.path}/`));
+      const hidden = this.#unreadable.some((directory) => path === directory.path || path.startsWith(`${directory.path}/`));
       if (!present.has(path) && !hidden) this.#files.delete(path);
     }
   }

@@ -24,7 +24,7 @@ export interface ScanLimits {
 }
 
 /**
- * Every *.yaml, *.yml and *.json below `root`, in order of path. Follows links, each directory once; leaves out names that begin with a dot (editors' and
+ * Every *.yaml, *.yml and *.json below `root`, in order of path; a root that is itself a file is read whatever its name. Follows links, each directory once; leaves out names that begin with a dot (editors' and
  * Kubernetes' "..data" behind the links of a mounted ConfigMap).
  */
 export async function scanDirectory(root: string, limits: ScanLimits): Promise<Scan> {
@@ -47,6 +47,8 @@ export async function scanDirectory(root: string, limits: ScanLimits): Promise<S
       else if (isConfig && found.file !== undefined) files.push(found.file);
     }
   };
+  const whole = await look(root);
+  if (whole.file !== undefined && whole.file.problem === undefined) return { files: [whole.file], unreadable };
   await walk(root, 0).catch((cause: unknown) => unreadable.push({ path: root, message: reasonOf(cause) }));
   return { files: files.sort((a, b) => (a.path < b.path ? -1 : 1)), unreadable };
 }

@@ -21,6 +21,8 @@ export interface SourceLocation {
 export interface SourceProblem extends SourceLocation {
   readonly path: string;
   readonly message: string;
+  /** The object that cannot be read, where its key is known all the same. */
+  readonly key?: ConfigKey;
 }
 
 export type SourceEvent =

@@ -153,6 +153,6 @@ function shadowProblem(held: Held, winner: Held | undefined): { source: string; 
   return { source: held.origin.source, problem: { file, line, path: '', message } };
 }
 
-function unreadableProblem({ rawKey, reason }: UnreadableValue): SourceProblem {
-  return { file: rawKey, line: 0, path: '', message: reason };
+function unreadableProblem({ rawKey, key, reason }: UnreadableValue): SourceProblem {
+  return { file: rawKey, line: 0, path: '', message: reason, ...(key === undefined ? {} : { key }) };
 }

@@ -115,6 +115,15 @@ export interface ListRequest {
 
 export interface ListResponse {
   objects: Object[];
+  problems: SourceProblem[];
+}
+
+export interface SourceProblem {
+  source: string;
+  file: string;
+  line: number;
+  path: string;
+  message: string;
 }
 
 export interface WatchRequest {
@@ -195,6 +204,7 @@ export interface ProxyState {
 export interface ProxyStatusResponse {
   proxies: ProxyState[];
   quarantinedObjects: number;
+  sourceProblems: number;
 }
 
 export interface VersionRequest {
@@ -1000,13 +1010,16 @@ export const ListRequest: MessageFns<ListRequest> = {
 };
 
 function createBaseListResponse(): ListResponse {
-  return { objects: [] };
+  return { objects: [], problems: [] };
 }
 
 export const ListResponse: MessageFns<ListResponse> = {
   encode(message: ListResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.objects) {
       Object.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.problems) {
+      SourceProblem.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1030,6 +1043,104 @@ export const ListResponse: MessageFns<ListResponse> = {
             }
 
             message.objects.push(Object.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.problems.push(SourceProblem.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSourceProblem(): SourceProblem {
+  return { source: "", file: "", line: 0, path: "", message: "" };
+}
+
+export const SourceProblem: MessageFns<SourceProblem> = {
+  encode(message: SourceProblem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.file !== "") {
+      writer.uint32(18).string(message.file);
+    }
+    if (message.line !== 0) {
+      writer.uint32(24).uint32(message.line);
+    }
+    if (message.path !== "") {
+      writer.uint32(34).string(message.path);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceProblem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceProblem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.line = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
             continue;
           }
         }
@@ -1648,7 +1759,7 @@ export const ProxyState: MessageFns<ProxyState> = {
 };
 
 function createBaseProxyStatusResponse(): ProxyStatusResponse {
-  return { proxies: [], quarantinedObjects: 0 };
+  return { proxies: [], quarantinedObjects: 0, sourceProblems: 0 };
 }
 
 export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
@@ -1658,6 +1769,9 @@ export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
     }
     if (message.quarantinedObjects !== 0) {
       writer.uint32(16).uint32(message.quarantinedObjects);
+    }
+    if (message.sourceProblems !== 0) {
+      writer.uint32(24).uint32(message.sourceProblems);
     }
     return writer;
   },
@@ -1689,6 +1803,14 @@ export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
             }
 
             message.quarantinedObjects = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sourceProblems = reader.uint32();
             continue;
           }
         }
