@@ -77,3 +77,10 @@ spec:
   const listeners = listenersOf(meshOf(configs), proxyOf('sidecar~10.0.0.1~a.default~default.svc.cluster.local'));
   assert.deepEqual(listeners['10.96.0.5_443'], ['outbound|443|a|db.default.svc.cluster.local', 'outbound|443|b|db.default.svc.cluster.local', 'outbound|443||db.default.svc.cluster.local']);
 });
+
+test('a plain Envoy gets no filter that only Istio\'s proxy has', () => {
+  const push = meshOf(bookinfo());
+  const text = (version: Record<string, unknown>) => [...translate(push, proxyOf('sidecar~10.0.0.1~a.default~default.svc.cluster.local', version), { typeUrl: xdsType.listener }).resources.values()].map(({ any }) => any.value.toString('latin1')).join('');
+  assert.doesNotMatch(text({ ISTIO_VERSION: '' }), /istio\.stats|peer_metadata/);
+  for (const version of [{ ISTIO_VERSION: '1.30.0' }, { ISTIO_VERSION: '', MELTEMI_VERSION: '0.1.0' }]) assert.match(text(version), /istio\.stats[^]*peer_metadata|peer_metadata[^]*istio\.stats/);
+});
