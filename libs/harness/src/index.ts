@@ -5,3 +5,5 @@ export { readDeployments, yamlFiles, type Deployment, type Container } from './m
 export { addressPlan, type AddressPlan } from './addresses.ts';
 export { createJoinToken } from './join-tokens.ts';
 export { podObject, proxyIdentity, type Workload } from './workload.ts';
+export { Traffic, get, type TrafficSpec, type TrafficReport, type TrafficAnswer, type GetOptions } from './traffic.ts';
+export { meltemi, applyAndWait, type CliResult } from './cli.ts';
