@@ -105,10 +105,10 @@ function canonicalCharacters(part: string): string | null {
       const value = escapeAt(part, i);
       if (value === 0) return null;
       if (value < 0) {
+        broken = out.length;
         out += '%';
-        broken = i;
       } else {
-        out += isUnreserved(value) && i - broken > 2 ? String.fromCharCode(value) : part.slice(i, i + 3);
+        out += isUnreserved(value) && out.length - broken > 2 ? String.fromCharCode(value) : part.slice(i, i + 3);
         i += 2;
       }
     } else out += needsEscape(code) ? escapeCode(part, i) : part.charAt(i);

@@ -58,9 +58,8 @@ function apply(rule: FieldRule | undefined, name: string, value: unknown, path: 
 export function isSet(value: unknown): boolean {
   if (value === undefined || value === null || value === '' || value === 0 || value === 0n || value === false) return false;
   if (Array.isArray(value) || Buffer.isBuffer(value)) return value.length > 0;
-  // A map without entries; messages have their fields as keys even when all are unset.
-  if (typeof value === 'object') return Object.keys(value).length > 0;
-  return true;
+  // A map without entries; messages have their fields as keys.
+  return typeof value !== 'object' || Object.keys(value).length > 0;
 }
 
 const irregular: Readonly<Record<string, string>> = {
