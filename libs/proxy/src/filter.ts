@@ -114,6 +114,8 @@ export interface HttpFilterConfig {
 export interface HttpFilterFactory {
   readonly name: string;
   readonly typeUrls: readonly string[];
+  /** Types of per-route settings that differ from the filter's own. */
+  readonly routeTypeUrls?: readonly string[];
   readonly stage: 'metadata' | 'auth' | 'traffic' | 'stats' | 'terminal';
   readonly trust: 'untrusted-downstream-and-upstream' | 'trusted-config-only';
   readonly terminal?: boolean;

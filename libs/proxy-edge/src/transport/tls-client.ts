@@ -4,7 +4,7 @@ import type tls from 'node:tls';
 import { ok, type Result } from '@meltemi/base';
 import type { UpstreamTls } from '@meltemi/snapshot';
 import type { LocalNames } from './tls-info.ts';
-import { checkPeer, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
+import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
 
 /** One immutable client context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ClientTls {
@@ -26,7 +26,7 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
     local,
     connectOptions(sni, alpn) {
       const servername = sni || config.sni;
-      const protocols = alpn ?? config.alpn;
+      const protocols = spokenProtocols(alpn ?? config.alpn);
       return {
         secureContext: context,
         rejectUnauthorized: verifies,

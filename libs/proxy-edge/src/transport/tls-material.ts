@@ -101,6 +101,11 @@ function readSource(source: Source): Buffer {
   return Buffer.from(value, 'utf8');
 }
 
+/** What may be agreed on: not HTTP/2, and not Istio's TCP metadata prefix, since neither is spoken here yet. */
+export function spokenProtocols(alpn: readonly string[]): string[] {
+  return alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-peer-exchange');
+}
+
 /** Null when the peer's certificate passes the SAN, SPKI and hash lists; else the reason. The chain itself is OpenSSL's part. */
 export function checkPeer(peer: X509Certificate | undefined, validation: Validation | null): string | null {
   if (validation === null || validation.acceptUntrusted) return null;

@@ -5,7 +5,7 @@ import type { TlsInfo } from '@meltemi/http';
 import type { DownstreamTls } from '@meltemi/snapshot';
 import type { ClientHello } from '@meltemi/proxy';
 import { tlsInfoOf } from './tls-info.ts';
-import { checkPeer, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
+import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
 
 /** One immutable server context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ServerTls {
@@ -88,9 +88,9 @@ function refusal(socket: tls.TLSSocket, config: DownstreamTls, material: TlsMate
   return checkPeer(peer, material.validation);
 }
 
-/** Node answers a client without a common protocol with a fatal alert, Envoy goes on without ALPN: then offer none. HTTP/2 is not spoken here yet. */
+/** Node answers a client without a common protocol with a fatal alert, Envoy goes on without ALPN: then offer none. */
 function commonProtocols(ours: readonly string[], hello: ClientHello | null): string[] {
-  const spoken = ours.filter((protocol) => protocol !== 'h2');
+  const spoken = spokenProtocols(ours);
   if (hello === null) return spoken;
   return spoken.some((protocol) => hello.alpn.includes(protocol)) ? spoken : [];
 }

@@ -1,18 +1,42 @@
-import type { Extensions } from '@meltemi/snapshot';
+import { fail } from '@meltemi/base';
+import type { Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
+import { corsFilter } from './http/cors/cors.ts';
+import { faultFilter } from './http/fault/fault.ts';
+import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
+import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
+import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { routerFilter } from './http/router/router.ts';
+import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
+import { metadataExchangeFilter } from './network/metadata-exchange/metadata-exchange.ts';
 
 /** Every HTTP filter of this proxy, in the order a sidecar runs them. */
 export const httpFilters: readonly HttpFilterFactory[] = [
+  // First: its headers must be gone before anything matches on them.
+  peerMetadataFilter,
+  grpcStatsFilter,
+  // Before CORS, as in Istio: an aborted preflight is aborted.
+  faultFilter,
+  corsFilter,
+  // Sees what all others did.
+  istioStatsFilter,
   // Last always: it takes the request away.
   routerFilter,
 ];
 
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
-export const networkFilters: readonly NetworkFilterFactory[] = [];
+export const networkFilters: readonly NetworkFilterFactory[] = [metadataExchangeFilter, istioTcpStatsFilter];
 
 const httpByType = new Map(httpFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
 const networkByType = new Map(networkFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
+
+/** Types that only routes may name. */
+const routeOnly = httpFilters.flatMap((factory) =>
+  (factory.routeTypeUrls ?? []).map((typeUrl): readonly [string, HttpFilterExtension] => [
+    typeUrl,
+    { parse: (_bytes, ctx) => fail(ctx.path, `${typeUrl} is a route's setting of ${factory.name}, not a filter`), parseRoute: (bytes, ctx) => factory.parseRoute?.(bytes, ctx) ?? fail(ctx.path, 'takes no settings per route') },
+  ]),
+);
 
 export function httpFilterFactory(typeUrl: string): HttpFilterFactory | undefined {
   return httpByType.get(typeUrl);
@@ -24,5 +48,5 @@ export function networkFilterFactory(typeUrl: string): NetworkFilterFactory | un
 
 /** The filters as xDS compilation wants them. Access loggers come from whoever writes them. */
 export function filterExtensions(accessLoggers: Extensions['accessLoggers'] = new Map()): Extensions {
-  return { httpFilters: httpByType, networkFilters: networkByType, listenerFilters: new Map(), accessLoggers };
+  return { httpFilters: new Map<string, HttpFilterExtension>([...httpByType, ...routeOnly]), networkFilters: networkByType, listenerFilters: new Map(), accessLoggers };
 }

@@ -1,0 +1,112 @@
+import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { CorsPolicy as CorsMessage } from '@meltemi/api/gen/envoy/extensions/filters/http/cors/v3/cors.ts';
+import type { RequestHead, ResponseHead } from '@meltemi/http';
+import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
+import type { CorsPolicy } from '@meltemi/route';
+import type { ParseContext } from '@meltemi/snapshot';
+import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+
+/** Answers preflights and marks responses for browsers, as the route's policy says. Source: the Fetch standard's CORS protocol. */
+export const corsFilter: HttpFilterFactory = {
+  name: 'envoy.filters.http.cors',
+  typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors'],
+  routeTypeUrls: ['type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy'],
+  stage: 'traffic',
+  trust: 'untrusted-downstream-and-upstream',
+  parse: () => ok({}),
+  parseRoute,
+  bind(_config, ctx) {
+    const prefix = `http.${ctx.hcm.statPrefix}.cors`;
+    const stats = { valid: ctx.stats.counter(`${prefix}.origin_valid`), invalid: ctx.stats.counter(`${prefix}.origin_invalid`) };
+    return {
+      events: FilterEvents.decodeHead | FilterEvents.encodeHead,
+      create(stream) {
+        const policy = policyOf(stream, ctx.filterName);
+        return policy === null || !policy.enabled.hit(stream.random.next()) ? null : new CorsStream(policy, stats);
+      },
+    };
+  },
+};
+
+function policyOf(stream: StreamControls, filterName: string): CorsPolicy | null {
+  const own = stream.perRoute(filterName) as CorsPolicy | null;
+  if (own !== null) return own;
+  const action = stream.route()?.action;
+  return action?.kind === 'forward' ? action.cors : null;
+}
+
+function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<CorsPolicy> {
+  const message = CorsMessage.decode(bytes);
+  const errors: FieldError[] = [];
+  const origins = compileAll(message.allowOriginStringMatch, `${ctx.path}.allow_origin_string_match`, compileStringMatcher);
+  if (!origins.ok) errors.push(...origins.error);
+  if (errors.length > 0 || !origins.ok) return err(errors);
+  return ok({
+    enabled: compileFraction(message.filterEnabled?.defaultValue, always),
+    allowOrigin: origins.value,
+    allowMethods: message.allowMethods,
+    allowHeaders: message.allowHeaders,
+    exposeHeaders: message.exposeHeaders,
+    maxAge: message.maxAge,
+    allowCredentials: message.allowCredentials ?? false,
+    allowPrivateNetworkAccess: message.allowPrivateNetworkAccess ?? false,
+    forwardNotMatchingPreflights: message.forwardNotMatchingPreflights ?? true,
+  });
+}
+
+interface CorsStats {
+  readonly valid: { inc(): void };
+  readonly invalid: { inc(): void };
+}
+
+class CorsStream extends HttpStreamFilter {
+  readonly #policy: CorsPolicy;
+  readonly #stats: CorsStats;
+  #origin: string | null = null;
+
+  constructor(policy: CorsPolicy, stats: CorsStats) {
+    super();
+    this.#policy = policy;
+    this.#stats = stats;
+  }
+
+  override decodeHead(stream: StreamControls, head: RequestHead): number {
+    const origin = head.headers.get('origin');
+    if (origin === null || origin === '') return FilterStatus.continue;
+    const policy = this.#policy;
+    const allowed = policy.allowOrigin.some((match) => match.matches(origin));
+    (allowed ? this.#stats.valid : this.#stats.invalid).inc();
+    const asks = head.headers.get('access-control-request-method') ?? '';
+    const preflight = head.method === 'OPTIONS' && asks !== '';
+    if (!allowed) {
+      if (!preflight || policy.forwardNotMatchingPreflights) return FilterStatus.continue;
+      stream.sendLocalReply({ status: 200, body: '', details: 'cors_response' });
+      return FilterStatus.stopIteration;
+    }
+    if (!preflight) {
+      this.#origin = origin;
+      return FilterStatus.continue;
+    }
+    stream.sendLocalReply({ status: 200, body: '', details: 'cors_response', headers: this.#preflightHeaders(origin, head) });
+    return FilterStatus.stopIteration;
+  }
+
+  override encodeHead(_stream: StreamControls, head: ResponseHead): number {
+    if (this.#origin === null) return FilterStatus.continue;
+    head.headers.set('access-control-allow-origin', this.#origin);
+    if (this.#policy.allowCredentials) head.headers.set('access-control-allow-credentials', 'true');
+    if (this.#policy.exposeHeaders !== '') head.headers.set('access-control-expose-headers', this.#policy.exposeHeaders);
+    return FilterStatus.continue;
+  }
+
+  #preflightHeaders(origin: string, head: RequestHead): (readonly [string, string])[] {
+    const policy = this.#policy;
+    const headers: (readonly [string, string])[] = [['access-control-allow-origin', origin]];
+    if (policy.allowCredentials) headers.push(['access-control-allow-credentials', 'true']);
+    if (policy.allowMethods !== '') headers.push(['access-control-allow-methods', policy.allowMethods]);
+    if (policy.allowHeaders !== '') headers.push(['access-control-allow-headers', policy.allowHeaders]);
+    if (policy.maxAge !== '') headers.push(['access-control-max-age', policy.maxAge]);
+    if (policy.allowPrivateNetworkAccess && head.headers.get('access-control-request-private-network') === 'true') headers.push(['access-control-allow-private-network', 'true']);
+    return headers;
+  }
+}

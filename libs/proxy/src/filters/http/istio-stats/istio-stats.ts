@@ -1,0 +1,160 @@
+import { ok } from '@meltemi/base';
+import { PluginConfig } from '@meltemi/api/gen/istio/proxy/stats.ts';
+import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
+import { declareIstioMetrics, type Counter, type Histogram, type IstioMetrics } from '@meltemi/observe';
+import { isGrpc } from '@meltemi/route';
+import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+import type { NodeFacts } from '../../../node.ts';
+import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
+import { factsOfEndpoint, serviceOfCluster, serviceOfHost, sideLabels, type ServiceName } from './labels.ts';
+
+export interface IstioStatsConfig {
+  /** A server does not take the Host header for the name of its service. */
+  readonly disableHostHeaderFallback: boolean;
+}
+
+export const istioStatsTypeUrl = 'type.googleapis.com/stats.PluginConfig';
+
+/** Istio's standard HTTP metrics with their full label set. */
+export const istioStatsFilter: HttpFilterFactory = {
+  name: 'istio.stats',
+  typeUrls: [istioStatsTypeUrl],
+  stage: 'stats',
+  trust: 'untrusted-downstream-and-upstream',
+  parse(bytes, ctx) {
+    const message = PluginConfig.decode(bytes);
+    if (message.metrics.length > 0 || message.definitions.length > 0) ctx.warn(ctx.path, 'changed metrics and dimensions are not applied: the standard ones are counted');
+    return ok({ disableHostHeaderFallback: message.disableHostHeaderFallback } satisfies IstioStatsConfig);
+  },
+  bind(config, ctx) {
+    const filter = new IstioStats(config as IstioStatsConfig, ctx);
+    return { events: FilterEvents.complete, create: () => filter };
+  },
+};
+
+/** The series of one label set. */
+interface Handles {
+  readonly requests: Counter;
+  readonly duration: Histogram;
+  readonly requestBytes: Histogram;
+  readonly responseBytes: Histogram;
+}
+
+/** Everything of a label set but status and flags. */
+interface Pair {
+  readonly cluster: string | null;
+  readonly peer: NodeFacts | null;
+  readonly peerPrincipal: string;
+  readonly ownPrincipal: string;
+  readonly mutual: boolean;
+  /** By status + 1000 × flags, for plain HTTP. */
+  readonly byOutcome: Map<number, Handles>;
+}
+
+/** Beyond this many remembered pairs all are looked up anew. */
+const maxPairs = 4096;
+
+/** Counts each finished stream; handles are found by identity, so that no label text is built per request. One object serves all streams. @hot */
+class IstioStats extends HttpStreamFilter {
+  readonly #ctx: FilterContext;
+  readonly #config: IstioStatsConfig;
+  readonly #metrics: IstioMetrics;
+  readonly #outbound: boolean;
+  readonly #pairs = new Map<string | null, Pair[]>();
+  #count = 0;
+  #last: Pair | null = null;
+
+  constructor(config: IstioStatsConfig, ctx: FilterContext) {
+    super();
+    this.#ctx = ctx;
+    this.#config = config;
+    this.#metrics = declareIstioMetrics(ctx.metrics);
+    this.#outbound = ctx.direction !== 'inbound';
+  }
+
+  override complete(stream: StreamControls): void {
+    const info = stream.info;
+    const pair = this.#pairOf(info);
+    const handles = isGrpc(stream.request) ? this.#handles(stream, pair, grpcStatusOf(info)) : this.#httpHandles(stream, pair);
+    handles.requests.inc();
+    handles.duration.observe(info.endMonoMs - info.startMonoMs);
+    handles.requestBytes.observe(info.bytesReceived);
+    handles.responseBytes.observe(info.bytesSent);
+  }
+
+  #httpHandles(stream: StreamControls, pair: Pair): Handles {
+    const { responseCode, responseFlags } = stream.info;
+    const key = responseCode + responseFlags * 1000;
+    const known = pair.byOutcome.get(key);
+    if (known !== undefined) return known;
+    const made = this.#handles(stream, pair, null);
+    pair.byOutcome.set(key, made);
+    return made;
+  }
+
+  #pairOf(info: StreamInfo): Pair {
+    const outbound = this.#outbound;
+    const tls = outbound ? info.upstreamTls : info.connection.tls;
+    const peer = outbound ? (peerOf(info, upstreamPeerKey) ?? factsOfEndpoint(info)) : peerOf(info, downstreamPeerKey);
+    const peerPrincipal = tls?.peerUriSans[0] ?? '';
+    const ownPrincipal = tls?.localUriSans[0] ?? '';
+    const mutual = tls !== null && tls.peerValidated;
+    const cluster = info.upstreamCluster;
+    const last = this.#last;
+    if (last !== null && same(last, cluster, peer) && last.peerPrincipal === peerPrincipal && last.ownPrincipal === ownPrincipal && last.mutual === mutual) return last;
+    let list = this.#pairs.get(cluster);
+    if (list === undefined) this.#pairs.set(cluster, (list = []));
+    let found = list.find((pair) => same(pair, cluster, peer) && pair.peerPrincipal === peerPrincipal && pair.ownPrincipal === ownPrincipal && pair.mutual === mutual);
+    if (found === undefined) {
+      found = { cluster, peer, peerPrincipal, ownPrincipal, mutual, byOutcome: new Map() };
+      if (++this.#count > maxPairs) this.#forget();
+      else list.push(found);
+    }
+    this.#last = found;
+    return found;
+  }
+
+  #forget(): void {
+    this.#pairs.clear();
+    this.#count = 0;
+  }
+
+  #handles(stream: StreamControls, pair: Pair, grpc: string | null): Handles {
+    const { info } = stream;
+    const own = sideLabels(this.#ctx.node, pair.ownPrincipal);
+    const other = sideLabels(pair.peer, pair.peerPrincipal);
+    const service = this.#service(stream, pair);
+    const labels = [
+      this.#outbound ? 'source' : 'destination',
+      ...(this.#outbound ? own : other),
+      ...(this.#outbound ? other : own),
+      service.host, service.name, service.namespace,
+      grpc === null ? 'http' : 'grpc',
+      formatResponseFlags(info.responseFlags),
+      this.#outbound ? 'unknown' : pair.mutual ? 'mutual_tls' : 'none',
+      String(info.responseCode),
+      grpc ?? '',
+    ];
+    const m = this.#metrics;
+    return { requests: m.requests.labels(...labels), duration: m.requestDuration.labels(...labels), requestBytes: m.requestBytes.labels(...labels), responseBytes: m.responseBytes.labels(...labels) };
+  }
+
+  #service(stream: StreamControls, pair: Pair): ServiceName {
+    const named = serviceOfCluster(this.#ctx.clusters, pair.cluster);
+    if (named !== null) return named;
+    const { node } = this.#ctx;
+    if (!this.#config.disableHostHeaderFallback && stream.request.authority !== '') return serviceOfHost(stream.request.authority.replace(/:\d+$/, ''));
+    if (this.#outbound || node.canonicalService === '') return { host: 'unknown', name: 'unknown', namespace: 'unknown' };
+    return { host: `${node.canonicalService}.${node.namespace}.svc.cluster.local`, name: node.canonicalService, namespace: node.namespace };
+  }
+}
+
+function same(pair: Pair, cluster: string | null, peer: NodeFacts | null): boolean {
+  return pair.cluster === cluster && pair.peer === peer;
+}
+
+function grpcStatusOf(info: StreamInfo): string {
+  const trailers = info.responseTrailers;
+  if (trailers !== null) for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === 'grpc-status') return trailers[i + 1] ?? '';
+  return info.response?.headers.get('grpc-status') ?? '';
+}
