@@ -107,7 +107,9 @@ export const corsFields: FieldTable<CorsPolicy> = {
   allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
 };
 
-export const upgradeFields: FieldTable<RouteAction_UpgradeConfig> = { upgradeType: use, enabled: use, connectConfig: use };
+export const upgradeFields: FieldTable<RouteAction_UpgradeConfig> = { upgradeType: use, enabled: use,
+  connectConfig: refuse('CONNECT is not terminated here: without connect_config it is passed on'),
+};
 
 export const headerMatcherFields: FieldTable<HeaderMatcher> = {
   name: use, invertMatch: use, treatMissingHeaderAsEmpty: use,

@@ -54,7 +54,6 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),
     hashPolicy: action.hashPolicy.flatMap((policy, i) => compileHash(policy, `${path}.hash_policy[${i}]`, report)),
     upgrades: compileUpgrades(action, path, report),
-    terminateConnect: action.upgradeConfigs.some((upgrade) => upgrade.connectConfig !== undefined),
     priority: action.priority === 1 ? 'high' : 'default',
     includeAttemptCountInRequest: virtualHost.includeRequestAttemptCount,
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
@@ -142,9 +141,6 @@ function compileUpgrades(action: RouteActionMessage, path: string, report: Repor
     checkFields(upgrade, upgradeFields, at, report);
     const type = upgrade.upgradeType.toLowerCase();
     if (upgrades.has(type)) report.refuse(`${at}.upgrade_type`, `"${upgrade.upgradeType}" is listed twice`);
-    if (upgrade.connectConfig && type !== 'connect') report.refuse(`${at}.connect_config`, 'belongs to upgrade_type CONNECT');
-    if (upgrade.connectConfig?.proxyProtocolConfig) report.refuse(`${at}.connect_config.proxy_protocol_config`, 'is not supported');
-    if (upgrade.connectConfig?.allowPost === true) report.refuse(`${at}.connect_config.allow_post`, 'is not supported');
     upgrades.set(type, upgrade.enabled ?? true);
   }
   return upgrades;

@@ -93,8 +93,6 @@ export interface ForwardAction {
   readonly hashPolicy: readonly HashPolicy[];
   /** Upper-level upgrade switch by lower-case type: true/false overrides the connection manager's. */
   readonly upgrades: ReadonlyMap<string, boolean>;
-  /** CONNECT is terminated here (connect_config): bytes, not a request, go upstream. */
-  readonly terminateConnect: boolean;
   readonly priority: 'default' | 'high';
   readonly includeAttemptCountInRequest: boolean;
   readonly includeAttemptCountInResponse: boolean;

@@ -44,7 +44,7 @@ export const edsFields: FieldTable<Cluster_EdsClusterConfig> = { edsConfig: use,
 export const subsetFields: FieldTable<Cluster_LbSubsetConfig> = {
   fallbackPolicy: use, defaultSubset: use, subsetSelectors: use,
   localityWeightAware: warn('subsets ignore locality weights'), scaleLocalityWeight: warn('subsets ignore locality weights'),
-  panicModeAny: use, listAsAny: use,
+  panicModeAny: warn('a subset in panic uses its own hosts only'), listAsAny: use,
   metadataFallbackPolicy: refuse('metadata fallback lists are not supported'),
 };
 
@@ -63,7 +63,7 @@ export const commonLbFields: FieldTable<Cluster_CommonLbConfig> = {
 };
 
 export const originalDstFields: FieldTable<Cluster_OriginalDstLbConfig> = {
-  useHttpHeader: use, httpHeaderName: use, upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),
+  useHttpHeader: refuse('destinations from a header are not supported'), httpHeaderName: warn('destinations from a header are not supported'), upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),
 };
 
 export const connectionOptionFields: FieldTable<UpstreamConnectionOptions> = {
@@ -110,7 +110,8 @@ export const loadAssignmentFields: FieldTable<ClusterLoadAssignment> = {
 };
 
 export const assignmentPolicyFields: FieldTable<ClusterLoadAssignment_Policy> = {
-  dropOverloads: use, overprovisioningFactor: use, endpointStaleAfter: warn('endpoints do not go stale'), weightedPriorityHealth: use,
+  dropOverloads: refuse('dropping a part of the requests is not supported'), overprovisioningFactor: use, endpointStaleAfter: warn('endpoints do not go stale'), 
+  weightedPriorityHealth: warn('health of a priority is counted in hosts, not in weights'),
 };
 
 export const localityFields: FieldTable<LocalityLbEndpoints> = {

@@ -28,7 +28,7 @@ export interface Cluster {
   /** First match by endpoint metadata `envoy.transport_socket_match` wins; none = `tls`. */
   readonly transportSocketMatches: readonly TransportSocketMatch[];
   readonly dns: DnsConfig;
-  readonly originalDst: { readonly useHttpHeader: boolean; readonly httpHeaderName: string; readonly portOverride: number | null };
+  readonly originalDst: { readonly portOverride: number | null };
   readonly bindAddress: { readonly address: string; readonly port: number } | null;
   readonly tcpKeepaliveMs: number | null;
   readonly closeConnectionsOnHealthFailure: boolean;
@@ -49,7 +49,6 @@ export interface SubsetConfig {
   readonly fallback: 'none' | 'any' | 'default';
   readonly defaultSubset: Readonly<Record<string, unknown>>;
   readonly selectors: readonly SubsetSelector[];
-  readonly panicModeAny: boolean;
   readonly listAsAny: boolean;
 }
 
@@ -110,7 +109,9 @@ export interface UpstreamHttp {
   readonly maxHeadersCount: number;
   /** 0 = unlimited. */
   readonly maxRequestsPerConnection: number;
+  /** SNI is the host of the request that opens the connection. */
   readonly autoSni: boolean;
+  /** The peer's certificate must have that name as a DNS SAN. */
   readonly autoSanValidation: boolean;
   readonly overrideAutoSniHeader: string;
 }

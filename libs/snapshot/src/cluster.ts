@@ -44,7 +44,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
     outlierDetection: compileOutlier(message.outlierDetection, report),
-    http: compileUpstreamHttp(message, extensions.http2 === true, report),
+    http: compileUpstreamHttp(message, extensions, report),
     tls: compileUpstreamSocket(message.transportSocket, 'transport_socket', context),
     transportSocketMatches: socketMatches(message, context),
     dns: dnsConfig(message),
@@ -122,11 +122,7 @@ function dnsConfig(message: ClusterMessage): DnsConfig {
 function originalDst(message: ClusterMessage, report: Report): Cluster['originalDst'] {
   const config = message.lbConfig?.$case === 'originalDstLbConfig' ? message.lbConfig.value : null;
   if (config) checkFields(config, originalDstFields, 'original_dst_lb_config', report);
-  return {
-    useHttpHeader: config?.useHttpHeader ?? false,
-    httpHeaderName: (config?.httpHeaderName || 'x-envoy-original-dst-host').toLowerCase(),
-    portOverride: config?.upstreamPortOverride ?? null,
-  };
+  return { portOverride: config?.upstreamPortOverride ?? null };
 }
 
 function bindAddress(bind: BindConfig | undefined, report: Report): Cluster['bindAddress'] {

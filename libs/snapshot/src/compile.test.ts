@@ -155,6 +155,11 @@ test('what a cluster cannot do is refused by its path', () => {
   assert.deepEqual(paths(cluster({ type: 'EDS' })), ['eds_cluster_config']);
   assert.deepEqual(paths(cluster({ load_assignment: { cluster_name: 'c', endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 'name', port_value: 1 } } } }] }] } })),
     ['load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address']);
+  const autoSni = { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
+    upstream_http_protocol_options: { auto_sni: true, auto_san_validation: true }, explicit_http_config: { http_protocol_options: {} },
+  }) };
+  assert.equal(paths(cluster({ typed_extension_protocol_options: autoSni })).length, 1);
+  assert.equal(compileCluster(clusterMessage({ name: 'c', typed_extension_protocol_options: autoSni }), { ...extensions, autoTlsNames: true }).ok, true);
   assert.deepEqual(warned(cluster({ round_robin_lb_config: { slow_start_config: { slow_start_window: '5s' } } })), ['round_robin_lb_config.slow_start_config']);
 });
 

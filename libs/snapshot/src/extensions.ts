@@ -35,6 +35,8 @@ export interface Extensions {
   readonly accessLoggers: ReadonlyMap<string, Extension>;
   /** The proxy speaks HTTP/2 too; unset = HTTP/1.1 only, and what insists on HTTP/2 is refused. */
   readonly http2?: boolean;
+  /** The proxy takes SNI and the expected SAN from the request's host (auto_sni, auto_san_validation); unset = both are refused. */
+  readonly autoTlsNames?: boolean;
 }
 
 /** A compiled resource with what was left out because it only tunes. */

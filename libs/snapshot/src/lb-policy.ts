@@ -86,7 +86,7 @@ export function compileSubsets(config: Cluster_LbSubsetConfig | undefined, repor
   const fallback = fallbacks[config.fallbackPolicy as 0 | 1 | 2];
   if (fallback === undefined) report.refuse('lb_subset_config.fallback_policy', `${config.fallbackPolicy} is not known`);
   return {
-    fallback: fallback ?? 'none', defaultSubset: { ...config.defaultSubset }, panicModeAny: config.panicModeAny, listAsAny: config.listAsAny,
+    fallback: fallback ?? 'none', defaultSubset: { ...config.defaultSubset }, listAsAny: config.listAsAny,
     selectors: config.subsetSelectors.map((selector, i) => {
       const path = `lb_subset_config.subset_selectors[${i}]`;
       checkFields(selector, subsetSelectorFields, path, report);

@@ -5,6 +5,7 @@ import { checkFields, durationMs, type Report } from '@meltemi/route';
 import { upstreamHttpFields } from './cluster-tables.ts';
 import type { UpstreamHttp } from './cluster-types.ts';
 import { decodeAt } from './context.ts';
+import type { Extensions } from './extensions.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields } from './listener-tables.ts';
 
@@ -13,15 +14,18 @@ const extensionUrl = `type.googleapis.com/${extensionName}`;
 const hourMs = 3_600_000;
 
 /** Compiles typed_extension_protocol_options with Envoy's defaults: HTTP/1.1, an hour idle. */
-export function compileUpstreamHttp(message: ClusterMessage, http2: boolean, report: Report): UpstreamHttp {
+export function compileUpstreamHttp(message: ClusterMessage, extensions: Extensions, report: Report): UpstreamHttp {
   const { options, path } = decodeOptions(message, report);
   if (options) checkFields(options, upstreamHttpFields, path, report);
   const common = options?.commonHttpProtocolOptions;
   if (common) checkFields(common, commonHttpFields, `${path}.common_http_protocol_options`, report);
   const protocols = chooseProtocols(options);
   if (protocols.http3) report.refuse(`${path}.explicit_http_config.http3_protocol_options`, 'there is no HTTP/3');
-  if (protocols.protocol === 'http2' && !http2) report.refuse(`${path}.explicit_http_config.http2_protocol_options`, 'HTTP/2 towards upstreams is not supported yet');
+  if (protocols.protocol === 'http2' && extensions.http2 !== true) report.refuse(`${path}.explicit_http_config.http2_protocol_options`, 'HTTP/2 towards upstreams is not supported yet');
   const upstream = options?.upstreamHttpProtocolOptions;
+  if ((upstream?.autoSni === true || upstream?.autoSanValidation === true) && extensions.autoTlsNames !== true) {
+    report.refuse(`${path}.upstream_http_protocol_options`, 'auto_sni and auto_san_validation are not supported yet: name sni and SANs in the TLS context');
+  }
   return {
     protocol: protocols.protocol,
     http1: compileHttp1(protocols.http1, `${path}.http_protocol_options`, report),

@@ -130,7 +130,7 @@ test('localities share by weight when the cluster asks', () => {
 
 const versioned = (n: number, version: string) => endpoint(n, { metadata: { 'envoy.lb': { version } } });
 const subsets = (over: Partial<SubsetConfig> = {}): SubsetConfig => ({
-  fallback: 'none', defaultSubset: {}, selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [] }], panicModeAny: false, listAsAny: false, ...over,
+  fallback: 'none', defaultSubset: {}, selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [] }], listAsAny: false, ...over,
 });
 
 test('a subset holds exactly the hosts with its metadata', () => {
