@@ -27,6 +27,8 @@ export interface Proxy {
   readonly proxyless: boolean;
   /** Understands Istio's own filters: an Istio proxy or ours, never a plain Envoy. */
   readonly istioFilters: boolean;
+  /** Speaks HTTP/2: everybody but our own proxy, which says so itself (metadata MELTEMI_HTTP2=true). */
+  readonly http2: boolean;
   /** Where the application listens when nothing is intercepted (metadata MELTEMI_APP_ADDRESS). Default 127.0.0.1. */
   readonly appAddress: string;
   /** The address is in 127.0.0.0/8: many proxies share one machine, so nothing may bind a wildcard or 127.0.0.1. */
@@ -74,6 +76,7 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
     locality: written && written.region !== '' ? { region: written.region, zone: written.zone, subZone: written.subZone } : labelLocality(labels),
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     proxyless: text(metadata, 'GENERATOR') === 'grpc',
+    http2: text(metadata, 'MELTEMI_VERSION') === '' || text(metadata, 'MELTEMI_HTTP2') === 'true',
     istioFilters: text(metadata, 'ISTIO_VERSION') !== '' || text(metadata, 'MELTEMI_VERSION') !== '',
     appAddress: text(metadata, 'MELTEMI_APP_ADDRESS') || '127.0.0.1',
     sharesMachine: identity.addresses[0].startsWith('127.'),

@@ -4,6 +4,7 @@ import { scopeOf } from '../push-context/scope.ts';
 import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import type { Protocol, Service, ServiceTarget } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
+import { targetCarriedBy } from './without-http2.ts';
 
 /** A port the workload receives on. */
 export interface InboundPort {
@@ -26,7 +27,7 @@ export interface InboundPort {
 export function serviceTargets(push: PushContext, proxy: Proxy): ServiceTarget[] {
   const targets = proxy.addresses.flatMap((address) => push.registry.targets.get(address) ?? []);
   const age = (target: ServiceTarget) => `${target.service.creationTimestamp}\0${target.service.hostname}`;
-  return targets.toSorted((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : a.port.number - b.port.number));
+  return targets.map((target) => targetCarriedBy(proxy, target)).toSorted((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : a.port.number - b.port.number));
 }
 
 /** One entry per port of the workload: from its Sidecar's ingress when it has one, else from the services that select it. */

@@ -23,6 +23,7 @@ import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyle
 import { listenerReferences } from './references.ts';
 import { gatewayRoutes } from './routes/gateway-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { carriedBy } from './without-http2.ts';
 
 /** What a client asks for. */
 export interface Wanted {
@@ -41,7 +42,7 @@ export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): Reso
 }
 
 function resources(push: PushContext, proxy: Proxy, typeUrl: string, names: readonly string[] | undefined): readonly XdsResource[] {
-  const scope = scopeOf(push, proxy);
+  const scope = carriedBy(proxy, scopeOf(push, proxy));
   switch (typeUrl) {
     case xdsType.cluster:
       return filtered(clusters(push, proxy, scope), names);
@@ -68,8 +69,8 @@ function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCode
 
 /** All that outbound clusters and routes read of a proxy. */
 function viewOf(proxy: Proxy): unknown {
-  const { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters } = proxy;
-  return { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters };
+  const { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters, http2 } = proxy;
+  return { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters, http2 };
 }
 
 /** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
@@ -119,7 +120,7 @@ function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string)
 }
 
 /** Names its listeners mention. */
-export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = scopeOf(push, proxy)): string[] {
+export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = carriedBy(proxy, scopeOf(push, proxy))): string[] {
   if (proxy.proxyless) return scope.services.flatMap((service) => service.ports.map((port) => `outbound|${port.number}||${service.hostname}`));
   if (proxy.type === 'router') return [...new Set(gatewayListeners(push, proxy).flatMap(({ servers }) => servers.map((entry) => entry.routeName)))].filter((name) => name !== '');
   return cached(push.shape, { kind: 'route-names', view: ownView(push, proxy) }, () => {

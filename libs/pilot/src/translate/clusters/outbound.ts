@@ -67,8 +67,14 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
   }
   applyTrafficPolicy(cluster, policy, push.mesh);
   if (preference) cluster.commonLbConfig = create(Cluster_CommonLbConfig, { ...cluster.commonLbConfig, localityConfigSpecifier: { $case: 'localityWeightedLbConfig', value: {} } });
-  applyTls(push, cluster, { ...target, policy, resolution });
+  applyTls(proxy.http2 ? push : { ...push, mesh: { ...push.mesh, h2UpgradePolicy: 'DO_NOT_UPGRADE' } }, cluster, { ...target, policy: proxy.http2 ? policy : withoutUpgrade(policy), resolution });
   return cluster;
+}
+
+/** The policy for a proxy that cannot upgrade to HTTP/2. */
+function withoutUpgrade(policy: PortPolicy): PortPolicy {
+  const http = policy.connectionPool?.http;
+  return http === undefined ? policy : { ...policy, connectionPool: { ...policy.connectionPool, http: { ...http, h2UpgradePolicy: 'DO_NOT_UPGRADE' } } };
 }
 
 /** Istio's own notes on a cluster: the stats filter reads the service from here. */
