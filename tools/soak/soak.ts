@@ -1,0 +1,60 @@
+// `npm run soak`: Bookinfo under steady traffic and route switches for as long as you like.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LocalMesh, repository } from '@meltemi/harness';
+import { mb, soak, type SoakReport } from './soak-mesh.ts';
+
+const usage = `npm run soak [-- options]: runs Bookinfo behind its sidecars under steady traffic. No request may fail, no process may end or grow.
+
+  --minutes N          how long (default 30); fractions allowed
+  --rate N             requests a second (default 50)
+  --switch-seconds N   switch a route this often with meltemi apply --wait (default 30; 0: never)
+  --max-growth-mb N    memory a process may gain after warming up (default 32)
+  --net N              1 to 254: the loopback network 127.N.x.x it uses (default 88)
+  --keep               keep the work folder with its logs`;
+
+const manifests = ['deploy/laptop/control-plane.yaml', 'deploy/samples/bookinfo/platform', 'deploy/samples/bookinfo/networking/bookinfo-gateway.yaml', 'deploy/samples/bookinfo/networking/destination-rule-all.yaml'];
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '50' }, 'switch-seconds': { type: 'string', default: '30' }, 'max-growth-mb': { type: 'string', default: '32' },
+      net: { type: 'string', default: '88' }, keep: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+    },
+  });
+  const [minutes = 0, rate = 0, switchSeconds = -1, growthMb = 0, net = 0] = [values.minutes, values.rate, values['switch-seconds'], values['max-growth-mb'], values.net].map(Number);
+  if (values.help || !(minutes > 0) || !(rate > 0) || !(switchSeconds >= 0) || !(growthMb > 0) || !(net >= 1 && net <= 254)) {
+    console.log(usage);
+    return values.help ? 0 : 2;
+  }
+  const workDir = mkdtempSync(join(tmpdir(), 'meltemi-soak-'));
+  const mesh = new LocalMesh({ workDir, manifests: manifests.map((path) => join(repository, path)), from: 'bundle', net, onStep: (text) => console.log(`  · ${text}`) });
+  const stop = async () => {
+    await mesh.stop();
+    if (!values.keep) rmSync(workDir, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop().finally(() => process.exit(130)));
+  try {
+    await mesh.start();
+    const report = await soak(mesh, { seconds: minutes * 60, perSecond: rate, switchSeconds, maxGrowthBytes: growthMb * 2 ** 20, onProgress: (text) => console.log(`  ${text}`) });
+    print(report);
+    return report.problems.length === 0 ? 0 : 1;
+  } catch (cause) {
+    console.error(cause instanceof Error ? cause.message : cause);
+    return 1;
+  } finally {
+    await stop();
+    if (values.keep) console.log(`logs: ${workDir}/logs`);
+  }
+}
+
+function print({ requests, switches, growth, problems }: SoakReport): void {
+  console.log(`\n${requests} requests, ${switches} route switches`);
+  for (const each of growth) console.log(`  ${each.name}: ${mb(each.beforeBytes)} MB, then ${mb(each.afterBytes)} MB`);
+  for (const problem of problems) console.error(`  ✗ ${problem}`);
+  console.log(problems.length === 0 ? 'soak: passed' : 'soak: failed');
+}
+
+process.exitCode = await main();
