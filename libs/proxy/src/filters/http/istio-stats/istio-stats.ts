@@ -1,10 +1,12 @@
 import { ok } from '@meltemi/base';
 import { PluginConfig } from '@meltemi/api/gen/istio/proxy/stats.ts';
 import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
-import { declareIstioMetrics, type Counter, type Histogram, type IstioMetrics } from '@meltemi/observe';
+import { declareIstioMetrics, istioHttpLabels, type Counter, type Histogram, type IstioMetrics } from '@meltemi/observe';
 import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
+import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
+import { grpcAccessLogExtensions } from '../../../reports/grpc-access-log.ts';
 import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
 import { factsOfEndpoint, serviceOfCluster, serviceOfHost, sideLabels, type ServiceName } from './labels.ts';
 
@@ -38,6 +40,8 @@ interface Handles {
   readonly duration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
+  /** The labels by name, for reports; null when nobody takes any. */
+  readonly report: Record<string, string> | null;
 }
 
 /** Everything of a label set but status and flags. */
@@ -60,6 +64,8 @@ class IstioStats extends HttpStreamFilter {
   readonly #config: IstioStatsConfig;
   readonly #metrics: IstioMetrics;
   readonly #outbound: boolean;
+  /** An access log service takes entries: they carry both ends by Istio's label names. */
+  readonly #reports: boolean;
   readonly #pairs = new Map<string | null, Pair[]>();
   #count = 0;
   #last: Pair | null = null;
@@ -70,6 +76,7 @@ class IstioStats extends HttpStreamFilter {
     this.#config = config;
     this.#metrics = declareIstioMetrics(ctx.metrics);
     this.#outbound = ctx.direction !== 'inbound';
+    this.#reports = ctx.hcm.accessLogs.some((log) => grpcAccessLogExtensions.has(log.typeUrl));
   }
 
   override complete(stream: StreamControls): void {
@@ -80,6 +87,7 @@ class IstioStats extends HttpStreamFilter {
     handles.duration.observe(info.endMonoMs - info.startMonoMs);
     handles.requestBytes.observe(info.bytesReceived);
     handles.responseBytes.observe(info.bytesSent);
+    if (handles.report !== null) (info.dynamicMetadata ??= {})[peerMetadataKey] = handles.report;
   }
 
   #httpHandles(stream: StreamControls, pair: Pair): Handles {
@@ -136,7 +144,8 @@ class IstioStats extends HttpStreamFilter {
       grpc ?? '',
     ];
     const m = this.#metrics;
-    return { requests: m.requests.labels(...labels), duration: m.requestDuration.labels(...labels), requestBytes: m.requestBytes.labels(...labels), responseBytes: m.responseBytes.labels(...labels) };
+    const report = this.#reports ? Object.fromEntries(istioHttpLabels.map((name, index) => [name, labels[index] ?? ''])) : null;
+    return { requests: m.requests.labels(...labels), duration: m.requestDuration.labels(...labels), requestBytes: m.requestBytes.labels(...labels), responseBytes: m.responseBytes.labels(...labels), report };
   }
 
   #service(stream: StreamControls, pair: Pair): ServiceName {
