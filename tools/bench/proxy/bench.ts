@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repository } from '@meltemi/harness';
 import { machine, machineLine } from '../machine.ts';
-import { check, turn, type Turn } from './measure.ts';
+import { check, checkCounted, turn, type Turn } from './measure.ts';
 import { peerNames, startBackend, startPeer, type Peer, type PeerName } from './peers.ts';
 import { ratios, reportText } from './report.ts';
 
@@ -68,6 +68,7 @@ async function bench(settings: Settings, dir: string, running: Peer[]): Promise<
       each.turns.push(measured);
       console.log(`round ${round} ${each.peer.name}: ${measured.cpuMicrosPerRequest.toFixed(1)} µs, ${measured.perSecond.toFixed(0)}/s`);
     }
+  for (const { peer, turns } of peers) await checkCounted(peer, turns.reduce((sum, each) => sum + each.requests, 0));
   const results = peers.map(({ peer, turns }) => ({ name: peer.name, turns }));
   console.log(`\n${reportText(results)}`);
   mkdirSync(dirname(settings.json), { recursive: true });

@@ -21,13 +21,15 @@ export interface Peer {
   readonly name: PeerName | 'backend';
   readonly port: number;
   readonly child: BenchChild;
+  /** Envoy's admin port; ours only. */
+  readonly adminPort?: number;
 }
 
 /** Starts a peer on a free port and waits until it accepts. */
 export async function startPeer(name: PeerName, place: PeerPlace): Promise<Peer> {
-  const port = await freePort();
-  const command = await commands[name](place, port);
-  return started(name, port, command, place);
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const peer = await started(name, port, commands[name](place, port, adminPort), place);
+  return name === 'meltemi' ? { ...peer, adminPort } : peer;
 }
 
 /** The one backend of all: nginx with a 1 KB body in memory. */
@@ -48,10 +50,10 @@ async function started(name: Peer['name'], port: number, command: readonly [stri
 
 type Command = readonly [string, ...string[]];
 
-const commands: Readonly<Record<PeerName, (place: PeerPlace, port: number) => Command | Promise<Command>>> = {
-  async meltemi({ dir, backendPort }, port) {
+const commands: Readonly<Record<PeerName, (place: PeerPlace, port: number, adminPort: number) => Command>> = {
+  meltemi({ dir, backendPort }, port, adminPort) {
     const file = join(dir, 'bootstrap.json');
-    writeFileSync(file, JSON.stringify(sidecarBootstrap({ port, backendPort, adminPort: await freePort() }), null, 1));
+    writeFileSync(file, JSON.stringify(sidecarBootstrap({ port, backendPort, adminPort }), null, 1));
     return [...programCommand('proxy', 'bundle'), '-c', file, '--concurrency', '1', '--log-level', 'warning', '--state-dir', join(dir, 'meltemi-state')];
   },
   nginx: ({ dir, backendPort }, port) => nginx(dir, 'nginx', `upstream app { server 127.0.0.1:${backendPort}; keepalive 64; }

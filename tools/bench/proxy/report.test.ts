@@ -16,7 +16,7 @@ Requests/sec:  31622.11
 Transfer/sec:     38.91MB
 `;
 
-const turn = (cpuMicrosPerRequest: number): Turn => ({ cpuMicrosPerRequest, perSecond: 1000, p50Micros: 800, p99Micros: 2000, rssBytes: 2 ** 20 });
+const turn = (cpuMicrosPerRequest: number): Turn => ({ requests: 4000, cpuMicrosPerRequest, perSecond: 1000, p50Micros: 800, p99Micros: 2000, rssBytes: 2 ** 20 });
 
 test("wrk's report is read, latencies in whatever unit", () => {
   assert.deepEqual(readWrk(report), { requests: 126_532, perSecond: 31_622.11, p50Micros: 812, p99Micros: 2250, errors: 0 });
