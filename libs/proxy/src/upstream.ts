@@ -1,3 +1,4 @@
+import type { Random } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
 import type { TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
@@ -22,6 +23,8 @@ export interface UpstreamCluster {
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null;
   /** Asks for a connection of its own to this host. */
   newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream;
+  /** The category under which a request is to be dropped (drop_overloads), or null. */
+  drops(random: Random): string | null;
   /** How requests to this host went, for outlier detection. `status` 0: no answer. */
   report(host: Host, status: number): void;
 }

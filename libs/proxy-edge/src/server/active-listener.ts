@@ -70,7 +70,7 @@ export class ActiveListener {
   async update(listener: Listener, drainTimeMs: number): Promise<Result<void>> {
     const next = build(listener, this.#deps);
     if (!next.ok) return next;
-    if (!sameAddresses(this.#current.listener, listener)) {
+    if (!this.#sameAddresses(listener)) {
       const before = this.#sockets;
       this.#sockets = [];
       const bound = await this.#bind(listener);
@@ -135,6 +135,14 @@ export class ActiveListener {
       for (const chain of generation.chains.values()) chain.drainNow();
     }, drainTimeMs);
     timer.unref();
+  }
+
+  /** The addresses of the config in force, or, where that left the port open, those really bound. */
+  #sameAddresses(next: Listener): boolean {
+    const { listener } = this.#current;
+    if (listener.bindToPort !== next.bindToPort) return false;
+    const wanted = JSON.stringify(next.addresses);
+    return wanted === JSON.stringify(listener.addresses) || wanted === JSON.stringify(this.bound);
   }
 
   async #bind(listener: Listener): Promise<Result<void>> {
@@ -222,16 +230,13 @@ export class ActiveListener {
 function build(listener: Listener, deps: ChainDeps): Result<Generation> {
   const chains = new Map<FilterChain, ChainRuntime>();
   const errors: FieldError[] = [];
+  for (const { kind, name } of listener.listenerFilters) if (kind === 'proxy_protocol' || kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
   for (const chain of listener.allFilterChains) {
     const runtime = ChainRuntime.create(listener, chain, deps);
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
   return errors.length > 0 ? err(errors) : ok({ listener, chains });
-}
-
-function sameAddresses(a: Listener, b: Listener): boolean {
-  return a.bindToPort === b.bindToPort && JSON.stringify(a.addresses) === JSON.stringify(b.addresses);
 }
 
 function addressText(listener: Listener): string {

@@ -1,4 +1,4 @@
-import { ok, type Clock, type Result } from '@meltemi/base';
+import { ok, type Clock, type Random, type Result } from '@meltemi/base';
 import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { FlatStats, Gauge } from '@meltemi/observe';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
@@ -32,6 +32,7 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #membership: Gauge;
   readonly #healthy: Gauge;
   #picker: Picker;
+  #drops: LoadAssignment['drops'] = [];
   #tls: TlsSet;
   /** By host key; high-priority requests have pools of their own, as their limits are. */
   readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
@@ -85,6 +86,7 @@ export class ClusterEntry implements UpstreamCluster {
 
   assign(assignment: LoadAssignment): void {
     const set = this.#store.update(assignment);
+    this.#drops = assignment.drops;
     this.#picker = createPicker(this.config, set);
     for (const pools of [this.#pools.default, this.#pools.high]) for (const [key, pool] of pools) if (!set.byKey.has(key)) this.#drainPool(pools, pool);
     this.#membership.set(set.all.length);
@@ -105,6 +107,11 @@ export class ClusterEntry implements UpstreamCluster {
 
   newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream {
     return openConnection(this.#poolOptions(host, 'default'), callbacks);
+  }
+
+  drops(random: Random): string | null {
+    for (const { category, perMillion } of this.#drops) if (random.next() * 1_000_000 < perMillion) return category;
+    return null;
   }
 
   report(_host: Host, _status: number): void {}

@@ -100,11 +100,12 @@ export class HostPool implements ClientConnectionOwner {
 
   onIdle(client: Http1ClientConnection): void {
     client.idleSinceMs = this.#options.now();
-    if (this.#draining) return client.retire();
     const next = this.#nextWaiting();
-    if (next !== null) this.#serve(client, next.options, next.callbacks);
+    if (next !== null) {
+      client.retired = this.#draining;
+      this.#serve(client, next.options, next.callbacks);
+    } else if (this.#draining) client.retire();
     else this.#idle.push(client);
-    return undefined;
   }
 
   onGone(client: Http1ClientConnection): void {
@@ -124,7 +125,8 @@ export class HostPool implements ClientConnectionOwner {
   #serve(client: Http1ClientConnection, options: NewStreamOptions, callbacks: StreamCallbacks): void {
     const most = this.#options.cluster.http.maxRequestsPerConnection;
     client.begin(callbacks, options.method, options.upgrade);
-    if (options.upgrade || (most > 0 && client.requests >= most)) client.retired = true;
+    if (most > 0 && client.requests >= most) client.retired = true;
+    if (options.upgrade) client.retired = true;
     const pooled = this.#all.get(client);
     if (pooled !== undefined) callbacks.onReady(client, pooled.info);
   }
@@ -149,6 +151,7 @@ export class HostPool implements ClientConnectionOwner {
         if (timedOut) stats.cxConnectTimeout.inc();
         const next = this.#nextWaiting();
         if (next !== null) next.callbacks.onPoolFailure({ kind: timedOut ? 'timeout' : 'connect', transportFailure });
+        if (this.#waiting.length > this.#dials.size && limits.canConnect) this.#connect();
       },
     });
     if (!over) this.#dials.add(giveUp);

@@ -99,6 +99,11 @@ class RouterStream extends HttpTerminalFilter {
       return;
     }
     stream.info.upstreamClusterAlt = cluster.config.altStatName;
+    if (cluster.drops(stream.random) !== null) {
+      cluster.stats.rqMaintenance.inc();
+      stream.sendLocalReply({ status: 503, body: 'drop overload', details: 'drop_overload', flags: ResponseFlag.DO, headers: [['x-envoy-overloaded', 'true']] });
+      return;
+    }
     if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
     rewriteRequest(action, head);
     if (this.#shared.outboundTracing && route.decoratorOperation !== null) head.headers.set('x-envoy-decorator-operation', route.decoratorOperation);
