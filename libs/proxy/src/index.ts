@@ -9,7 +9,7 @@ export {
 } from './filter.ts';
 export type { RequestReceiver, RequestWriter, ResponseReceiver, ResponseWriter, UpstreamReset } from './stream.ts';
 export {
-  ClusterLimits, type Clusters, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PoolFailure, type StreamCallbacks,
+  ClusterLimits, originalDestination, type CapturedConnectionInfo, type Clusters, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PoolFailure, type StreamCallbacks,
   type UpstreamCluster, type UpstreamConnectionInfo,
 } from './upstream.ts';
 export { codecErrors, type CodecError } from './codec/http1/errors.ts';

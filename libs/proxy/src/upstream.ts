@@ -1,10 +1,21 @@
 import type { Random } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
-import type { TlsInfo } from '@meltemi/http';
+import type { ConnectionInfo, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
 import type { ByteConnection } from './connection.ts';
 import type { RequestWriter, ResponseReceiver } from './stream.ts';
+
+/** A connection of which the transport knows where the client meant to go. */
+export interface CapturedConnectionInfo extends ConnectionInfo {
+  /** "ip:port" from SO_ORIGINAL_DST or a transparent listener; "" when the client dialled this proxy itself. */
+  readonly originalDst: string;
+}
+
+/** Where the client meant to go, "" when unknown: only then may an original-destination cluster follow it, or the proxy would dial itself. */
+export function originalDestination(info: ConnectionInfo): string {
+  return (info as Partial<CapturedConnectionInfo>).originalDst ?? '';
+}
 
 /** Clusters as filters see them: by name, now. */
 export interface Clusters {
@@ -17,8 +28,8 @@ export interface UpstreamCluster {
   readonly config: Cluster;
   readonly stats: ClusterStats;
   readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
-  /** The host for a request, or null when none is healthy. `downstreamAddress` is where the client meant to go, for original-destination clusters. */
-  pick(context: PickContext, downstreamAddress: string): Host | null;
+  /** The host for a request, or null when none is healthy. `originalDst` is where the client meant to go, for original-destination clusters. */
+  pick(context: PickContext, originalDst: string): Host | null;
   /** Asks for a stream to this host. Told at once when a connection is idle, later otherwise. */
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null;
   /** Asks for a connection of its own to this host. */

@@ -1,6 +1,6 @@
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
-import { readClientHello, readHttpPreface, type ClientHello } from '@meltemi/proxy';
+import { readClientHello, readHttpPreface, type CapturedConnectionInfo, type ClientHello } from '@meltemi/proxy';
 import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
@@ -209,8 +209,10 @@ export class ActiveListener {
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
-      const localAddress = destination.ip === accepted.localIp && destination.port === accepted.localPort ? connection.localAddress || accepted.localAddress : joinAddress(destination);
-      runtime.serve(connection, { id: connection.id, localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls });
+      const captured = listener.transparent || destination.ip !== accepted.localIp || destination.port !== accepted.localPort;
+      const originalDst = captured ? joinAddress(destination) : '';
+      const info: CapturedConnectionInfo = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst };
+      runtime.serve(connection, info);
       accepted.start(connection);
     };
     if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));

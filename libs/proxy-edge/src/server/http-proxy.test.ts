@@ -3,7 +3,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import { application, ask, httpListener, must, portOf, routeTo, staticCluster, tcpListener, workerServer } from './fixture.ts';
+import { address, application, ask, clusterOf, httpListener, must, portOf, routeTo, staticCluster, tcpListener, workerServer } from './fixture.ts';
 
 test('a request and its answer pass with Envoy-like headers', async (t) => {
   const app = await application(t, (request, response) => {
@@ -152,4 +152,25 @@ test('TCP: bytes both ways, half-close passed on, weights respected', async (t) 
   client.on('data', (part) => (text += part.toString()));
   client.end('hello');
   await waitFor('the answer', () => text === 'got hello');
+});
+
+test('a head that does not arrive in time ends the connection', async (t) => {
+  const server = workerServer(t);
+  must(await server.setListener(httpListener({ hcm: { requestHeadersTimeout: '0.05s' } })));
+  const client = net.connect(portOf(server), '127.0.0.1');
+  let closed = false;
+  client.on('close', () => (closed = true)).on('error', () => {});
+  client.write('GET / HTTP/1.1\r\nhost:');
+  await waitFor('the close', () => closed);
+});
+
+test('names are resolved and refreshed, and an original-destination cluster never dials its own proxy', async (t) => {
+  const app = await application(t, (_request, response) => response.end('named'));
+  const answers: string[][] = [['127.0.0.2'], ['127.0.0.1']];
+  const server = workerServer(t, { resolver: { resolve: () => Promise.resolve(answers.length > 1 ? (answers.shift() ?? []) : (answers[0] ?? [])) } });
+  must(server.setCluster(clusterOf({ name: 'named', type: 'STRICT_DNS', connectTimeout: '1s', dnsRefreshRate: '0.05s', loadAssignment: { clusterName: 'named', endpoints: [{ lbEndpoints: [{ endpoint: { address: address(app, 'app.example') } }] }] } })));
+  must(server.setCluster(clusterOf({ name: 'passthrough', type: 'ORIGINAL_DST', lbPolicy: 'CLUSTER_PROVIDED', connectTimeout: '1s' })));
+  must(await server.setListener(httpListener({ routes: [routeTo('passthrough', {}, { prefix: '/direct' }), routeTo('named')] })));
+  await waitFor('the second address', async () => (await ask(portOf(server))).body === 'named');
+  assert.equal((await ask(portOf(server), { path: '/direct' })).body, 'no healthy upstream');
 });

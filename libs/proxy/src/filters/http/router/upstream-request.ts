@@ -5,7 +5,7 @@ import type { Host, PickContext } from '../../../balance/index.ts';
 import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter, UpstreamReset } from '../../../stream.ts';
-import type { ClusterLimits, PendingStream, PoolFailure, StreamCallbacks, UpstreamCluster, UpstreamConnectionInfo } from '../../../upstream.ts';
+import { originalDestination, type ClusterLimits, type PendingStream, type PoolFailure, type StreamCallbacks, type UpstreamCluster, type UpstreamConnectionInfo } from '../../../upstream.ts';
 import { failureReply, type AttemptFailure } from './failure-reply.ts';
 import { RetryState } from './retry-state.ts';
 import type { RouterShared } from './router.ts';
@@ -163,7 +163,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
   #attempt(): void {
     const target = this.#target;
     const cluster = this.#cluster;
-    const host = cluster.pick(this, target.info.connection.localAddress);
+    const host = cluster.pick(this, originalDestination(target.info.connection));
     if (host === null) {
       cluster.stats.noneHealthy.inc();
       return this.#reply({ status: 503, body: 'no healthy upstream', details: 'no_healthy_upstream', flags: ResponseFlag.UH, grpcStatus: 14 });

@@ -4,7 +4,7 @@ import type { TcpProxyConfig, WeightedTarget } from '@meltemi/snapshot';
 import type { ByteConnection, ConnectionSink } from '../../../connection.ts';
 import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts';
 import type { Host, PickContext } from '../../../balance/index.ts';
-import type { Clusters, ConnectionCallbacks, PendingStream, PoolFailure, UpstreamCluster } from '../../../upstream.ts';
+import { originalDestination, type Clusters, type ConnectionCallbacks, type PendingStream, type PoolFailure, type UpstreamCluster } from '../../../upstream.ts';
 
 export interface TcpSessionOptions {
   readonly config: TcpProxyConfig;
@@ -111,7 +111,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #connect(cluster: UpstreamCluster, target: WeightedTarget): void {
     const { random, config } = this.#options;
     const context: PickContext = { metadataMatch: target.metadataMatch, previousHosts: null, maxAttempts: 1, random };
-    const host = cluster.pick(context, this.info.connection.localAddress);
+    const host = cluster.pick(context, originalDestination(this.info.connection));
     if (host === null) return this.#refuse(ResponseFlag.UH, 'no_healthy_upstream');
     this.#attempts++;
     this.#host = host;

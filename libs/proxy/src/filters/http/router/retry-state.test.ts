@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
+import { parseRetryOn, type RetryPolicy } from '@meltemi/route';
+import { RetryState } from './retry-state.ts';
+
+const policy = (on: string, more: Partial<RetryPolicy> = {}): RetryPolicy => ({
+  on: parseRetryOn(on), numRetries: 2, perTryTimeoutMs: 0, perTryIdleTimeoutMs: 0, backoffBaseMs: 25, backoffMaxMs: 250, retriableStatusCodes: [], retriableHeaders: [],
+  retriableRequestHeaders: [], avoidPreviousHosts: false, hostSelectionMaxAttempts: 1, rateLimited: null, ...more,
+});
+const request = new RequestHead('GET', '/');
+const none = { on: null, max: null };
+const state = (on: string, more: Partial<RetryPolicy> = {}, overrides: { on: string | null; max: string | null } = none) => RetryState.create(policy(on, more), request, overrides);
+const answer = (status: number, headers: Record<string, string> = {}) => new ResponseHead(status, HeaderMap.from(headers));
+const connect = { kind: 'pool', failure: { kind: 'connect', transportFailure: null } } as const;
+const reset = { kind: 'reset', reset: { kind: 'termination', detail: '', stale: false } } as const;
+const overflow = { kind: 'pool', failure: { kind: 'overflow', transportFailure: null } } as const;
+
+test('which answers call for a retry', () => {
+  for (const [on, status, headers, wanted] of [
+    ['5xx', 500, {}, true], ['5xx', 499, {}, false], ['gateway-error', 500, {}, false], ['gateway-error', 503, {}, true], ['retriable-4xx', 409, {}, true],
+    ['5xx', 503, { 'x-envoy-ratelimited': 'true' }, false], ['5xx,envoy-ratelimited', 503, { 'x-envoy-ratelimited': 'true' }, true],
+    ['unavailable', 200, { 'grpc-status': '14' }, true], ['unavailable', 200, { 'grpc-status': '13' }, false], ['connect-failure', 503, {}, false],
+  ] as const)
+    assert.equal(state(on)?.wantsAfterResponse(answer(status, headers)), wanted, `${on} ${status}`);
+  assert.equal(state('retriable-status-codes', { retriableStatusCodes: [418] })?.wantsAfterResponse(answer(418)), true);
+});
+
+test('which failures call for a retry', () => {
+  assert.equal(state('connect-failure')?.wantsAfterFailure(connect, false), true);
+  assert.equal(state('connect-failure')?.wantsAfterFailure(reset, true), false);
+  assert.equal(state('reset-before-request')?.wantsAfterFailure(reset, true), false);
+  assert.equal(state('5xx')?.wantsAfterFailure(reset, true), true);
+  assert.equal(state('5xx')?.wantsAfterFailure(overflow, false), false);
+  assert.equal(state('5xx')?.wantsAfterFailure('per-try-timeout', true), true);
+  assert.equal(state('connect-failure')?.wantsAfterFailure('per-try-timeout', true), false);
+});
+
+test('waits grow, are random, and are capped; what the answer asks wins', () => {
+  const half = { next: () => 0.5 };
+  const retries = state('5xx', { numRetries: 6 });
+  assert.deepEqual(Array.from({ length: 6 }, () => retries?.take(half, null, 0)), [12.5, 25, 50, 100, 125, 125]);
+  assert.equal(retries?.exhausted, true);
+  const limited = state('5xx', { rateLimited: { headers: [{ name: 'retry-after', unix: false }], maxMs: 5000 } });
+  assert.equal(limited?.take({ next: () => 0 }, answer(503, { 'retry-after': '2' }), 0), 2000);
+});
+
+test('the request may ask for more, and a policy without conditions retries nothing', () => {
+  assert.equal(state(''), null);
+  assert.equal(state('', {}, { on: '5xx', max: '7' })?.wantsAfterResponse(answer(500)), true);
+  assert.equal(state('5xx', {}, { on: null, max: '0' }), null);
+});

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeaderMap, RequestHead, StreamInfo, unknownConnection, type TlsInfo } from '@meltemi/http';
+import type { HcmConfig } from '@meltemi/snapshot';
+import { prepareRequest } from './prepare-request.ts';
+import { RequestIds } from './request-id.ts';
+
+const ids = new RequestIds((buffer) => buffer.fill(0xab));
+const generated = 'abababab-abab-4bab-abab-abababababab';
+const base = {
+  useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false, appendXForwardedPort: false, internalAddresses: null, via: '', generateRequestId: true,
+  preserveExternalRequestId: false, schemeToOverwrite: null, forwardClientCert: 'sanitize', setCurrentClientCert: { subject: true, cert: false, chain: false, dns: false, uri: true },
+} as unknown as HcmConfig;
+
+function prepared(config: Partial<HcmConfig>, headers: Record<string, string>, from = '203.0.113.9:5555', tls: TlsInfo | null = null) {
+  const head = new RequestHead('GET', '/', 'a', HeaderMap.from(headers));
+  const info = new StreamInfo({ ...unknownConnection, directRemoteAddress: from, localAddress: '10.0.0.1:8080', tls }, 0, 0);
+  prepareRequest({ ...base, ...config }, ids, head, info);
+  return { fields: Object.fromEntries(head.headers), head, info };
+}
+
+test('at the edge the client is the TCP peer, and what it claims is taken away', () => {
+  const { fields } = prepared({}, { 'x-envoy-internal': 'true', 'x-envoy-max-retries': '9', 'x-envoy-original-path': '/x', 'x-request-id': 'mine', 'x-forwarded-client-cert': 'By=me' });
+  assert.deepEqual(fields, { 'x-request-id': generated, 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'http', 'x-envoy-external-address': '203.0.113.9' });
+});
+
+test('a private peer without x-forwarded-for is internal and keeps its say', () => {
+  const { fields } = prepared({}, { 'x-envoy-max-retries': '9', 'x-request-id': 'mine' }, '10.1.2.3:1');
+  assert.equal(fields['x-envoy-internal'], 'true');
+  assert.equal(fields['x-envoy-max-retries'], '9');
+  assert.equal(fields['x-request-id'], 'mine');
+});
+
+test('with trusted hops the client is found from the right of x-forwarded-for', () => {
+  const { fields, info } = prepared({ xffNumTrustedHops: 1 }, { 'x-forwarded-for': '198.51.100.7, 192.0.2.1', 'x-forwarded-proto': 'https' });
+  assert.equal(info.downstreamRemoteAddress, '192.0.2.1:0');
+  assert.equal(fields['x-forwarded-for'], '198.51.100.7, 192.0.2.1,203.0.113.9');
+  assert.equal(fields['x-forwarded-proto'], 'https');
+});
+
+test('inside the mesh x-forwarded-for is believed and not added to', () => {
+  const { fields, info, head } = prepared({ useRemoteAddress: false }, { 'x-forwarded-for': '198.51.100.7', 'x-forwarded-proto': 'https', 'x-request-id': 'kept' });
+  assert.equal(fields['x-forwarded-for'], '198.51.100.7');
+  assert.equal(fields['x-request-id'], 'kept');
+  assert.equal(info.downstreamRemoteAddress, '198.51.100.7:0');
+  assert.equal(head.scheme, 'https');
+});
+
+test('the client certificate header says who the peer is, and forgets forgeries', () => {
+  const tls = { peerPresented: true, localUriSans: ['spiffe://s'], peerUriSans: ['spiffe://c'], peerDnsSans: [], peerFingerprint256: 'ff', peerSubject: 'CN=c', peerCertPem: '' } as unknown as TlsInfo;
+  const own = 'By=spiffe://s;Hash=ff;Subject="CN=c";URI=spiffe://c';
+  const sent = { 'x-forwarded-client-cert': 'By=before' };
+  const value = (mode: HcmConfig['forwardClientCert'], peer: TlsInfo | null) => prepared({ forwardClientCert: mode }, sent, undefined, peer).fields['x-forwarded-client-cert'];
+  assert.equal(value('append-forward', tls), `By=before,${own}`);
+  assert.equal(value('sanitize-set', tls), own);
+  assert.equal(value('sanitize', tls), undefined);
+  assert.equal(value('forward-only', tls), 'By=before');
+  assert.equal(value('append-forward', null), undefined);
+  assert.equal(value('always-forward-only', null), 'By=before');
+});
