@@ -34,14 +34,23 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
     get: unary(async ({ key }: { key?: ObjectKey | undefined }) => {
       const entry = key && parts.cache.get(key);
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
-      return apiObject(entry);
+      return shown(parts)(entry);
     }),
     list: unary(async (request: WatchRequest) => ({
-      objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(apiObject),
+      objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(shown(parts)),
       problems: parts.cache.problems().map(({ source, problem }) => ({ source, ...problem })),
     })),
     watch: (call) => watch(parts, call),
     wait: (call) => void wait(parts, call),
+  };
+}
+
+/** Entries as the API shows them, with what the push context could not use of them. */
+function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject {
+  const unusable = new Map((discovery.context?.quarantined ?? []).map(({ key, errors }) => [keyText(key), errors]));
+  return (entry) => {
+    const errors = unusable.get(keyText(entry.key));
+    return apiObject(errors && entry.errors.length === 0 ? { ...entry, config: undefined, errors } : entry);
   };
 }
 
@@ -103,7 +112,10 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
     const results: ItemResult[] = [];
     for (const { raw, result, expected } of items) {
       if (!raw) continue;
-      const current = unwrap(await parts.store.get(raw.key));
+      const found = await parts.store.get(raw.key);
+      // Something unreadable is there: an apply is how it is mended.
+      const unreadable = !found.ok && found.error.code === 'invalid';
+      const current = unreadable ? undefined : unwrap(found);
       if (expected !== '' && current?.resourceVersion !== expected)
         throw new ApiError(status.FAILED_PRECONDITION, `${keyText(raw.key)} has changed: expected resource version ${expected}, found ${current?.resourceVersion ?? 'no such object'}. Read it again and apply on top`);
       if (current && sameContent(current.object, raw)) {
@@ -111,7 +123,7 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
         continue;
       }
       results.push({ ...result, action: current ? ItemResult_Action.CONFIGURED : ItemResult_Action.CREATED });
-      writes.push({ type: 'put', object: raw, expect: current ? { version: current.resourceVersion } : 'absent' });
+      writes.push({ type: 'put', object: raw, ...(unreadable ? {} : { expect: current ? { version: current.resourceVersion } : 'absent' }) });
     }
     if (writes.length === 0 || request.dryRun) return { results, revision: '' };
     const done = await parts.store.commit(writes);
@@ -129,9 +141,10 @@ async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<De
   const results: ItemResult[] = [];
   const writes: StoreWrite[] = [];
   for (const key of new Map(request.keys.map((each) => [keyText(each), each])).values()) {
-    const current = unwrap(await parts.store.get(key));
+    const found = await parts.store.get(key);
+    const there = (!found.ok && found.error.code === 'invalid') || unwrap(found) !== undefined;
     const entry = parts.cache.get(key);
-    if (current) {
+    if (there) {
       writes.push({ type: 'delete', key });
       results.push(itemResult(key, ItemResult_Action.DELETED));
     } else if (entry) {
@@ -239,7 +252,7 @@ export function apiObject(entry: CacheEntry): ApiObject {
     json: JSON.stringify(entry.raw.content),
     resourceVersion: entry.origin.resourceVersion,
     origin: location && location.file !== '' ? `source:${location.file}:${location.line}` : entry.origin.resourceVersion === '' ? `source:${entry.origin.source}` : 'store',
-    quarantine: entry.errors.length > 0 ? { errors: [...entry.errors], location: location && location.file !== '' ? `${location.file}:${location.line}` : '' } : undefined,
+    quarantine: entry.errors.length > 0 ? { errors: [...entry.errors], locations: location && location.file !== '' ? entry.errors.map(({ path }) => `${location.file}:${location.fieldLines?.[path] ?? location.line}`) : [] } : undefined,
     lastGoodInForce: entry.errors.length > 0 && entry.config !== undefined,
   };
 }

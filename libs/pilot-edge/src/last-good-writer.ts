@@ -85,7 +85,10 @@ export class LastGoodWriter {
     while (this.#queue.size > 0) {
       const batch = this.#take();
       const written = await this.#status.write(batch);
-      if (written.ok) continue;
+      if (written.ok) {
+        this.#log.info({ objects: batch.map(({ key }) => keyText(key)) }, 'last good versions kept');
+        continue;
+      }
       const { code, message } = written.error;
       this.#log.warn({ reason: message, objects: batch.map(({ key }) => keyText(key)) }, 'last good versions could not be kept; they stay in memory');
       if (code !== 'unavailable' || this.#stopped) continue;

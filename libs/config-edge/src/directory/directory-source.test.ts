@@ -97,7 +97,7 @@ void describe('a watched directory', () => {
     assert.deepEqual(follower.problems(), []);
     assert.equal(follower.events.at(-1)?.type, 'synced');
     const b = follower.events.find((event) => event.type === 'put' && event.object.key.name === 'b');
-    assert.deepEqual(b?.type === 'put' && b.location, { file: at('two.yaml'), line: 9 });
+    assert.deepEqual(b?.type === 'put' && b.location, { file: at('two.yaml'), line: 9, fieldLines: { 'spec.weight': 14 } });
   });
 
   void test('follows files that come, change, move and go, and puts nothing twice', async () => {

@@ -17,7 +17,7 @@ export interface FileState {
 
 /** The state of a file after reading it. Where a document is unreadable, any object the file had and no longer shows stays: it may be that document. */
 export function fileState(file: string, signature: string, documents: readonly ReadDocument[], before: FileState | undefined): FileState {
-  const objects = documents.flatMap(({ object, line }) => (object === undefined ? [] : [{ object, location: { file, line } }]));
+  const objects = documents.flatMap(({ object, line, fieldLines }) => (object === undefined ? [] : [{ object, location: { file, line, ...(fieldLines ? { fieldLines } : {}) } }]));
   const problems = documents.flatMap((document) => document.problems.map((problem) => ({ file, ...problem })));
   if (problems.length === 0) return { signature, objects, problems };
   const shown = new Set(objects.map(({ object }) => keyText(object.key)));
@@ -47,7 +47,7 @@ export class SourceState {
         const text = keyText(placed.object.key);
         const winner = objects.get(text);
         if (winner === undefined) objects.set(text, placed);
-        else note({ ...placed.location, path: '', message: `${text} is also in ${winner.location.file}:${winner.location.line}, which comes first and wins: delete one of the two` });
+        else note({ file: placed.location.file, line: placed.location.line, path: '', message: `${text} is also in ${winner.location.file}:${winner.location.line}, which comes first and wins: delete one of the two` });
       }
     }
     const events = this.#difference(objects, problems);

@@ -15,6 +15,8 @@ export interface ConfigSource {
 export interface SourceLocation {
   readonly file: string;
   readonly line: number;
+  /** Of an object that is not valid: path of each wrong field → its line. */
+  readonly fieldLines?: Readonly<Record<string, number>>;
 }
 
 /** Something wrong in a source. `path` is a field's path inside the object, "" for the whole. The four fields together identify it. */

@@ -1,4 +1,4 @@
-import type { Object as ApiObject } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { Object as ApiObject, SourceProblem } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { CliError } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
 import { findKind } from '../../kinds.ts';
@@ -31,11 +31,12 @@ export const getCommand: CommandModule = (program, { output, context }) => {
       const kind = every ? undefined : findKind(kindText);
       const client = connectPilot(context());
       try {
-        const { objects } = await call(client.config.list.bind(client.config), { group: '', kind: kind?.kind ?? '', namespace: options.namespace ?? '' });
-        const shown = objects.filter((object) => (kind === undefined || object.key?.group === kind.group) && (name === undefined || object.key?.name === name) && (kindText !== undefined || options.quarantined || istioGroups.test(object.key?.group ?? '')) && (!options.quarantined || object.quarantine));
+        const { objects, problems } = await call(client.config.list.bind(client.config), { group: '', kind: kind?.kind ?? '', namespace: options.namespace ?? '' });
+        const shown = objects.filter((object) => (kind === undefined || object.key?.group === kind.group) && (name === undefined || object.key?.name === name) && (kindText !== undefined || object.quarantine !== undefined || istioGroups.test(object.key?.group ?? '')) && (!options.quarantined || object.quarantine));
         if (name !== undefined && shown.length === 0) throw new CliError(`${kind?.kind ?? 'Object'} ${name} does not exist${options.namespace ? ` in namespace ${options.namespace}` : ''}.`);
-        print(output, format, name === undefined ? shown.map(objectJson) : objectJson(shown[0]), () => (shown.length === 0 ? 'No objects found.' : table(shown)));
-        if (format === 'table') for (const object of shown) explain(object, (text) => output.err(text));
+        print(output, format, name !== undefined && shown.length === 1 ? objectJson(shown[0]) : shown.map(objectJson), () => (shown.length === 0 ? 'No objects found.' : table(shown)));
+        for (const object of shown) explain(object, (text) => output.err(text));
+        if (name === undefined) for (const problem of problems) output.err(problemLine(problem));
       } finally {
         client.close();
       }
@@ -58,9 +59,16 @@ function state(object: ApiObject): string {
   return object.lastGoodInForce ? 'QUARANTINED (last good in force)' : 'QUARANTINED';
 }
 
+/** "a.yaml:3: spec.hosts: …": what no object could be made of. */
+function problemLine({ source, file, line, path, message }: SourceProblem): string {
+  const where = file === '' ? source : `${file}${line > 0 ? `:${line}` : ''}`;
+  return `${where}: ${path === '' ? '' : `${path}: `}${message}`;
+}
+
 function explain(object: ApiObject, say: (text: string) => void): void {
-  for (const error of object.quarantine?.errors ?? []) {
-    const where = object.quarantine?.location ? `${object.quarantine.location}: ` : '';
+  for (const [index, error] of (object.quarantine?.errors ?? []).entries()) {
+    const location = object.quarantine?.locations[index];
+    const where = location ? `${location}: ` : '';
     say(`${where}${object.key?.kind} ${object.key?.namespace}/${object.key?.name}: ${error.path === '' ? '' : `${error.path}: `}${error.message}`);
   }
 }

@@ -25,7 +25,9 @@ export const proxyStatusCommand: CommandModule = (program, { output, context }) 
         if (proxy !== undefined && shown.length === 0) throw new CliError(`No proxy ${proxy} is connected. Connected are: ${reply.proxies.map((each) => each.proxyId).join(', ') || 'none'}`);
         print(output, outputFormat(options.output), shown, () => table(shown));
         for (const each of shown) for (const type of each.types) if (type.error !== '') output.err(`${each.proxyId} refused ${short(type.typeUrl)}: ${type.error}`);
-        if (reply.quarantinedObjects > 0) output.err(`${reply.quarantinedObjects} object(s) are quarantined: meltemi get --quarantined says which and why.`);
+        const count = reply.quarantinedObjects;
+        if (count > 0) output.err(`${count} ${count === 1 ? 'object is' : 'objects are'} quarantined: meltemi get --quarantined says which and why.`);
+        if (reply.sourceProblems > 0) output.err(`The config sources have ${reply.sourceProblems} ${reply.sourceProblems === 1 ? 'problem' : 'problems'}: meltemi get says where.`);
       } finally {
         client.close();
       }

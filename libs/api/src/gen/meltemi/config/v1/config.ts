@@ -39,7 +39,7 @@ export interface Object {
 
 export interface Quarantine {
   errors: FieldError[];
-  location: string;
+  locations: string[];
 }
 
 export interface FieldError {
@@ -396,7 +396,7 @@ export const Object: MessageFns<Object> = {
 };
 
 function createBaseQuarantine(): Quarantine {
-  return { errors: [], location: "" };
+  return { errors: [], locations: [] };
 }
 
 export const Quarantine: MessageFns<Quarantine> = {
@@ -404,8 +404,8 @@ export const Quarantine: MessageFns<Quarantine> = {
     for (const v of message.errors) {
       FieldError.encode(v!, writer.uint32(10).fork()).join();
     }
-    if (message.location !== "") {
-      writer.uint32(18).string(message.location);
+    for (const v of message.locations) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -436,7 +436,7 @@ export const Quarantine: MessageFns<Quarantine> = {
               break;
             }
 
-            message.location = reader.string();
+            message.locations.push(reader.string());
             continue;
           }
         }
