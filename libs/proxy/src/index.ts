@@ -26,3 +26,4 @@ export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
 export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';
 export { httpAccessLogEntry, peerMetadataKey, tcpAccessLogEntry } from './reports/access-log-entry.ts';
+export { OutlierDetector, type OutlierOptions } from './resilience/outlier-detector.ts';

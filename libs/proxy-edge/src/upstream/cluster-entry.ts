@@ -1,5 +1,5 @@
-import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
+import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { FlatStats, Gauge } from '@meltemi/observe';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
@@ -33,6 +33,7 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #healthy: Gauge;
   #picker: Picker;
   #drops: LoadAssignment['drops'] = [];
+  #outliers: OutlierDetector | null = null;
   #tls: TlsSet;
   /** By host key; high-priority requests have pools of their own, as their limits are. */
   readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
@@ -48,6 +49,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.#picker = createPicker(config, emptyHostSet);
     this.stats = clusterStats(deps.stats, config.statName);
     this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
+    this.#outliers = this.#outlierDetector(config);
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
   }
@@ -62,6 +64,10 @@ export class ClusterEntry implements UpstreamCluster {
   update(config: Cluster): Result<void> {
     const tls = tlsSet(config, this.#deps.secrets);
     if (!tls.ok) return tls;
+    if (JSON.stringify(config.outlierDetection) !== JSON.stringify(this.config.outlierDetection)) {
+      this.#outliers?.stop();
+      this.#outliers = this.#outlierDetector(config);
+    }
     this.config = config;
     this.#tls = tls.value;
     this.#picker = createPicker(config, this.#store.current);
@@ -114,10 +120,13 @@ export class ClusterEntry implements UpstreamCluster {
     return null;
   }
 
-  report(_host: Host, _status: number): void {}
+  report(host: Host, status: number): void {
+    if (this.#outliers !== null && status >= 0) this.#outliers.report(host, status);
+  }
 
   /** Housekeeping, about once a second. */
   tick(nowMs: number): void {
+    this.#outliers?.tick();
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.tick(nowMs);
     for (const pool of this.#draining) if (pool.empty) this.#draining.delete(pool);
     for (const [key, entry] of this.#passthrough) {
@@ -135,6 +144,14 @@ export class ClusterEntry implements UpstreamCluster {
   destroy(): void {
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
     for (const pool of this.#draining) pool.destroy();
+  }
+
+  #outlierDetector(config: Cluster): OutlierDetector | null {
+    if (config.outlierDetection === null) return null;
+    const refresh = () => {
+      this.#picker = createPicker(this.config, this.#store.refresh());
+    };
+    return new OutlierDetector(config.outlierDetection, { random: mathRandom, stats: this.#deps.stats, statName: config.statName, hosts: () => this.hosts, onChange: refresh, now: () => this.#deps.clock.monotonic() });
   }
 
   #drainPool(pools: Map<string, HostPool>, pool: HostPool | undefined): void {
