@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { nodeFacts } from '@meltemi/proxy';
 import { waitFor } from '@meltemi/base';
-import { application, ask, httpListener, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
+import { address, application, ask, httpListener, listenerOf, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
 
 const type = (name: string) => `type.googleapis.com/${name}`;
 const hundred = { numerator: 100 };
@@ -86,4 +87,21 @@ test('a mirrored request reaches its cluster and does not change the answer', as
   assert.deepEqual([answer.status, answer.body], [200, 'real']);
   await waitFor('the copy', () => mirrored.length > 0);
   assert.deepEqual(mirrored, ['a-shadow hello']);
+});
+
+test('TCP sessions are counted with both ends, and closes too', async (t) => {
+  const app = net.createServer((socket) => socket.on('data', (part) => socket.end(part)).on('error', () => {}));
+  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+  t.after(() => app.close());
+  const metrics = new StatsRegistry();
+  const server = workerServer(t, { node: nodeOf('ratings-v1'), metrics });
+  must(server.setCluster(staticCluster('outbound|27017||mongo.db.svc.cluster.local', [(app.address() as net.AddressInfo).port])));
+  const proxy = { name: 'tcp', typedConfig: { '@type': type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'), statPrefix: 'tcp', cluster: 'outbound|27017||mongo.db.svc.cluster.local' } };
+  must(await server.setListener(listenerOf({ name: 'main', trafficDirection: 'OUTBOUND', address: address(0), filterChains: [{ filters: [stats, proxy] }] })));
+  const client = net.connect(portOf(server), '127.0.0.1').on('error', () => {});
+  client.end('12345');
+  const total = (name: string) => [...(metrics.read().find(({ spec }) => spec.name === name)?.series() ?? [])].map(({ values, child }) => [values[1], values[17], 'value' in child ? child.value : 0]);
+  await waitFor('the close', () => total('istio_tcp_connections_closed_total').length > 0);
+  for (const [name, value] of [['istio_tcp_connections_opened_total', 1], ['istio_tcp_connections_closed_total', 1], ['istio_tcp_received_bytes_total', 5], ['istio_tcp_sent_bytes_total', 5]] as const)
+    assert.deepEqual(total(name), [['ratings-v1', 'mongo.db.svc.cluster.local', value]], name);
 });

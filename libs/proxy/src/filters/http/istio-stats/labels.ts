@@ -1,5 +1,6 @@
 import type { StreamInfo } from '@meltemi/http';
 import type { NodeFacts } from '../../../node.ts';
+import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
 import type { Clusters } from '../../../upstream.ts';
 
 /** The service a cluster stands for. */
@@ -51,6 +52,17 @@ const endpointFacts = new Map<string, NodeFacts>();
 export function sideLabels(facts: NodeFacts | null, principal: string): string[] {
   if (facts === null) return [unknown, unknown, unknown, unknown, principal || unknown, unknown, unknown, unknown];
   return [facts.workload, facts.canonicalService, facts.canonicalRevision, facts.namespace, principal, facts.app, facts.version, facts.clusterId].map((value) => value || unknown);
+}
+
+/** Label names to values. */
+export function namedLabels(names: readonly string[], values: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+}
+
+/** Leaves both ends of a stream for its access log entries. */
+export function tellPeers(info: StreamInfo, named: Record<string, unknown>): void {
+  if (info.dynamicMetadata === null) info.dynamicMetadata = { [peerMetadataKey]: named };
+  else info.dynamicMetadata[peerMetadataKey] = named;
 }
 
 function text(value: unknown): string {

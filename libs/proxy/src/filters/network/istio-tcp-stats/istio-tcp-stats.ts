@@ -1,8 +1,8 @@
 import { ok } from '@meltemi/base';
 import { formatResponseFlags } from '@meltemi/http';
-import { declareIstioMetrics, type Counter, type IstioMetrics } from '@meltemi/observe';
+import { declareIstioMetrics, istioTcpLabels, type Counter, type IstioMetrics } from '@meltemi/observe';
 import { NetworkStreamFilter, type ConnectionControls, type NetworkFilterContext, type NetworkFilterFactory } from '../../../filter.ts';
-import { factsOfEndpoint, serviceOfCluster, sideLabels } from '../../http/istio-stats/labels.ts';
+import { factsOfEndpoint, namedLabels, serviceOfCluster, sideLabels, tellPeers } from '../../http/istio-stats/labels.ts';
 import { istioStatsTypeUrl } from '../../http/istio-stats/istio-stats.ts';
 
 /** Istio's standard TCP metrics: opened when the upstream is known, bytes and the close at the end. */
@@ -37,6 +37,7 @@ class TcpStats extends NetworkStreamFilter {
     const labels = this.#labels(controls);
     if (!this.#opened) this.#metrics.tcpOpened.labels(...labels).inc();
     this.#metrics.tcpClosed.labels(...labels).inc();
+    tellPeers(controls.info, namedLabels(istioTcpLabels, labels));
     count(this.#metrics.tcpReceivedBytes.labels(...labels), controls.info.bytesReceived);
     count(this.#metrics.tcpSentBytes.labels(...labels), controls.info.bytesSent);
   }
