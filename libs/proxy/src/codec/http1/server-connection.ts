@@ -139,10 +139,9 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     }
     const receiver = this.#receiver;
     this.#receiver = null;
-    receiver?.onReset('protocol');
-    this.#handler.onCodecError(this, error);
-    if (!this.#responseStarted || this.#responseDone) this.#refuse(error);
-    return undefined;
+    if (receiver === null) this.#handler.onCodecError(this, error);
+    else receiver.onReset('protocol');
+    return this.#refuse(error);
   }
 
   // ResponseWriter
@@ -158,6 +157,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (this.parser.isUpgrade && status !== 101) this.#closeAfter = true;
     if (!this.#requestDone && status !== 101) this.#closeAfter = true;
     this.#framing = this.#frame(head, endStream);
+    if (this.parser.isHttp10 && !this.#closeAfter) head.headers.set('connection', 'keep-alive');
     this.connection.writeText(responseText(head, this.#framing, this.#closeAfter));
     if (endStream) this.#responseEnd();
   }

@@ -141,7 +141,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
 
   #mirror(): void {
     const { clock, clusters, random } = this.#target;
-    if (this.#head === null || (!this.#noBody && this.#overLimit)) return;
+    // A body that is not held whole is not mirrored.
+    if (this.#head === null || (!this.#noBody && !this.#keepBody)) return;
     for (const policy of this.#action.mirrors) sendShadow({ policy, request: this.#head, body: this.#body, clusters, random, after: (delayMs, task) => clock.after(delayMs, task) });
   }
 

@@ -100,8 +100,8 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
 
   onClose(cause: Error | null): void {
     if (this.#upstream === null && !this.#done) this.info.responseFlags |= ResponseFlag.DC;
-    // What the client sent last may still be on its way: close in order unless it broke off.
-    if (cause === null) this.#upstream?.end();
+    // What the client sent last may still be on its way: close in order when it ended in order.
+    if (cause === null && this.#endSeen) this.#upstream?.end();
     else this.#upstream?.destroy();
     this.#finish();
   }

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
+import { ignoreConnection, type ByteConnection, type ConnectionSink } from '../../connection.ts';
+import type { RequestReceiver, ResponseReceiver, UpstreamReset } from '../../stream.ts';
+import { Http1ClientConnection } from './client-connection.ts';
+import { Http1ServerConnection } from './server-connection.ts';
+
+/** A byte connection over strings. */
+class Wire implements ByteConnection {
+  id = 1;
+  remoteAddress = '';
+  localAddress = '';
+  tls = null;
+  sink: ConnectionSink = ignoreConnection;
+  bytesRead = 0;
+  bytesWritten = 0;
+  closed = false;
+  sent = '';
+  ended = false;
+  paused = false;
+  writeText(text: string): boolean {
+    this.sent += text;
+    return true;
+  }
+  write(buffer: Buffer, start: number, end: number): boolean {
+    return this.writeText(buffer.toString('latin1', start, end));
+  }
+  flush(): void {}
+  end(): void {
+    this.ended = true;
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  destroy(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.sink.onClose(null);
+  }
+  receive(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    this.sink.onData(bytes, bytes.length);
+  }
+}
+
+function serverSide() {
+  const wire = new Wire();
+  const seen: string[] = [];
+  const receiver: RequestReceiver = {
+    onData: (buffer, start, end) => seen.push(`data ${buffer.toString('latin1', start, end)}`),
+    onEnd: () => seen.push('end'),
+    onReset: (reason) => seen.push(`reset ${reason}`),
+    onWritable: () => {},
+  };
+  const codec = new Http1ServerConnection(wire, {
+    onRequest: (_connection, head) => {
+      seen.push(`${head.method} ${head.path}`);
+      return receiver;
+    },
+    onCodecError: (_connection, error) => seen.push(`error ${error.status}`),
+    onConnectionClose: () => seen.push('closed'),
+  }, { lingerMs: 1, after: () => () => {} });
+  const answer = (body = 'ok') => {
+    codec.head(new ResponseHead(200, new HeaderMap(['content-length', String(body.length)])), false);
+    codec.data(Buffer.from(body), 0, body.length);
+    codec.end(null);
+  };
+  return { wire, seen, codec, answer };
+}
+
+test('a second request waits for the first answer, and reading stops meanwhile', () => {
+  const { wire, seen, answer } = serverSide();
+  wire.receive('GET /1 HTTP/1.1\r\nhost: x\r\n\r\nGET /2 HTTP/1.1\r\nhost: x\r\n\r\n');
+  assert.deepEqual([seen, wire.paused], [['GET /1'], true]);
+  answer();
+  assert.deepEqual([seen, wire.paused], [['GET /1', 'GET /2'], false]);
+});
+
+test('an answer before the end of the request closes the connection after it', () => {
+  const { wire, seen, answer } = serverSide();
+  wire.receive('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc');
+  answer();
+  assert.match(wire.sent, /connection: close/);
+  assert.equal(wire.ended, true);
+  wire.receive('defghijGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n');
+  assert.deepEqual(seen, ['POST /', 'data abc']);
+});
+
+test('HTTP/1.0: kept only when asked, and a body without length lasts until the close', () => {
+  const kept = serverSide();
+  kept.wire.receive('GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n');
+  kept.answer();
+  assert.match(kept.wire.sent, /connection: keep-alive/);
+  assert.equal(kept.wire.ended, false);
+  const plain = serverSide();
+  plain.wire.receive('GET / HTTP/1.0\r\n\r\n');
+  plain.codec.head(new ResponseHead(200), false);
+  plain.codec.data(Buffer.from('abc'), 0, 3);
+  plain.codec.end(null);
+  assert.equal(plain.wire.ended, true);
+  assert.ok(!plain.wire.sent.includes('chunked'));
+});
+
+test('a client that leaves resets the request under way', () => {
+  const { wire, seen } = serverSide();
+  wire.receive('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  wire.sink.onEnd();
+  assert.deepEqual(seen, ['GET /', 'reset disconnect', 'closed']);
+});
+
+function clientSide() {
+  const wire = new Wire();
+  const seen: string[] = [];
+  const client = new Http1ClientConnection(wire, { onIdle: () => seen.push('idle'), onGone: () => seen.push('gone') });
+  const receiver: ResponseReceiver = {
+    onInterim: (head) => seen.push(`interim ${head.status}`),
+    onHead: (head, endStream) => seen.push(`head ${head.status} ${endStream}`),
+    onData: (buffer, start, end) => seen.push(`data ${buffer.toString('latin1', start, end)}`),
+    onEnd: () => seen.push('end'),
+    onReset: (reset: UpstreamReset) => seen.push(`reset ${reset.kind} ${reset.stale}`),
+    onWritable: () => {},
+  };
+  const ask = (method = 'GET') => {
+    client.begin(receiver, method, false);
+    client.head(new RequestHead(method, '/', 'x'), true);
+  };
+  return { wire, seen, client, ask };
+}
+
+test('a connection is idle again after its answer, not before', () => {
+  const { wire, seen, ask } = clientSide();
+  ask();
+  wire.receive('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no');
+  assert.deepEqual(seen, ['head 200 false', 'data o']);
+  wire.receive('k');
+  assert.deepEqual(seen.slice(2), ['data k', 'end', 'idle']);
+});
+
+test('bytes behind an answer are never read as the next one', () => {
+  const { wire, seen, ask } = clientSide();
+  ask();
+  wire.receive('HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\n');
+  assert.deepEqual(seen, ['head 204 true', 'gone']);
+});
+
+test('a reused connection that dies without a byte says it was stale; a fresh one does not', () => {
+  const { wire, seen, ask } = clientSide();
+  ask();
+  wire.receive('HTTP/1.1 204 No Content\r\n\r\n');
+  ask();
+  wire.sink.onEnd();
+  assert.deepEqual(seen.slice(2), ['reset termination true', 'gone']);
+  const fresh = clientSide();
+  fresh.ask();
+  fresh.wire.sink.onEnd();
+  assert.equal(fresh.seen[0], 'reset termination false');
+});
+
+test('an answer cut short is a termination', () => {
+  const { wire, seen, ask } = clientSide();
+  ask();
+  wire.receive('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab');
+  wire.sink.onEnd();
+  assert.deepEqual(seen.slice(2), ['gone', 'reset termination false']);
+});
