@@ -58,7 +58,7 @@ export class PilotProgram {
   /** Starts it and waits for nothing. */
   launch(): ChildProcess {
     rmSync(join(this.dir, 'ports.json'), { force: true });
-    const flags = this.#flags.map((flag, index) => (this.#flags[index - 1] === '--plaintext-listen' && flag.endsWith(':0') ? `127.0.0.1:${this.#ports['xds-plaintext'] ?? 0}` : flag));
+    const flags = this.#flags.map((flag, index) => (this.#flags[index - 1] === '--plaintext-listen' && flag === '127.0.0.1:0' ? `127.0.0.1:${this.#ports['xds-plaintext'] ?? 0}` : flag));
     const child = spawn(process.execPath, [
       join(apps, 'pilot/src/main.ts'), '--state-dir', join(this.dir, 'state'), '--config-dir', this.config, '--config-socket', this.socket, '--listen', '127.0.0.1:0',
       '--admin-listen', '127.0.0.1:0', '--ports-file', join(this.dir, 'ports.json'), '--debounce-after', '20ms', '--reconnect-grace', '0s', ...flags,

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { credentials } from '@grpc/grpc-js';
+import { waitFor, withDeadline } from '@meltemi/base';
+import { channelCredentials, joinTokenText, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { reviews } from './testing/manifests.ts';
+import { PilotProgram } from './testing/pilot-program.ts';
+import { XdsFollower } from './testing/xds-follower.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'pilot-secure-'));
+const silent = { info: () => undefined, warn: () => undefined };
+const agents: IdentityAgent[] = [];
+let citadel: ChildProcess | undefined;
+let citadelAddress = '';
+let pilot: PilotProgram;
+
+before(async () => {
+  const portsFile = join(dir, 'citadel.json');
+  citadel = spawn(process.execPath, [join(import.meta.dirname, '../../citadel/src/main.ts'), '--state-dir', join(dir, 'citadel'), '--socket', join(dir, 'citadel.sock'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--ports-file', portsFile], { env: { PATH: process.env['PATH'] }, stdio: 'ignore' });
+  await waitFor('citadel', () => existsSync(portsFile), { deadlineMs: 30_000 });
+  citadelAddress = `127.0.0.1:${(JSON.parse(readFileSync(portsFile, 'utf8')) as { ports: { grpc: number } }).ports.grpc}`;
+  const tokenFile = join(dir, 'token');
+  writeFileSync(tokenFile, await mintJoinToken(join(dir, 'citadel.sock'), 'spiffe://cluster.local/ns/istio-system/sa/meltemi-pilot'), { mode: 0o600 });
+  pilot = new PilotProgram(['--citadel-address', citadelAddress, '--join-token-file', tokenFile]);
+  pilot.write('reviews.yaml', reviews);
+  await pilot.start();
+});
+after(async () => {
+  for (const agent of agents) agent.stop();
+  await pilot.remove();
+  if (citadel?.exitCode === null) {
+    citadel.kill('SIGKILL');
+    await once(citadel, 'exit');
+  }
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** A certificate of this service account from the real citadel. */
+async function identity(serviceAccount: string): Promise<IdentityAgent> {
+  const id = `spiffe://cluster.local/ns/default/sa/${serviceAccount}`;
+  const agent = startIdentityAgent({ citadelAddress, identity: id, joinToken: joinTokenText(await mintJoinToken(join(dir, 'citadel.sock'), id)), log: silent });
+  agents.push(agent);
+  await agent.ready();
+  return agent;
+}
+
+test('a proxy with the certificate of its own workload is served over mTLS', async () => {
+  const agent = await identity('bookinfo-productpage');
+  const proxy = new XdsFollower({ address: pilot.address('xds'), serviceAccount: 'bookinfo-productpage', credentials: () => channelCredentials(agent, 'pilot') });
+  try {
+    await proxy.route(/reviews/);
+  } finally {
+    await proxy.stop();
+  }
+});
+
+test('a proxy with somebody else’s certificate is refused and told why; one without any never gets in', async () => {
+  const agent = await identity('ratings');
+  const thief = new XdsFollower({ address: pilot.address('xds'), serviceAccount: 'bookinfo-productpage', credentials: () => channelCredentials(agent, 'pilot') });
+  const plain = new XdsFollower({ address: pilot.address('xds'), credentials: () => credentials.createInsecure() });
+  try {
+    await waitFor('the refusal', () => thief.lost.some((reason) => /PERMISSION_DENIED: .*its certificate says spiffe:\/\/cluster\.local\/ns\/default\/sa\/ratings/.test(reason)));
+    await waitFor('the lost connection', () => plain.lost.length > 0);
+    assert.deepEqual([...thief.responses, ...plain.responses], []);
+  } finally {
+    await thief.stop();
+    await plain.stop();
+  }
+});
+
+test('plaintext is refused anywhere but on loopback, and so is a pilot that no proxy could reach', async () => {
+  for (const [flags, reason] of [[['--plaintext-listen', '0.0.0.0:0'], /--plaintext-listen 0\.0\.0\.0:0: plaintext is served on loopback only/], [[], /no proxy could connect: give --citadel-address/]] as const) {
+    const program = new PilotProgram(flags);
+    try {
+      const [code] = (await withDeadline(once(program.launch(), 'close'), 20_000, 'the refusal to start')) as [number];
+      assert.equal(code, 2);
+      assert.match(program.log, reason);
+    } finally {
+      await program.remove();
+    }
+  }
+});
