@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { LocalMesh, repository } from '@meltemi/harness';
-import { mb, soak, type SoakReport } from './soak-mesh.ts';
+import { LocalMesh, repository, soak, type SoakReport } from '@meltemi/harness';
 
 const usage = `npm run soak [-- options]: runs Bookinfo behind its sidecars under steady traffic. No request may fail, no process may end or grow.
 
@@ -55,6 +54,10 @@ function print({ requests, switches, growth, problems }: SoakReport): void {
   for (const each of growth) console.log(`  ${each.name}: ${mb(each.beforeBytes)} MB, then ${mb(each.afterBytes)} MB`);
   for (const problem of problems) console.error(`  ✗ ${problem}`);
   console.log(problems.length === 0 ? 'soak: passed' : 'soak: failed');
+}
+
+function mb(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
 }
 
 process.exitCode = await main();

@@ -9,7 +9,7 @@ import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
 import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
 import { tokenCommand } from './commands/token/token.ts';
 import { validateCommand } from './commands/validate/validate.ts';
-import { versionCommand } from './commands/version/version.ts';
+import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
@@ -18,6 +18,10 @@ const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getComm
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {
   const program = meltemi(output);
+  if (argv.length === 0) {
+    output.out(program.helpInformation().trimEnd());
+    return exitCode.ok;
+  }
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
@@ -32,6 +36,7 @@ function meltemi(output: Output): Command {
   const program = new Command('meltemi')
     .description('Runs, inspects and checks a Meltemi mesh: what istioctl is for Istio.')
     .option('--context <file>', 'context file of the mesh (default: the nearest .meltemi/context.json)')
+    .version(clientVersion, '--version', 'print the version of this command')
     .exitOverride()
     .showSuggestionAfterError(true)
     .showHelpAfterError('(meltemi --help shows what there is)')
@@ -39,6 +44,5 @@ function meltemi(output: Output): Command {
     .configureHelp(Object.assign(new Help(), { sortSubcommands: false }));
   const environment = commandEnvironment(program, output);
   for (const add of commands) add(program, environment);
-  for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

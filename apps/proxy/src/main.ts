@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
@@ -64,7 +65,11 @@ await runProgram({
     function nodeOfBootstrap({ bootstrap }: ReadBootstrap): Node {
       const empty: Node = { id: '', cluster: '', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
       const written = bootstrap.node ?? empty;
-      return { ...written, id: values['service-node'] ?? written.id, cluster: values['service-cluster'] ?? written.cluster, userAgentName: 'meltemi-proxy' };
+      const zone = values['service-zone'];
+      return {
+        ...written, id: values['service-node'] ?? written.id, cluster: values['service-cluster'] ?? written.cluster, userAgentName: 'meltemi-proxy',
+        ...(zone === undefined ? {} : { locality: { region: '', subZone: '', ...written.locality, zone } }),
+      };
     }
 
     function startMesh(): void {
@@ -99,7 +104,10 @@ await runProgram({
     async function startPorts(): Promise<Record<string, number>> {
       const admin = adminAddress();
       const bound: Record<string, number> = {};
-      if (admin) bound['admin'] = await startOwnServer({ name: 'admin', flag: 'admin-port', ...admin, routes: adminPages() }, lifecycle);
+      if (admin) {
+        bound['admin'] = await startOwnServer({ name: 'admin', flag: 'admin-port', ...admin, routes: adminPages() }, lifecycle);
+        if (values['admin-address-path'] !== undefined) writeFileSync(values['admin-address-path'], formatAddress(admin.host, bound['admin']));
+      }
       if (role === 'mesh') {
         const host = ownAddress(values);
         bound['health'] = await startOwnServer({ name: 'health', flag: 'health-port', host, port: values['health-port'], routes: healthRoutes(isReady) }, lifecycle);
@@ -137,7 +145,7 @@ await runProgram({
           version: meltemiVersion, state: readiness.ready ? 'LIVE' : readiness.describe() === 'draining' ? 'DRAINING' : 'PRE_INITIALIZING',
           uptime_current_epoch: `${Math.round((Date.now() - startedAt) / 1000)}s`, uptime_all_epochs: `${Math.round((Date.now() - startedAt) / 1000)}s`, hot_restart_version: 'disabled',
           command_line_options: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [name.replaceAll('-', '_'), value])),
-          node: { id: node.id, cluster: node.cluster, metadata: node.metadata ?? {} },
+          node: nodeJson(node),
         }),
         logLevel: () => level,
         setLogLevel: (next) => {

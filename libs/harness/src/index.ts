@@ -7,3 +7,5 @@ export { createJoinToken } from './join-tokens.ts';
 export { podObject, proxyIdentity, type Workload } from './workload.ts';
 export { Traffic, get, type TrafficSpec, type TrafficReport, type TrafficAnswer, type GetOptions } from './traffic.ts';
 export { meltemi, applyAndWait, type CliResult } from './cli.ts';
+export { soak, type SoakOptions, type SoakReport } from './soak.ts';
+export { MemoryWatch, type MemoryGrowth, type WatchedProcess } from './memory-watch.ts';

@@ -87,6 +87,7 @@ export interface GetOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent;
   readonly method?: string;
+  readonly body?: string;
   readonly timeoutMs?: number;
 }
 
@@ -101,6 +102,6 @@ export function get(url: string, options: GetOptions = {}): Promise<TrafficAnswe
       response.on('error', reject);
     });
     call.on('error', reject);
-    call.end();
+    call.end(options.body);
   });
 }

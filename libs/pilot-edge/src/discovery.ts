@@ -84,7 +84,10 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
-    this.#debounce = new Debounce({ clock: options.clock, quietMs: options.debounceQuietMs ?? 100, maxMs: options.debounceMaxMs ?? 10_000, task: (reasons) => this.#rebuild(reasons) });
+    this.#debounce = new Debounce({ clock: options.clock, quietMs: options.debounceQuietMs ?? 100, maxMs: options.debounceMaxMs ?? 10_000, task: (reasons) => {
+      // A start or a waiting client may have been faster.
+      if (this.#dirtySince !== undefined) this.#rebuild(reasons);
+    } });
   }
 
   /** Builds the first context; before it, connected proxies wait. */

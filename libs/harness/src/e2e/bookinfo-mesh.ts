@@ -81,7 +81,7 @@ export class BookinfoMesh {
 
   /** `meltemi delete --wait`. */
   async delete(kind: string, ...names: readonly string[]): Promise<void> {
-    const result = await meltemi(this.mesh, ['delete', '--wait', kind, ...names]);
+    const result = await meltemi(this.mesh, ['delete', kind, ...names, '--wait']);
     if (result.code !== 0) throw new Error(`meltemi delete ended with ${result.code}:\n${result.stdout}${result.stderr}`);
   }
 

@@ -41,7 +41,34 @@ test('unknown fields and unknown types are refused by name and path', () => {
   assert.ok(!type.ok);
   assert.equal(type.error[0]?.path, 'static_resources.listeners[0].filter_chains[0].filters[0].typed_config');
   const nested = readBootstrap(minimal.replace('stat_prefix', 'stat_prefux'));
-  assert.match(nested.ok ? '' : (nested.error[0]?.message ?? ''), /stat_prefux/);
+  assert.ok(!nested.ok);
+  assert.deepEqual(nested.error, [{
+    path: 'static_resources.listeners[0].filter_chains[0].filters[0].typed_config.stat_prefux',
+    message: 'is not a field of envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: did you mean stat_prefix?',
+  }]);
+});
+
+test('values of the wrong kind are refused with their path and what would be right, all at once', () => {
+  const read = readBootstrap(`
+static_resources:
+  clusters:
+  - name: 5
+    type: STATICALLY
+    connect_timeout: soon
+    common_lb_config: []
+    metadata: { filter_metadata: { a: { any: [1] } } }
+  - { name: a, connect_timeout: 1s, lb_config: {}, round_robin_lb_config: {}, least_request_lb_config: {} }
+  listeners: {}
+`);
+  assert.ok(!read.ok);
+  const found = new Map(read.error.map(({ path, message }) => [path, message]));
+  assert.match(found.get('static_resources.clusters[0].name') ?? '', /5|string/);
+  assert.match(found.get('static_resources.clusters[0].type') ?? '', /"STATICALLY" is not one of STATIC, STRICT_DNS/);
+  assert.ok(found.has('static_resources.clusters[0].connect_timeout'));
+  assert.match(found.get('static_resources.clusters[0].common_lb_config') ?? '', /map of fields/);
+  assert.match(found.get('static_resources.clusters[1].least_request_lb_config') ?? '', /beside round_robin_lb_config/);
+  assert.equal(found.get('static_resources.listeners'), 'must be a list');
+  assert.equal(found.size, 7);
 });
 
 test('no text makes the reader throw', () => {

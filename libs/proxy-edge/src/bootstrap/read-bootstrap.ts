@@ -1,7 +1,8 @@
-import { jsonToBinary, messageRegistry, typeNameOf } from '@meltemi/api';
+import { jsonToBinary, messageRegistry } from '@meltemi/api';
 import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { parseDocument } from 'yaml';
+import { checkJson } from './check-json.ts';
 
 /** A bootstrap that was read, and what of it only tunes and is not acted on. */
 export interface ReadBootstrap {
@@ -56,7 +57,7 @@ export function readBootstrap(text: string): Result<ReadBootstrap> {
     else if (reason !== undefined) warnings.push({ path: field, message: `is not acted on: ${reason}` });
     else errors.push({ path: written, message: knownField(field) ? 'is not supported by this proxy: remove it' : 'is not a field of envoy.config.bootstrap.v3.Bootstrap' });
   }
-  findUnknownTypes(kept, '', errors);
+  errors.push(...checkJson('envoy.config.bootstrap.v3.Bootstrap', kept));
   if (errors.length > 0) return err(errors);
   try {
     return ok({ bootstrap: Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept)), warnings });
@@ -82,18 +83,6 @@ function parseText(text: string): Result<Readonly<Record<string, unknown>>> {
 
 function knownField(field: string): boolean {
   return messageRegistry().getMessage('envoy.config.bootstrap.v3.Bootstrap')?.fields.some((each) => each.name === field) ?? false;
-}
-
-/** An "@type" nobody here knows, with its path: the protobuf reader would name the type alone. */
-function findUnknownTypes(value: unknown, path: string, errors: FieldError[]): void {
-  if (Array.isArray(value)) {
-    for (const [index, each] of value.entries()) findUnknownTypes(each, `${path}[${index}]`, errors);
-    return;
-  }
-  if (typeof value !== 'object' || value === null) return;
-  const type = (value as Readonly<Record<string, unknown>>)['@type'];
-  if (typeof type === 'string' && !messageRegistry().getMessage(typeNameOf(type))) errors.push({ path, message: `${typeNameOf(type)} is not supported by this proxy` });
-  for (const [key, each] of Object.entries(value)) findUnknownTypes(each, path === '' ? key : `${path}.${key}`, errors);
 }
 
 function snakeCase(name: string): string {

@@ -220,3 +220,49 @@ test('draining answers what is under way, then every connection is gone', async 
   await drained;
   assert.equal(server.activeConnections, 0);
 });
+
+test('a bug in one stream is answered 500 and logged; the next stream is served', async (t) => {
+  const logged: string[] = [];
+  const server = workerServer(t, { log: { info: () => {}, warn: () => {}, error: (_fields, message) => logged.push(message) } });
+  const good = table('x', 'fine');
+  const broken = { name: 'r', virtualHosts: [], clusterNames: new Set<string>(), warnings: [], virtualHostOf: () => null, match: () => { throw new Error('a bug'); } };
+  server.setRouteTable('r', broken);
+  must(await server.setListener(httpListener({ rds: 'r' })));
+  assert.equal((await ask(portOf(server))).status, 500);
+  assert.equal(logged.length, 1);
+  server.setRouteTable('r', good);
+  assert.equal((await ask(portOf(server))).body, 'fine');
+});
+
+test('a client that leaves during a long request frees the application at once', async (t) => {
+  let gone = false;
+  let arrived = false;
+  const app = await application(t, (request) => {
+    arrived = true;
+    request.on('close', () => (gone = true)).on('error', () => {});
+    request.socket.on('close', () => (gone = true));
+  });
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const client = net.connect(portOf(server), '127.0.0.1');
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await waitFor('the request', () => arrived);
+  client.destroy();
+  await waitFor('the application to know', () => gone);
+});
+
+test('a host that keeps failing is left out for a while', async (t) => {
+  let bad = 0;
+  const failing = await application(t, (_request, response) => {
+    bad++;
+    response.statusCode = 500;
+    response.end();
+  });
+  const working = await application(t, (_request, response) => response.end('ok'));
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('app', [failing, working], { outlierDetection: { consecutive5xx: 3, maxEjectionPercent: 100 } })));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  for (let i = 0; i < 30; i++) await ask(portOf(server));
+  assert.equal(bad, 3);
+});

@@ -1,6 +1,6 @@
 import type { CommandModule } from '../../command.ts';
 import { findContext } from '../../context.ts';
-import { columns, outputFormat, print } from '../../output.ts';
+import { columns, outputFormat, print, type Output } from '../../output.ts';
 import { call, connectPilot } from '../../pilot-client.ts';
 
 /** The version of this tree. */
@@ -13,9 +13,10 @@ export const versionCommand: CommandModule = (program, { output }) => {
     .option('--remote <bool>', 'also ask the control plane', 'true')
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (options: { remote: string; output?: string }) => {
-      const remote = options.remote === 'false' ? undefined : await remoteVersions(program.opts<{ context?: string }>().context);
+      const format = outputFormat(options.output);
+      const remote = options.remote === 'false' ? undefined : await remoteVersions(program.opts<{ context?: string }>().context, output);
       const value = { clientVersion, ...remote };
-      print(output, outputFormat(options.output), value, () => columns(
+      print(output, format, value, () => columns(
         ['COMPONENT', 'VERSION'],
         [['client', clientVersion], ...(remote?.meshVersion ?? []).map((each) => [`control plane (${each.node})`, each.version]), ...(remote?.dataPlaneVersion ?? []).map((each) => [`data plane (${each.proxies} proxies)`, each.version])],
       ));
@@ -28,7 +29,7 @@ interface RemoteVersions {
 }
 
 /** Undefined where no mesh runs: the client's version alone is an answer too. */
-async function remoteVersions(contextFile: string | undefined): Promise<RemoteVersions | undefined> {
+async function remoteVersions(contextFile: string | undefined, output: Output): Promise<RemoteVersions | undefined> {
   let client;
   try {
     client = connectPilot(findContext(contextFile));
@@ -41,6 +42,9 @@ async function remoteVersions(contextFile: string | undefined): Promise<RemoteVe
     const counts = new Map<string, number>();
     for (const proxy of proxies) counts.set(proxy.version, (counts.get(proxy.version) ?? 0) + 1);
     return { meshVersion: [version], dataPlaneVersion: [...counts].map(([text, count]) => ({ version: text, proxies: count })) };
+  } catch (cause) {
+    output.err(cause instanceof Error ? cause.message : String(cause));
+    return undefined;
   } finally {
     client.close();
   }

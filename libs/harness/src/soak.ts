@@ -1,9 +1,10 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { programCommand, repository, type LocalMesh } from '@meltemi/harness';
-import { MemoryWatch, steadyLoad, type Growth } from './steady-load.ts';
+import { applyAndWait } from './cli.ts';
+import type { LocalMesh } from './local-mesh.ts';
+import { MemoryWatch, type MemoryGrowth } from './memory-watch.ts';
+import { repository } from './programs.ts';
+import { Traffic } from './traffic.ts';
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -21,7 +22,7 @@ export interface SoakOptions {
 export interface SoakReport {
   readonly requests: number;
   readonly switches: number;
-  readonly growth: readonly Growth[];
+  readonly growth: readonly MemoryGrowth[];
   /** One sentence per thing that went wrong; empty means passed. */
   readonly problems: readonly string[];
 }
@@ -33,7 +34,7 @@ export async function soak(mesh: LocalMesh, options: SoakOptions): Promise<SoakR
   const memory = new MemoryWatch();
   const started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
-  const load = steadyLoad(`http://${mesh.gateway.address}:8080/productpage`, perSecond);
+  const traffic = new Traffic({ url: `http://${mesh.gateway.address}:8080/productpage`, perSecond }).start();
   let switches = 0;
   const sampleSeconds = Math.min(5, seconds / 20);
   while (elapsed() < seconds && problems.length === 0) {
@@ -45,11 +46,11 @@ export async function soak(mesh: LocalMesh, options: SoakOptions): Promise<SoakR
       onProgress(`${Math.round(elapsed())} s, ${switches} switches`);
     }
   }
-  const { requests, failures } = await load.stop();
+  const { sent, succeeded, failures } = await traffic.stop();
   const growth = memory.growth();
-  problems.push(...[...failures].map(([reason, count]) => `${count} of ${requests} requests failed: ${reason}`));
+  if (succeeded !== sent) problems.push(`${sent - succeeded} of ${sent} requests failed:\n${failures.join('\n')}`);
   problems.push(...growth.filter((each) => each.afterBytes - each.beforeBytes > maxGrowthBytes).map((each) => `${each.name} grew from ${mb(each.beforeBytes)} to ${mb(each.afterBytes)} MB`));
-  return { requests, switches, growth, problems };
+  return { requests: sent, switches, growth, problems };
 }
 
 /** Bookinfo tasks without faults or timeouts, taken in turn. */
@@ -57,16 +58,14 @@ const tasks = ['virtual-service-all-v1', 'virtual-service-reviews-50-v3', 'virtu
 
 async function switchRoute(mesh: LocalMesh, turn: number): Promise<string[]> {
   const task = tasks[turn % tasks.length] ?? '';
-  const [file, ...args] = programCommand('cli', mesh.options.from ?? 'source');
   try {
-    await promisify(execFile)(file, [...args, '--context', mesh.contextFile, 'apply', '--wait', '-f', join(repository, `deploy/samples/bookinfo/networking/${task}.yaml`)], { timeout: 60_000 });
+    await applyAndWait(mesh, { files: [join(repository, `deploy/samples/bookinfo/networking/${task}.yaml`)] });
     return [];
   } catch (cause) {
-    return [`meltemi apply --wait of ${task}: ${cause instanceof Error ? cause.message : String(cause)}`];
+    return [`switch to ${task}: ${cause instanceof Error ? cause.message : String(cause)}`];
   }
 }
 
-/** Whole megabytes. */
-export function mb(bytes: number): string {
+function mb(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(0);
 }
