@@ -90,6 +90,18 @@ test('a wait ends when every proxy has answered the revision with the change', a
   assert.deepEqual(await end, { done: true, affected: 2, following: 2, laggards: [], timedOut: false });
 });
 
+test('an answer that comes while the reader is busy with a message is not slept through', async () => {
+  const mesh = new Mesh().settled();
+  const proxy = mesh.connect('a');
+  mesh.discovery.changed('a rule');
+  const messages = waitForRevision({ cache: { processed: () => Promise.resolve() }, discovery: mesh.discovery, clock: mesh.clock }, 'w1', new AbortController().signal);
+  assert.equal((await messages.next()).value?.done, false);
+  await mesh.pushed('a', '2');
+  proxy.onSettle?.('2', []);
+  const last = (await messages.next()).value;
+  assert.deepEqual([last?.done, last?.timedOut], [true, false]);
+});
+
 test('a refusal of what changed ends the wait with the proxy’s words; an old one does not hold up an unrelated change', async () => {
   const mesh = new Mesh().settled();
   const proxy = mesh.connect('a');

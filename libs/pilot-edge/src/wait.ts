@@ -34,11 +34,17 @@ export async function* waitForRevision(parts: WaitParts, storeVersion: string, s
   }
   const awaited = new Awaited(discovery, { revision, any: storeVersion === '' });
   for (;;) {
-    const { affected, laggards } = awaited.look();
-    const done = laggards.length === 0;
-    yield { done, affected, following: affected - laggards.length, laggards: laggards.slice(0, maxNamed), timedOut: signal.aborted && !done };
-    if (done || signal.aborted || laggards.every(({ state }) => state === ProxyLag_State.REFUSED)) return;
-    await nextProgress(parts, signal);
+    // Before the look: what a proxy answers while the reader takes its time with the message must not be slept through.
+    const progress = nextProgress(parts, signal);
+    try {
+      const { affected, laggards } = awaited.look();
+      const done = laggards.length === 0;
+      yield { done, affected, following: affected - laggards.length, laggards: laggards.slice(0, maxNamed), timedOut: signal.aborted && !done };
+      if (done || signal.aborted || laggards.every(({ state }) => state === ProxyLag_State.REFUSED)) return;
+      await progress.made;
+    } finally {
+      progress.cancel();
+    }
   }
 }
 
@@ -88,20 +94,20 @@ function pilotLags(detail: string, { timedOut }: { timedOut: boolean }): WaitPro
   return { done: false, affected: 0, following: 0, laggards: [{ proxyId: 'pilot', state: timedOut ? ProxyLag_State.LAGGING : ProxyLag_State.REFUSED, detail }], timedOut };
 }
 
-/** The next step of any proxy, or the moment when one that left is given up. */
-function nextProgress({ discovery, clock }: WaitParts, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const { untilMs } = discovery.lately();
-    const cancel = untilMs === undefined ? () => {} : clock.after(Math.max(1, untilMs - clock.monotonic()), done);
-    const stop = discovery.onProgress(done);
-    function done(): void {
-      stop();
-      cancel();
-      signal.removeEventListener('abort', done);
-      // Many proxies answer in the same turn: they are told of together.
-      setImmediate(resolve);
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
+/** `made` resolves at the next step of any proxy, at the moment when one that left is given up, or when it is cancelled. */
+function nextProgress({ discovery, clock }: WaitParts, signal: AbortSignal): { made: Promise<void>; cancel: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { untilMs } = discovery.lately();
+  const stopTimer = untilMs === undefined ? () => {} : clock.after(Math.max(1, untilMs - clock.monotonic()), cancel);
+  const stopListening = discovery.onProgress(cancel);
+  function cancel(): void {
+    stopListening();
+    stopTimer();
+    signal.removeEventListener('abort', cancel);
+    // Many proxies answer in the same turn: they are told of together.
+    setImmediate(resolve);
+  }
+  if (signal.aborted) cancel();
+  else signal.addEventListener('abort', cancel, { once: true });
+  return { made: promise, cancel };
 }
