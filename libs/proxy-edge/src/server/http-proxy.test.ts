@@ -174,3 +174,58 @@ test('names are resolved and refreshed, and an original-destination cluster neve
   await waitFor('the second address', async () => (await ask(portOf(server))).body === 'named');
   assert.equal((await ask(portOf(server), { path: '/direct' })).body, 'no healthy upstream');
 });
+
+test('answers without a body leave the connection usable: HEAD, 204, 304', async (t) => {
+  const app = await application(t, (request, response) => {
+    response.statusCode = Number(request.url?.slice(1));
+    if (request.method === 'HEAD') response.setHeader('content-length', '1234');
+    response.end();
+  });
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const client = net.connect(portOf(server), '127.0.0.1');
+  t.after(() => client.destroy());
+  let text = '';
+  client.on('data', (part) => (text += part.toString('latin1')));
+  client.write('HEAD /200 HTTP/1.1\r\nhost: x\r\n\r\nGET /204 HTTP/1.1\r\nhost: x\r\n\r\nGET /304 HTTP/1.1\r\nhost: x\r\n\r\nGET /200 HTTP/1.1\r\nhost: x\r\n\r\n');
+  await waitFor('four answers', () => (text.match(/HTTP\/1\.1 \d+/g) ?? []).length === 4);
+  assert.deepEqual(text.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 204', 'HTTP/1.1 304', 'HTTP/1.1 200']);
+  assert.match(text, /content-length: 1234/);
+  assert.ok(!/204[^]*transfer-encoding[^]*304/.test(text));
+});
+
+test('a client that waits for 100 Continue gets it here, and the application is not asked', async (t) => {
+  const app = await application(t, (request, response) => {
+    request.resume().on('end', () => response.end(String(request.headers.expect)));
+  });
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const client = net.connect(portOf(server), '127.0.0.1');
+  t.after(() => client.destroy());
+  let text = '';
+  client.on('data', (part) => (text += part.toString('latin1')));
+  client.write('POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n');
+  await waitFor('100', () => text === 'HTTP/1.1 100 Continue\r\n\r\n');
+  client.write('abc');
+  await waitFor('the answer', () => text.endsWith('undefined'));
+});
+
+test('HTTP/1.0 is asked to upgrade unless the listener takes it', async (t) => {
+  const app = await application(t, (_request, response) => response.end('old'));
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  must(await server.setListener(httpListener({ name: 'old', routes: [routeTo('app')], hcm: { httpProtocolOptions: { acceptHttp10: true, defaultHostForHttp10: 'x' } } })));
+  for (const [name, wanted] of [['main', 'HTTP/1.1 426'], ['old', 'HTTP/1.1 200']] as const) {
+    const client = net.connect(portOf(server, name), '127.0.0.1');
+    let text = '';
+    let ended = false;
+    client.on('data', (part) => (text += part.toString('latin1'))).on('end', () => (ended = true)).on('error', () => {});
+    client.write('GET / HTTP/1.0\r\n\r\n');
+    await waitFor('the end', () => ended);
+    assert.ok(text.startsWith(wanted), text);
+    client.destroy();
+  }
+});
