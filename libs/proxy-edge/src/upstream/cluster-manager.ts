@@ -17,8 +17,12 @@ export interface ClusterManagerOptions {
   onWarm?(name: string): void;
 }
 
+/** Envoy's default initial_fetch_timeout: how long a cluster waits for its endpoints before it serves without. */
+const longestWaitMs = 15_000;
+
 interface Warming {
   readonly config: Cluster;
+  readonly sinceMs: number;
   assignment: LoadAssignment | null;
   stop: (() => void) | null;
 }
@@ -53,7 +57,7 @@ export class ClusterManager implements Clusters {
   addOrUpdate(config: Cluster): Result<void> {
     if (config.http.protocol === 'http2') return fail(`cluster ${config.name}`, 'asks for HTTP/2 towards its hosts, which this proxy does not speak yet: use HTTP/1.1, or route its port as TCP');
     this.#warming.get(config.name)?.stop?.();
-    const warming: Warming = { config, assignment: assignmentAtHand(config, this.#assignments), stop: null };
+    const warming: Warming = { config, sinceMs: this.#options.now(), assignment: assignmentAtHand(config, this.#assignments), stop: null };
     this.#warming.set(config.name, warming);
     if (config.discovery === 'strict_dns' || config.discovery === 'logical_dns') this.#watchDns(warming);
     return this.#tryActivate(config.name);
@@ -99,6 +103,7 @@ export class ClusterManager implements Clusters {
   }
 
   tick(nowMs: number): void {
+    for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > longestWaitMs) this.giveUpWaiting(name);
     for (const entry of this.#active.values()) entry.tick(nowMs);
     for (const entry of this.#draining) entry.tick(nowMs);
   }

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '@meltemi/base';
+import { FlatStats } from '@meltemi/observe';
+import { assignmentOf, clusterOf, endpoints, must, staticCluster } from '../server/fixture.ts';
+import { SecretStore } from '../transport/secret-store.ts';
+import { ClusterManager } from './cluster-manager.ts';
+
+function setUp() {
+  const clock = new ManualClock();
+  const secrets = new SecretStore();
+  const warm: string[] = [];
+  const manager = new ClusterManager({ clock, stats: new FlatStats(), secrets, now: () => clock.now(), onWarm: (name) => warm.push(name) });
+  return { clock, secrets, manager, warm };
+}
+
+const eds = (more = {}) => clusterOf({ name: 'app', type: 'EDS', edsClusterConfig: { serviceName: 'svc', edsConfig: { ads: {} } }, ...more });
+const context = { metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 } };
+
+test('a cluster serves when its endpoints are there, and an update keeps the old one until then', () => {
+  const { manager, warm } = setUp();
+  must(manager.addOrUpdate(eds()));
+  assert.equal(manager.get('app'), null);
+  assert.deepEqual(manager.warming, ['app']);
+  manager.setEndpoints('svc', assignmentOf(endpoints('svc', 81)));
+  const first = manager.get('app');
+  assert.equal(first?.pick(context, '')?.key, '127.0.0.1:81');
+  must(manager.addOrUpdate(clusterOf({ name: 'app', type: 'EDS', edsClusterConfig: { serviceName: 'other', edsConfig: { ads: {} } } })));
+  assert.equal(manager.get('app')?.pick(context, '')?.key, '127.0.0.1:81');
+  manager.setEndpoints('other', assignmentOf(endpoints('other', 82)));
+  assert.equal(manager.get('app'), first);
+  assert.equal(manager.get('app')?.pick(context, '')?.key, '127.0.0.1:82');
+  assert.deepEqual(warm, ['app', 'app']);
+});
+
+test('endpoints that never come are not waited for for ever', () => {
+  const { manager, clock } = setUp();
+  must(manager.addOrUpdate(eds()));
+  clock.advance(15_001);
+  manager.tick(clock.now());
+  assert.equal(manager.get('app')?.pick(context, ''), null);
+  assert.deepEqual(manager.warming, []);
+});
+
+test('HTTP/2 towards hosts is refused by name', () => {
+  const options = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', explicitHttpConfig: { http2ProtocolOptions: {} } };
+  assert.throws(() => staticCluster('grpc', [1], { typedExtensionProtocolOptions: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': options } }), /HTTP\/2/);
+  const asked = staticCluster('grpc', [1]);
+  const { manager } = setUp();
+  const result = manager.addOrUpdate({ ...asked, http: { ...asked.http, protocol: 'http2' } });
+  assert.match(result.ok ? '' : (result.error[0]?.message ?? ''), /HTTP\/2/);
+});
+
+test('a removed cluster is gone at once', () => {
+  const { manager } = setUp();
+  must(manager.addOrUpdate(staticCluster('app', [81])));
+  assert.ok(manager.get('app'));
+  manager.remove('app');
+  assert.equal(manager.get('app'), null);
+});
