@@ -18,18 +18,22 @@ export class BenchChild {
   readonly spec: ChildSpec;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
+  #startError = '';
 
   constructor(spec: ChildSpec) {
     this.spec = spec;
-    // taskset becomes the program it starts, so the pid is the program's.
+    // Debian keeps nginx and haproxy in /usr/sbin. taskset becomes the program it starts, so the pid is the program's.
     const [file, ...args] = spec.core === undefined ? spec.command : (['taskset', '-c', String(spec.core), ...spec.command] as const);
     const log = createWriteStream(spec.logFile, { mode: 0o600 });
-    this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '', ...spec.env } });
+    this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, NODE_OPTIONS: '', ...spec.env } });
     this.#child.stdout?.pipe(log, { end: false });
     this.#child.stderr?.pipe(log, { end: false });
     this.#ended = new Promise((resolve) => {
       this.#child.once('exit', () => resolve());
-      this.#child.once('error', () => resolve());
+      this.#child.once('error', (cause) => {
+        this.#startError = cause.message;
+        resolve();
+      });
     });
   }
 
@@ -49,6 +53,7 @@ export class BenchChild {
 
   /** The last lines it wrote. */
   log(): string {
+    if (this.#startError !== '') return this.#startError;
     return existsSync(this.spec.logFile) ? readFileSync(this.spec.logFile, 'utf8').trimEnd().split('\n').slice(-15).join('\n') : '';
   }
 
