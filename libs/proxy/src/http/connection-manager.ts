@@ -99,7 +99,8 @@ export class HttpConnectionManager {
     stats.rqCompleted.inc();
     const hundreds = (info.responseCode / 100) | 0;
     if (hundreds > 0) (stats.rqClass[hundreds] ?? stats.rqClass[0])?.inc();
-    stream.session.stream = null;
+    // A pipelined request may have begun already.
+    if (stream.session.stream === stream) stream.session.stream = null;
     if (this.deps.onComplete !== null) this.deps.onComplete(this.config, info);
   }
 
