@@ -1,7 +1,7 @@
 // `npm run fuzz`: every property of every package's tests, by the clock instead of by number of cases.
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { findPropertyTests, type PropertyTests } from './property-tests.ts';
+import { findPropertyTests, sideBySide, type PropertyTests } from './property-tests.ts';
 import { repository } from '@meltemi/harness';
 
 const usage = `npm run fuzz [-- options]: runs the fast-check properties of all packages much longer than npm test does.
@@ -9,9 +9,6 @@ const usage = `npm run fuzz [-- options]: runs the fast-check properties of all 
   --seconds N   about how long in all (default 600); each property gets an equal share, at least half a second
   --only TEXT   only test files whose path contains TEXT
   --seed N      the seed of a failure seen before (printed with it), to see it again`;
-
-/** Test files of one package that run side by side. */
-const sideBySide = 2;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { seconds: { type: 'string', default: '600' }, only: { type: 'string', default: '' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
@@ -30,7 +27,8 @@ async function main(): Promise<number> {
     console.error(`no test file with fast-check properties has "${values.only}" in its path`);
     return 2;
   }
-  const eachMs = Math.max(500, Math.floor((seconds * 1000 * sideBySide * 0.8) / count));
+  const turns = packages.reduce((sum, each) => sum + each.turns, 0);
+  const eachMs = Math.max(500, Math.floor((seconds * 1000) / turns));
   console.log(`${count} properties in ${packages.length} packages, ${(eachMs / 1000).toFixed(1)} s each`);
   const failed: string[] = [];
   for (const each of packages) if ((await run(each, eachMs, values.seed)) !== 0) failed.push(each.folder);

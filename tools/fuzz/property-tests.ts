@@ -9,7 +9,12 @@ export interface PropertyTests {
   readonly files: readonly string[];
   /** Calls of fc.assert in them. */
   readonly properties: number;
+  /** Properties one after another when two files run side by side: what the package's run takes, in properties. */
+  readonly turns: number;
 }
+
+/** Test files of one package that run side by side. */
+export const sideBySide = 2;
 
 /** Finds them in libs, apps and tools; only files whose path contains `only`. */
 export function findPropertyTests(repository: string, only = ''): PropertyTests[] {
@@ -25,5 +30,6 @@ function propertyTests(repository: string, folder: string, only: string): Proper
     .filter((file) => join(folder, file).includes(only))
     .map((file) => ({ file, properties: readFileSync(join(root, file), 'utf8').match(/\bfc\.assert\(/g)?.length ?? 0 }))
     .filter((each) => each.properties > 0);
-  return { folder, files: found.map((each) => each.file), properties: found.reduce((sum, each) => sum + each.properties, 0) };
+  const properties = found.reduce((sum, each) => sum + each.properties, 0);
+  return { folder, files: found.map((each) => each.file), properties, turns: Math.max(Math.ceil(properties / sideBySide), ...found.map((each) => each.properties)) };
 }
