@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { Metadata, status } from '@grpc/grpc-js';
 import { ItemResult_Action, WatchEvent_Type, type WatchEvent } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { waitFor } from '@meltemi/base';
+import { waitFor, withDeadline } from '@meltemi/base';
 import { xdsType } from '@meltemi/xds';
 import { badRoute, reviews, route } from './testing/manifests.ts';
 import { PilotProgram } from './testing/pilot-program.ts';
@@ -59,12 +60,27 @@ test('a refusal fails apply --wait with the proxy’s name and words; the next, 
   assert.equal((await pilot.apply(route('v1'), '--wait')).code, 0);
 }));
 
-test('a silent proxy is named when the time is over', () => withProxy(async (proxy) => {
-  proxy.answer = (update) => (update.typeUrl === xdsType.route ? 'silence' : 'ack');
-  const ran = await pilot.apply(route('v2'), '--wait=1s');
-  assert.equal(ran.code, 1);
-  assert.match(ran.err, /Stored, but not live everywhere after 1 s: 0 of 1[^]*silent-v1-0\.default lags: has not acknowledged RDS/);
+test('a silent proxy is named when the time is over, and holds up no other', () => withProxy(async (silent) => {
+  silent.answer = () => 'silence';
+  await withProxy(async (proxy) => {
+    const ran = await pilot.apply(route('v2'), '--wait=1s');
+    assert.equal(ran.code, 1);
+    assert.match(ran.err, /Stored, but not live everywhere after 1 s: 1 of 2[^]*silent-v1-0\.default lags: has not acknowledged RDS/);
+    assert.match(JSON.stringify(proxy.held(xdsType.route, '9080')), /outbound\|9080\|v2/);
+  });
 }, 'silent-v1-0.default'));
+
+test('a second pilot does not take the socket of a running one', async () => {
+  const second = new PilotProgram(['--plaintext-listen', '127.0.0.1:0', '--config-socket', pilot.socket]);
+  try {
+    const [code] = (await withDeadline(once(second.launch(), 'close'), 20_000, 'the refusal')) as [number];
+    assert.equal(code, 1);
+    assert.match(second.log, /another pilot is serving there/);
+    assert.ok((await pilot.list()).objects.length > 0);
+  } finally {
+    await second.remove();
+  }
+});
 
 test('one invalid object refuses the whole batch with its line, path and reason', async () => {
   const ran = await pilot.apply(`${route('v1', 'good')}---\n${badRoute}`);

@@ -1,9 +1,11 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { formatSpiffeId, type SpiffeId } from '@meltemi/identity';
 import { serverCredentials, type IdentityAgent } from '@meltemi/identity-edge';
-import { formatAddress, type Address } from '@meltemi/observe-edge';
+import { formatAddress, StartError, type Address } from '@meltemi/observe-edge';
 
 const maxMessageBytes = 64 * 1024 * 1024;
 
@@ -15,8 +17,14 @@ export function configServer(config: ConfigServiceServer, status: StatusServiceS
   return server;
 }
 
-/** Binds a Unix socket that only its owner can open. */
+/** What the system allows a socket's path to have. */
+const maxSocketPath = 107;
+
+/** Binds a Unix socket that only its owner can open. One that a killed pilot left is replaced, one that answers is not. */
 export async function bindSocket(server: Server, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > maxSocketPath) throw new StartError(`--config-socket ${path}: has ${Buffer.byteLength(path)} bytes, a socket's path may have ${maxSocketPath}: choose a shorter one`, { exitCode: 2 });
+  if (await answers(path)) throw new StartError(`--config-socket ${path}: another pilot is serving there: stop it, or name another path`);
+  mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true });
   const before = process.umask(0o177);
   try {
@@ -25,6 +33,14 @@ export async function bindSocket(server: Server, path: string): Promise<void> {
     process.umask(before);
   }
   chmodSync(path, 0o600);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 /** Binds over mTLS for the identities listed, and nobody else. */

@@ -29,6 +29,8 @@ await runProgram({
     const changeListeners = new Set<(changes: readonly CacheChange[]) => void>();
     const cache = new ConfigCache({
       store, storeName, sources: openSources(values), log, clock: systemClock,
+      // Whoever runs us starts us again; a pilot that hears of no change is worse than none.
+      onFailure: (cause) => setImmediate(() => { throw cause; }),
       onChange: (changes) => {
         for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
         counters.quarantined.set(cache.entries().filter((entry) => entry.errors.length > 0).length);
@@ -58,7 +60,7 @@ await runProgram({
       discovery.start();
       loaded();
     });
-    loading.catch((cause: unknown) => log.error({ err: cause }, 'the configuration could not be read'));
+    loading.catch((cause: unknown) => setImmediate(() => { throw cause; }));
     if (values['config-socket'] !== undefined) await bindSocket(api, values['config-socket']);
     const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(api, values['config-listen'], agent, values['config-allow'])) : undefined;
     return { ports: { ...ads, ...(configPort === undefined ? {} : { config: configPort }) } };

@@ -37,6 +37,8 @@ export interface ConfigCacheOptions {
   readonly clock: Clock;
   /** Called after each whole commit (and once when everything is loaded), with what changed. */
   readonly onChange: (changes: readonly CacheChange[]) => void;
+  /** Following ended with an error after the start: a bug, and nothing would change any more. */
+  readonly onFailure: (cause: unknown) => void;
 }
 
 /** Follows the store and the sources; decodes; quarantines what is wrong alone and keeps its last good version in force. The one writer of its state. */
@@ -61,10 +63,13 @@ export class ConfigCache {
 
   /** Loads everything; resolves when the store and every source have told all they had. */
   async start(): Promise<void> {
-    await this.#lastGood.load();
+    await this.#lastGood.load(this.#stopping.signal);
     return new Promise((resolve, reject) => {
       this.#done = this.#follow(resolve);
-      this.#done.catch(reject);
+      this.#done.catch((cause: unknown) => {
+        if (this.#synced) this.#options.onFailure(cause);
+        else reject(cause);
+      });
     });
   }
 

@@ -51,6 +51,8 @@ export interface Client {
 interface ClientState extends Client {
   /** Number of the last revision handed to the connection; 0 = none. */
   pushed: number;
+  /** What was handed to it last, by type. */
+  sets: ReadonlyMap<string, ResourceSet>;
   failure: string | undefined;
 }
 
@@ -152,7 +154,7 @@ export class Discovery {
       this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: forbidden }, 'proxy refused');
       return refuse(status.PERMISSION_DENIED, forbidden);
     }
-    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0 };
+    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0, sets: new Map() };
     this.#clients.set(hello.connectionId, client);
     this.#left.delete(client.proxy.name);
     this.#options.stats.connected.set(this.#clients.size);
@@ -248,16 +250,20 @@ export class Discovery {
     const { clock, stats, translate } = this.#options;
     const started = clock.monotonic();
     const subscriptions = client.connection.subscriptions();
-    const sets: ResourceSet[] = [];
+    const sets = new Map<string, ResourceSet>();
     for (const typeUrl of servedTypes) {
-      const names = subscriptions.get(typeUrl)?.names;
-      if (client.proxy.proxyless) {
-        if (names && names.size > 0) sets.push(translate(context, client.proxy, { typeUrl, names: [...names] }));
-      } else sets.push(translate(context, client.proxy, { typeUrl }));
-      stats.pushes.labels(shortTypeName(typeUrl).toLowerCase()).inc();
+      const names = client.proxy.proxyless ? [...(subscriptions.get(typeUrl)?.names ?? [])] : undefined;
+      if (names?.length === 0) continue;
+      const before = client.sets.get(typeUrl);
+      const set = translate(context, client.proxy, { typeUrl, ...(names ? { names } : {}) });
+      // The same object again costs the stream nothing to compare.
+      const same = before && sameResources(before, set);
+      sets.set(typeUrl, same ? before : set);
+      if (!same) stats.pushes.labels(shortTypeName(typeUrl).toLowerCase()).inc();
     }
     client.pushed = this.#revision;
-    client.connection.push({ ...xdsSnapshot(String(this.#revision), sets), reason: 'config' });
+    client.sets = sets;
+    client.connection.push({ ...xdsSnapshot(String(this.#revision), sets.values()), reason: 'config' });
     const now = clock.monotonic();
     stats.pushTime.observe((now - started) / 1000);
     stats.convergence.observe((now - this.#builtFor) / 1000);
@@ -270,6 +276,13 @@ export class Discovery {
   #progress(): void {
     for (const listener of this.#followListeners) listener();
   }
+}
+
+function sameResources(a: ResourceSet, b: ResourceSet): boolean {
+  if (a === b) return true;
+  if (a.resources.size !== b.resources.size) return false;
+  for (const [name, { version }] of b.resources) if (a.resources.get(name)?.version !== version) return false;
+  return true;
 }
 
 function refuse(code: number, message: string): ConnectionRefusal {

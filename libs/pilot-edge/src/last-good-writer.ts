@@ -1,4 +1,4 @@
-import { keyText, type ConfigKey, type Origin, type RawObject, type StatusStore, type StatusUpdate } from '@meltemi/config';
+import { keyText, type ConfigKey, type Origin, type RawObject, type StatusRecord, type StatusStore, type StatusUpdate } from '@meltemi/config';
 import type { Clock } from '@meltemi/base';
 import type { CacheLog } from './config-cache.ts';
 
@@ -32,12 +32,14 @@ export class LastGoodWriter {
     this.#clock = clock;
   }
 
-  async load(): Promise<void> {
-    const listed = await this.#status.list();
-    if (!listed.ok) return this.#log.warn({ reason: listed.error.message }, 'last good versions could not be read');
-    for (const { key, record } of listed.value) {
-      const file = record.status['file'];
-      if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
+  /** Reads what is kept; waits for a store that is away, since starting without would forget what is in force. */
+  async load(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const listed = await this.#status.list();
+      if (listed.ok) return this.#remember(listed.value);
+      this.#log.warn({ reason: listed.error.message }, 'last good versions could not be read; trying again');
+      if (signal.aborted || listed.error.code !== 'unavailable') return;
+      await this.#pause(signal);
     }
   }
 
@@ -68,6 +70,20 @@ export class LastGoodWriter {
     this.#cancelRetry();
     await this.#writing;
     await this.#drain();
+  }
+
+  #remember(kept: readonly { readonly key: ConfigKey; readonly record: StatusRecord }[]): void {
+    for (const { key, record } of kept) {
+      const file = record.status['file'];
+      if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
+    }
+  }
+
+  #pause(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(retryMs, resolve);
+      signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
+    });
   }
 
   #enqueue(update: StatusUpdate): void {

@@ -4,7 +4,7 @@ import type { StatsRegistry } from '@meltemi/observe';
 export function pilotStats(stats: StatsRegistry) {
   return {
     connected: stats.gauge('pilot_xds', 'Number of endpoints connected to this pilot using XDS.', []).labels(),
-    pushes: stats.counter('pilot_xds_pushes', 'Pilot build and send errors for lds, rds, cds and eds, and pushes by type.', ['type']),
+    pushes: stats.counter('pilot_xds_pushes', 'Pushes with something new in them, by type.', ['type']),
     rejects: stats.counter('pilot_total_xds_rejects', 'Total number of XDS responses from pilot rejected by proxy.', ['type']),
     services: stats.gauge('pilot_services', 'Total services known to pilot.', []).labels(),
     virtualServices: stats.gauge('pilot_virt_services', 'Total virtual services known to pilot.', []).labels(),
