@@ -85,3 +85,22 @@ test('plaintext is refused anywhere but on loopback, and so is a pilot that no p
     }
   }
 });
+
+test('files given by name are followed like directories, MeshConfig too; SIGTERM ends it all with 0', async () => {
+  const mesh = join(dir, 'mesh.yaml');
+  const single = join(dir, 'single.yaml');
+  writeFileSync(mesh, 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n');
+  writeFileSync(single, reviews);
+  const program = new PilotProgram(['--plaintext-listen', '127.0.0.1:0', '--config-dir', single, '--mesh-config', mesh]);
+  try {
+    await program.start();
+    const proxy = new XdsFollower({ address: program.address('xds-plaintext') });
+    await proxy.route(/reviews[^]*block_all/);
+    writeFileSync(mesh, 'outboundTrafficPolicy: {mode: ALLOW_ANY}\n');
+    await proxy.route(/reviews[^]*allow_any/);
+    await proxy.stop();
+    assert.equal(await program.kill('SIGTERM'), 0);
+  } finally {
+    await program.remove();
+  }
+});

@@ -5,7 +5,7 @@ import { ProxyLag_State, type WaitProgress } from '@meltemi/api/gen/meltemi/conf
 import { ManualClock, waitFor } from '@meltemi/base';
 import { defaultMeshConfig } from '@meltemi/config';
 import { StatsRegistry } from '@meltemi/observe';
-import { resourceSet, xdsType, type ResourceSet } from '@meltemi/xds';
+import { resourceSet, xdsResource, xdsType, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, Push } from '@meltemi/xds-edge';
 import { Discovery, type DiscoveryOptions } from './discovery.ts';
 import { pilotStats } from './stats.ts';
@@ -18,6 +18,7 @@ const sets = new Map<string, ResourceSet>();
 class Mesh {
   readonly clock = new ManualClock();
   readonly pushes: [proxy: string, revision: string][] = [];
+  readonly handed: Push[] = [];
   readonly discovery: Discovery;
   contextFails = false;
   translationFailsFor = '';
@@ -51,7 +52,10 @@ class Mesh {
     const node = { id: `sidecar~127.0.0.1~${name}.default~default.svc.cluster.local`, cluster: '', metadata: {}, userAgentName: '' } as unknown as Node;
     const hello: ClientHello = { node, peer: { listener: 'xds', address: '127.0.0.1:1', identity: undefined }, protocol: 'delta', connectionId: String(++this.#connections) };
     const connection: AdsConnection = {
-      hello, push: (push: Push) => void this.pushes.push([name, push.revision]), followedRevision: () => undefined, close() {},
+      hello, push: (push: Push) => {
+        this.pushes.push([name, push.revision]);
+        this.handed.push(push);
+      }, followedRevision: () => undefined, close() {},
       status: () => [{ typeUrl: xdsType.route, state: 'STALE', sentVersion: '1', ackedVersion: '', lastNack: undefined, lagging: false, names: undefined }],
       subscriptions: () => new Map(),
     };
@@ -218,4 +222,18 @@ test('a burst of changes is one push per proxy', async () => {
   mesh.clock.advance(100);
   await mesh.pushed('a', '2');
   assert.deepEqual(mesh.pushes, [['a', '1'], ['a', '2']]);
+});
+
+test('what did not change is handed on as the same object, whatever translation made of it', async () => {
+  let cluster = 'a';
+  const mesh = new Mesh({ translate: (_push, _proxy, { typeUrl }) => resourceSet(typeUrl, [xdsResource('one', { typeUrl, value: Buffer.from(typeUrl === xdsType.cluster ? cluster : 'same') })]) }).settled();
+  mesh.connect('a');
+  await mesh.pushed('a', '1');
+  cluster = 'b';
+  mesh.discovery.changed('a cluster');
+  mesh.clock.advance(1000);
+  await mesh.pushed('a', '2');
+  const [first, second] = mesh.handed;
+  for (const type of [xdsType.listener, xdsType.route, xdsType.endpoint]) assert.equal(second?.resources.get(type), first?.resources.get(type));
+  assert.notEqual(second?.resources.get(xdsType.cluster), first?.resources.get(xdsType.cluster));
 });

@@ -68,12 +68,14 @@ export class PilotProgram {
     return child;
   }
 
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  /** Ends it; the exit code, null after SIGKILL. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     for (const client of this.#clients.splice(0)) client.close();
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return null;
     child.kill(signal);
-    await once(child, 'exit');
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code;
   }
 
   async remove(): Promise<void> {

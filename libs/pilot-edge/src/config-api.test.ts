@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { status, type ServerWritableStream } from '@grpc/grpc-js';
+import { ItemResult_Action, type ApplyResponse, type WatchEvent, type WatchRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { systemClock, waitFor } from '@meltemi/base';
+import { memoryConfigStore, type ConfigStore } from '@meltemi/config';
+import { ConfigCache, type CacheChange } from './config-cache.ts';
+import { configService } from './config-api.ts';
+import type { Discovery } from './discovery.ts';
+
+const silent = { info() {}, warn() {}, error() {} };
+const rule = (name: string, host = 'a') => ({ json: JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name }, spec: { hosts: [host], http: [{ route: [{ destination: { host } }] }] } }), expectedResourceVersion: '' });
+
+/** The service over a store in memory. */
+async function service(store: ConfigStore = memoryConfigStore({ clock: systemClock })) {
+  const listeners = new Set<(changes: readonly CacheChange[]) => void>();
+  const cache = new ConfigCache({
+    store, storeName: 'memory', sources: [], log: silent, clock: systemClock,
+    onChange: (changes) => { for (const listener of listeners) listener(changes); },
+    onFailure: (cause) => { throw cause; },
+  });
+  await cache.start();
+  const api = configService({ store, cache, discovery: { context: undefined } as Discovery, clock: systemClock, log: silent, onChange: (listener) => (listeners.add(listener), () => listeners.delete(listener)) });
+  const apply = (...items: ReturnType<typeof rule>[]) => new Promise<ApplyResponse>((resolve, reject) => {
+    api.apply({ request: { items, defaultNamespace: 'default', dryRun: false } } as never, (error, response) => (response ? resolve(response) : reject(error instanceof Error ? error : Object.assign(new Error(), error))));
+  });
+  return { api, apply, cache, listeners };
+}
+
+/** A stream whose client reads nothing: writes never call back. */
+class StuckCall extends EventEmitter {
+  readonly request: WatchRequest = { group: '', kind: '', namespace: '' };
+  written = 0;
+  write(): boolean {
+    this.written += 1;
+    return false;
+  }
+}
+
+test('a watcher that reads nothing is cut off with the reason, and costs nothing afterwards', async () => {
+  const { api, apply, cache, listeners } = await service();
+  await apply(...Array.from({ length: 50 }, (_, n) => rule(`r${n}`)));
+  await waitFor('the objects', () => cache.entries().length === 50);
+  const call = new StuckCall();
+  const errors: { code: number; details: string }[] = [];
+  call.on('error', (error: { code: number; details: string }) => void errors.push(error));
+  api.watch(call as unknown as ServerWritableStream<WatchRequest, WatchEvent>);
+  assert.equal(call.written, 51, 'what is there, then the mark');
+  const [entry] = cache.entries();
+  assert.ok(entry);
+  const [tell] = listeners;
+  assert.ok(tell);
+  for (let n = 0; n <= 10_000 && listeners.size > 0; n += 1) tell([{ type: 'modified', entry }]);
+  assert.equal(errors[0]?.code, status.RESOURCE_EXHAUSTED);
+  assert.match(errors[0]?.details ?? '', /reads too slowly/);
+  assert.equal(listeners.size, 0);
+  await cache.stop();
+});
+
+test('an object named twice in one request refuses both, and nothing is written', async () => {
+  const { apply, cache } = await service();
+  const { results, revision } = await apply(rule('same'), rule('same', 'b'), rule('other'));
+  assert.equal(revision, '');
+  assert.deepEqual(results.map((result) => result.action), [ItemResult_Action.REFUSED, ItemResult_Action.REFUSED, ItemResult_Action.UNCHANGED]);
+  assert.match(results[0]?.errors[0]?.message ?? '', /in this request twice/);
+  await cache.stop();
+});
+
+test('a commit that lost a race is tried again on what is there now', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  let rivals = 2;
+  const racing: ConfigStore = new Proxy(store, {
+    get(target, name) {
+      if (name !== 'commit') {
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+      }
+      return async (writes: Parameters<ConfigStore['commit']>[0]) => {
+        const [write] = writes;
+        if (rivals-- > 0 && write?.type === 'put') await target.commit([{ type: 'put', object: { ...write.object, content: { ...write.object.content, spec: { hosts: [`rival${rivals}`] } } } }]);
+        return target.commit(writes);
+      };
+    },
+  });
+  const { apply, cache } = await service(racing);
+  const { results } = await apply(rule('contested'));
+  assert.equal(results[0]?.action, ItemResult_Action.CONFIGURED);
+  const stored = await store.get({ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'contested' });
+  assert.match(JSON.stringify(stored.ok && stored.value?.object.content['spec']), /"hosts":\["a"\]/);
+  await cache.stop();
+});
