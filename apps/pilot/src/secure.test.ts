@@ -5,9 +5,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, Metadata } from '@grpc/grpc-js';
+import { ConfigServiceClient, type ListResponse } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { waitFor, withDeadline } from '@meltemi/base';
-import { channelCredentials, joinTokenText, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { channelCredentials, joinTokenText, meshChannelOptions, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { reviews } from './testing/manifests.ts';
 import { PilotProgram } from './testing/pilot-program.ts';
 import { XdsFollower } from './testing/xds-follower.ts';
@@ -26,7 +27,7 @@ before(async () => {
   citadelAddress = `127.0.0.1:${(JSON.parse(readFileSync(portsFile, 'utf8')) as { ports: { grpc: number } }).ports.grpc}`;
   const tokenFile = join(dir, 'token');
   writeFileSync(tokenFile, await mintJoinToken(join(dir, 'citadel.sock'), 'spiffe://cluster.local/ns/istio-system/sa/meltemi-pilot'), { mode: 0o600 });
-  pilot = new PilotProgram(['--citadel-address', citadelAddress, '--join-token-file', tokenFile]);
+  pilot = new PilotProgram(['--citadel-address', citadelAddress, '--join-token-file', tokenFile, '--config-listen', '127.0.0.1:0', '--config-allow', 'spiffe://cluster.local/ns/default/sa/operator']);
   pilot.write('reviews.yaml', reviews);
   await pilot.start();
 });
@@ -71,6 +72,21 @@ test('a proxy with somebody else’s certificate is refused and told why; one wi
     await thief.stop();
     await plain.stop();
   }
+});
+
+test('the config API over mTLS serves the identities it was told, and nobody else', async () => {
+  const list = async (serviceAccount: string) => {
+    const client = new ConfigServiceClient(pilot.address('config'), channelCredentials(await identity(serviceAccount), 'pilot'), meshChannelOptions);
+    try {
+      return await new Promise<ListResponse>((resolve, reject) => {
+        client.list({ group: '', kind: 'Service', namespace: '' }, new Metadata(), { deadline: Date.now() + 5000 }, (error, reply) => (error ? reject(error) : resolve(reply)));
+      });
+    } finally {
+      client.close();
+    }
+  };
+  assert.deepEqual((await list('operator')).objects.map((object) => object.key?.name), ['reviews']);
+  await assert.rejects(list('passer-by'));
 });
 
 test('plaintext is refused anywhere but on loopback, and so is a pilot that no proxy could reach', async () => {
