@@ -7,6 +7,15 @@ import { CliError } from './cli-error.ts';
 export interface MeshContext {
   /** Pilot's config API: a Unix socket. */
   readonly configSocket?: string;
+  /** The same over mTLS: host:port of pilot's --config-listen; then `citadelAddress`, `identity` and `stateDir` say who calls. */
+  readonly configAddress?: string;
+  readonly citadelAddress?: string;
+  /** `spiffe://…`, one of pilot's --config-allow. */
+  readonly identity?: string;
+  /** Where the caller's key and certificate are kept. */
+  readonly stateDir?: string;
+  /** For the first certificate. */
+  readonly joinTokenFile?: string;
   /** Citadel's token socket. */
   readonly citadelSocket?: string;
   readonly telemetry?: string;

@@ -1,4 +1,4 @@
-import { credentials, Metadata, status, type CallOptions, type ClientReadableStream, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
+import { credentials, Metadata, status, type CallOptions, type ChannelCredentials, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import { existsSync } from 'node:fs';
 import { ConfigServiceClient, StatusServiceClient } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { CliError } from './cli-error.ts';
@@ -13,19 +13,42 @@ export interface PilotClient {
   close(): void;
 }
 
-export function connectPilot(context: MeshContext): PilotClient {
+/** Connects over the context's socket, or else over mTLS to its address. */
+export async function connectPilot(context: MeshContext): Promise<PilotClient> {
+  if (context.configSocket === undefined && context.configAddress !== undefined) return connectRemote(context, context.configAddress);
   const socket = context.configSocket;
   if (!socket) throw new CliError('The context names no configSocket: start the mesh again with npm start, or write the path of pilot\'s --config-socket there.');
   if (!existsSync(socket)) throw new CliError(`The mesh is not running: its config socket ${socket} is gone. Start it with npm start.`);
-  const limits = { 'grpc.max_receive_message_length': 256 * 1024 * 1024 };
-  const config = new ConfigServiceClient(`unix:${socket}`, credentials.createInsecure(), limits);
-  const statusClient = new StatusServiceClient(`unix:${socket}`, credentials.createInsecure(), limits);
+  return clients(`unix:${socket}`, credentials.createInsecure());
+}
+
+/** The certificate is kept in the context's stateDir and renewed there; only the first needs a join token. */
+async function connectRemote({ citadelAddress, identity, stateDir, joinTokenFile: tokenFile }: MeshContext, address: string): Promise<PilotClient> {
+  if (!citadelAddress || !identity || !stateDir) throw new CliError('The context names a configAddress but not who you are: add citadelAddress (host:port), identity (spiffe://…, one of pilot\'s --config-allow), stateDir, and joinTokenFile for the first time.');
+  // Only here: a local command should not pay for loading it.
+  const { channelCredentials, joinTokenFile, meshChannelOptions, startIdentityAgent } = await import('@meltemi/identity-edge');
+  const silent = { info: () => undefined, warn: () => undefined };
+  const agent = startIdentityAgent({ citadelAddress, identity, stateDir, log: silent, ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }) });
+  try {
+    await agent.ready(callDeadlineMs);
+  } catch (cause) {
+    agent.stop();
+    throw new CliError(`No certificate for ${identity} from citadel at ${citadelAddress}: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  return clients(address, channelCredentials(agent, 'pilot'), { channel: meshChannelOptions, stop: () => agent.stop() });
+}
+
+function clients(address: string, channelCredentials: ChannelCredentials, remote: { channel?: ClientOptions; stop?: () => void } = {}): PilotClient {
+  const options = { 'grpc.max_receive_message_length': 256 * 1024 * 1024, ...remote.channel };
+  const config = new ConfigServiceClient(address, channelCredentials, options);
+  const statusClient = new StatusServiceClient(address, channelCredentials, options);
   return {
     config,
     status: statusClient,
     close() {
       config.close();
       statusClient.close();
+      remote.stop?.();
     },
   };
 }

@@ -89,6 +89,19 @@ test('the config API over mTLS serves the identities it was told, and nobody els
   await assert.rejects(list('passer-by'));
 });
 
+test('meltemi works from afar with a certificate of its own, kept for the next time', async () => {
+  const id = 'spiffe://cluster.local/ns/default/sa/operator';
+  const tokenFile = join(dir, 'operator-token');
+  writeFileSync(tokenFile, await mintJoinToken(join(dir, 'citadel.sock'), id), { mode: 0o600 });
+  const context = join(dir, 'remote.json');
+  writeFileSync(context, JSON.stringify({ configAddress: pilot.address('config'), citadelAddress, identity: id, stateDir: join(dir, 'operator'), joinTokenFile: tokenFile }));
+  const first = await pilot.meltemi(['--context', context, 'get', 'services']);
+  assert.match(first.out, /Service +default +reviews +in force/, first.err);
+  rmSync(tokenFile);
+  const again = await pilot.meltemi(['--context', context, 'get', 'services', '-o', 'json']);
+  assert.equal((JSON.parse(again.out) as unknown[]).length, 1, again.err);
+});
+
 test('plaintext is refused anywhere but on loopback, and so is a pilot that no proxy could reach', async () => {
   for (const [flags, reason] of [[['--plaintext-listen', '0.0.0.0:0'], /--plaintext-listen 0\.0\.0\.0:0: plaintext is served on loopback only/], [[], /no proxy could connect: give --citadel-address/]] as const) {
     const program = new PilotProgram(flags);

@@ -29,7 +29,7 @@ export const applyCommand: CommandModule = (program, environment) => {
       const format = outputFormat(options.output);
       const timeoutMs = waitTimeout(options.wait);
       const items = readItems(await readFiles(options.filename, environment), environment.output);
-      const client = connectPilot(environment.context());
+      const client = await connectPilot(environment.context());
       try {
         const reply = await call(client.config.apply.bind(client.config), { items: items.map(({ json }) => ({ json, expectedResourceVersion: '' })), defaultNamespace: options.namespace, dryRun: options.dryRun === true });
         print(environment.output, format, reply.results.map((result) => resultJson(result)), () => reply.results.map((result) => resultLine(result, options.dryRun === true)).join('\n'));
@@ -107,5 +107,5 @@ export async function waitUntilLive(client: PilotClient, wait: { revision: strin
   if (last?.done) return output.err(`live at ${last.affected} ${last.affected === 1 ? 'proxy' : 'proxies'}`);
   const laggards = last?.laggards ?? [];
   const lines = laggards.map((each) => `  ${each.proxyId} ${each.state === ProxyLag_State.REFUSED ? 'refuses' : 'lags'}: ${each.detail}`);
-  throw new CliError(`Stored, but not live everywhere after ${Math.round(wait.timeoutMs / 100) / 10} s: ${last?.following ?? 0} of ${last?.affected ?? 0} proxies follow.\n${lines.join('\n')}`);
+  throw new CliError(`Stored, but not live everywhere${last?.timedOut === true ? ` after ${Math.round(wait.timeoutMs / 100) / 10} s` : ''}: ${last?.following ?? 0} of ${last?.affected ?? 0} proxies follow.\n${lines.join('\n')}`);
 }

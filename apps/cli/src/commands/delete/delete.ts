@@ -32,7 +32,7 @@ export const deleteCommand: CommandModule = (program, environment) => {
     .action(async (kind: string | undefined, names: string[], options: DeleteOptions) => {
       const format = outputFormat(options.output);
       const keys = options.filename ? fileKeys(await readFiles(options.filename, environment), options.namespace) : namedKeys(kind, names, options.namespace);
-      const client = connectPilot(environment.context());
+      const client = await connectPilot(environment.context());
       try {
         const reply = await call(client.config.delete.bind(client.config), { keys, dryRun: false });
         print(environment.output, format, reply.results.map(resultJson), () => reply.results.map((result) => resultLine(result, false)).join('\n'));

@@ -29,7 +29,7 @@ export const getCommand: CommandModule = (program, { output, context }) => {
       const format = outputFormat(options.output);
       const every = kindText === undefined || kindText === 'all';
       const kind = every ? undefined : findKind(kindText);
-      const client = connectPilot(context());
+      const client = await connectPilot(context());
       try {
         const { objects, problems } = await call(client.config.list.bind(client.config), { group: '', kind: kind?.kind ?? '', namespace: options.namespace ?? '' });
         const shown = objects.filter((object) => (kind === undefined || object.key?.group === kind.group) && (name === undefined || object.key?.name === name) && (kindText !== undefined || object.quarantine !== undefined || istioGroups.test(object.key?.group ?? '')) && (!options.quarantined || object.quarantine));

@@ -18,7 +18,7 @@ export const proxyStatusCommand: CommandModule = (program, { output, context }) 
     .argument('[proxy]', 'only this proxy: <pod>[.<namespace>], or the beginning of it')
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (proxy: string | undefined, options: { output?: string }) => {
-      const client = connectPilot(context());
+      const client = await connectPilot(context());
       try {
         const reply = await call(client.status.proxyStatus.bind(client.status), { proxyId: '' });
         const shown = proxy === undefined ? reply.proxies : reply.proxies.filter((each) => each.proxyId === proxy || each.proxyId.startsWith(proxy));

@@ -32,7 +32,7 @@ interface RemoteVersions {
 async function remoteVersions(contextFile: string | undefined, output: Output): Promise<RemoteVersions | undefined> {
   let client;
   try {
-    client = connectPilot(findContext(contextFile));
+    client = await connectPilot(findContext(contextFile));
   } catch {
     return undefined;
   }
