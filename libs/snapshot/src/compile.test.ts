@@ -207,3 +207,9 @@ test('no decoded bytes make a compiler throw', () => {
   fuzz(Listener.encode(aListener).finish(), (bytes) => Listener.decode(bytes), (message) => compileListener(message, extensions));
   fuzz(Cluster.encode(aCluster).finish(), (bytes) => Cluster.decode(bytes), (message) => compileCluster(message, extensions));
 });
+
+test('the PROXY protocol is refused by its field unless the proxy reads it: addresses would be wrong', () => {
+  const message = listenerMessage({ name: 'l', address, listener_filters: [{ name: 'pp', typed_config: typed('envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol') }], filter_chains: [{ filters: [tcp('c')] }] });
+  assert.deepEqual(paths(compileListener(message, extensions)), ['listener_filters[0].typed_config']);
+  assert.equal(compileListener(message, { ...extensions, proxyProtocol: true }).ok, true);
+});

@@ -26,7 +26,7 @@ export interface HttpFilterExtension extends Extension {
 
 /**
  * What the caller's proxy can run beyond what this package compiles itself, by full type URL ("type.googleapis.com/…").
- * Built in here: the HTTP connection manager, TcpProxy, TLS transport sockets, the tls_inspector, http_inspector, original_dst and proxy_protocol listener filters.
+ * Built in here: the HTTP connection manager, TcpProxy, TLS transport sockets, the tls_inspector, http_inspector and original_dst listener filters.
  */
 export interface Extensions {
   readonly networkFilters: ReadonlyMap<string, Extension>;
@@ -37,6 +37,8 @@ export interface Extensions {
   readonly http2?: boolean;
   /** The proxy takes SNI and the expected SAN from the request's host (auto_sni, auto_san_validation); unset = both are refused. */
   readonly autoTlsNames?: boolean;
+  /** The proxy reads the PROXY protocol in front of a connection; unset = the proxy_protocol listener filter is refused. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** A compiled resource with what was left out because it only tunes. */

@@ -136,6 +136,7 @@ function compileListenerFilter(filter: ListenerFilterMessage, disabled: PortPred
 function compileProxyProtocol(bytes: Uint8Array, at: { name: string; disabled: PortPredicate | null; path: string }, context: Context): ListenerFilter | null {
   const message = decodeAt(ProxyProtocol, bytes, at.path, context.report);
   if (!message) return null;
+  if (context.extensions.proxyProtocol !== true) context.report.refuse(at.path, 'the PROXY protocol is not read by this proxy: clients would be taken for the balancer before it; remove the listener filter and the header at its sender');
   if (message.rules.length > 0) context.report.warn(`${at.path}.rules`, 'TLVs are not kept');
   if (message.passThroughTlvs) context.report.warn(`${at.path}.pass_through_tlvs`, 'TLVs are not kept');
   if (message.disallowedVersions.length > 0) context.report.refuse(`${at.path}.disallowed_versions`, 'is not supported: both versions are read');
