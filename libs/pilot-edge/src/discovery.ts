@@ -130,7 +130,7 @@ export class Discovery {
     return this.#dirtySince === undefined ? this.#revision : undefined;
   }
 
-  /** Who may be on the way back. */
+  /** Who may be on the way back; forgets who is not any more. */
   lately(): Lately {
     const now = this.#options.clock.monotonic();
     for (const [name, until] of this.#left) if (until <= now) this.#left.delete(name);
@@ -182,6 +182,7 @@ export class Discovery {
       onClose: (reason) => {
         this.#clients.delete(id);
         this.#queue.delete(client);
+        this.lately();
         this.#left.set(client.proxy.name, this.#options.clock.monotonic() + this.#graceMs);
         stats.connected.set(this.#clients.size);
         log.info({ proxy: client.proxy.id, reason }, 'proxy disconnected');
