@@ -14,9 +14,9 @@ const embedProtos: Plugin = {
   setup(builder) {
     builder.onLoad({ filter: /etcd3[\\/]lib[\\/]connection-pool\.js$/ }, async (args) => {
       const { readFile } = await import('node:fs/promises');
-      const protobuf = require('protobufjs') as { loadSync(path: string): { toJSON(): unknown } };
+      const protobuf = require('protobufjs') as { Root: new () => { loadSync(path: string, options: { keepCase: boolean }): { toJSON(): unknown } } };
       const text = await readFile(args.path, 'utf8');
-      const json = JSON.stringify(protobuf.loadSync(resolve(args.path, '../../proto/rpc.proto')).toJSON());
+      const json = JSON.stringify(new protobuf.Root().loadSync(resolve(args.path, '../../proto/rpc.proto'), { keepCase: true }).toJSON());
       const contents = text.replace(/grpc_proto_loader_1\.loadSync|proto_loader_1\.loadSync|\(0, \w+\.loadSync\)|\bloader\.loadSync/, '((_path, options) => require("@grpc/proto-loader").fromJSON(' + json + ', options))');
       if (contents === text && /loadSync/.test(text)) throw new Error('etcd3 loads its protos in a new way: mend tools/build/bundle.ts');
       return { contents, loader: 'js' };
