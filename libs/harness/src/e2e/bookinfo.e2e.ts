@@ -13,7 +13,7 @@ describe('Bookinfo behind sidecars', () => {
   before(async () => {
     book = await BookinfoMesh.start(81);
   });
-  after(() => book.stop());
+  after(() => book?.stop());
 
   test('the productpage comes through the gateway with details, reviews and ratings', async () => {
     const answers = [];

@@ -17,7 +17,7 @@ describe('the sample’s standard tasks', () => {
   before(async () => {
     book = await BookinfoMesh.start(82, [join(tcpEcho, 'tcp-echo-services.yaml'), echoManifest]);
   });
-  after(() => book.stop());
+  after(() => book?.stop());
 
   /** 50 requests a second to the productpage while `work` runs, and not one of them fails. */
   async function underTraffic(work: () => Promise<void>, accept: NonNullable<TrafficSpec['accept']> = isWhole): Promise<void> {
