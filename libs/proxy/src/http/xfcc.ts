@@ -33,11 +33,17 @@ function ownElement(config: HcmConfig, tls: TlsInfo): string {
 function buildElement(config: HcmConfig, tls: TlsInfo): string {
   const wanted = config.setCurrentClientCert;
   const parts: string[] = [];
-  for (const uri of tls.localUriSans) parts.push(`By=${uri}`);
+  for (const uri of tls.localUriSans) parts.push(`By=${plain(uri)}`);
   if (tls.peerFingerprint256 !== '') parts.push(`Hash=${tls.peerFingerprint256}`);
   if (wanted.cert) parts.push(`Cert="${encodeURIComponent(tls.peerCertPem)}"`);
-  if (wanted.subject) parts.push(`Subject="${tls.peerSubject.replaceAll('"', '\\"')}"`);
-  if (wanted.uri) for (const uri of tls.peerUriSans) parts.push(`URI=${uri}`);
-  if (wanted.dns) for (const dns of tls.peerDnsSans) parts.push(`DNS=${dns}`);
+  // RFC 2253 has escaped quotes and backslashes already; a second time would undo the first.
+  if (wanted.subject) parts.push(`Subject="${tls.peerSubject}"`);
+  if (wanted.uri) for (const uri of tls.peerUriSans) parts.push(`URI=${plain(uri)}`);
+  if (wanted.dns) for (const dns of tls.peerDnsSans) parts.push(`DNS=${plain(dns)}`);
   return parts.join(';');
+}
+
+/** A name from a certificate without what ends a value here or a header line: a peer may not add elements of its own. */
+function plain(name: string): string {
+  return name.replace(/[^!#-+\--:<-~]/gu, (character) => encodeURIComponent(character.isWellFormed() ? character : '\ufffd'));
 }
