@@ -34,6 +34,7 @@ export function renderPage(model: PageModel): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(model.product.title)} · Bookinfo</title>
+<link rel="icon" href="data:image/svg+xml,${encodeURIComponent(sail.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" '))}">
 <style>${css}</style>
 </head>
 <body>
@@ -56,7 +57,7 @@ ${cover}
 
 function session(user: string | undefined): string {
   if (user !== undefined) return `<div class="session">Signed in as <b>${escape(user)}</b> <a href="/logout">sign out</a></div>`;
-  return `<form class="session" method="post" action="/login"><input name="username" placeholder="User name (try jason)" aria-label="User name" required maxlength="64"><input name="passwd" type="password" placeholder="Password" aria-label="Password"><button>Sign in</button></form>`;
+  return `<form class="session" method="post" action="/login"><input name="username" placeholder="Name, say: jason" aria-label="User name" required maxlength="64"><input name="passwd" type="password" placeholder="Password" aria-label="Password"><button>Sign in</button></form>`;
 }
 
 function detailsTable(details: Details): string {

@@ -16,8 +16,8 @@ export function reviews(settings: Settings): Handler {
     return json({
       id, podname: settings.podName, clustername: settings.clusterName,
       reviews: [
-        { reviewer: 'Reviewer1', text: 'Three sets of lovers, one forest, and a weaver with the head of a donkey. I laughed until the moon came up.', ...rated('Reviewer1', settings, stars) },
-        { reviewer: 'Reviewer2', text: 'Light as foam and clever to the last line. The play within the play alone is worth the ticket.', ...rated('Reviewer2', settings, stars) },
+        { reviewer: 'Reviewer1', text: 'One bewildered town, one gold chain, and always the wrong twin at the door. I laughed from the first mix-up to the last embrace.', ...rated('Reviewer1', settings, stars) },
+        { reviewer: 'Reviewer2', text: 'Quick, merry and over in an evening. Nobody on the stage knows who is who, and by the third act neither did I.', ...rated('Reviewer2', settings, stars) },
       ],
     });
   };
