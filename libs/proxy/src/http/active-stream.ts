@@ -1,6 +1,6 @@
 import { ResponseFlag, StreamInfo, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
 import type { Clock, Random } from '@meltemi/base';
-import type { RouteMatch } from '@meltemi/route';
+import { clusterOf, type RouteMatch } from '@meltemi/route';
 import { FilterEvents, FilterStatus, type HttpStreamFilter, type HttpTerminalFilter, type LocalReply, type StreamControls } from '../filter.ts';
 import type { NodeFacts } from '../node.ts';
 import type { RequestReceiver, ResponseWriter } from '../stream.ts';
@@ -212,6 +212,8 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     const found = this.#manager.routes.table?.match(this.request, this.random.next(), this.info) ?? null;
     this.#route = found;
     if (found !== null) {
+      // As in Envoy the stream belongs to its route's cluster from here on, also when a filter answers it.
+      this.info.upstreamCluster = found.action.kind === 'forward' ? clusterOf(found.action, this.request) : null;
       this.info.routeName = found.routeName;
       this.info.virtualHostName = found.virtualHostName;
       this.info.routeMetadata = found.metadata;

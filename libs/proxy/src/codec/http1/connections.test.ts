@@ -1,51 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
-import { ignoreConnection, type ByteConnection, type ConnectionSink } from '../../connection.ts';
 import type { RequestReceiver, ResponseReceiver, UpstreamReset } from '../../stream.ts';
 import { Http1ClientConnection } from './client-connection.ts';
 import { Http1ServerConnection } from './server-connection.ts';
-
-/** A byte connection over strings. */
-class Wire implements ByteConnection {
-  id = 1;
-  remoteAddress = '';
-  localAddress = '';
-  tls = null;
-  sink: ConnectionSink = ignoreConnection;
-  bytesRead = 0;
-  bytesWritten = 0;
-  closed = false;
-  sent = '';
-  ended = false;
-  paused = false;
-  writeText(text: string): boolean {
-    this.sent += text;
-    return true;
-  }
-  write(buffer: Buffer, start: number, end: number): boolean {
-    return this.writeText(buffer.toString('latin1', start, end));
-  }
-  flush(): void {}
-  end(): void {
-    this.ended = true;
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  resume(): void {
-    this.paused = false;
-  }
-  destroy(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.sink.onClose(null);
-  }
-  receive(text: string): void {
-    const bytes = Buffer.from(text, 'latin1');
-    this.sink.onData(bytes, bytes.length);
-  }
-}
+import { Wire } from '../../testing/wire.ts';
 
 function serverSide() {
   const wire = new Wire();

@@ -1,21 +1,14 @@
-import { ok } from '@meltemi/base';
-import { PluginConfig } from '@meltemi/api/gen/istio/proxy/stats.ts';
 import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
-import { declareIstioMetrics, istioHttpLabels, type Counter, type Histogram, type IstioMetrics } from '@meltemi/observe';
+import { declareIstioMetrics, istioHttpLabels, type Counter, type Family, type Histogram, type IstioMetrics } from '@meltemi/observe';
 import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
-import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
 import { grpcAccessLogExtensions } from '../../../reports/grpc-access-log.ts';
 import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
-import { factsOfEndpoint, serviceOfCluster, serviceOfHost, sideLabels, type ServiceName } from './labels.ts';
+import { factsOfEndpoint, namedLabels, serviceOfCluster, serviceOfHost, sideLabels, tellPeers, type ServiceName } from './labels.ts';
+import { allDropped, istioStatsTypeUrl, parseIstioStats, type IstioMetric, type IstioStatsConfig } from './settings.ts';
 
-export interface IstioStatsConfig {
-  /** A server does not take the Host header for the name of its service. */
-  readonly disableHostHeaderFallback: boolean;
-}
-
-export const istioStatsTypeUrl = 'type.googleapis.com/stats.PluginConfig';
+const httpMetrics: readonly IstioMetric[] = ['requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes'];
 
 /** Istio's standard HTTP metrics with their full label set. */
 export const istioStatsFilter: HttpFilterFactory = {
@@ -23,25 +16,21 @@ export const istioStatsFilter: HttpFilterFactory = {
   typeUrls: [istioStatsTypeUrl],
   stage: 'stats',
   trust: 'untrusted-downstream-and-upstream',
-  parse(bytes, ctx) {
-    const message = PluginConfig.decode(bytes);
-    if (message.metrics.length > 0 || message.definitions.length > 0) ctx.warn(ctx.path, 'changed metrics and dimensions are not applied: the standard ones are counted');
-    return ok({ disableHostHeaderFallback: message.disableHostHeaderFallback } satisfies IstioStatsConfig);
-  },
+  parse: parseIstioStats,
   bind(config, ctx) {
     const filter = new IstioStats(config as IstioStatsConfig, ctx);
-    return { events: FilterEvents.complete, create: () => filter };
+    return { events: FilterEvents.complete, create: () => (filter.idle ? null : filter) };
   },
 };
 
-/** The series of one label set. */
+/** The series of one label set; null for those that are dropped. */
 interface Handles {
-  readonly requests: Counter;
-  readonly duration: Histogram;
-  readonly requestBytes: Histogram;
-  readonly responseBytes: Histogram;
+  readonly requests: Counter | null;
+  readonly duration: Histogram | null;
+  readonly requestBytes: Histogram | null;
+  readonly responseBytes: Histogram | null;
   /** The labels by name, for reports; null when nobody takes any. */
-  readonly report: Record<string, string> | null;
+  readonly report: Record<string, unknown> | null;
 }
 
 /** Everything of a label set but status and flags. */
@@ -62,7 +51,8 @@ const maxPairs = 4096;
 class IstioStats extends HttpStreamFilter {
   readonly #ctx: FilterContext;
   readonly #config: IstioStatsConfig;
-  readonly #metrics: IstioMetrics;
+  /** Null when telemetry, or nobody, counts them. */
+  readonly #metrics: IstioMetrics | null;
   readonly #outbound: boolean;
   /** An access log service takes entries: they carry both ends by Istio's label names. */
   readonly #reports: boolean;
@@ -74,20 +64,25 @@ class IstioStats extends HttpStreamFilter {
     super();
     this.#ctx = ctx;
     this.#config = config;
-    this.#metrics = declareIstioMetrics(ctx.metrics);
+    this.#metrics = allDropped(config, httpMetrics) ? null : declareIstioMetrics(ctx.metrics);
     this.#outbound = ctx.direction !== 'inbound';
     this.#reports = ctx.hcm.accessLogs.some((log) => grpcAccessLogExtensions.has(log.typeUrl));
+  }
+
+  /** Neither counts nor reports. */
+  get idle(): boolean {
+    return this.#metrics === null && !this.#reports;
   }
 
   override complete(stream: StreamControls): void {
     const info = stream.info;
     const pair = this.#pairOf(info);
     const handles = isGrpc(stream.request) ? this.#handles(stream, pair, grpcStatusOf(info)) : this.#httpHandles(stream, pair);
-    handles.requests.inc();
-    handles.duration.observe(info.endMonoMs - info.startMonoMs);
-    handles.requestBytes.observe(info.bytesReceived);
-    handles.responseBytes.observe(info.bytesSent);
-    if (handles.report !== null) (info.dynamicMetadata ??= {})[peerMetadataKey] = handles.report;
+    handles.requests?.inc();
+    handles.duration?.observe(info.endMonoMs - info.startMonoMs);
+    handles.requestBytes?.observe(info.bytesReceived);
+    handles.responseBytes?.observe(info.bytesSent);
+    if (handles.report !== null) tellPeers(info, handles.report);
   }
 
   #httpHandles(stream: StreamControls, pair: Pair): Handles {
@@ -143,9 +138,16 @@ class IstioStats extends HttpStreamFilter {
       String(info.responseCode),
       grpc ?? '',
     ];
-    const m = this.#metrics;
-    const report = this.#reports ? Object.fromEntries(istioHttpLabels.map((name, index) => [name, labels[index] ?? ''])) : null;
-    return { requests: m.requests.labels(...labels), duration: m.requestDuration.labels(...labels), requestBytes: m.requestBytes.labels(...labels), responseBytes: m.responseBytes.labels(...labels), report };
+    const { dropped } = this.#config;
+    const metrics = this.#metrics;
+    const series = <T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined): T | null => (family === undefined || dropped.has(name) ? null : family.labels(...labels));
+    return {
+      requests: series('requests_total', metrics?.requests),
+      duration: series('request_duration_milliseconds', metrics?.requestDuration),
+      requestBytes: series('request_bytes', metrics?.requestBytes),
+      responseBytes: series('response_bytes', metrics?.responseBytes),
+      report: this.#reports ? namedLabels(istioHttpLabels, labels, metrics !== null) : null,
+    };
   }
 
   #service(stream: StreamControls, pair: Pair): ServiceName {

@@ -54,9 +54,9 @@ export function sideLabels(facts: NodeFacts | null, principal: string): string[]
   return [facts.workload, facts.canonicalService, facts.canonicalRevision, facts.namespace, principal, facts.app, facts.version, facts.clusterId].map((value) => value || unknown);
 }
 
-/** Label names to values. */
-export function namedLabels(names: readonly string[], values: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+/** Label names to values, for reports, and `counted`: whether this proxy counts what it reports, so that the receiver does not count it again. */
+export function namedLabels(names: readonly string[], values: readonly string[], counted: boolean): Record<string, unknown> {
+  return { ...Object.fromEntries(names.map((name, i) => [name, values[i] ?? ''])), counted };
 }
 
 /** Leaves both ends of a stream for its access log entries. */

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
+import { filterJson, requestText, routeToApp, Served, type ServedOptions } from '../../../testing/served.ts';
+
+const ratings = 'outbound|9080|v1|ratings.default.svc.cluster.local';
+const stats = (fields: Record<string, unknown> = {}) => filterJson('istio.stats', 'stats.PluginConfig', fields);
+const fault = filterJson('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault', { abort: { httpStatus: 500, percentage: { numerator: 100 } } });
+const grpcLog = { accessLog: [filterJson('als', 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig', { commonConfig: { logName: 'l', grpcService: { envoyGrpc: { clusterName: 'als' } } } })] };
+
+function served(options: ServedOptions): Served {
+  const all = new Served({ cluster: ratings, routes: [routeToApp({}, { cluster: ratings })], direction: 'outbound', ...options });
+  all.connect().wire.receive(requestText());
+  all.backend.requests[0]?.respond();
+  return all;
+}
+
+test('a request that a fault aborts is counted for the service of its route, not for its Host header', () => {
+  const all = served({ filters: [fault, stats()] });
+  const labels = all.series('istio_requests_total');
+  assert.deepEqual(
+    [labels?.['destination_service'], labels?.['destination_service_name'], labels?.['destination_service_namespace'], labels?.['response_code'], labels?.['response_flags']],
+    ['ratings.default.svc.cluster.local', 'ratings', 'default', '500', 'FI'],
+  );
+  assert.equal(all.done[0]?.upstreamCluster, ratings);
+});
+
+test('a direct response has no cluster: the Host header names the service of an outbound request', () => {
+  const all = served({ filters: [stats()], routes: [{ match: { prefix: '/' }, directResponse: { status: 418 } }] });
+  assert.deepEqual([all.series('istio_requests_total')?.['destination_service'], all.done[0]?.upstreamCluster], ['reviews', null]);
+});
+
+test('with all metrics dropped nothing is counted, and access log services still hear of both ends and who counts', () => {
+  const all = served({ filters: [stats({ metrics: [{ drop: true }] })], hcm: grpcLog });
+  assert.deepEqual(all.metrics.read().map(({ spec }) => spec.name), []);
+  const peer = all.done[0]?.dynamicMetadata?.[peerMetadataKey];
+  assert.deepEqual([peer?.['reporter'], peer?.['destination_service_name'], peer?.['counted']], ['source', 'ratings', false]);
+});
+
+test('a proxy that counts says so in its reports', () => {
+  const all = served({ filters: [stats()], hcm: grpcLog });
+  assert.equal(all.done[0]?.dynamicMetadata?.[peerMetadataKey]?.['counted'], true);
+});
+
+test('one metric is dropped by its name, the others stay', () => {
+  const all = served({ filters: [stats({ metrics: [{ name: 'request_bytes', drop: true }] })] });
+  assert.equal(all.series('istio_request_bytes'), undefined);
+  assert.equal(all.series('istio_requests_total')?.['response_code'], '200');
+});

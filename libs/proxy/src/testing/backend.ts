@@ -1,0 +1,119 @@
+import { formatFieldErrors, type ManualClock } from '@meltemi/base';
+import { jsonToBinary } from '@meltemi/api';
+import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { HeaderMap, ResponseHead, type RequestHead } from '@meltemi/http';
+import { FlatStats } from '@meltemi/observe';
+import { compileCluster, type Cluster } from '@meltemi/snapshot';
+import { Host } from '../balance/index.ts';
+import type { RequestWriter } from '../stream.ts';
+import { ClusterLimits, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type StreamCallbacks, type UpstreamCluster } from '../upstream.ts';
+import { filterExtensions } from '../filters/registry.ts';
+import { Wire } from './wire.ts';
+
+/** A request as the backend got it. */
+export class BackendRequest {
+  readonly head: RequestHead;
+  body = '';
+  ended: boolean;
+  wasReset = false;
+  readonly #callbacks: StreamCallbacks;
+
+  constructor(head: RequestHead, endStream: boolean, callbacks: StreamCallbacks) {
+    this.head = head;
+    this.ended = endStream;
+    this.#callbacks = callbacks;
+  }
+
+  respond(status = 200, fields: readonly string[] = [], body = 'ok'): void {
+    this.begin(status, fields);
+    this.part(body);
+    this.#callbacks.onEnd(null);
+  }
+
+  /** The head and no body yet. */
+  begin(status = 200, fields: readonly string[] = []): void {
+    this.#callbacks.onHead(new ResponseHead(status, new HeaderMap([...fields])), false);
+  }
+
+  part(text: string): void {
+    this.#callbacks.onData(Buffer.from(text), 0, text.length);
+  }
+}
+
+/** A cluster with one host that takes every stream at once; the test answers. */
+export class Backend implements UpstreamCluster {
+  readonly name: string;
+  readonly config: Cluster;
+  readonly stats: ClusterStats = clusterStats(new FlatStats());
+  readonly limits: UpstreamCluster['limits'];
+  readonly requests: BackendRequest[] = [];
+  /** Ends of TCP connections opened to it. */
+  readonly connections: Wire[] = [];
+  readonly host: Host;
+
+  constructor(name: string, clock: ManualClock, more: Record<string, unknown> = {}) {
+    this.name = name;
+    this.config = clusterOf({ name, type: 'EDS', connectTimeout: '1s', edsClusterConfig: { edsConfig: { ads: {} } }, ...more });
+    this.limits = { default: new ClusterLimits(this.config.circuitBreakers.default), high: new ClusterLimits(this.config.circuitBreakers.high) };
+    const endpoint = { target: { kind: 'ip', address: '10.1.0.1', port: 80 }, key: '10.1.0.1:80', hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
+    this.host = new Host(endpoint, 0, { key: '10.1.0.1:80', activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: clock.monotonic() });
+  }
+
+  pick(): Host {
+    return this.host;
+  }
+
+  newStream(_host: Host, _options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
+    let request: BackendRequest | null = null;
+    const writer: RequestWriter = {
+      head: (head, endStream) => {
+        request = new BackendRequest(head, endStream, callbacks);
+        this.requests.push(request);
+      },
+      data: (buffer, start, end) => {
+        if (request !== null) request.body += buffer.toString('latin1', start, end);
+        return true;
+      },
+      end: () => {
+        if (request !== null) request.ended = true;
+      },
+      reset: () => {
+        if (request !== null) request.wasReset = true;
+      },
+      pauseResponse: () => {},
+      resumeResponse: () => {},
+    };
+    callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null });
+    return null;
+  }
+
+  newConnection(_host: Host, callbacks: ConnectionCallbacks): PendingStream {
+    const wire = new Wire();
+    this.connections.push(wire);
+    callbacks.onReady(wire);
+    return { cancel: () => {} };
+  }
+
+  drops(): null {
+    return null;
+  }
+
+  report(): void {}
+}
+
+function clusterOf(json: Record<string, unknown>): Cluster {
+  const compiled = compileCluster(ClusterMessage.decode(jsonToBinary('envoy.config.cluster.v3.Cluster', json)), filterExtensions());
+  if (!compiled.ok) throw new Error(formatFieldErrors(compiled.error));
+  return compiled.value.value;
+}
+
+function clusterStats(stats: FlatStats): ClusterStats {
+  const counters = ['rqTotal', 'rqCompleted', 'rqTimeout', 'rqPerTryTimeout', 'rqRetry', 'rqRetrySuccess', 'rqRetryOverflow', 'rqRetryLimitExceeded', 'rqPendingTotal', 'rqPendingOverflow', 'rqRxReset', 'rqTxReset', 'rqMaintenance', 'cxTotal', 'cxConnectFail', 'cxConnectTimeout', 'cxDestroy', 'cxOverflow', 'cxRxBytes', 'cxTxBytes', 'noneHealthy'];
+  const gauges = ['rqActive', 'rqPendingActive', 'cxActive'];
+  return {
+    ...Object.fromEntries(counters.map((name) => [name, stats.counter(name)])),
+    ...Object.fromEntries(gauges.map((name) => [name, stats.gauge(name)])),
+    rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => stats.counter(`class${hundreds}`)),
+    rqCode: (status: number) => stats.counter(`code${status}`),
+  } as unknown as ClusterStats;
+}

@@ -1,0 +1,97 @@
+import { formatFieldErrors, ManualClock, seededRandom } from '@meltemi/base';
+import { jsonToBinary } from '@meltemi/api';
+import { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { unknownConnection, type StreamInfo } from '@meltemi/http';
+import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { compileListener, type Extensions, type HcmConfig, type Listener, type TcpProxyConfig } from '@meltemi/snapshot';
+import { HttpConnectionManager, type HttpSession } from '../http/connection-manager.ts';
+import { RequestIds } from '../http/request-id.ts';
+import { filterExtensions } from '../filters/registry.ts';
+import { unknownNode, type NodeFacts } from '../node.ts';
+import { grpcAccessLogExtensions } from '../reports/grpc-access-log.ts';
+import { Backend } from './backend.ts';
+import { Wire } from './wire.ts';
+
+type Json = Record<string, unknown>;
+const type = (name: string) => `type.googleapis.com/${name}`;
+
+/** An HTTP filter or network filter as a config names it. */
+export const filterJson = (name: string, typeName: string, fields: Json = {}): Json => ({ name, typedConfig: { '@type': type(typeName), ...fields } });
+export const routerJson = filterJson('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router');
+
+/** A route of everything to cluster `app`. */
+export const routeToApp = (more: Json = {}, action: Json = {}): Json => ({ match: { prefix: '/' }, route: { cluster: 'app', timeout: '0s', ...action }, ...more });
+
+export interface ServedOptions {
+  readonly routes?: readonly Json[];
+  /** Before the router. */
+  readonly filters?: readonly Json[];
+  readonly hcm?: Json;
+  readonly direction?: 'inbound' | 'outbound';
+  readonly node?: NodeFacts;
+  /** The one cluster; "app" by default. */
+  readonly cluster?: string;
+}
+
+/** A connection manager with its clock, one client and one backend, all in memory. */
+export class Served {
+  readonly clock = new ManualClock(1_000);
+  readonly backend: Backend;
+  readonly metrics = new StatsRegistry();
+  readonly stats = new FlatStats();
+  readonly manager: HttpConnectionManager;
+  readonly done: StreamInfo[] = [];
+  readonly bugs: unknown[] = [];
+
+  constructor(options: ServedOptions = {}) {
+    const { routes = [routeToApp()], filters = [], hcm = {} } = options;
+    const config = hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm });
+    const backend = new Backend(options.cluster ?? 'app', this.clock);
+    this.backend = backend;
+    this.manager = new HttpConnectionManager(config, { table: config.routes.kind === 'inline' ? config.routes.table : null }, {
+      clock: this.clock, random: seededRandom(1), requestIds: new RequestIds((buffer) => buffer.fill(7)), stats: this.stats, metrics: this.metrics, node: options.node ?? unknownNode,
+      clusters: { get: (name) => (name === backend.name ? backend : null) }, direction: options.direction ?? 'unspecified', bufferLimit: 1000,
+      httpDate: () => 'Thu, 01 Jan 1970 00:00:00 GMT', onComplete: (_config, info) => this.done.push(info), onBug: (error) => this.bugs.push(error),
+    });
+  }
+
+  connect(): { wire: Wire; session: HttpSession } {
+    const wire = new Wire();
+    return { wire, session: this.manager.serve(wire, { ...unknownConnection, directRemoteAddress: wire.remoteAddress, localAddress: wire.localAddress }) };
+  }
+
+  /** Time passes and the worker looks at its connections. */
+  pass(ms: number): void {
+    this.clock.advance(ms);
+    for (const session of this.manager.sessions) session.tick(this.clock.monotonic());
+  }
+
+  /** Values of one metric's only series, by label name; undefined when there is none. */
+  series(name: string): Record<string, string | undefined> | undefined {
+    const family = this.metrics.read().find(({ spec }) => spec.name === name);
+    const [first] = family?.series() ?? [];
+    return family && first && Object.fromEntries(family.spec.labelNames.map((label, i) => [label, first.values[i]]));
+  }
+}
+
+/** One request's text. */
+export const requestText = (path = '/', fields: readonly string[] = [], method = 'GET'): string => `${method} ${path} HTTP/1.1\r\nhost: reviews:9080\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;
+
+export function listenerOf(json: Json): Listener {
+  const extensions: Extensions = filterExtensions(grpcAccessLogExtensions);
+  const compiled = compileListener(ListenerMessage.decode(jsonToBinary('envoy.config.listener.v3.Listener', { name: 'main', address: { socketAddress: { address: '127.0.0.1', portValue: 0 } }, ...json })), extensions);
+  if (!compiled.ok) throw new Error(formatFieldErrors(compiled.error));
+  return compiled.value.value;
+}
+
+function hcmOf(json: Json): HcmConfig {
+  const last = listenerOf({ filterChains: [{ filters: [filterJson('hcm', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', json)] }] }).allFilterChains[0]?.networkFilters.at(-1);
+  if (last?.kind !== 'http_connection_manager') throw new Error('no connection manager');
+  return last.config;
+}
+
+export function tcpProxyOf(json: Json): TcpProxyConfig {
+  const last = listenerOf({ filterChains: [{ filters: [filterJson('tcp', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'tcp', ...json })] }] }).allFilterChains[0]?.networkFilters.at(-1);
+  if (last?.kind !== 'tcp_proxy') throw new Error('no TCP proxy');
+  return last.config;
+}

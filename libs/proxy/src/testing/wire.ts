@@ -1,0 +1,53 @@
+import { ignoreConnection, type ByteConnection, type ConnectionSink } from '../connection.ts';
+
+/** A byte connection over text: what was sent is `sent`, what arrives comes by `receive`. */
+export class Wire implements ByteConnection {
+  id = 1;
+  remoteAddress = '10.0.0.5:41000';
+  localAddress = '10.0.0.9:9080';
+  tls = null;
+  sink: ConnectionSink = ignoreConnection;
+  bytesRead = 0;
+  bytesWritten = 0;
+  closed = false;
+  sent = '';
+  /** Our side was closed in order. */
+  ended = false;
+  paused = false;
+
+  writeText(text: string): boolean {
+    this.sent += text;
+    this.bytesWritten += text.length;
+    return true;
+  }
+
+  write(buffer: Buffer, start: number, end: number): boolean {
+    return this.writeText(buffer.toString('latin1', start, end));
+  }
+
+  flush(): void {}
+
+  end(): void {
+    this.ended = true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  destroy(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.sink.onClose(null);
+  }
+
+  receive(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    this.bytesRead += bytes.length;
+    this.sink.onData(bytes, bytes.length);
+  }
+}
