@@ -4,6 +4,7 @@ import {
   type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type SourceProblem, type StoreEvent,
 } from '@meltemi/config';
 import { LastGoodWriter, type LastGood } from './last-good-writer.ts';
+import type { CacheLog } from './log.ts';
 
 /** One key of the mesh's configuration: its newest version, and what of it is in force. */
 export interface CacheEntry {
@@ -22,11 +23,6 @@ export interface CacheEntry {
 export interface CacheChange {
   readonly type: 'added' | 'modified' | 'deleted';
   readonly entry: CacheEntry;
-}
-
-export interface CacheLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 export interface ConfigCacheOptions {

@@ -1,6 +1,6 @@
 import { keyText, type ConfigKey, type Origin, type RawObject, type StatusRecord, type StatusStore, type StatusUpdate } from '@meltemi/config';
 import type { Clock } from '@meltemi/base';
-import type { CacheLog } from './config-cache.ts';
+import type { CacheLog } from './log.ts';
 
 /** The last version of an object that was good, and the file it stood in; no file: the store. */
 export interface LastGood {
