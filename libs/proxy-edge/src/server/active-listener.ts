@@ -186,7 +186,7 @@ export class ActiveListener {
     };
     accepted.peek(listener.listenerFiltersTimeoutMs, enough, (outcome) => {
       if (outcome === 'timeout') this.#stats.timeout.inc();
-      if ((outcome === 'ended' && accepted.peeked.length === 0) || (outcome === 'timeout' && !listener.continueOnListenerFiltersTimeout)) return accepted.destroy();
+      if (outcome === 'closed' || (outcome === 'ended' && accepted.peeked.length === 0) || (outcome === 'timeout' && !listener.continueOnListenerFiltersTimeout)) return accepted.destroy();
       const read = tls ? readClientHello(accepted.peeked) : 'not-tls';
       const hello = typeof read === 'string' ? null : read;
       const preface = hello === null && http ? readHttpPreface(accepted.peeked) : 'none';

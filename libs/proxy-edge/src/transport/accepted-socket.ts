@@ -9,6 +9,9 @@ interface WithHandle {
   _server?: unknown;
 }
 
+/** How a look at the first bytes ended. */
+export type PeekOutcome = 'enough' | 'ended' | 'timeout' | 'closed';
+
 /**
  * A connection just accepted and not yet owned: its first bytes can be looked at, then it becomes a plain or a TLS ByteConnection.
  * net.createServer cannot read into a static buffer, so the handle moves to a socket that does.
@@ -41,15 +44,16 @@ export class AcceptedSocket {
 
   /**
    * Reads until `enough` says so, the peer ends, or the deadline passes (`timeoutMs` 0 = none); then `done` runs once.
-   * Reading stops meanwhile. `enough` sees all bytes so far and must have its own limit.
+   * Reading stops meanwhile. `enough` sees all bytes so far and must have its own limit. A connection that broke meanwhile has nothing to
+   * be served: `done` is told 'closed'.
    */
-  peek(timeoutMs: number, enough: (bytes: Buffer) => boolean, done: (outcome: 'enough' | 'ended' | 'timeout') => void): void {
-    const finish = (outcome: 'enough' | 'ended' | 'timeout') => {
+  peek(timeoutMs: number, enough: (bytes: Buffer) => boolean, done: (outcome: PeekOutcome) => void): void {
+    const finish = (outcome: PeekOutcome) => {
       if (this.#look === null) return;
       this.#look = null;
       if (this.#timer !== null) clearTimeout(this.#timer);
       this.socket.off('end', onEnd);
-      this.socket.off('close', onEnd);
+      this.socket.off('close', onClose);
       this.socket.pause();
       done(outcome);
     };
@@ -57,11 +61,12 @@ export class AcceptedSocket {
       this.ended = true;
       finish('ended');
     };
+    const onClose = () => finish('closed');
     this.#look = () => {
       if (enough(this.peeked)) finish('enough');
     };
     this.socket.on('end', onEnd);
-    this.socket.on('close', onEnd);
+    this.socket.on('close', onClose);
     if (timeoutMs > 0) this.#timer = setTimeout(() => finish('timeout'), timeoutMs);
     this.socket.resume();
   }

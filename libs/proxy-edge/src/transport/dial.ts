@@ -46,6 +46,8 @@ export function dial(options: DialOptions, result: DialResult): () => void {
   socket.on('close', () => fail(new Error('closed while connecting'), false));
   socket.once(options.tls === null ? 'connect' : 'secureConnect', () => {
     if (settled) return;
+    const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(socket.getPeerX509Certificate()) ?? null) : null;
+    if (refused !== null) return fail(new Error(refused), false);
     settled = true;
     clearTimeout(timer);
     socket.off('error', onError);

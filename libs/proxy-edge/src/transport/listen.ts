@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import type { SocketTarget } from '@meltemi/snapshot';
 import { AcceptedSocket } from './accepted-socket.ts';
@@ -28,6 +28,7 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
     server.once('error', reject);
     server.once('listening', () => {
       server.off('error', reject);
+      if (target.kind === 'pipe' && target.mode !== 0) chmodSync(target.path, target.mode);
       // Accept errors (out of file descriptors) pass; the port stays open.
       server.on('error', () => {});
       const bound = server.address();
@@ -37,8 +38,13 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
     else {
-      rmSync(target.path, { force: true });
+      removeSocket(target.path);
       server.listen({ path: target.path, ...backlog });
     }
   });
+}
+
+/** What a killed process left. Any other kind of file stays: binding fails on it with the reason. */
+function removeSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
 }

@@ -1,10 +1,10 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type tls from 'node:tls';
 import { ok, type Result } from '@meltemi/base';
 import type { UpstreamTls } from '@meltemi/snapshot';
 import type { LocalNames } from './tls-info.ts';
-import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
+import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup } from './tls-material.ts';
 
 /** One immutable client context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ClientTls {
@@ -13,6 +13,8 @@ export interface ClientTls {
   readonly local: LocalNames | null;
   /** Options of tls.connect that this context decides. */
   connectOptions(sni: string, alpn: readonly string[] | null): tls.ConnectionOptions;
+  /** Why the server of a finished handshake is not talked to, or null. Node asks checkServerIdentity only of chains that lead to a root; pins hold without one. */
+  refusal(server: X509Certificate | undefined): string | null;
 }
 
 /** Compiles an upstream TLS config; fails while a secret is missing. */
@@ -30,23 +32,14 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
       return {
         secureContext: context,
         rejectUnauthorized: verifies,
-        // SPIFFE names, not host names, say who the peer is.
-        checkServerIdentity: (_host, certificate) => identityError(material.value, certificate),
+        // Names and pins, not host names, say who the peer is: `refusal` reads them.
+        checkServerIdentity: () => undefined,
         ...(servername !== '' && !isIp(servername) && { servername }),
         ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
       };
     },
+    refusal: (server) => checkPeer(server, material.value.validation),
   });
-}
-
-function identityError(material: TlsMaterial, certificate: tls.PeerCertificate): Error | undefined {
-  const x509 = parsePeer(certificate);
-  const reason = checkPeer(x509, material.validation);
-  return reason === null ? undefined : new Error(reason);
-}
-
-function parsePeer(certificate: tls.PeerCertificate): X509Certificate | undefined {
-  return certificate.raw ? new X509Certificate(certificate.raw) : undefined;
 }
 
 function isIp(name: string): boolean {

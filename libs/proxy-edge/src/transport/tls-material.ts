@@ -17,23 +17,33 @@ export interface TlsMaterial {
   readonly local: LocalNames | null;
 }
 
+/** Whether clients may come back without a full handshake. */
+export interface Resumption {
+  readonly tickets: boolean;
+  /** How long a ticket is good; 0 = OpenSSL's two hours. */
+  readonly timeoutMs: number;
+}
+
+const noResumption: Resumption = { tickets: false, timeoutMs: 0 };
+
 /** Envoy offers P-256 and X25519; the hybrid default of OpenSSL costs a quarter of a handshake. */
 const defaultCurves = 'X25519:P-256';
 
 /** Builds the context, or says which secret is missing or which file cannot be read. */
-export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, options: { tickets?: boolean } = {}): Result<TlsMaterial> {
+export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, resumption: Resumption = noResumption): Result<TlsMaterial> {
   const certificates = allCertificates(config, secrets);
   if (!certificates.ok) return certificates;
   const validation = mergedValidation(config, secrets);
   if (!validation.ok) return validation;
+  if (namesWithoutRoots(validation.value)) return fail('validation_context', 'names are checked without a trusted CA: anybody can write such a certificate; set trusted_ca');
   try {
-    return ok(build(config, certificates.value, validation.value, options.tickets ?? false));
+    return ok(build(config, certificates.value, validation.value, resumption));
   } catch (cause) {
     return fail('', `the TLS context cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
 }
 
-function build(config: TlsCommon, certificates: readonly TlsCertificate[], validation: Validation | null, tickets: boolean): TlsMaterial {
+function build(config: TlsCommon, certificates: readonly TlsCertificate[], validation: Validation | null, resumption: Resumption): TlsMaterial {
   const chains = certificates.map((one) => readSource(one.certificateChain));
   const ca = validation?.trustedCa ? readSource(validation.trustedCa) : null;
   const first = chains[0];
@@ -47,11 +57,16 @@ function build(config: TlsCommon, certificates: readonly TlsCertificate[], valid
     ...(config.ciphers !== null && { ciphers: withTls13(config.ciphers) }),
     ...(config.signatureAlgorithms !== null && { sigalgs: config.signatureAlgorithms }),
     ecdhCurve: config.ecdhCurves ?? defaultCurves,
-    // A resumed session keeps the peer identity of before; off unless asked.
-    ...(!tickets && { secureOptions: noTicket }),
+    // A resumed session keeps the peer identity of before; off unless asked. OpenSSL refuses to resume one with a client certificate
+    // that has no id context; tickets of other contexts are of other keys anyway.
+    ...(resumption.tickets ? { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) } : { secureOptions: noTicket }),
   });
   const verifies = validation !== null && (ca !== null || validation.systemRoots) && !validation.acceptUntrusted;
   return { context, validation, verifies, local: first ? localNames(new X509Certificate(first)) : null };
+}
+
+function namesWithoutRoots(validation: Validation | null): boolean {
+  return validation !== null && validation.sanMatchers.length > 0 && validation.trustedCa === null && !validation.systemRoots && !validation.acceptUntrusted;
 }
 
 /** SSL_OP_NO_TICKET */

@@ -26,7 +26,7 @@ const longestHandshakeMs = 60_000;
 
 /** Compiles a downstream TLS config; fails while a secret is missing. */
 export function serverTls(config: DownstreamTls, secrets: SecretLookup): Result<ServerTls> {
-  const material = tlsMaterial(config, secrets, { tickets: config.sessionTickets });
+  const material = tlsMaterial(config, secrets, { tickets: config.sessionTickets, timeoutMs: config.sessionTimeoutMs });
   if (!material.ok) return material;
   return ok({ accept: (socket, facts, result) => handshake({ config, material: material.value, socket, facts, result }) });
 }
@@ -84,6 +84,8 @@ function refusal(socket: tls.TLSSocket, config: DownstreamTls, material: TlsMate
     const handle = (socket as unknown as { ssl: VerifiedHandle }).ssl;
     const error = handle.verifyError();
     if (error !== null && error !== undefined && !(material.validation?.allowExpired && error.code === 'CERT_HAS_EXPIRED')) return `the client certificate is not trusted: ${error.code ?? error.message}`;
+    // A resumed session was verified when it began.
+    if (!material.validation?.allowExpired && peer.validToDate.getTime() < Date.now()) return 'the client certificate is not trusted: CERT_HAS_EXPIRED';
   }
   return checkPeer(peer, material.validation);
 }

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import tls from 'node:tls';
 import { waitFor } from '@meltemi/base';
 import { readClientHello, type ByteConnection, type ConnectionSink } from '@meltemi/proxy';
 import type { DownstreamTls, UpstreamTls } from '@meltemi/snapshot';
@@ -128,10 +132,44 @@ test('mTLS: both sides know each other by SPIFFE id, after the server looked at 
   assert.deepEqual(failures, []);
 });
 
+test('a client with a certificate may resume its session, and is still known by its name', async (t) => {
+  const ca = tlsFixture();
+  const failures: string[] = [];
+  const target = await serve(t, sniffingEcho(ca.downstream(server, { sessionTickets: true }), failures));
+  const { certificateChain, privateKey } = ca.issue(client);
+  const pems = { cert: certificateChain.kind === 'inline' ? certificateChain.bytes : '', key: privateKey.kind === 'inline' ? privateKey.bytes : '' };
+  let session: Buffer | undefined;
+  for (const resumed of [false, true]) {
+    const socket: tls.TLSSocket = tls.connect({ host: '127.0.0.1', port: target.kind === 'ip' ? target.port : 0, checkServerIdentity: () => undefined, ca: ca.rootPem, ...pems, ...(session && { session }) });
+    t.after(() => socket.destroy());
+    socket.on('session', (ticket: Buffer) => { session = ticket; });
+    socket.on('error', (error) => failures.push(error.message));
+    let text = '';
+    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+    socket.write('hello');
+    await waitFor('the echo and a ticket', () => failures.length > 0 || (text === 'hello' && session !== undefined));
+    assert.deepEqual(failures, []);
+    assert.equal(socket.isSessionReused(), resumed);
+    socket.destroy();
+  }
+});
+
 test('a server with another identity is not talked to', async (t) => {
   const ca = tlsFixture();
   const target = await serve(t, sniffingEcho(ca.downstream(server), []));
   await assert.rejects(dialTls(t, target, ca.upstream(client, ['spiffe://cluster.local/ns/a/sa/other'])), /SAN/);
+});
+
+test('a pinned certificate is asked for also where no authority is trusted; names then mean nothing and are refused', async (t) => {
+  const ca = tlsFixture();
+  const target = await serve(t, sniffingEcho(ca.downstream(server), []));
+  const untrusted = { ...ca.trust(), trustedCa: null };
+  const pinned = (hash: string) => ca.upstream(client, [], { validation: { ...untrusted, hashes: [hash] } });
+  await assert.rejects(dialTls(t, target, pinned('0'.repeat(64))), /pin/);
+  const { connection } = await dialTls(t, target, ca.upstream(client, [server]));
+  await dialTls(t, target, pinned(connection.tls?.peerFingerprint256 ?? ''));
+  const named = clientTls(ca.upstream(client, [], { validation: { ...untrusted, sanMatchers: ca.trust(server).sanMatchers } }), () => undefined);
+  assert.match(named.ok ? '' : (named.error[0]?.message ?? ''), /without a trusted CA/);
 });
 
 test('a client of another authority, without certificate, or in plaintext is refused', async (t) => {
@@ -160,6 +198,29 @@ test('a peek without bytes ends at its deadline', async (t) => {
   const { sink } = await connect(t, { target, tls: null });
   await waitFor('the close', () => sink.ended || sink.closed !== undefined);
   assert.deepEqual(outcomes, ['timeout']);
+});
+
+test('a connection that breaks while it is looked at is told apart from one that ends', async (t) => {
+  const outcomes: string[] = [];
+  const target = await serve(t, (accepted) => accepted.peek(5000, () => false, (outcome) => outcomes.push(outcome)));
+  const breaks = net.connect(target.kind === 'ip' ? target.port : 0, '127.0.0.1', () => breaks.write('G', () => setImmediate(() => breaks.resetAndDestroy())));
+  await waitFor('the break', () => outcomes.length > 0);
+  assert.deepEqual(outcomes, ['closed']);
+});
+
+test('a Unix socket has the mode it was given; one left behind is replaced, any other file is not', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'listen-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const target = { kind: 'pipe', path: join(dir, 's'), mode: 0o600 } as const;
+  const options = { target, reusePort: false, backlog: null, onConnection: () => {} };
+  writeFileSync(target.path, 'precious');
+  await assert.rejects(listen(options), /EADDRINUSE/);
+  assert.equal(readFileSync(target.path, 'utf8'), 'precious');
+  rmSync(target.path);
+  (await listen(options)).close();
+  const socket = await listen(options);
+  assert.equal(statSync(target.path).mode & 0o777, 0o600);
+  socket.close();
 });
 
 test('a refused port fails at once with its reason', async (t) => {
