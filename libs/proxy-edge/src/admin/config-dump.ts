@@ -24,7 +24,7 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
   const all = (kind: ResourceKind, origin: HeldResource['origin'], field: string) => of(kind, origin).map((resource) => item(kind, field, resource));
   return {
     configs: [
-      ...(bootstrap === undefined ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump', bootstrap }]),
+      ...(bootstrap === undefined ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump', bootstrap: redacted(bootstrap) }]),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump', version_info: version(store, 'clusters'), static_clusters: all('clusters', 'static', 'cluster'), dynamic_active_clusters: all('clusters', 'dynamic', 'cluster') },
       ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: all('endpoints', 'static', 'endpoint_config'), dynamic_endpoint_configs: all('endpoints', 'dynamic', 'endpoint_config') }] : []),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'static', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
@@ -34,11 +34,11 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
   };
 }
 
-/** One resource as Envoy's JSON. What cannot be expanded is shown with the reason, never left out. */
+/** One resource as Envoy's JSON, without keys. What cannot be expanded is shown with the reason, never left out. */
 export function resourceJson(kind: ResourceKind, resource: Pick<HeldResource, 'name' | 'bytes'>): unknown {
   try {
     const json = binaryToJson(typeNames[kind], resource.bytes);
-    return typeof json === 'object' ? { '@type': `type.googleapis.com/${typeNames[kind]}`, ...json } : json;
+    return typeof json === 'object' ? { '@type': `type.googleapis.com/${typeNames[kind]}`, ...redacted(json) } : json;
   } catch (cause) {
     return { '@type': `type.googleapis.com/${typeNames[kind]}`, name: resource.name, error: cause instanceof Error ? cause.message : String(cause) };
   }
@@ -59,15 +59,18 @@ function errorState(refusal: { version: string; atMs: number; message: string } 
   return refusal ? { error_state: { version_info: refusal.version, last_update_attempt: date(refusal.atMs), details: refusal.message } } : {};
 }
 
-/** Names and certificates only: a private key never leaves its owner. */
 function secrets(held: readonly HeldResource[]): unknown[] {
-  return held.map((resource) => ({ name: resource.name, ...versioned(resource), last_updated: date(resource.lastUpdatedMs), secret: redacted(resourceJson('secrets', resource)) }));
+  return held.map((resource) => ({ name: resource.name, ...versioned(resource), last_updated: date(resource.lastUpdatedMs), secret: resourceJson('secrets', resource) }));
 }
 
-function redacted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(redacted);
+/** What the messages mark as sensitive, wherever it stands: TLS contexts of listeners and clusters may hold keys inline. */
+const sensitive = new Set(['private_key', 'password', 'pkcs12', 'session_ticket_keys', 'generic_secret']);
+
+/** A private key never leaves its owner. */
+function redacted<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(redacted) as T;
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, ['private_key', 'password', 'pkcs12', 'keys', 'generic_secret'].includes(key) ? { inline_string: '[redacted]' } : redacted(each)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, sensitive.has(key) ? { inline_string: '[redacted]' } : redacted(each)])) as T;
 }
 
 function versioned(resource: HeldResource): object {
