@@ -108,7 +108,7 @@ h1{margin:.15rem 0 .5rem;font:600 clamp(1.8rem,4vw,2.7rem)/1.15 Georgia,"Times N
 .columns{display:grid;grid-template-columns:minmax(0,5fr) minmax(0,7fr);gap:1.4rem}@media(max-width:760px){.columns{grid-template-columns:1fr}.book{align-items:flex-start;gap:1.2rem}.cover{width:92px}}
 .card{background:var(--paper);border:1px solid var(--line);border-radius:14px;padding:1.3rem 1.5rem;box-shadow:0 1px 2px #12355b0d}
 h2{margin:0 0 .9rem;font-size:1.05rem}dl{display:grid;grid-template-columns:auto 1fr;gap:.45rem 1.2rem;margin:0}dt{color:var(--soft)}dd{margin:0;font-variant-numeric:tabular-nums}
-blockquote{margin:0 0 1.1rem;padding:0 0 1.1rem;border-bottom:1px solid var(--line)}blockquote p{margin:0 0 .35rem}cite{color:var(--soft);font-style:normal;font-size:.92rem}cite:before{content:"— "}
+blockquote{margin:0 0 1.1rem;padding:0 0 1.1rem;border-bottom:1px solid var(--line)}blockquote p{margin:0 0 .35rem}cite{display:block;color:var(--soft);font-style:normal;font-size:.92rem}cite:before{content:"— "}
 .stars{font-size:1.25rem;letter-spacing:.12em;line-height:1.2}.stars.black{color:#17263c}.stars.red{color:#d7263d}
 .served{margin:0;color:var(--soft);font-size:.88rem}code{font-size:.95em}
 .error{background:#fff4f4;border:1px solid #f3c7cb;color:#8d1f2d;border-radius:10px;padding:.8rem 1rem}.error h3{margin:0 0 .2rem;font-size:1rem}.error p{margin:0}.error.small{padding:.3rem .7rem;font-size:.9rem;display:inline-block}
