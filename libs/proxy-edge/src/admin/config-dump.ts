@@ -37,8 +37,8 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
 /** One resource as Envoy's JSON, without keys. What cannot be expanded is shown with the reason, never left out. */
 export function resourceJson(kind: ResourceKind, resource: Pick<HeldResource, 'name' | 'bytes'>): unknown {
   try {
-    const json = binaryToJson(typeNames[kind], resource.bytes);
-    return typeof json === 'object' ? { '@type': `type.googleapis.com/${typeNames[kind]}`, ...redacted(json) } : json;
+    const json = redacted(binaryToJson(typeNames[kind], resource.bytes)) as Readonly<Record<string, unknown>>;
+    return { '@type': `type.googleapis.com/${typeNames[kind]}`, ...json };
   } catch (cause) {
     return { '@type': `type.googleapis.com/${typeNames[kind]}`, name: resource.name, error: cause instanceof Error ? cause.message : String(cause) };
   }

@@ -1,7 +1,6 @@
 import { Client, type ChannelCredentials, type ClientWritableStream } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { StreamAccessLogsMessage, type StreamAccessLogsResponse } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
-import { AccessLogServiceService } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
+import { AccessLogServiceService, type StreamAccessLogsMessage, type StreamAccessLogsResponse } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
 import { HTTPAccessLogEntry, TCPAccessLogEntry } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
 
 /** Where one sink's entries go. */
