@@ -40,6 +40,7 @@ export class MeshProcess {
     const child = spawn(file, args, { stdio: ['ignore', log, log], env: { ...cleanEnvironment(), ...this.spec.env } });
     closeSync(log);
     this.#child = child;
+    endWithUs(child);
     this.#exited = new Promise((resolve) => {
       child.once('exit', () => resolve());
       child.once('error', () => resolve());
@@ -91,6 +92,22 @@ export class MeshProcess {
     if (!existsSync(this.spec.logFile)) return '';
     return readFileSync(this.spec.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   }
+}
+
+const children = new Set<ChildProcess>();
+
+/** A parent that ends without stop(), by an error nobody caught, takes its mesh along. */
+function endWithUs(child: ChildProcess): void {
+  if (children.size === 0) process.on('exit', killChildren);
+  children.add(child);
+  child.once('exit', () => {
+    children.delete(child);
+    if (children.size === 0) process.off('exit', killChildren);
+  });
+}
+
+function killChildren(): void {
+  for (const child of children) child.kill('SIGKILL');
 }
 
 /** The environment without npm's and the caller's proxy settings, which would send a program's calls elsewhere. */

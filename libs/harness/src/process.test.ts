@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { waitFor } from '@meltemi/base';
+import { MeshProcess } from './process.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'meltemi-process-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+function script(name: string, code: string, more: { portsFile?: string; startDeadlineMs?: number } = {}): MeshProcess {
+  return new MeshProcess({ name, command: [process.execPath, '-e', code], logFile: join(dir, `${name}.log`), ...more });
+}
+
+test('start waits for the ports file, and stop ends the process', async () => {
+  const portsFile = join(dir, 'ports.json');
+  const one = script('server', `fs.writeFileSync(${JSON.stringify(portsFile)}, '{"pid":1,"ports":{"xds":5}}'); setInterval(() => {}, 1000)`, { portsFile });
+  await one.start();
+  assert.deepEqual([one.ports(), one.running], [{ xds: 5 }, true]);
+  await one.stop();
+  assert.equal(one.running, false);
+});
+
+test('a process that ends at its start is named with its last words', async () => {
+  const one = script('broken', 'console.error("no such flag"); process.exit(3)', { portsFile: join(dir, 'never.json') });
+  await assert.rejects(one.start(), /broken ended while starting \(exit code 3\):\nno such flag/);
+});
+
+test('a process deaf to SIGTERM is killed after the deadline', async () => {
+  const portsFile = join(dir, 'deaf.json');
+  const one = script('deaf', `process.on('SIGTERM', () => {}); fs.writeFileSync(${JSON.stringify(portsFile)}, '{}'); setInterval(() => {}, 1000)`, { portsFile });
+  await one.start();
+  await one.stop(50);
+  assert.equal(one.running, false);
+});
+
+test('a mesh does not outlive the program that runs it, however that ends', async () => {
+  const parent = join(import.meta.dirname, 'process.ts');
+  const code = `import { MeshProcess } from ${JSON.stringify(parent)};
+    const child = new MeshProcess({ name: 'child', command: ['sleep', '600'], logFile: ${JSON.stringify(join(dir, 'child.log'))} });
+    await child.start(); console.log(child.pid); throw new Error('nobody catches this');`;
+  const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', code], { encoding: 'utf8', timeout: 20_000 });
+  const pid = Number(run.stdout);
+  assert.ok(pid > 0, run.stderr);
+  await waitFor('the child to be gone', () => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '));
+});
