@@ -20,6 +20,8 @@ export interface StreamPort {
   onClosed(stream: AdsConnection): void;
 }
 
+const expiryLookMs = 3_600_000;
+
 /** The request of either protocol, as far as the stream looks at it. */
 export type StreamRequest = RequestFields & { readonly node?: Node | undefined };
 
@@ -41,6 +43,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   #wakeAt: number | undefined;
   #cancelWake = () => {};
   #cancelStall = () => {};
+  #cancelExpiry = () => {};
   readonly #cancels: (() => void)[] = [];
   /** Set when something came up while a step was at work. */
   #again = false;
@@ -98,7 +101,16 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
         if (!this.#sequencer) this.close(`no first request within ${firstRequestDeadlineMs} ms`, grpcStatus.DEADLINE_EXCEEDED);
       }),
     );
+    const { certificateEndsMs } = this.#hello.peer;
+    if (certificateEndsMs !== undefined) this.#endAt(certificateEndsMs);
     if (maxStreamAgeMs > 0) this.#cancels.push(clock.after(maxStreamAgeMs, () => this.close('the stream reached its greatest age; connect again')));
+  }
+
+  /** Identity is checked when a stream begins; it may not outlive what proved it. A renewed client comes back at once. Looks again and again: wall clocks jump. */
+  #endAt(certificateEndsMs: number): void {
+    const leftMs = certificateEndsMs - this.#port.clock.now();
+    if (leftMs <= 0) this.close('the client certificate has expired: connect again with a new one', grpcStatus.UNAUTHENTICATED);
+    else this.#cancelExpiry = this.#port.clock.after(Math.min(leftMs + 1, expiryLookMs), () => this.#endAt(certificateEndsMs));
   }
 
   #receive(request: Request): void {
@@ -224,6 +236,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     this.#closed = true;
     this.#cancelWake();
     this.#cancelStall();
+    this.#cancelExpiry();
     for (const cancel of this.#cancels) cancel();
     this.#port.onClosed(this);
     this.#port.log.info({ client: this.#hello.node.id, reason }, 'stream closed');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-import { waitFor } from '@meltemi/base';
+import { ManualClock, waitFor } from '@meltemi/base';
 import { xdsType } from '@meltemi/xds';
 import { startAdsClient } from './ads-client.ts';
 import { startAdsServer } from './ads-server.ts';
@@ -16,7 +16,7 @@ import type { Peer } from './server-types.ts';
 const node = { id: 'n', cluster: '', dynamicParameters: {}, userAgentName: '', extensions: [], clientFeatures: [], listeningAddresses: [] };
 const proxyId = 'spiffe://cluster.local/ns/default/sa/reviews';
 
-test('over mutual TLS the server knows the SPIFFE id; without a certificate, or with a stranger’s, there is no stream', async (context) => {
+test('over mutual TLS the server knows the SPIFFE id; without a certificate, or with a stranger’s, there is no stream; none outlives its certificate', async (context) => {
   const directory = mkdtempSync(join(tmpdir(), 'meltemi-xds-'));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
   const authority = makeAuthority(directory, 'ca');
@@ -27,7 +27,9 @@ test('over mutual TLS the server knows the SPIFFE id; without a certificate, or 
   const root = readFileSync(authority.certificate);
 
   const peers: Peer[] = [];
+  const clock = new ManualClock(Date.now());
   const server = await startAdsServer({
+    clock,
     listeners: [
       { name: 'mtls', address: '127.0.0.1:0', credentials: ServerCredentials.createSsl(root, [{ private_key: serverPair.key, cert_chain: serverPair.certificate }], true) },
       { name: 'socket', address: `unix:${join(directory, 'xds.sock')}`, credentials: ServerCredentials.createInsecure() },
@@ -67,6 +69,10 @@ test('over mutual TLS the server knows the SPIFFE id; without a certificate, or 
   const local = dial('socket', ChannelCredentials.createInsecure(), []);
   await waitFor('the client on the Unix socket to be served', () => local.includes('a'));
   assert.deepEqual([peers[1]?.listener, peers[1]?.identity], ['socket', undefined]);
+
+  clock.advance(25 * 3_600_000);
+  await waitFor('the stream of an expired certificate to end', () => good.some((line) => /UNAUTHENTICATED: the client certificate has expired/.test(line)));
+  assert.deepEqual(local, ['a']);
 });
 
 test('a name with a comma cannot smuggle in a second identity', () => {

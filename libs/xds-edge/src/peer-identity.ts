@@ -8,6 +8,11 @@ export function spiffeIdOf(der: Uint8Array): string | undefined {
   return uris.length === 1 && only?.value.startsWith('spiffe://') ? only.value : undefined;
 }
 
+/** The last moment a certificate (DER) is good for, milliseconds since the epoch. */
+export function certificateEndsMs(der: Uint8Array): number {
+  return new X509Certificate(der).validToDate.getTime();
+}
+
 /**
  * Splits node's "URI:…, DNS:…" text. Values with commas or quotes stand in JSON quotes, so that no value can pretend to be two; a text
  * that does not parse to its end is no list.

@@ -19,6 +19,8 @@ export interface Peer {
   readonly address: string;
   /** The client certificate's SPIFFE id, verified by TLS; undefined without a certificate, or when it has not exactly one SPIFFE URI. */
   readonly identity: string | undefined;
+  /** When the client certificate ends, milliseconds since the epoch: then the stream ends too. */
+  readonly certificateEndsMs?: number | undefined;
 }
 
 /** The first message of a stream. */
