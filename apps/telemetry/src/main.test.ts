@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { waitFor } from '@meltemi/base';
 import type { GraphView } from '@meltemi/mixer';
 import { httpEntry, nodeOf, peerOf } from '@meltemi/mixer/testing';
 import { report, TelemetryProcesses } from './testing/telemetry-process.ts';
@@ -9,8 +10,8 @@ const processes = new TelemetryProcesses();
 after(() => processes.remove());
 
 /** A sidecar that reports `count` failed requests from productpage-v1 to reviews-v1 as its side saw them. */
-function reportAs(port: number | undefined, reporter: 'source' | 'destination', count: number): Promise<void> {
-  const entry = httpEntry({ peer: peerOf(reporter, 'productpage-v1', 'reviews-v1'), code: 500, durationMs: 40 });
+function reportAs(port: number | undefined, reporter: 'source' | 'destination', count: number, said: { counted?: boolean } = {}): Promise<void> {
+  const entry = httpEntry({ peer: { ...peerOf(reporter, 'productpage-v1', 'reviews-v1'), ...said }, code: 500, durationMs: 40 });
   return report(`127.0.0.1:${port}`, { node: nodeOf(reporter === 'source' ? 'productpage-v1' : 'reviews-v1'), entries: Array.from({ length: count }, () => entry) });
 }
 
@@ -35,6 +36,24 @@ test('by default the standard metrics are left to the proxies', async () => {
   const metrics = await (await telemetry.get('/metrics')).text();
   assert.match(metrics, /meltemi_als_entries_total\{kind="http"\} 1/);
   assert.doesNotMatch(metrics, /istio_requests_total/);
+});
+
+test('it never counts what a proxy counted, and says once what to change', async () => {
+  const telemetry = processes.start(['--insecure-listen', '127.0.0.1:0', '--own-prometheus']);
+  const { 'als-insecure': als } = await telemetry.ports();
+  await reportAs(als, 'source', 3, { counted: true });
+  await reportAs(als, 'destination', 2, { counted: false });
+  const metrics = await (await telemetry.get('/metrics')).text();
+  assert.doesNotMatch(metrics, /istio_requests_total\{reporter="source"/);
+  assert.match(metrics, /istio_requests_total\{reporter="destination"[^\n]*\} 2/);
+  await waitFor('the warning', () => /a proxy counts the standard metrics itself/.test(telemetry.log));
+  assert.equal(telemetry.log.match(/a proxy counts the standard metrics itself/g)?.length, 1);
+});
+
+test('when proxies leave the counting to it and it was not told to count, it says so', async () => {
+  const telemetry = processes.start(['--insecure-listen', '127.0.0.1:0']);
+  await reportAs((await telemetry.ports())['als-insecure'], 'source', 1, { counted: false });
+  await waitFor('the warning', () => /nobody counts the standard metrics/.test(telemetry.log));
 });
 
 test('without anybody who could send, or with plaintext for other machines, it says what to give', async () => {

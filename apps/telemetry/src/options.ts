@@ -4,7 +4,7 @@ import { isLoopback, StartError, formatAddress, type OptionSpec, type OptionValu
 export const options = [
   { name: 'listen', type: 'address', default: '127.0.0.1:15030', description: 'access log service (Envoy ALS, gRPC) over mTLS' },
   { name: 'insecure-listen', type: 'address', description: 'access log service in plaintext, loopback only: every sender is believed' },
-  { name: 'own-prometheus', type: 'bool', description: 'count the istio_* metrics here; switch them off in the proxies then' },
+  { name: 'own-prometheus', type: 'bool', description: 'count the istio_* metrics here; defaultProviders.metrics in MeshConfig switches the proxies off' },
   { name: 'citadel-address', type: 'string', placeholder: 'host:port', description: 'where certificates come from; without it there is no mTLS port' },
   { name: 'join-token-file', type: 'string', placeholder: 'file', description: 'join token for the first certificate, read again for each attempt' },
   { name: 'state-dir', type: 'string', placeholder: 'folder', description: 'keeps key and certificate, so that a restart needs no new token' },

@@ -1,5 +1,5 @@
 import { systemClock } from '@meltemi/base';
-import { createPrometheusHandler, edgeTemplate, metricTemplate, ReportRuntime, rule, ServiceGraph, type Rule } from '@meltemi/mixer';
+import { createPrometheusHandler, edgeTemplate, metricTemplate, MetricOwner, ReportRuntime, rule, ServiceGraph, type Disagreement, type Handler, type MetricInstance, type Rule } from '@meltemi/mixer';
 import type { StatsRegistry } from '@meltemi/observe';
 import type { Logger } from '@meltemi/observe-edge';
 
@@ -12,7 +12,9 @@ export interface Reports {
 export function createReports(parts: { stats: StatsRegistry; log: Logger; maxEdges: number; idleMs: number; ownPrometheus: boolean }): Reports {
   const graph = new ServiceGraph({ clock: systemClock, maxEdges: parts.maxEdges, idleMs: parts.idleMs });
   const rules: Rule[] = [rule({ name: 'graph', template: edgeTemplate, handler: { name: 'graph', handle: (edge) => graph.record(edge) } })];
-  if (parts.ownPrometheus) rules.push(rule({ name: 'prometheus', template: metricTemplate, handler: createPrometheusHandler(parts.stats) }));
+  const owner = new MetricOwner({ owns: parts.ownPrometheus, onDisagreement: (kind, node) => parts.log.warn({ node }, disagreements[kind]) });
+  const handler = parts.ownPrometheus ? createPrometheusHandler(parts.stats) : leftToProxies;
+  rules.push(rule({ name: 'prometheus', match: (attributes) => owner.mustCount(attributes), template: metricTemplate, handler }));
   const failures = parts.stats.counter('meltemi_mixer_rule_failures_total', 'Reports on which a rule failed.', ['rule']);
   const edges = parts.stats.gauge('meltemi_graph_edges', 'Edges in the service graph.').labels();
   const dropped = parts.stats.counter('meltemi_graph_events_dropped_total', 'Events not drawn because the graph was full.').labels();
@@ -26,3 +28,11 @@ export function createReports(parts: { stats: StatsRegistry; log: Logger; maxEdg
   });
   return { graph, runtime };
 }
+
+const leftToProxies: Handler<MetricInstance> = { name: 'proxies', handle: () => undefined };
+
+/** What to do about each; MeshConfig decides for the proxies. */
+const disagreements: Readonly<Record<Disagreement, string>> = {
+  both: 'a proxy counts the standard metrics itself, so its requests are not counted here: name a defaultProviders.metrics in MeshConfig that is not Prometheus, or start without --own-prometheus',
+  nobody: 'nobody counts the standard metrics of a proxy: start with --own-prometheus, or let defaultProviders.metrics in MeshConfig name prometheus',
+};

@@ -6,6 +6,7 @@ export { httpAttributes, tcpAttributes } from './attributes/from-access-log.ts';
 export { ConnectionTracker, type ConnectionReport } from './attributes/connection-tracker.ts';
 export { ReportRuntime, rule, type Handler, type Rule, type Template } from './runtime.ts';
 export { createPrometheusHandler, metricTemplate, type MetricInstance } from './metrics/prometheus-handler.ts';
+export { MetricOwner, type Disagreement, type MetricOwnerOptions } from './metrics/metric-owner.ts';
 export { httpLabelValues, tcpLabelValues } from './metrics/istio-labels.ts';
 export { edgeTemplate, type EdgeInstance, type Outcome, type ServiceName, type Workload } from './graph/edge-instance.ts';
 export { ServiceGraph, maxWindowMs, type ServiceGraphOptions } from './graph/service-graph.ts';

@@ -91,6 +91,7 @@ function commonAttributes(common: AccessLogCommon, reporter: Reporter): Result<B
     ['response.messages', count(known['response_messages'])],
   ]);
   setMissing(bag, serviceOfCluster(common.upstreamCluster, side));
+  if (typeof known['counted'] === 'boolean') bag.set('context.reporter.counted', known['counted']);
   setSecurity(bag, known, common, side);
   return ok(bag);
 }

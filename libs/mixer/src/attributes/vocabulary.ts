@@ -48,6 +48,7 @@ export const vocabulary = {
   'destination.canonical_service': 'string',
   'destination.canonical_revision': 'string',
   'destination.cluster': 'string',
+  'context.reporter.counted': 'bool',
   'request.messages': 'int64',
   'response.messages': 'int64',
 } as const satisfies Readonly<Record<string, AttributeType>>;

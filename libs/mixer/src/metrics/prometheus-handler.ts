@@ -25,7 +25,7 @@ export const metricTemplate: Template<MetricInstance> = {
   },
 };
 
-/** Counts Istio's standard metrics here instead of in the proxies. Switch it on only when theirs are off: both would count every request twice. */
+/** Counts Istio's standard metrics here instead of in the proxies. Behind a MetricOwner, which keeps out what they counted. */
 export function createPrometheusHandler(stats: StatsRegistry): Handler<MetricInstance> {
   const metrics = declareIstioMetrics(stats);
   return {
