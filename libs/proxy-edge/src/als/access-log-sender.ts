@@ -22,6 +22,8 @@ export interface AccessLogSenderOptions {
 /** Entries kept while the service is away; beyond it the newest are dropped and counted. */
 const maxBuffered = 10_000;
 const retryMs = 1000;
+/** gRPC servers take 4 MiB unless told otherwise; one message over it would end the stream and lose what it carried. */
+const maxMessageBytes = 1024 * 1024;
 
 /** Streams access log entries to an Envoy access log service; keeps a bounded buffer while it is away. */
 export class AccessLogSender {
@@ -56,9 +58,14 @@ export class AccessLogSender {
     if (this.#stopped || this.#buffer.length === 0 || !this.#writable) return;
     const stream = this.#stream ?? this.#open();
     if (!stream) return;
-    const entries = this.#buffer;
-    this.#buffer = [];
-    this.#writable = stream.write(this.#message(entries, undefined));
+    while (this.#writable && this.#buffer.length > 0) this.#writable = stream.write(this.#message(this.#take(), undefined));
+  }
+
+  /** The oldest entries, as many as one message may hold. */
+  #take(): Uint8Array[] {
+    let bytes = 0;
+    const over = this.#buffer.findIndex((entry) => (bytes += entry.length) > maxMessageBytes);
+    return this.#buffer.splice(0, over < 0 ? this.#buffer.length : Math.max(1, over));
   }
 
   #open(): ClientWritableStream<StreamAccessLogsMessage> | undefined {
