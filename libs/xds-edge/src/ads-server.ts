@@ -5,7 +5,7 @@ import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServe
 import { systemClock, withDeadline } from '@meltemi/base';
 import { deltaSequencer, sotwSequencer } from '@meltemi/xds';
 import { AdsStream, type StreamPort } from './ads-stream.ts';
-import { certificateEndsMs, spiffeIdOf } from './peer-identity.ts';
+import { certifiedPeer } from './peer-identity.ts';
 import type { AdsConnection, AdsLimits, AdsListener, AdsLog, AdsServer, AdsServerOptions, ClientHello, Peer } from './server-types.ts';
 
 export const defaultAdsLimits: AdsLimits = { maxRequestBytes: 4 << 20, maxResponseBytes: 64 << 20, maxNames: 100_000, maxStreams: 10_000 };
@@ -80,7 +80,7 @@ interface AcceptedCall {
 
 function peerOf(call: AcceptedCall, listener: AdsListener): Peer {
   const der = call.getAuthContext().sslPeerCertificate?.raw;
-  return { listener: listener.name, address: call.getPeer(), identity: der && spiffeIdOf(der), certificateEndsMs: der && certificateEndsMs(der) };
+  return { listener: listener.name, address: call.getPeer(), ...(der ? certifiedPeer(der) : { identity: undefined }) };
 }
 
 function channelOptions(options: AdsServerOptions, limits: AdsLimits): Record<string, number> {
