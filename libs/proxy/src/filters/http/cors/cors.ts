@@ -2,9 +2,10 @@ import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { CorsPolicy as CorsMessage } from '@meltemi/api/gen/envoy/extensions/filters/http/cors/v3/cors.ts';
 import type { RequestHead, ResponseHead } from '@meltemi/http';
 import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
-import type { CorsPolicy } from '@meltemi/route';
+import { use, warn, type CorsPolicy, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+import { checkSettings } from '../../check-settings.ts';
 
 /** Answers preflights and marks responses for browsers, as the route's policy says. Source: the Fetch standard's CORS protocol. */
 export const corsFilter: HttpFilterFactory = {
@@ -35,9 +36,15 @@ function policyOf(stream: StreamControls, filterName: string): CorsPolicy | null
   return action?.kind === 'forward' ? action.cors : null;
 }
 
+const policyFields: FieldTable<CorsMessage> = {
+  allowOriginStringMatch: use, allowMethods: use, allowHeaders: use, exposeHeaders: use, maxAge: use, allowCredentials: use, filterEnabled: use,
+  shadowEnabled: warn('shadow CORS policies are not evaluated'),
+  allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
+};
+
 function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<CorsPolicy> {
   const message = CorsMessage.decode(bytes);
-  const errors: FieldError[] = [];
+  const errors: FieldError[] = checkSettings(message, policyFields, ctx);
   const origins = compileAll(message.allowOriginStringMatch, `${ctx.path}.allow_origin_string_match`, compileStringMatcher);
   if (!origins.ok) errors.push(...origins.error);
   if (errors.length > 0 || !origins.ok) return err(errors);

@@ -1,10 +1,11 @@
-import { ok, type Result } from '@meltemi/base';
+import { err, ok, type Result } from '@meltemi/base';
 import { HTTPFault } from '@meltemi/api/gen/envoy/extensions/filters/http/fault/v3/fault.ts';
 import { ResponseFlag, type RequestHead } from '@meltemi/http';
 import { compileFraction, compileHeaderMatchers, never, type Fraction, type HeaderMatch } from '@meltemi/match';
-import { durationMs } from '@meltemi/route';
+import { durationMs, refuse, use, warn, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+import { checkSettings } from '../../check-settings.ts';
 
 /** What a fault config compiles to. */
 export interface FaultConfig {
@@ -46,9 +47,21 @@ interface Shared {
   readonly aborts: { inc(): void };
 }
 
+const runtime = warn('there is no runtime to override settings from');
+
+const settings: FieldTable<HTTPFault> = {
+  delay: use, abort: use, upstreamCluster: use, headers: use, downstreamNodes: use, maxActiveFaults: use,
+  responseRateLimit: refuse('limiting the response rate is not supported: remove it'),
+  delayPercentRuntime: runtime, abortPercentRuntime: runtime, delayDurationRuntime: runtime, abortHttpStatusRuntime: runtime, maxActiveFaultsRuntime: runtime,
+  responseRateLimitPercentRuntime: runtime, abortGrpcStatusRuntime: runtime,
+  disableDownstreamClusterStats: warn('statistics by downstream cluster are never kept'),
+  filterMetadata: warn('is not added to the metadata of faulted requests'),
+};
+
 function parse(bytes: Uint8Array, ctx: ParseContext): Result<FaultConfig> {
   const message = HTTPFault.decode(bytes);
-  if (message.responseRateLimit !== undefined) return { ok: false, error: [{ path: `${ctx.path}.response_rate_limit`, message: 'limiting the response rate is not supported: remove it' }] };
+  const errors = checkSettings(message, settings, ctx);
+  if (errors.length > 0) return err(errors);
   const headers = compileHeaderMatchers(message.headers, `${ctx.path}.headers`);
   if (!headers.ok) return headers;
   const delay = message.delay?.faultDelaySecifier;

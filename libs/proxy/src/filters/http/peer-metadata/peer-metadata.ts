@@ -14,6 +14,8 @@ export interface PeerMetadataConfig {
   readonly tellDownstream: boolean;
   readonly readUpstream: boolean;
   readonly tellUpstream: boolean;
+  /** Nothing is told to clusters outside the mesh. */
+  readonly skipExternal: boolean;
 }
 
 /** Learns who is at the other end and tells who we are, in headers that neither application sees. */
@@ -22,14 +24,16 @@ export const peerMetadataFilter: HttpFilterFactory = {
   typeUrls: ['type.googleapis.com/io.istio.http.peer_metadata.Config'],
   stage: 'metadata',
   trust: 'untrusted-downstream-and-upstream',
-  parse(bytes) {
+  parse(bytes, ctx) {
     const message = Config.decode(bytes);
+    if (message.sharedWithUpstream) ctx.warn(`${ctx.path}.shared_with_upstream`, 'what is learned is kept to this stream');
     const byHeaders = (methods: readonly { methodSpecifier?: { $case: string } | undefined }[]) => methods.some(({ methodSpecifier }) => methodSpecifier?.$case === 'istioHeaders');
     return ok({
       readDownstream: byHeaders(message.downstreamDiscovery),
       tellDownstream: byHeaders(message.downstreamPropagation),
       readUpstream: byHeaders(message.upstreamDiscovery),
       tellUpstream: byHeaders(message.upstreamPropagation),
+      skipExternal: message.upstreamPropagation.some(({ methodSpecifier }) => methodSpecifier?.$case === 'istioHeaders' && methodSpecifier.value.skipExternalClusters),
     });
   },
   bind(config, ctx) {
@@ -54,7 +58,7 @@ class PeerMetadata extends HttpStreamFilter {
   override decodeHead(stream: StreamControls, head: RequestHead): number {
     const sent = takeMetadata(head.headers);
     if (this.#config.readDownstream && sent !== null) learn(stream, downstreamPeerKey, sent);
-    if (this.#config.tellUpstream) head.headers.flat.push(header, this.#own, idHeader, this.#id);
+    if (this.#config.tellUpstream && !(this.#config.skipExternal && leavesMesh(stream))) head.headers.flat.push(header, this.#own, idHeader, this.#id);
     return FilterStatus.continue;
   }
 
@@ -65,6 +69,12 @@ class PeerMetadata extends HttpStreamFilter {
     if (this.#config.tellDownstream && stream.info.filterState?.has(downstreamPeerKey) === true) head.headers.flat.push(header, this.#own, idHeader, this.#id);
     return FilterStatus.continue;
   }
+}
+
+/** As Istio marks clusters: a service from outside, or any address that no service has. */
+function leavesMesh(stream: StreamControls): boolean {
+  const name = stream.info.upstreamCluster;
+  return name === 'PassthroughCluster' || (name !== null && stream.clusters.get(name)?.config.metadata?.['istio']?.['external'] === true);
 }
 
 function learn(stream: StreamControls, key: string, value: string): void {

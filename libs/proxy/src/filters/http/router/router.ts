@@ -1,11 +1,12 @@
-import { ok, type Result } from '@meltemi/base';
+import { err, ok, type Result } from '@meltemi/base';
 import { HeaderMap, ResponseFlag, type RequestHead } from '@meltemi/http';
 import { Router } from '@meltemi/api/gen/envoy/extensions/filters/http/router/v3/router.ts';
-import { applyHeaderOps, clusterOf, redirectLocation, rewriteRequest, type DirectAction, type ForwardAction, type RedirectAction, type RouteMatch } from '@meltemi/route';
+import { applyHeaderOps, clusterOf, redirectLocation, refuse, rewriteRequest, use, warn, type DirectAction, type FieldTable, type ForwardAction, type RedirectAction, type RouteMatch } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpTerminalFilter, type FilterContext, type HttpFilterFactory, type LocalReply, type StreamControls } from '../../../filter.ts';
 import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
+import { checkSettings } from '../../check-settings.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 
 /** What one router filter's config compiles to. */
@@ -30,8 +31,10 @@ export const routerFilter: HttpFilterFactory = {
   terminal: true,
   parse(bytes: Uint8Array, ctx: ParseContext): Result<RouterConfig> {
     const message = Router.decode(bytes);
-    if (message.upstreamLog.length > 0) ctx.warn(`${ctx.path}.upstream_log`, 'upstream access logs are not written');
-    return ok({ suppressEnvoyHeaders: message.suppressEnvoyHeaders });
+    const errors = checkSettings(message, settings, ctx);
+    // A wrapper: its default is true.
+    if (message.dynamicStats === false) ctx.warn(`${ctx.path}.dynamic_stats`, 'counters of status codes are kept all the same');
+    return errors.length > 0 ? err(errors) : ok({ suppressEnvoyHeaders: message.suppressEnvoyHeaders });
   },
   bind(config, ctx: FilterContext) {
     const shared: RouterShared = {
@@ -43,6 +46,17 @@ export const routerFilter: HttpFilterFactory = {
     const events = FilterEvents.decodeHead | FilterEvents.decodeData | FilterEvents.decodeEnd | FilterEvents.destroy;
     return { events, create: () => new RouterStream(shared) };
   },
+};
+
+const settings: FieldTable<Router> = {
+  dynamicStats: use, suppressEnvoyHeaders: use,
+  startChildSpan: warn('spans are not exported yet'),
+  upstreamLog: warn('upstream access logs are not written'),
+  upstreamLogOptions: warn('upstream access logs are not written'),
+  strictCheckHeaders: refuse('checking x-envoy- request headers strictly is not supported: broken ones are ignored'),
+  respectExpectedRqTimeout: refuse("a sender's x-envoy-expected-rq-timeout-ms is not taken for the timeout: set timeouts on routes"),
+  suppressGrpcRequestFailureCodeStats: warn('failed gRPC requests are counted with the others'),
+  upstreamHttpFilters: refuse('filters of upstream requests are not supported: put them before the router'),
 };
 
 const defaultBufferLimit = 1024 * 1024;
