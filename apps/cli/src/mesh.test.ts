@@ -114,6 +114,8 @@ test('apply tells each object’s fate and waits as long as it is told', async (
 test('delete takes files, or a kind and names', async () => {
   assert.equal((await meltemi('delete', '-f', 'a.yaml')).out, 'virtualservice.networking.istio.io/reviews deleted\n');
   assert.equal((await meltemi('delete', 'vs/one')).out, 'virtualservice.networking.istio.io/one deleted\n');
+  assert.equal((await meltemi('delete', '--wait', 'vs', 'one')).code, 0, 'the kind is no duration');
+  assert.equal(waits.at(-1)?.timeoutMs, 30_000n);
   const named = await meltemi('delete', 'vs', 'one', 'two', '-n', 'other', '-o', 'yaml');
   assert.deepEqual((parse(named.out) as { namespace: string; name: string }[]).map((each) => [each.namespace, each.name]), [['other', 'one'], ['other', 'two']]);
 });

@@ -23,13 +23,18 @@ export async function main(argv: readonly string[], output: Output): Promise<num
     return exitCode.ok;
   }
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(argv.flatMap(loneWait), { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode === 0 ? exitCode.ok : exitCode.usage;
     output.err(cause instanceof Error ? cause.message : String(cause));
     return cause instanceof CliError ? cause.code : exitCode.failed;
   }
+}
+
+/** `--wait vs reviews`: an option with an optional value takes the next word, which here is no duration but the first argument. */
+function loneWait(word: string, at: number, argv: readonly string[]): string[] {
+  return word === '--wait' && /^[^-\d]/.test(argv[at + 1] ?? '') ? ['--wait=30s'] : [word];
 }
 
 function meltemi(output: Output): Command {
