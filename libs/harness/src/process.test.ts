@@ -40,7 +40,7 @@ test('a mesh does not outlive the program that runs it, however that ends', asyn
   const parent = join(import.meta.dirname, 'process.ts');
   const code = `import { MeshProcess } from ${JSON.stringify(parent)};
     const child = new MeshProcess({ name: 'child', command: ['sleep', '600'], logFile: ${JSON.stringify(join(dir, 'child.log'))} });
-    await child.start(); console.log(child.pid); throw new Error('nobody catches this');`;
+    await child.start(); process.stdout.write(String(child.pid)); throw new Error('nobody catches this');`;
   const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', code], { encoding: 'utf8', timeout: 20_000 });
   const pid = Number(run.stdout);
   assert.ok(pid > 0, run.stderr);
