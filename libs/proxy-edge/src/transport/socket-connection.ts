@@ -16,6 +16,8 @@ const smallestLimit = 64 * 1024;
  */
 export const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
+const beyondLatin1 = /[^\0-\xff]/;
+
 let lastId = 0;
 
 /** ByteConnection over a net.Socket or tls.TLSSocket that nobody else reads or writes. @hot */
@@ -70,8 +72,10 @@ export class SocketConnection implements ByteConnection {
     }
   }
 
-  writeText(text: string): boolean {
+  writeText(asked: string): boolean {
     if (this.closed || this.#ending) return true;
+    // Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. One-byte strings cost nothing here.
+    const text = beyondLatin1.test(asked) ? asked.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1')) : asked;
     this.#written += text.length;
     this.#pending = this.#pending === '' ? text : this.#pending + text;
     return this.#queue();

@@ -56,7 +56,7 @@ export interface SubjectAltNames {
 const kindOf: Readonly<Record<string, keyof SubjectAltNames>> = { URI: 'uri', DNS: 'dns', 'IP Address': 'ip', email: 'email' };
 
 /** Node's text "URI:spiffe://a, DNS:b" taken apart; values that Node quotes (they hold ", ") are JSON strings. */
-export function subjectAltNames(certificate: X509Certificate | undefined): SubjectAltNames {
+export function subjectAltNames(certificate: Pick<X509Certificate, 'subjectAltName'> | undefined): SubjectAltNames {
   const names = { uri: [] as string[], dns: [] as string[], ip: [] as string[], email: [] as string[] };
   const text = certificate?.subjectAltName ?? '';
   for (const match of text.matchAll(/(URI|DNS|IP Address|email):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
@@ -67,9 +67,11 @@ export function subjectAltNames(certificate: X509Certificate | undefined): Subje
   return names;
 }
 
+/** A name with control characters stays in quotes: it equals no honest name, and ends no line of a log or header it gets into. */
 function unquote(text: string): string {
   try {
-    return String(JSON.parse(text));
+    const plain = String(JSON.parse(text));
+    return /\p{Cc}/u.test(plain) ? text : plain;
   } catch {
     return text;
   }

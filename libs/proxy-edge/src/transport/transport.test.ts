@@ -14,6 +14,7 @@ import { listen } from './listen.ts';
 import type { SocketConnection } from './socket-connection.ts';
 import { clientTls } from './tls-client.ts';
 import { tlsFixture } from './tls-fixture.ts';
+import { subjectAltNames } from './tls-info.ts';
 import { serverTls } from './tls-server.ts';
 
 const loopback = { kind: 'ip', address: '127.0.0.1', port: 0 } as const;
@@ -82,6 +83,19 @@ test('a megabyte comes back unchanged, then the end of it', async (t) => {
   connection.end();
   await waitFor('the echo', () => sink.ended);
   assert.equal(sink.text, `${body.toString('latin1')}end`);
+});
+
+test('a character beyond latin1 leaves as UTF-8, and never as the line break its lower byte would be', async (t) => {
+  const target = await serve(t, (accepted) => echo(accepted, accepted.plain(1 << 20)));
+  const { connection, sink } = await connect(t, { target, tls: null });
+  connection.writeText('x: \u010a\u{1f600}\u00e9\ud800');
+  connection.end();
+  await waitFor('the echo', () => sink.ended);
+  assert.equal(sink.text, `x: ${Buffer.from('\u010a\u{1f600}').toString('latin1')}\u00e9${Buffer.from('\ufffd').toString('latin1')}`);
+});
+
+test('a name with line breaks in a certificate stays quoted; one with separators is read whole', () => {
+  assert.deepEqual(subjectAltNames({ subjectAltName: 'URI:"spiffe://a\\u000d\\u000ax: 1", DNS:"b, URI:spiffe://c"' }), { uri: ['"spiffe://a\\u000d\\u000ax: 1"'], dns: ['b, URI:spiffe://c'], ip: [], email: [] });
 });
 
 test('a slow reader makes writes return false, and drain comes when it read', async (t) => {
