@@ -142,6 +142,8 @@ export class HttpSession implements RequestHandler {
   #readBefore = 0;
   #writtenBefore = 0;
   #drainCounted = false;
+  /** The request whose head was arriving at the last look, by its number on the connection; -1 when none was. */
+  #arriving = -1;
 
   constructor(manager: HttpConnectionManager, connection: ByteConnection, info: ConnectionInfo, upgrades: ReadonlySet<string>) {
     this.manager = manager;
@@ -175,7 +177,7 @@ export class HttpSession implements RequestHandler {
       stats.cxTxBytes.inc(connection.bytesWritten - this.#writtenBefore);
       this.#readBefore = connection.bytesRead;
       this.#writtenBefore = connection.bytesWritten;
-      if (!this.codec.readingHead) this.codec.lastActiveMs = nowMs;
+      this.#active(nowMs);
     }
     if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
     const idle = nowMs - this.codec.lastActiveMs;
@@ -194,6 +196,13 @@ export class HttpSession implements RequestHandler {
       this.codec.drain();
     }
     return undefined;
+  }
+
+  /** A head has its whole time from when it began, however long the connection was idle before, and no more for coming in drops. */
+  #active(nowMs: number): void {
+    const arriving = this.codec.readingHead ? this.codec.requests : -1;
+    if (arriving < 0 || arriving !== this.#arriving) this.codec.lastActiveMs = nowMs;
+    this.#arriving = arriving;
   }
 
   onRequest(codec: Http1ServerConnection, head: RequestHead, endStream: boolean): RequestReceiver {
