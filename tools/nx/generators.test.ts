@@ -33,6 +33,7 @@ test('a generated config kind compiles, lints, passes its test and is known to m
 test('a generated HTTP filter compiles, lints and passes its tests on both planes, and changes no translation by itself', () => {
   copy.run('.', ['node', 'tools/nx/new.ts', 'http-filter', 'rate-limit']);
   passes('libs/proxy', 'src/filters/http/rate-limit/rate-limit.test.ts');
+  passes('libs/proxy', 'src/filters/http-filters.contract.test.ts');
   passes('libs/pilot', 'src/translate/features/rate-limit.test.ts');
   assert.match(copy.run('libs/pilot', ['node', '--test', 'src/testing/golden.test.ts']), /fail 0/);
 });

@@ -24,6 +24,7 @@ export default function httpFilter(tree: Tree, options: HttpFilterOptions): void
     const imported = insertImport(text, `import { ${name.camel}Filter } from './http/${name.kebab}/${name.kebab}.ts';`, './http/');
     return insertBefore(imported, '  // Sees what all others did.\n', `  ${name.camel}Filter,\n`);
   });
+  update(tree, 'libs/proxy/src/filters/http-filters.contract.test.ts', (text) => insertBefore(text, "  'istio.stats': {", `  'meltemi.filters.http.${name.snake}': { config: { response_header: 'x-a' }, least: { response_header: 'x-a' } },\n`));
   const feature = `libs/pilot/src/translate/features/${name.kebab}`;
   create(tree, `${feature}.ts`, template('http-filter/feature.ts', { ...name }));
   create(tree, `${feature}.test.ts`, template('http-filter/feature.test.ts', { ...name }));

@@ -15,6 +15,8 @@ type Values = Readonly<Record<string, unknown>>;
 interface Member {
   /** Settings under which the filter has something to do for the requests below. */
   readonly config: Json;
+  /** Settings without which a config is refused. Default none. */
+  readonly least?: Json;
   /** Values that tell a field apart from its default, where one made up from its type does not. */
   readonly values?: Readonly<Record<string, Values>>;
   /** The route's settings for it, where those alone give it something to do. */
@@ -111,12 +113,14 @@ for (const factory of httpFilters) {
 
   for (const { name, parse } of parsersOf(factory)) {
     test(`${factory.name}: every setting of ${name} is acted on, refused or warned of by name`, () => {
-      const plain = parsed(parse, name, new Uint8Array());
-      assert.ok(plain.result.ok, 'nothing set is a good config');
-      assert.deepEqual(parsed(parse, name, new Uint8Array()).result, plain.result, 'the same bytes give the same config');
+      const least = name === ownType(factory) ? member.least : {};
+      const settings = (more: Json) => parsed(parse, name, jsonToBinary(name, { ...least, ...more }));
+      const plain = settings({});
+      assert.ok(plain.result.ok, 'the least there is to set is a good config');
+      assert.deepEqual(settings({}).result, plain.result, 'the same bytes give the same config');
       for (const field of fieldsOf(name)) {
         const value = member.values?.[name]?.[field.name] ?? madeUp(field);
-        const { result, warned } = parsed(parse, name, jsonToBinary(name, { [field.name]: value }));
+        const { result, warned } = settings({ [field.name]: value });
         const named = [...warned, ...(result.ok ? [] : result.error)].some(({ path }) => path === 'p' || path.startsWith(`p.${field.name}`));
         const acted: boolean = result.ok && !sameValue(result.value, plain.result.value);
         assert.ok(named || acted, `${field.name}: ${JSON.stringify(value)} is silently left out`);
