@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 
 export type { Logger };
 
@@ -29,8 +29,18 @@ export function createLogger(options: LogOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields, 0) as Record<string, unknown> },
     },
-    options.format === 'json' ? pino.destination({ fd: options.fd, sync: true }) : { write: (line) => writeText(options.fd, textLine(line)) },
+    options.format === 'json' ? jsonDestination(options.fd) : { write: (line) => writeText(options.fd, textLine(line)) },
   );
+}
+
+/** Lines that a full disk does not take wait for the next one, up to this much; then they are dropped. */
+const maxWaitingBytes = 1024 * 1024;
+
+function jsonDestination(fd: number): DestinationStream {
+  const destination = pino.destination({ fd, sync: true, maxLength: maxWaitingBytes });
+  // Nobody can be told, and no program ends for its log.
+  destination.on('error', () => {});
+  return destination;
 }
 
 const secretName = /(password|passphrase|secret|token|private_?key|authorization|cookie|credential)/i;
