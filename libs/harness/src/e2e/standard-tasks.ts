@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -212,6 +213,17 @@ export function standardTasks(setting: TaskSetting): void {
     assert.equal((await ask('https://thief.example', 'OPTIONS')).headers['access-control-allow-origin'], undefined);
   }));
 
+  test('mutual TLS made STRICT, and PERMISSIVE again', () => underTraffic(async () => {
+    const { address } = book.mesh.workload('details-v1');
+    const plaintext = () => get(`http://${address}:9080/details/0`, { agent: new Agent() });
+    assert.equal((await plaintext()).status, 200);
+    await book.apply('peer-authentication-strict');
+    await assert.rejects(plaintext(), /socket hang up|ECONNRESET|EPIPE/);
+    assert.ok(isWhole(await book.page()));
+    await book.delete('peerauthentication', 'default');
+    assert.equal((await plaintext()).status, 200);
+  }));
+
   test('TCP traffic shifting through the gateway’s port 31400', () => underTraffic(async () => {
     const echoes = async (count: number) => {
       const answers = [];
@@ -223,7 +235,7 @@ export function standardTasks(setting: TaskSetting): void {
     await applyAndWait(book.mesh, { files: [join(tcpEcho, 'tcp-echo-20-v2.yaml')] });
     const { v1, v2 } = await echoes(200);
     assert.equal(v1 + v2, 200);
-    assert.ok(v2 >= 16 && v2 <= 68, `${v2} of 200 connections went to v2`);
+    assert.ok(v2 >= 12 && v2 <= 72, `${v2} of 200 connections went to v2`);
   }));
 }
 
