@@ -38,6 +38,8 @@ interface Slot {
   ready: Promise<readonly WorkerRefusal[]>;
   markReady: (refusals: readonly WorkerRefusal[]) => void;
   readonly waiting: Map<number, (message: FromWorker) => void>;
+  /** The worker ended: it answers nothing more, and its successor begins with the state of then. */
+  ended: boolean;
 }
 
 /** N worker threads that carry the traffic. A dead one is replaced; the others' listeners stay up meanwhile. */
@@ -90,7 +92,7 @@ export class WorkerPool {
   /** Stops accepting and lets requests finish, at most `deadlineMs`. */
   async drain(deadlineMs: number): Promise<void> {
     this.#stopping = true;
-    const drained = this.#slots.map((slot) => new Promise<void>((resolve) => {
+    const drained = this.#slots.filter((slot) => !slot.ended).map((slot) => new Promise<void>((resolve) => {
       slot.worker.on('message', (message: FromWorker) => { if (message.kind === 'drained') resolve(); });
       slot.worker.once('exit', () => resolve());
     }));
@@ -114,7 +116,7 @@ export class WorkerPool {
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
-    const slot: Slot = { index, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map() };
+    const slot: Slot = { index, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };
     worker.on('message', (message: FromWorker) => this.#heard(slot, message));
     worker.on('error', (error: unknown) => options.log.error({ err: error, worker: index }, 'worker failed'));
     worker.once('exit', (code) => this.#exited(slot, code));
@@ -146,6 +148,7 @@ export class WorkerPool {
     slot.flat.retire();
     for (const answer of slot.waiting.values()) answer({ kind: 'applied', id: 0, refusals: [] });
     slot.waiting.clear();
+    slot.ended = true;
     slot.markReady([]);
     if (this.#stopping) return;
     this.deaths += 1;
@@ -156,6 +159,7 @@ export class WorkerPool {
   /** The answer, or undefined when it did not come in time (0 = no limit) or the worker ended. */
   async #ask(slot: Slot, message: ToWorker & { readonly id: number }, deadlineMs: number): Promise<FromWorker | undefined> {
     await slot.ready;
+    if (slot.ended) return undefined;
     const answer = new Promise<FromWorker>((resolve) => slot.waiting.set(message.id, resolve));
     slot.worker.postMessage(message);
     if (deadlineMs === 0) return answer;
