@@ -28,7 +28,7 @@ test('Bookinfo without rules, an intercepting sidecar: everything it gets', () =
 test('Bookinfo on a shared machine without interception, with access logs to a mesh service', () => {
   const extra = configsOf('apiVersion: v1\nkind: Service\nmetadata: {name: telemetry, namespace: istio-system}\nspec: {ports: [{name: grpc-als, port: 15030}]}');
   const push = meshOf([...bookinfo(), ...laptopPod(), ...extra, ...rules()], { proxyHttpPort: 15002, enableEnvoyAccessLogService: true, defaultConfig: { ...meshOf([]).mesh.defaultConfig, envoyAccessLogService: { address: 'telemetry.istio-system.svc.cluster.local:15030' } } });
-  const proxy = proxyOf('sidecar~127.0.1.7~ratings-laptop.default~default.svc.cluster.local', { NAMESPACE: 'default', INTERCEPTION_MODE: 'NONE', MELTEMI_APP_ADDRESS: '127.0.2.7', LABELS: { app: 'ratings', version: 'v1' } });
+  const proxy = proxyOf('sidecar~127.0.1.7~ratings-laptop.default~default.svc.cluster.local', { NAMESPACE: 'default', MELTEMI_VERSION: '0.1.0', INTERCEPTION_MODE: 'NONE', MELTEMI_APP_ADDRESS: '127.0.2.7', LABELS: { app: 'ratings', version: 'v1' } });
   matchGolden('bookinfo-laptop', everything(push, proxy));
 });
 
@@ -113,6 +113,33 @@ spec:
 `);
   const push = meshOf([...bookinfo(), ...configs]);
   matchGolden('gateway-tls', { listener: jsonOf(translate(push, ingressGateway(), { typeUrl: xdsType.listener })), route: jsonOf(translate(push, ingressGateway(), { typeUrl: xdsType.route })) });
+});
+
+test('a laptop workload reaches TCP services through Sidecar egress listeners, each on an address of 127.0.0.0/8 of its own', () => {
+  const service = (name: string, port: number) => `---\napiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {ports: [{name: tcp, port: ${port}, targetPort: 7017}], selector: {app: ${name}}}\n`;
+  const configs = configsOf(`${service('mongo', 27017)}${service('backup', 9000)}---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: client}
+spec:
+  workloadSelector: {labels: {app: client}}
+  egress:
+  - {bind: 127.0.3.1, port: {number: 27017, name: mongo, protocol: MONGO}, hosts: [./mongo.default.svc.cluster.local]}
+  - {bind: 127.0.3.2, port: {number: 9000, name: tcp, protocol: TCP}, hosts: [./backup.default.svc.cluster.local]}
+  - {hosts: ["./*"]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: backup}
+spec: {hosts: [backup], tcp: [{route: [{destination: {host: backup, subset: v1}, weight: 80}, {destination: {host: backup, subset: v2}, weight: 20}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: backup}
+spec: {host: backup, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+`);
+  const proxy = proxyOf('sidecar~127.0.1.7~client-laptop.default~default.svc.cluster.local', { NAMESPACE: 'default', MELTEMI_VERSION: '0.1.0', INTERCEPTION_MODE: 'NONE', LABELS: { app: 'client' } });
+  matchGolden('laptop-tcp-egress', jsonOf(translate(meshOf(configs, { proxyHttpPort: 15002 }), proxy, { typeUrl: xdsType.listener })));
 });
 
 test('ServiceEntries of every resolution, with a policy', () => {

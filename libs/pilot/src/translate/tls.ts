@@ -5,6 +5,7 @@ import { CertificateValidationContext, TlsCertificate, TlsParameters, TlsParamet
 import { CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts';
 import type { SdsSecretConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
+import type { Proxy } from '../proxy/proxy.ts';
 import { adsSource, create, createAny, grpcSource, typed } from './message.ts';
 
 /** Secret names every workload's SDS server knows. */
@@ -43,11 +44,24 @@ export function istioMutualUpstream(options: { readonly sni: string; readonly ac
   return create(UpstreamTlsContext, { commonTlsContext: common, sni: options.sni });
 }
 
+/** What a server needs to know besides its own settings. */
+interface ServerOptions {
+  readonly mesh: MeshConfigSpec;
+  /** The chain speaks HTTP; else it passes bytes. */
+  readonly http: boolean;
+  readonly proxy: Pick<Proxy, 'http2'>;
+}
+
+/** Nobody is offered what the proxy cannot speak. */
+function httpProtocols({ proxy }: ServerOptions): string[] {
+  return proxy.http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
+}
+
 /**
  * The server's side of mesh mTLS. Deviation: "istio" ends the ALPN list. Clients always offer it, and a TLS stack that refuses a handshake
  * without common ALPN (Node's does) then has one; peers that offer h2 or http/1.1 get what Istio gives them.
  */
-export function istioMutualDownstream(options: { readonly mesh: MeshConfigSpec; readonly http: boolean }): DownstreamTlsContext {
+export function istioMutualDownstream(options: ServerOptions): DownstreamTlsContext {
   const { mesh } = options;
   const domains = [mesh.trustDomain, ...mesh.trustDomainAliases];
   const common = create(CommonTlsContext, {
@@ -59,7 +73,7 @@ export function istioMutualDownstream(options: { readonly mesh: MeshConfigSpec; 
     }),
     tlsCertificateSdsSecretConfigs: [workloadSecret(ownCertificate)],
     validationContextType: combinedValidation(domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
-    alpnProtocols: options.http ? ['h2', 'http/1.1', 'istio'] : ['istio-peer-exchange', 'h2', 'http/1.1', 'istio'],
+    alpnProtocols: [...(options.http ? [] : ['istio-peer-exchange']), ...httpProtocols(options), 'istio'],
   });
   return create(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: true });
 }
@@ -83,7 +97,7 @@ export function originatedUpstream(settings: ClientTlsSettings, options: { reado
 }
 
 /** A gateway server's (or a Sidecar ingress listener's) own TLS. Without a context: PASSTHROUGH and AUTO_PASSTHROUGH do not terminate. */
-export function serverDownstream(settings: ServerTlsSettings, options: { readonly mesh: MeshConfigSpec; readonly http: boolean }): DownstreamTlsContext | undefined {
+export function serverDownstream(settings: ServerTlsSettings, options: ServerOptions): DownstreamTlsContext | undefined {
   if (settings.mode === 'PASSTHROUGH' || settings.mode === 'AUTO_PASSTHROUGH') return undefined;
   if (settings.mode === 'ISTIO_MUTUAL') return istioMutualDownstream(options);
   const mutual = settings.mode === 'MUTUAL' || settings.mode === 'OPTIONAL_MUTUAL';
@@ -94,7 +108,7 @@ export function serverDownstream(settings: ServerTlsSettings, options: { readonl
       cipherSuites: [...settings.cipherSuites],
     }),
     ...serverCertificates(settings),
-    alpnProtocols: options.http ? ['h2', 'http/1.1'] : [],
+    alpnProtocols: options.http ? httpProtocols(options) : [],
   });
   const matchers = settings.subjectAltNames.map(exactly);
   if (mutual) common.validationContextType = serverValidation(settings, matchers);

@@ -45,8 +45,8 @@ function serverChains(context: Context, place: GatewayListener, entry: GatewaySe
   return [create(FilterChain, { name: server.name, filterChainMatch: tlsMatch(serverNames(entry)), filters: [manager], ...terminated(context, entry, true) })];
 }
 
-function terminated({ push }: Context, { server }: GatewayServer, http: boolean): Partial<FilterChain> {
-  const downstream = server.tls ? serverDownstream(server.tls, { mesh: push.mesh, http }) : undefined;
+function terminated({ push, proxy }: Context, { server }: GatewayServer, http: boolean): Partial<FilterChain> {
+  const downstream = server.tls ? serverDownstream(server.tls, { mesh: push.mesh, http, proxy }) : undefined;
   return downstream ? { transportSocket: tlsSocket({ downstream }) } : {};
 }
 

@@ -66,14 +66,15 @@ const entrances: Readonly<Record<MtlsMode, Readonly<Record<'http' | 'tcp' | 'aut
 export function inboundListeners(push: PushContext, proxy: Proxy): Listener[] {
   const listeners: Listener[] = [];
   const virtual: FilterChain[] = [];
-  for (const port of inboundPorts(push, proxy)) {
+  const ports = inboundPorts(push, proxy);
+  for (const port of ports) {
     const chains = portChains(push, proxy, port);
     if (port.bindToPort) listeners.push(listener({ name: addressListener(port.bind, port.targetPort), bind: port.bind, port: port.targetPort, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains: chains }));
     else virtual.push(...chains);
   }
   if (proxy.interception === 'NONE') return listeners;
   const { proxyInboundListenPort: port } = push.mesh;
-  const filterChains = [...passthroughChains(push, proxy), ...virtual];
+  const filterChains = [...passthroughChains(push, proxy, new Set(ports.map((declared) => declared.targetPort))), ...virtual];
   return [listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, '0.0.0.0'), port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true }), ...listeners];
 }
 
@@ -81,17 +82,17 @@ function portChains(push: PushContext, proxy: Proxy, port: InboundPort): FilterC
   const mode = modeForPort(mtlsPolicyFor(push.peerAuthentications, proxy), port.targetPort);
   const build = { push, proxy, cluster: inboundCluster(port.targetPort), name: addressListener(port.bind, port.targetPort), servicePort: port.servicePort, operation: `${port.services[0]?.hostname ?? ''}:${port.servicePort}/*` };
   // a Sidecar's own TLS counts only where mutual TLS does not already decide
-  const own = port.tls && mode === 'DISABLE' ? serverDownstream(port.tls, { mesh: push.mesh, http: true }) : undefined;
+  const own = port.tls && mode === 'DISABLE' ? serverDownstream(port.tls, { mesh: push.mesh, http: true, proxy }) : undefined;
   if (own) {
     const protocol: Protocol = port.protocol === 'HTTPS' ? 'HTTP' : port.protocol;
     return [chain({ ...build, protocol, port: port.targetPort }, entrance('tls', isHttp(protocol), { mtls: true }), tlsSocket({ downstream: own }))];
   }
   const kind = isHttp(port.protocol) ? 'http' : port.protocol === 'AUTO' ? 'auto' : 'tcp';
-  return entrances[mode][kind].map((way) => chain({ ...build, protocol: port.protocol, port: port.targetPort }, way, meshSocket(push, way)));
+  return entrances[mode][kind].map((way) => chain({ ...build, protocol: port.protocol, port: port.targetPort }, way, meshSocket(push, proxy, way)));
 }
 
-function meshSocket(push: PushContext, way: Entrance): TransportSocket | undefined {
-  return way.mtls ? tlsSocket({ downstream: istioMutualDownstream({ mesh: push.mesh, http: way.http }) }) : undefined;
+function meshSocket(push: PushContext, proxy: Proxy, way: Entrance): TransportSocket | undefined {
+  return way.mtls ? tlsSocket({ downstream: istioMutualDownstream({ mesh: push.mesh, http: way.http, proxy }) }) : undefined;
 }
 
 interface ChainBuild {
@@ -101,6 +102,8 @@ interface ChainBuild {
   readonly name: string;
   /** 0: any port. */
   readonly port: number;
+  /** No service declares the port: connections go where their clients meant. Default false. */
+  readonly passthrough?: boolean;
   readonly servicePort: number;
   readonly protocol: Protocol;
   readonly operation: string;
@@ -114,7 +117,7 @@ function chain(build: ChainBuild, way: Entrance, transportSocket: TransportSocke
     transportProtocol: way.transport,
     applicationProtocols: [...way.alpn],
   });
-  const statPrefix = build.port === 0 ? cluster : `inbound_${build.name};`;
+  const statPrefix = build.passthrough === true ? cluster : `inbound_${build.name};`;
   const filters = way.http
     ? [httpConnectionManager({ push, proxy, direction: 'inbound', statPrefix, routes: inboundRoutes(build), http2: isHttp2(build.protocol) })]
     : tcpFilters({ push, proxy, direction: 'inbound' }, cluster);
@@ -122,11 +125,11 @@ function chain(build: ChainBuild, way: Entrance, transportSocket: TransportSocke
 }
 
 /** One route to the application. */
-function inboundRoutes({ cluster, servicePort, operation, port }: ChainBuild): RouteConfiguration {
+function inboundRoutes({ cluster, servicePort, operation, port, passthrough }: ChainBuild): RouteConfiguration {
   const action = create(RouteAction, { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: duration(0), maxGrpcTimeout: duration(0), retryPolicy: inboundRetry() });
   const route = create(Route, { name: 'default', match: routeMatch(undefined), decorator: { operation }, action: { $case: 'route', value: action } });
   const host = create(VirtualHost, { name: `inbound|http|${servicePort}`, domains: ['*'], routes: [route] });
-  return create(RouteConfiguration, { name: port === 0 ? cluster : inboundRoute(port), virtualHosts: [host], validateClusters: false });
+  return create(RouteConfiguration, { name: passthrough === true ? cluster : inboundRoute(port), virtualHosts: [host], validateClusters: false });
 }
 
 /** The application may close an idle connection just as a request is put on it: such a request is safe to send again. Source: Istio's route/retry. */
@@ -135,15 +138,18 @@ function inboundRetry(): RetryPolicy {
 }
 
 /** Chains for ports no service declares, and one that keeps the listener from calling itself. */
-function passthroughChains(push: PushContext, proxy: Proxy): FilterChain[] {
+function passthroughChains(push: PushContext, proxy: Proxy, declared: ReadonlySet<number>): FilterChain[] {
   const loop = create(FilterChain, {
     name: 'virtualInbound-blackhole',
     filterChainMatch: chainMatch({ destinationPort: push.mesh.proxyInboundListenPort }),
     filters: tcpFilters({ push, proxy, direction: 'inbound' }, wellKnownClusters.blackHole),
   });
   const policy = mtlsPolicyFor(push.peerAuthentications, proxy);
-  const build = (way: Entrance): ChainBuild => ({
-    push, proxy, cluster: wellKnownClusters.inboundPassthrough, name: way.http ? 'virtualInbound-catchall-http' : 'virtualInbound', port: 0, servicePort: 0, protocol: 'AUTO', operation: ':0/*',
+  const build = (way: Entrance, port: number): ChainBuild => ({
+    push, proxy, cluster: wellKnownClusters.inboundPassthrough, name: way.http ? 'virtualInbound-catchall-http' : 'virtualInbound', port, passthrough: true, servicePort: 0, protocol: 'AUTO', operation: `:${port}/*`,
   });
-  return [loop, ...entrances[policy.mode].auto.map((way) => chain(build(way), way, meshSocket(push, way)))];
+  const chains = (port: number): FilterChain[] => entrances[modeForPort(policy, port)].auto.map((way) => chain(build(way, port), way, meshSocket(push, proxy, way)));
+  // a port's own rule holds also where no service declares the port
+  const ruled = [...policy.ports.keys()].filter((port) => !declared.has(port)).toSorted((a, b) => a - b);
+  return [loop, ...chains(0), ...ruled.flatMap(chains)];
 }
