@@ -22,8 +22,8 @@ export { HttpConnectionManager, HttpSession, type HttpDeps, type RouteHolder } f
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
 export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
 export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';
 export { httpAccessLogEntry, peerMetadataKey, tcpAccessLogEntry } from './reports/access-log-entry.ts';
-export { OutlierDetector, type OutlierOptions } from './resilience/outlier-detector.ts';

@@ -36,7 +36,7 @@ export interface UpstreamCluster {
   newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream;
   /** The category under which a request is to be dropped (drop_overloads), or null. */
   drops(random: Random): string | null;
-  /** How requests to this host went, for outlier detection. `status` 0: no answer. */
+  /** How requests to this host went, for outlier detection. `status` 0: no answer; negative: nothing to do with the host. */
   report(host: Host, status: number): void;
 }
 
@@ -46,6 +46,8 @@ export interface NewStreamOptions {
   /** Do not use an idle connection. */
   readonly fresh: boolean;
   readonly method: string;
+  /** What a TLS upstream is to be called and to prove, where the cluster takes it from the request (auto_sni, auto_san_validation); else "". */
+  readonly serverName: string;
 }
 
 export interface PendingStream {

@@ -13,6 +13,7 @@ export function compileHttp1(options: Http1ProtocolOptions | undefined, path: st
   const stateful = format?.$case === 'statefulFormatter';
   if (stateful && format.value.typedConfig?.typeUrl !== preserveCaseUrl) report.refuse(`${path}.header_key_format.stateful_formatter`, 'only preserve_case is known');
   else if (stateful) report.warn(`${path}.header_key_format`, 'header names are written in lower case');
+  if (options?.allowAbsoluteUrl === false) report.refuse(`${path}.allow_absolute_url`, 'false is not supported: absolute targets are always understood');
   return {
     allowAbsoluteUrl: options?.allowAbsoluteUrl ?? true,
     acceptHttp10: options?.acceptHttp10 ?? false,

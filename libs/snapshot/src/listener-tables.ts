@@ -9,14 +9,18 @@ const quic = refuse('UDP and QUIC listeners are not supported');
 const discovery = refuse('extension config discovery (ECDS) is not supported: give typed_config');
 const socketTuning = warn('socket options are left to the system');
 const noHttp3 = warn('there is no HTTP/3');
+const oneLine = warn('access logs have one entry, at the end of a request or session');
 const buffers = warn('buffer limits of HTTP/2 frames are fixed');
 
 export const listenerFields: FieldTable<Listener> = {
   name: use, address: use, additionalAddresses: use, statPrefix: use, filterChains: use,
   filterChainMatcher: refuse('matcher trees over filter chains are not supported: use filter_chain_match'),
   useOriginalDst: use, defaultFilterChain: use, perConnectionBufferLimitBytes: use,
-  metadata: use, deprecatedV1: use, drainType: use, listenerFilters: use, listenerFiltersTimeout: use, continueOnListenerFiltersTimeout: use,
-  transparent: use, freebind: use, socketOptions: socketTuning,
+  metadata: use, deprecatedV1: use,
+  drainType: warn('listeners drain when they change, and when /drain_listeners or the end of the program asks'),
+  listenerFilters: use, listenerFiltersTimeout: use, continueOnListenerFiltersTimeout: use,
+  transparent: refuse('transparent listeners (IP_TRANSPARENT, TPROXY) are not supported: use REDIRECT'),
+  freebind: warn('an address that is not there yet cannot be bound'), socketOptions: socketTuning,
   tcpFastOpenQueueLength: warn('TCP fast open is not used'),
   trafficDirection: use, udpListenerConfig: quic,
   apiListener: refuse('API listeners are for proxyless clients'),
@@ -62,15 +66,16 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   routeSpecifier: oneof({ rds: use, routeConfig: use, scopedRoutes: refuse('scoped routes are not supported: use rds or route_config') }),
   httpFilters: use, addUserAgent: use, tracing: use, commonHttpProtocolOptions: use, httpProtocolOptions: use, http2ProtocolOptions: use,
   http3ProtocolOptions: noHttp3, serverName: use, serverHeaderTransformation: use, schemeHeaderTransformation: use, maxRequestHeadersKb: use,
-  streamIdleTimeout: use, requestTimeout: use, requestHeadersTimeout: use, drainTimeout: use, delayedCloseTimeout: use, accessLog: use,
-  accessLogFlushInterval: use, flushAccessLogOnNewRequest: use, accessLogOptions: use, useRemoteAddress: use, xffNumTrustedHops: use,
+  streamIdleTimeout: use, requestTimeout: use, requestHeadersTimeout: use, drainTimeout: warn('HTTP/1.1 connections close with their next response, without a first notice'), delayedCloseTimeout: use, accessLog: use,
+  accessLogFlushInterval: oneLine, flushAccessLogOnNewRequest: oneLine, accessLogOptions: oneLine, useRemoteAddress: use, xffNumTrustedHops: use,
   originalIpDetectionExtensions: refuse('original IP detection extensions are not supported: use use_remote_address and xff_num_trusted_hops'),
   earlyHeaderMutationExtensions: refuse('early header mutation is not supported'),
   internalAddressConfig: use, skipXffAppend: use, via: use, generateRequestId: use, preserveExternalRequestId: use, alwaysSetRequestIdInResponse: use,
   forwardClientCertDetails: use, setCurrentClientCertDetails: use, proxy100Continue: use,
   representIpv4RemoteAddressAsIpv4MappedIpv6: refuse('IPv4-mapped remote addresses are not supported'),
   upgradeConfigs: use, normalizePath: use, mergeSlashes: use, pathWithEscapedSlashesAction: use, requestIdExtension: use, localReplyConfig: use,
-  stripMatchingHostPort: use, stripPortMode: oneof({ stripAnyHostPort: use }), streamErrorOnInvalidHttpMessage: use,
+  stripMatchingHostPort: use, stripPortMode: oneof({ stripAnyHostPort: use }),
+  streamErrorOnInvalidHttpMessage: warn('a connection closes after a message that cannot be read'),
   pathNormalizationOptions: refuse('path_normalization_options is not supported: use normalize_path and merge_slashes'),
   stripTrailingHostDot: use,
   proxyStatusConfig: warn('the Proxy-Status header is not sent'),
@@ -85,8 +90,10 @@ export const commonHttpFields: FieldTable<HttpProtocolOptions> = {
 };
 
 export const http1Fields: FieldTable<Http1ProtocolOptions> = {
-  allowAbsoluteUrl: use, acceptHttp10: use, defaultHostForHttp10: use, headerKeyFormat: use, enableTrailers: use, allowChunkedLength: use,
-  overrideStreamErrorOnInvalidHttpMessage: use, sendFullyQualifiedUrl: use,
+  allowAbsoluteUrl: use, acceptHttp10: use, defaultHostForHttp10: use, headerKeyFormat: use, enableTrailers: use,
+  allowChunkedLength: refuse('messages with both Content-Length and Transfer-Encoding are always refused'),
+  overrideStreamErrorOnInvalidHttpMessage: warn('a connection closes after a message that cannot be read'),
+  sendFullyQualifiedUrl: refuse('requests go out in origin form'),
   useBalsaParser: warn('there is one parser'),
   allowCustomMethods: warn('any method token is accepted'),
 };
@@ -108,7 +115,7 @@ export const tcpProxyFields: FieldTable<TcpProxy> = {
   upstreamIdleTimeout: warn('not implemented (nor is it in Envoy): use idle_timeout'),
   accessLog: use, maxConnectAttempts: use, hashPolicy: use,
   tunnelingConfig: refuse('tunnelling over CONNECT is not supported'),
-  maxDownstreamConnectionDuration: use, accessLogFlushInterval: use, flushAccessLogOnConnected: use, accessLogOptions: use,
+  maxDownstreamConnectionDuration: use, accessLogFlushInterval: oneLine, flushAccessLogOnConnected: oneLine, accessLogOptions: oneLine,
 };
 
 export const tcpClusterWeightFields: FieldTable<TcpProxy_WeightedCluster_ClusterWeight> = { name: use, weight: use, metadataMatch: use };

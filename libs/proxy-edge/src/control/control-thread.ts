@@ -20,6 +20,8 @@ export interface ControlOptions {
   readonly compiler: Compiler;
   readonly concurrency: number;
   readonly drainTimeMs: number;
+  /** How long lines of an access log file may wait to be written together. */
+  readonly fileFlushMs: number;
   readonly workerScript: URL;
   readonly metrics: StatsRegistry;
   readonly flat: FlatStats;
@@ -38,7 +40,7 @@ export class ControlThread {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
-      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs,
+      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs,
       metrics: options.metrics, flat: options.flat, state: () => this.store.state(), log: options.log, onReports: options.onReports,
     });
   }

@@ -33,6 +33,8 @@ export interface WorkerSetup {
   readonly concurrency: number;
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
+  /** How long lines of an access log file may wait to be written together. */
+  readonly fileFlushMs: number;
   /** Everything in force: a worker that replaces a dead one starts with it. */
   readonly state: ResourceUpdate;
 }

@@ -16,6 +16,7 @@ export interface WorkerPoolOptions {
   readonly concurrency: number;
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
+  readonly fileFlushMs: number;
   readonly metrics: StatsRegistry;
   readonly flat: FlatStats;
   /** Everything in force, for a worker that starts. */
@@ -112,7 +113,7 @@ export class WorkerPool {
 
   #spawn(index: number): Slot {
     const options = this.#options;
-    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, state: options.state() };
+    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });

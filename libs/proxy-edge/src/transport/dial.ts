@@ -13,6 +13,8 @@ export interface DialOptions {
   readonly tls: ClientTls | null;
   /** Replaces the context's own server name; "" keeps it. */
   readonly sni?: string;
+  /** A name that the peer's certificate must have besides; "" = none. */
+  readonly peerName?: string;
   /** Replaces the context's ALPN list. */
   readonly alpn?: readonly string[];
   readonly localAddress?: string;
@@ -46,7 +48,7 @@ export function dial(options: DialOptions, result: DialResult): () => void {
   socket.on('close', () => fail(new Error('closed while connecting'), false));
   socket.once(options.tls === null ? 'connect' : 'secureConnect', () => {
     if (settled) return;
-    const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(socket.getPeerX509Certificate()) ?? null) : null;
+    const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(socket.getPeerX509Certificate(), options.peerName ?? '') ?? null) : null;
     if (refused !== null) return fail(new Error(refused), false);
     settled = true;
     clearTimeout(timer);

@@ -13,8 +13,11 @@ export interface ClientTls {
   readonly local: LocalNames | null;
   /** Options of tls.connect that this context decides. */
   connectOptions(sni: string, alpn: readonly string[] | null): tls.ConnectionOptions;
-  /** Why the server of a finished handshake is not talked to, or null. Node asks checkServerIdentity only of chains that lead to a root; pins hold without one. */
-  refusal(server: X509Certificate | undefined): string | null;
+  /**
+   * Why the server of a finished handshake is not talked to, or null. Node asks checkServerIdentity only of chains that lead to a root; pins hold
+   * without one. `peerName`: a name that a verified certificate must have besides; "" = none.
+   */
+  refusal(server: X509Certificate | undefined, peerName: string): string | null;
 }
 
 /** Compiles an upstream TLS config; fails while a secret is missing. */
@@ -38,8 +41,14 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
         ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
       };
     },
-    refusal: (server) => checkPeer(server, material.value.validation),
+    refusal: (server, peerName) => checkPeer(server, material.value.validation) ?? (peerName === '' || !verifies || provesName(server, peerName) ? null : `the certificate of the peer is not for ${peerName}`),
   });
+}
+
+/** By its subject alternative names alone. */
+function provesName(peer: X509Certificate | undefined, name: string): boolean {
+  if (peer === undefined) return false;
+  return (isIp(name) ? peer.checkIP(name) : peer.checkHost(name, { subject: 'never' })) !== undefined;
 }
 
 function isIp(name: string): boolean {

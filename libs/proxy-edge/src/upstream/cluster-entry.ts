@@ -1,14 +1,15 @@
-import { mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { ok, type Clock, type Random, type Result } from '@meltemi/base';
+import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { FlatStats, Gauge } from '@meltemi/observe';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
-import { HostPool, openConnection, type PoolOptions } from './host-pool.ts';
+import { HostPool, openConnection, poolKey, type PoolOptions } from './host-pool.ts';
 
 export interface EntryDeps {
   readonly clock: Clock;
+  readonly random: Random;
   readonly stats: FlatStats;
   readonly secrets: SecretLookup;
   /** Coarse monotonic milliseconds. */
@@ -32,8 +33,8 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #membership: Gauge;
   readonly #healthy: Gauge;
   #picker: Picker;
-  #drops: LoadAssignment['drops'] = [];
   #outliers: OutlierDetector | null = null;
+  #drops: LoadAssignment['drops'] = [];
   #tls: TlsSet;
   /** By host key; high-priority requests have pools of their own, as their limits are. */
   readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
@@ -49,9 +50,9 @@ export class ClusterEntry implements UpstreamCluster {
     this.#picker = createPicker(config, emptyHostSet);
     this.stats = clusterStats(deps.stats, config.statName);
     this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
-    this.#outliers = this.#outlierDetector(config);
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
+    this.#watchOutliers();
   }
 
   /** Fails while a secret is missing or cannot be used. */
@@ -64,15 +65,12 @@ export class ClusterEntry implements UpstreamCluster {
   update(config: Cluster): Result<void> {
     const tls = tlsSet(config, this.#deps.secrets);
     if (!tls.ok) return tls;
-    if (JSON.stringify(config.outlierDetection) !== JSON.stringify(this.config.outlierDetection)) {
-      this.#outliers?.stop();
-      this.#outliers = this.#outlierDetector(config);
-    }
     this.config = config;
     this.#tls = tls.value;
     this.#picker = createPicker(config, this.#store.current);
     this.limits.default.limits = config.circuitBreakers.default;
     this.limits.high.limits = config.circuitBreakers.high;
+    this.#watchOutliers();
     this.drainPools();
     return ok(undefined);
   }
@@ -94,9 +92,9 @@ export class ClusterEntry implements UpstreamCluster {
     const set = this.#store.update(assignment);
     this.#drops = assignment.drops;
     this.#picker = createPicker(this.config, set);
-    for (const pools of [this.#pools.default, this.#pools.high]) for (const [key, pool] of pools) if (!set.byKey.has(key)) this.#drainPool(pools, pool);
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (!set.byKey.has(pool.host.key)) this.#drainPool(pools, pool);
     this.#membership.set(set.all.length);
-    this.#healthy.set(set.priorities.reduce((count, { healthy }) => count + healthy.length, 0));
+    this.#countHealthy(set);
   }
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
@@ -105,14 +103,14 @@ export class ClusterEntry implements UpstreamCluster {
 
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
     const pools = this.#pools[options.priority];
-    const pool = pools.get(host.key);
+    const pool = pools.get(options.serverName === '' ? host.key : poolKey(host, options.serverName));
     // Endpoint metadata may have changed which TLS the address wants.
     if (pool !== undefined && (pool.host === host || pool.tls === this.#tlsOf(host))) return pool.newStream(options, callbacks);
     return this.#openPool(pools, host, options).newStream(options, callbacks);
   }
 
   newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream {
-    return openConnection(this.#poolOptions(host, 'default'), callbacks);
+    return openConnection(this.#poolOptions(host, 'default', ''), callbacks);
   }
 
   drops(random: Random): string | null {
@@ -121,13 +119,19 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   report(host: Host, status: number): void {
-    if (this.#outliers !== null && status >= 0) this.#outliers.report(host, status);
+    this.#outliers?.report(host, status, this.#deps.now());
   }
 
   /** Housekeeping, about once a second. */
   tick(nowMs: number): void {
-    this.#outliers?.tick();
-    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.tick(nowMs);
+    this.#outliers?.tick(nowMs);
+    for (const pools of [this.#pools.default, this.#pools.high]) {
+      for (const pool of pools.values()) {
+        pool.tick(nowMs);
+        // Clients choose these names: what is not in use must not stay.
+        if (pool.key !== pool.host.key && pool.empty) pools.delete(pool.key);
+      }
+    }
     for (const pool of this.#draining) if (pool.empty) this.#draining.delete(pool);
     for (const [key, entry] of this.#passthrough) {
       if (entry.host.state.activeRequests > 0 || nowMs - entry.usedMs < this.config.cleanupIntervalMs) continue;
@@ -146,30 +150,22 @@ export class ClusterEntry implements UpstreamCluster {
     for (const pool of this.#draining) pool.destroy();
   }
 
-  #outlierDetector(config: Cluster): OutlierDetector | null {
-    if (config.outlierDetection === null) return null;
-    const refresh = () => {
-      this.#picker = createPicker(this.config, this.#store.refresh());
-    };
-    return new OutlierDetector(config.outlierDetection, { random: mathRandom, stats: this.#deps.stats, statName: config.statName, hosts: () => this.hosts, onChange: refresh, now: () => this.#deps.clock.monotonic() });
-  }
-
   #drainPool(pools: Map<string, HostPool>, pool: HostPool | undefined): void {
     if (pool === undefined) return;
-    pools.delete(pool.host.key);
+    pools.delete(pool.key);
     pool.drain();
     this.#draining.add(pool);
   }
 
-  #openPool(pools: Map<string, HostPool>, host: Host, { priority }: NewStreamOptions): HostPool {
-    this.#drainPool(pools, pools.get(host.key));
-    const pool = new HostPool(this.#poolOptions(host, priority));
-    pools.set(host.key, pool);
+  #openPool(pools: Map<string, HostPool>, host: Host, { priority, serverName }: NewStreamOptions): HostPool {
+    const pool = new HostPool(this.#poolOptions(host, priority, serverName));
+    this.#drainPool(pools, pools.get(pool.key));
+    pools.set(pool.key, pool);
     return pool;
   }
 
-  #poolOptions(host: Host, priority: 'default' | 'high'): PoolOptions {
-    return { host, cluster: this.config, tls: this.#tlsOf(host), stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
+  #poolOptions(host: Host, priority: 'default' | 'high', serverName: string): PoolOptions {
+    return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
   }
 
   #tlsOf(host: Host): ClientTls | null {
@@ -177,6 +173,31 @@ export class ClusterEntry implements UpstreamCluster {
     const metadata = host.metadata?.['envoy.transport_socket_match'] ?? {};
     const found = this.#tls.matches.find(({ match }) => Object.entries(match).every(([key, value]) => sameValue(metadata[key], value)));
     return found === undefined ? this.#tls.fallback : found.tls;
+  }
+
+  #countHealthy(set: HostSet): void {
+    this.#healthy.set(set.priorities.reduce((count, { healthy }) => count + healthy.length, 0));
+  }
+
+  /** Starts, changes or ends outlier detection as the config says. */
+  #watchOutliers(): void {
+    const config = this.config.outlierDetection;
+    if (config === null) this.#outliers?.stop();
+    else this.#outliers?.update(config);
+    if (config === null) this.#outliers = null;
+    else {
+      this.#outliers ??= new OutlierDetector(config, {
+        random: this.#deps.random, stats: this.#deps.stats, prefix: `cluster.${this.config.statName}`, hosts: () => this.#store.current.all, onChange: (ejected) => this.#ejectionsChanged(ejected),
+      }, this.#deps.now());
+    }
+  }
+
+  #ejectionsChanged(ejected: Host | null): void {
+    const set = this.#store.refresh();
+    this.#picker = createPicker(this.config, set);
+    this.#countHealthy(set);
+    if (ejected === null || !this.config.closeConnectionsOnHealthFailure) return;
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === ejected.key) this.#drainPool(pools, pool);
   }
 
   #originalDestination(address: string): Host | null {

@@ -1,4 +1,4 @@
-import { fail, ok, type Clock, type Result } from '@meltemi/base';
+import { fail, mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
 import type { Clusters, UpstreamCluster } from '@meltemi/proxy';
 import type { Cluster, LoadAssignment } from '@meltemi/snapshot';
@@ -8,6 +8,8 @@ import { systemResolver, watchDns, type Resolver } from './dns.ts';
 
 export interface ClusterManagerOptions {
   readonly clock: Clock;
+  /** Default Math.random. */
+  readonly random?: Random;
   readonly stats: FlatStats;
   readonly secrets: SecretStore;
   readonly resolver?: Resolver;
@@ -135,7 +137,7 @@ export class ClusterManager implements Clusters {
     for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
-    const deps = { clock: this.#options.clock, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now() };
+    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now() };
     const done = known === undefined ? ClusterEntry.create(config, deps) : known.update(config);
     if (!done.ok) return done;
     const entry = known ?? (done.value as ClusterEntry);

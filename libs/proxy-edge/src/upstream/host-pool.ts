@@ -8,6 +8,8 @@ export interface PoolOptions {
   readonly host: Host;
   readonly cluster: Cluster;
   readonly tls: ClientTls | null;
+  /** The TLS name its connections are for, where the cluster takes it from requests; else "". */
+  readonly serverName: string;
   readonly stats: ClusterStats;
   readonly limits: ClusterLimits;
   /** Coarse monotonic milliseconds. */
@@ -31,6 +33,7 @@ interface Pooled {
 export class HostPool implements ClientConnectionOwner {
   readonly host: Host;
   readonly tls: ClientTls | null;
+  readonly key: string;
   readonly #options: PoolOptions;
   readonly #idle: Http1ClientConnection[] = [];
   readonly #all = new Map<Http1ClientConnection, Pooled>();
@@ -41,12 +44,17 @@ export class HostPool implements ClientConnectionOwner {
   constructor(options: PoolOptions) {
     this.host = options.host;
     this.tls = options.tls;
+    this.key = poolKey(options.host, options.serverName);
     this.#options = options;
   }
 
   /** Nothing open, nothing under way. */
   get empty(): boolean {
     return this.#all.size === 0 && this.#dials.size === 0 && this.#waiting.length === 0;
+  }
+
+  get #mayConnect(): boolean {
+    return this.#options.limits.canConnect && this.#all.size + this.#dials.size < this.#options.cluster.circuitBreakers.perHostMaxConnections;
   }
 
   newStream(options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
@@ -69,7 +77,7 @@ export class HostPool implements ClientConnectionOwner {
     stats.rqPendingTotal.inc();
     stats.rqPendingActive.inc();
     // Above the limit a host still gets its first connection, or it could never be used.
-    if (limits.canConnect || (this.#all.size === 0 && this.#dials.size === 0)) this.#connect();
+    if (this.#mayConnect || this.#all.size + this.#dials.size === 0) this.#connect();
     else stats.cxOverflow.inc();
     return { cancel: () => this.#cancel(waiting) };
   }
@@ -119,7 +127,7 @@ export class HostPool implements ClientConnectionOwner {
     limits.connections--;
     stats.cxActive.dec();
     stats.cxDestroy.inc();
-    if (this.#waiting.length > this.#dials.size && limits.canConnect) this.#connect();
+    if (this.#waiting.length > this.#dials.size && this.#mayConnect) this.#connect();
   }
 
   #serve(client: Http1ClientConnection, options: NewStreamOptions, callbacks: StreamCallbacks): void {
@@ -132,11 +140,11 @@ export class HostPool implements ClientConnectionOwner {
   }
 
   #connect(): void {
-    const { stats, limits, cluster, tls } = this.#options;
+    const { stats, limits } = this.#options;
     limits.connections++;
     stats.cxTotal.inc();
     let over = false;
-    const giveUp = dialHost(this.#options.host, cluster, tls, {
+    const giveUp = dialHost(this.#options, {
       onOpen: (connection) => {
         over = true;
         this.#dials.delete(giveUp);
@@ -151,14 +159,14 @@ export class HostPool implements ClientConnectionOwner {
         if (timedOut) stats.cxConnectTimeout.inc();
         const next = this.#nextWaiting();
         if (next !== null) next.callbacks.onPoolFailure({ kind: timedOut ? 'timeout' : 'connect', transportFailure });
-        if (this.#waiting.length > this.#dials.size && limits.canConnect) this.#connect();
+        if (this.#waiting.length > this.#dials.size && this.#mayConnect) this.#connect();
       },
     });
     if (!over) this.#dials.add(giveUp);
   }
 
   #opened(connection: ByteConnection): void {
-    const client = new Http1ClientConnection(connection, this, { maxHeadBytes: 60 * 1024, maxFields: this.#options.cluster.http.maxHeadersCount });
+    const client = new Http1ClientConnection(connection, this, { maxHeadBytes: 60 * 1024, maxFields: this.#options.cluster.http.maxHeadersCount }, this.#options.cluster.http.http1.properCase);
     const info = { id: connection.id, localAddress: connection.localAddress, remoteAddress: this.host.key, tls: connection.tls };
     this.#all.set(client, { client, info, readBefore: 0, writtenBefore: 0 });
     connection.resume();
@@ -205,14 +213,20 @@ export class HostPool implements ClientConnectionOwner {
   }
 }
 
+/** What tells pools of one cluster and priority apart. */
+export function poolKey(host: Host, serverName: string): string {
+  return serverName === '' ? host.key : `${host.key} ${serverName}`;
+}
+
 /** Dials a host as its cluster says. */
-export function dialHost(host: Host, cluster: Cluster, tls: ClientTls | null, result: Parameters<typeof dial>[1]): () => void {
+export function dialHost({ host, cluster, tls, serverName }: PoolOptions, result: Parameters<typeof dial>[1]): () => void {
   return dial(
     {
       target: host.endpoint.target,
       connectTimeoutMs: cluster.connectTimeoutMs,
       bufferLimit: cluster.perConnectionBufferLimit,
       tls,
+      ...(serverName !== '' && { sni: cluster.http.autoSni ? serverName : '', peerName: cluster.http.autoSanValidation ? serverName : '' }),
       ...(cluster.bindAddress !== null && { localAddress: cluster.bindAddress.address }),
       keepAliveMs: cluster.tcpKeepaliveMs,
     },
@@ -235,7 +249,7 @@ export function openConnection(options: PoolOptions, callbacks: ConnectionCallba
     if (counted) limits.connections--;
     counted = false;
   };
-  const cancel = dialHost(options.host, options.cluster, options.tls, {
+  const cancel = dialHost(options, {
     onOpen: (connection) => {
       stats.cxActive.inc();
       connection.socket.once('close', () => {

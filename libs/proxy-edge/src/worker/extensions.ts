@@ -3,5 +3,5 @@ import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  return filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions]));
+  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), autoTlsNames: true };
 }

@@ -18,7 +18,7 @@ export async function runWorker(): Promise<void> {
   const stats = new FlatStats();
   const metrics = new StatsRegistry();
   const writers = new AccessLogWriters({
-    files: new FileSinks((path, error) => logger.error({ path, reason: error.message }, 'access log cannot be written')),
+    files: new FileSinks(setup.fileFlushMs, (path, error) => logger.error({ path, reason: error.message }, 'access log cannot be written')),
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({

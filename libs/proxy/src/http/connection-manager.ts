@@ -87,7 +87,7 @@ export class HttpConnectionManager {
       const bad = this.#underscores(head);
       if (bad !== null) return bad;
     }
-    prepareRequest(config, this.deps.requestIds, head, stream.info);
+    prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node }, head, stream.info);
     return null;
   }
 
@@ -154,6 +154,7 @@ export class HttpSession implements RequestHandler {
       limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
       scheme: connection.tls === null ? 'http' : 'https',
       upgrades,
+      properCase: config.http1.properCase,
       lingerMs: config.delayedCloseTimeoutMs || 1000,
       after: (delayMs, task) => deps.clock.after(delayMs, task),
     });

@@ -11,6 +11,8 @@ export interface BuiltReply {
 
 /** Builds the head and body of a local reply: mapped by local_reply_config, or as trailers-only for gRPC clients. */
 export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: LocalReply, random: number): BuiltReply {
+  // Filters of mappers look at the code.
+  info.responseCode = reply.status;
   const mapper = config.localReply?.mappers.find(({ filter }) => filter.evaluate(info, random));
   const status = mapper?.status ?? reply.status;
   const headers = new HeaderMap();

@@ -3,9 +3,10 @@ import { test } from 'node:test';
 import { HeaderMap, RequestHead, StreamInfo, unknownConnection, type TlsInfo } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
 import { prepareRequest } from './prepare-request.ts';
+import { unknownNode } from '../node.ts';
 import { RequestIds } from './request-id.ts';
 
-const ids = new RequestIds((buffer) => buffer.fill(0xab));
+const parts = { ids: new RequestIds((buffer) => buffer.fill(0xab)), node: { ...unknownNode, id: 'node-1', cluster: 'productpage' } };
 const generated = 'abababab-abab-4bab-abab-abababababab';
 const base = {
   useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false, appendXForwardedPort: false, internalAddresses: null, via: '', generateRequestId: true,
@@ -15,7 +16,7 @@ const base = {
 function prepared(config: Partial<HcmConfig>, headers: Record<string, string>, from = '203.0.113.9:5555', tls: TlsInfo | null = null) {
   const head = new RequestHead('GET', '/', 'a', HeaderMap.from(headers));
   const info = new StreamInfo({ ...unknownConnection, directRemoteAddress: from, localAddress: '10.0.0.1:8080', tls }, 0, 0);
-  prepareRequest({ ...base, ...config }, ids, head, info);
+  prepareRequest({ ...base, ...config }, parts, head, info);
   return { fields: Object.fromEntries(head.headers), head, info };
 }
 
@@ -57,4 +58,12 @@ test('the client certificate header says who the peer is, and forgets forgeries'
   assert.equal(value('forward-only', tls), 'By=before');
   assert.equal(value('append-forward', null), undefined);
   assert.equal(value('always-forward-only', null), 'By=before');
+});
+
+test('add_user_agent names this service, and leaves a client its own', () => {
+  const named = prepared({ addUserAgent: true, useRemoteAddress: false }, {}).fields;
+  assert.equal(named['user-agent'], 'productpage');
+  assert.equal(named['x-envoy-downstream-service-cluster'], 'productpage');
+  assert.equal(named['x-envoy-downstream-service-node'], 'node-1');
+  assert.equal(prepared({ addUserAgent: true, useRemoteAddress: false }, { 'user-agent': 'curl/8' }).fields['user-agent'], 'curl/8');
 });

@@ -1,5 +1,6 @@
 import { addressWithoutPort, type HeaderMap, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
+import type { NodeFacts } from '../node.ts';
 import { isInternalAddress, originOf } from './forwarded.ts';
 import type { RequestIds } from './request-id.ts';
 import { applyXfcc } from './xfcc.ts';
@@ -17,7 +18,7 @@ const notFromEdge = new Set(['x-envoy-decorator-operation', 'x-envoy-downstream-
  * Makes a request trustworthy before any filter sees it: forwarding headers, request id, client certificate header, and nothing
  * forged under x-envoy-*. Source: Envoy's connection manager docs. One walk over the fields finds what is there. @hot
  */
-export function prepareRequest(config: HcmConfig, ids: RequestIds, head: RequestHead, info: StreamInfo): void {
+export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids: RequestIds; readonly node: NodeFacts }, head: RequestHead, info: StreamInfo): void {
   const headers = head.headers;
   const flat = headers.flat;
   let forwardedFor = -1;
@@ -44,7 +45,15 @@ export function prepareRequest(config: HcmConfig, ids: RequestIds, head: Request
     else headers.set('x-request-id', id);
     info.requestId = id;
   }
+  if (config.addUserAgent) addUserAgent(headers, node);
   if (config.via !== '') headers.add('via', config.via);
+}
+
+/** Names this proxy's service to the upstream; the client's own user agent stays. */
+function addUserAgent(headers: HeaderMap, node: NodeFacts): void {
+  headers.set('x-envoy-downstream-service-cluster', node.cluster);
+  if ((headers.get('user-agent') ?? '') === '') headers.set('user-agent', node.cluster);
+  if (node.id !== '') headers.set('x-envoy-downstream-service-node', node.id);
 }
 
 /** Returns whether the request comes from outside, over our own edge. */

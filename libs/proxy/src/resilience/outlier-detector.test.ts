@@ -1,66 +1,160 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock, seededRandom } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
-import type { Endpoint, OutlierDetection } from '@meltemi/snapshot';
+import type { OutlierDetection } from '@meltemi/snapshot';
 import { Host } from '../balance/index.ts';
 import { OutlierDetector } from './outlier-detector.ts';
 
-const config = {
-  intervalMs: 10_000, baseEjectionTimeMs: 30_000, maxEjectionTimeMs: 300_000, maxEjectionTimeJitterMs: 0, maxEjectionPercent: 50, alwaysEjectOneHost: false, consecutive5xx: 3,
-  enforcingConsecutive5xx: 100, consecutiveGatewayFailure: 5, enforcingConsecutiveGatewayFailure: 0, splitExternalLocalOrigin: false, consecutiveLocalOriginFailure: 5,
-  enforcingConsecutiveLocalOriginFailure: 100,
-} as OutlierDetection;
+const defaults: OutlierDetection = {
+  intervalMs: 10_000, baseEjectionTimeMs: 30_000, maxEjectionTimeMs: 300_000, maxEjectionTimeJitterMs: 0, maxEjectionPercent: 100, alwaysEjectOneHost: false,
+  consecutive5xx: 5, enforcingConsecutive5xx: 100, consecutiveGatewayFailure: 5, enforcingConsecutiveGatewayFailure: 0, splitExternalLocalOrigin: false,
+  consecutiveLocalOriginFailure: 5, enforcingConsecutiveLocalOriginFailure: 100, enforcingSuccessRate: 100, successRateMinimumHosts: 5, successRateRequestVolume: 100,
+  successRateStdevFactor: 1900, enforcingLocalOriginSuccessRate: 100, failurePercentageThreshold: 85, enforcingFailurePercentage: 0, enforcingFailurePercentageLocalOrigin: 0,
+  failurePercentageMinimumHosts: 5, failurePercentageRequestVolume: 50,
+};
 
-function setUp(changes: Partial<OutlierDetection> = {}) {
-  const hosts = ['a', 'b', 'c', 'd'].map((key) => new Host({ key, weight: 1, health: 'healthy', metadata: null } as Endpoint, 0, { key, activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: 0 }));
-  const state = { now: 0, changes: 0 };
-  const detector = new OutlierDetector({ ...config, ...changes }, { random: { next: () => 0.5 }, stats: new FlatStats(), statName: 'c', hosts: () => hosts, onChange: () => state.changes++, now: () => state.now });
-  const fail = (index: number, times: number, status = 500) => {
-    const host = hosts[index];
-    for (let i = 0; i < times && host !== undefined; i++) detector.report(host, status);
+/** A cluster of `count` hosts and its detector. */
+function setUp(changes: Partial<OutlierDetection>, count = 2) {
+  const clock = new ManualClock();
+  const stats = new FlatStats();
+  const hosts = Array.from({ length: count }, (_, i) => {
+    const key = `10.0.0.${i + 1}:80`;
+    const endpoint = { target: { kind: 'ip', address: `10.0.0.${i + 1}`, port: 80 }, key, hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
+    return new Host(endpoint, 0, { key, activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: 0 });
+  });
+  let changed = 0;
+  const detector = new OutlierDetector({ ...defaults, ...changes }, { random: seededRandom(1), hosts: () => hosts, onChange: () => { changed++; }, stats, prefix: 'cluster.c' }, clock.monotonic());
+  const host = (i: number): Host => {
+    const found = hosts[i];
+    if (found === undefined) throw new Error(`no host ${i}`);
+    return found;
   };
-  return { hosts, detector, state, fail, ejected: () => hosts.filter((host) => host.state.ejected).map((host) => host.key).join('') };
+  return {
+    ejected: () => hosts.flatMap(({ state }, i) => (state.ejected ? [i] : [])),
+    report: (i: number, ...statuses: number[]) => { for (const status of statuses) detector.report(host(i), status, clock.monotonic()); },
+    wait: (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 1000) {
+        clock.advance(1000);
+        detector.tick(clock.monotonic());
+      }
+    },
+    stat: (name: string) => stats.entries({}).find((entry) => entry.name === `cluster.c.outlier_detection.${name}`)?.value ?? 0,
+    changes: () => changed,
+    detector,
+  };
 }
 
-test('a host is ejected after enough failures in a row, and a success starts the count anew', () => {
-  const { fail, ejected } = setUp();
-  fail(0, 2);
-  fail(0, 1, 200);
-  fail(0, 2);
-  assert.equal(ejected(), '');
-  fail(0, 1, 0);
-  assert.equal(ejected(), 'a');
+test('five 5xx in a row eject a host, one good answer between them does not', () => {
+  const { report, ejected, stat, changes } = setUp({});
+  report(0, 500, 500, 500, 500, 200, 500, 500, 500, 500);
+  assert.deepEqual(ejected(), []);
+  report(0, 500);
+  assert.deepEqual(ejected(), [0]);
+  assert.equal(stat('ejections_active'), 1);
+  assert.equal(stat('ejections_enforced_total'), 1);
+  assert.equal(stat('ejections_enforced_consecutive_5xx'), 1);
+  assert.equal(changes(), 1);
 });
 
-test('it comes back, and stays away longer the next time', () => {
-  const { fail, ejected, detector, state } = setUp();
-  fail(0, 3);
-  state.now = 30_000;
-  detector.tick();
-  assert.equal(ejected(), '');
-  fail(0, 6);
-  state.now = 61_000;
-  detector.tick();
-  assert.equal(ejected(), 'a');
+test('an ejected host comes back at the first interval after its time, and longer each time it fails again', () => {
+  const { report, ejected, wait, stat } = setUp({ consecutive5xx: 1 });
+  report(0, 503);
+  wait(29_000);
+  assert.deepEqual(ejected(), [0]);
+  wait(1000);
+  assert.deepEqual(ejected(), []);
+  assert.equal(stat('ejections_active'), 0);
+  report(0, 503);
+  wait(50_000);
+  assert.deepEqual(ejected(), [0], 'the second time it is 60 s');
+  wait(10_000);
+  assert.deepEqual(ejected(), []);
+  wait(30_000);
+  report(0, 503);
+  wait(30_000);
+  assert.deepEqual(ejected(), [], 'good intervals take the multiplier back');
 });
 
-test('no more hosts are ejected than the limit allows', () => {
-  const { fail, ejected } = setUp();
-  for (const index of [0, 1, 2, 3]) fail(index, 3);
-  assert.equal(ejected(), 'ab');
+test('max_ejection_time caps the growth', () => {
+  const { report, ejected, wait } = setUp({ consecutive5xx: 1, maxEjectionTimeMs: 40_000 });
+  for (let i = 0; i < 4; i++) {
+    report(0, 500);
+    wait(40_000);
+    assert.deepEqual(ejected(), []);
+  }
 });
 
-test('connection failures are counted apart when asked', () => {
-  const { fail, ejected } = setUp({ splitExternalLocalOrigin: true });
-  fail(0, 4, 0);
-  assert.equal(ejected(), '');
-  fail(0, 1, 0);
-  assert.equal(ejected(), 'a');
+test('never more than max_ejection_percent, but one when always_eject_one_host says so', () => {
+  const half = setUp({ consecutive5xx: 1, maxEjectionPercent: 50 }, 4);
+  for (const i of [0, 1, 2, 3]) half.report(i, 500);
+  assert.deepEqual(half.ejected(), [0, 1]);
+  assert.equal(half.stat('ejections_overflow'), 2);
+  const none = setUp({ consecutive5xx: 1, maxEjectionPercent: 10 }, 4);
+  none.report(0, 500);
+  assert.deepEqual(none.ejected(), []);
+  const one = setUp({ consecutive5xx: 1, maxEjectionPercent: 10, alwaysEjectOneHost: true }, 4);
+  one.report(0, 500);
+  one.report(1, 500);
+  assert.deepEqual(one.ejected(), [0]);
 });
 
-test('when the config goes, so do the ejections', () => {
-  const { fail, ejected, detector } = setUp();
-  fail(0, 3);
+test('gateway failures are counted apart from other 5xx, and only when enforced', () => {
+  const { report, ejected } = setUp({ consecutive5xx: 100, consecutiveGatewayFailure: 3, enforcingConsecutiveGatewayFailure: 100 });
+  report(0, 502, 503, 500, 504, 503);
+  assert.deepEqual(ejected(), []);
+  report(0, 502);
+  assert.deepEqual(ejected(), [0]);
+  const off = setUp({ consecutive5xx: 100, consecutiveGatewayFailure: 3 });
+  off.report(0, 502, 502, 502, 502);
+  assert.deepEqual(off.ejected(), []);
+  assert.equal(off.stat('ejections_detected_consecutive_gateway_failure'), 1);
+});
+
+test('no answer counts like a 503; with split counting it has its own threshold', () => {
+  const together = setUp({ consecutive5xx: 3 });
+  together.report(0, 0, 500, 0);
+  assert.deepEqual(together.ejected(), [0]);
+  const split = setUp({ consecutive5xx: 3, splitExternalLocalOrigin: true, consecutiveLocalOriginFailure: 2 });
+  split.report(0, 500, 500, 0, 200, 0);
+  assert.deepEqual(split.ejected(), []);
+  split.report(0, 0);
+  assert.deepEqual(split.ejected(), [0]);
+  assert.equal(split.stat('ejections_enforced_consecutive_local_origin_failure'), 1);
+});
+
+test('enforcing percentages: at 0 it is only counted; overflow of our own says nothing', () => {
+  const { report, ejected, stat } = setUp({ enforcingConsecutive5xx: 0, consecutive5xx: 1 });
+  report(0, 500, -1);
+  assert.deepEqual(ejected(), []);
+  assert.equal(stat('ejections_detected_consecutive_5xx'), 1);
+});
+
+test('a host far below the others\' success rate is ejected at the end of the interval', () => {
+  const { report, ejected, wait } = setUp({ consecutive5xx: 1000 }, 6);
+  for (let i = 0; i < 6; i++) for (let n = 0; n < 100; n++) report(i, i === 3 && n % 2 === 0 ? 500 : 200);
+  assert.deepEqual(ejected(), []);
+  wait(10_000);
+  assert.deepEqual(ejected(), [3]);
+});
+
+test('failure percentage ejects only when enforced and with enough requests', () => {
+  const changes = { consecutive5xx: 1000, enforcingSuccessRate: 0, enforcingFailurePercentage: 100, failurePercentageMinimumHosts: 2, failurePercentageThreshold: 50 };
+  const { report, ejected, wait } = setUp(changes);
+  for (let n = 0; n < 49; n++) report(0, 500);
+  wait(10_000);
+  assert.deepEqual(ejected(), []);
+  for (let n = 0; n < 60; n++) {
+    report(0, n % 2 === 0 ? 500 : 200);
+    report(1, 200);
+  }
+  wait(10_000);
+  assert.deepEqual(ejected(), [0]);
+});
+
+test('a stopped detector leaves nobody outside', () => {
+  const { report, ejected, detector } = setUp({ consecutive5xx: 1 });
+  report(0, 500);
   detector.stop();
-  assert.equal(ejected(), '');
+  assert.deepEqual(ejected(), []);
 });

@@ -1,149 +1,196 @@
 import type { Random } from '@meltemi/base';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import type { OutlierDetection } from '@meltemi/snapshot';
-import type { Host } from '../balance/index.ts';
+import type { Host, HostState } from '../balance/index.ts';
+import { failurePercentageOutliers, successRateOutliers, type Volume } from './outlier-rates.ts';
 
-export interface OutlierOptions {
+/** What a detector needs besides its config. */
+export interface OutlierParts {
   readonly random: Random;
-  readonly stats: FlatStats;
-  /** The cluster's name in statistics. */
-  readonly statName: string;
+  /** The cluster's hosts now. */
   hosts(): readonly Host[];
-  /** Hosts were ejected or let back: the picker must be made anew. */
-  onChange(): void;
-  /** Monotonic milliseconds. */
-  now(): number;
+  /** `host.state.ejected` of some hosts changed: pickers must be made anew. `ejected` is the one that was taken out, null when some came back. */
+  onChange(ejected: Host | null): void;
+  readonly stats: FlatStats;
+  /** "cluster.<name>": statistics go under `<prefix>.outlier_detection`. */
+  readonly prefix: string;
 }
 
-interface Record {
-  readonly host: Host;
-  consecutive5xx: number;
-  consecutiveGateway: number;
-  consecutiveLocal: number;
-  /** How often it was ejected and did not behave for an interval since. */
-  ejections: number;
-  /** When it may come back; 0 = not ejected. */
-  untilMs: number;
+/** What is known of one host. */
+interface Record5xx {
+  fiveXx: number;
+  gateway: number;
+  localOrigin: number;
+  /** Times ejected, less the sweeps it has been good since: the multiplier of the base ejection time. */
+  backoff: number;
+  /** Monotonic milliseconds; 0 = not ejected. */
+  until: number;
+  /** Answers of this interval, and own failures when both are counted apart. */
+  external: Volume;
+  local: Volume;
 }
+
+type Cause = 'consecutive_5xx' | 'consecutive_gateway_failure' | 'consecutive_local_origin_failure' | 'success_rate' | 'failure_percentage' | 'local_origin_success_rate' | 'local_origin_failure_percentage';
 
 /**
- * Ejects hosts that fail several times in a row, for longer each time (Envoy's outlier detection: consecutive 5xx, gateway failures and
- * local-origin failures). Deviation: success-rate and failure-percentage ejection are not done; Istio leaves both off unless asked.
+ * Takes hosts that keep failing out of a cluster for a while, by Envoy's rules (outlier detection docs). A state machine: it is told what
+ * happened and what time it is. One per cluster and worker, so thresholds count per worker.
  */
 export class OutlierDetector {
   #config: OutlierDetection;
-  readonly #options: OutlierOptions;
-  readonly #records = new Map<string, Record>();
+  readonly #parts: OutlierParts;
+  readonly #records = new WeakMap<HostState, Record5xx>();
   readonly #active: Gauge;
   readonly #enforced: Counter;
   readonly #overflow: Counter;
-  #intervalEndMs: number;
+  #sweptMs: number;
 
-  constructor(config: OutlierDetection, options: OutlierOptions) {
+  constructor(config: OutlierDetection, parts: OutlierParts, nowMs: number) {
     this.#config = config;
-    this.#options = options;
-    const prefix = `cluster.${options.statName}.outlier_detection`;
-    this.#active = options.stats.gauge(`${prefix}.ejections_active`);
-    this.#enforced = options.stats.counter(`${prefix}.ejections_enforced_total`);
-    this.#overflow = options.stats.counter(`${prefix}.ejections_overflow`);
-    this.#intervalEndMs = options.now() + config.intervalMs;
+    this.#parts = parts;
+    this.#sweptMs = nowMs;
+    const prefix = `${parts.prefix}.outlier_detection`;
+    this.#active = parts.stats.gauge(`${prefix}.ejections_active`);
+    this.#enforced = parts.stats.counter(`${prefix}.ejections_enforced_total`);
+    this.#overflow = parts.stats.counter(`${prefix}.ejections_overflow`);
   }
 
-  /** `status` 0: no answer could be had (connection refused, reset). */
-  report(host: Host, status: number): void {
-    const record = this.#records.get(host.key);
-    if (record === undefined && status > 0 && status < 500) return;
-    this.#count(record ?? this.#record(host), status);
+  /** A new config: counts and ejections stay. */
+  update(config: OutlierDetection): void {
+    this.#config = config;
   }
 
-  /** Lets hosts back whose time is over; forgives those that behaved for an interval. */
-  tick(): void {
-    const now = this.#options.now();
-    let changed = false;
-    // Before hosts come back: only an interval in service forgives.
-    if (now >= this.#intervalEndMs) {
-      this.#intervalEndMs = now + this.#config.intervalMs;
-      this.#forgive();
+  /** A request to the host ended: with this status, or 0 when no answer came (connect failure, reset, timeout); negative says nothing about the host. @hot */
+  report(host: Host, status: number, nowMs: number): void {
+    if (status < 0) return;
+    const record = this.#record(host);
+    if (status === 0 && this.#config.splitExternalLocalOrigin) return this.#localFailure(host, record, nowMs);
+    // Without the split, a failure of ours counts as 503 from the host.
+    const failed = status === 0 || status >= 500;
+    record.external.total++;
+    record.local.total++;
+    record.local.good++;
+    record.localOrigin = 0;
+    if (!failed) {
+      record.external.good++;
+      record.fiveXx = 0;
+      record.gateway = 0;
+      return undefined;
     }
-    for (const record of this.#records.values()) {
-      if (record.untilMs === 0 || now < record.untilMs) continue;
-      record.untilMs = 0;
-      record.host.state.ejected = false;
-      changed = true;
-    }
-    if (changed) this.#changed();
-  }
-
-  /** Ends all ejections: the config is gone. */
-  stop(): void {
-    for (const record of this.#records.values()) record.host.state.ejected = false;
-    this.#records.clear();
-    this.#changed();
-  }
-
-  #count(record: Record, status: number): void {
+    const gateway = status === 0 || (status >= 502 && status <= 504);
+    record.gateway = gateway ? record.gateway + 1 : 0;
+    record.fiveXx++;
     const config = this.#config;
-    const local = status === 0;
-    if (local && config.splitExternalLocalOrigin) {
-      if (++record.consecutiveLocal >= config.consecutiveLocalOriginFailure && config.consecutiveLocalOriginFailure > 0) {
-        record.consecutiveLocal = 0;
-        this.#eject(record, config.enforcingConsecutiveLocalOriginFailure);
-      }
-      return;
+    if (record.gateway > 0 && record.gateway === config.consecutiveGatewayFailure) {
+      record.gateway = 0;
+      this.#eject(host, 'consecutive_gateway_failure', config.enforcingConsecutiveGatewayFailure, nowMs);
     }
-    record.consecutiveLocal = 0;
-    if (!local && status < 500) {
-      record.consecutive5xx = 0;
-      record.consecutiveGateway = 0;
-      return;
+    if (record.fiveXx === config.consecutive5xx) {
+      record.fiveXx = 0;
+      this.#eject(host, 'consecutive_5xx', config.enforcingConsecutive5xx, nowMs);
     }
-    const gateway = local || (status >= 502 && status <= 504);
-    record.consecutiveGateway = gateway ? record.consecutiveGateway + 1 : 0;
-    record.consecutive5xx++;
-    if (gateway && config.consecutiveGatewayFailure > 0 && record.consecutiveGateway >= config.consecutiveGatewayFailure) {
-      record.consecutiveGateway = 0;
-      this.#eject(record, config.enforcingConsecutiveGatewayFailure);
-    }
-    if (config.consecutive5xx > 0 && record.consecutive5xx >= config.consecutive5xx) {
-      record.consecutive5xx = 0;
-      this.#eject(record, config.enforcingConsecutive5xx);
-    }
+    return undefined;
   }
 
-  #eject(record: Record, enforcingPercent: number): void {
-    if (record.untilMs > 0 || this.#options.random.next() * 100 >= enforcingPercent) return;
-    const hosts = this.#options.hosts();
-    const ejected = hosts.reduce((count, host) => count + (host.state.ejected ? 1 : 0), 0);
-    // The share before this one decides, so that the first ejection always passes unless the limit is zero.
-    if ((100 * ejected) / Math.max(1, hosts.length) >= this.#config.maxEjectionPercent && !(this.#config.alwaysEjectOneHost && ejected === 0)) {
-      this.#overflow.inc();
-      return;
-    }
-    record.ejections++;
+  /** Housekeeping: every interval hosts whose time is over come back, and rates are judged. Call it about once a second. */
+  tick(nowMs: number): void {
+    if (nowMs - this.#sweptMs < this.#config.intervalMs) return;
+    this.#sweptMs = nowMs;
+    this.#readmit(nowMs);
+    this.#judgeRates(nowMs);
+    this.#active.set(this.#ejected());
+  }
+
+  /** Lets everybody back in: the cluster has no outlier detection any more. */
+  stop(): void {
+    for (const host of this.#parts.hosts()) host.state.ejected = false;
+    this.#active.set(0);
+    this.#parts.onChange(null);
+  }
+
+  #localFailure(host: Host, record: Record5xx, nowMs: number): void {
+    record.local.total++;
+    record.localOrigin++;
+    if (record.localOrigin !== this.#config.consecutiveLocalOriginFailure) return;
+    record.localOrigin = 0;
+    this.#eject(host, 'consecutive_local_origin_failure', this.#config.enforcingConsecutiveLocalOriginFailure, nowMs);
+  }
+
+  #eject(host: Host, cause: Cause, enforcing: number, nowMs: number): void {
+    if (host.state.ejected) return;
+    this.#count('detected', cause);
+    if (!this.#mayEject()) return this.#overflow.inc();
+    if (this.#parts.random.next() * 100 >= enforcing) return;
     const { baseEjectionTimeMs, maxEjectionTimeMs, maxEjectionTimeJitterMs } = this.#config;
-    const longest = Math.max(baseEjectionTimeMs, maxEjectionTimeMs);
-    record.untilMs = this.#options.now() + Math.min(longest, baseEjectionTimeMs * record.ejections) + this.#options.random.next() * maxEjectionTimeJitterMs;
-    record.host.state.ejected = true;
+    const record = this.#record(host);
+    record.backoff++;
+    record.until = nowMs + Math.min(maxEjectionTimeMs, baseEjectionTimeMs * record.backoff) + this.#parts.random.next() * maxEjectionTimeJitterMs;
+    host.state.ejected = true;
     this.#enforced.inc();
-    this.#changed();
+    this.#count('enforced', cause);
+    this.#active.set(this.#ejected());
+    this.#parts.onChange(host);
   }
 
-  #forgive(): void {
-    const present = new Set(this.#options.hosts().map((host) => host.key));
-    for (const [key, record] of this.#records) {
-      if (!present.has(key)) this.#records.delete(key);
-      else if (record.untilMs === 0 && record.ejections > 0) record.ejections--;
+  /** Counted with the host in question; of many hosts never more than the percentage. */
+  #mayEject(): boolean {
+    const ejected = this.#ejected();
+    if (ejected === 0 && this.#config.alwaysEjectOneHost) return true;
+    return (100 * (ejected + 1)) / Math.max(1, this.#parts.hosts().length) <= this.#config.maxEjectionPercent;
+  }
+
+  #readmit(nowMs: number): void {
+    let back = false;
+    for (const host of this.#parts.hosts()) {
+      const record = this.#record(host);
+      if (!host.state.ejected) {
+        if (record.backoff > 0) record.backoff--;
+        continue;
+      }
+      if (nowMs < record.until) continue;
+      host.state.ejected = false;
+      Object.assign(record, { fiveXx: 0, gateway: 0, localOrigin: 0, until: 0 });
+      back = true;
+    }
+    if (back) this.#parts.onChange(null);
+  }
+
+  #judgeRates(nowMs: number): void {
+    const config = this.#config;
+    const all = this.#parts.hosts().map((host) => ({ host, record: this.#record(host) }));
+    const judge = (volume: (record: Record5xx) => Volume, causes: { rate: Cause; rateEnforcing: number; percentage: Cause; percentageEnforcing: number }) => {
+      const seen = all.filter(({ host }) => !host.state.ejected).map(({ host, record }) => ({ host, ...volume(record) }));
+      if (causes.rateEnforcing > 0) for (const { host } of successRateOutliers(seen, config)) this.#eject(host, causes.rate, causes.rateEnforcing, nowMs);
+      if (causes.percentageEnforcing > 0) for (const { host } of failurePercentageOutliers(seen, config)) this.#eject(host, causes.percentage, causes.percentageEnforcing, nowMs);
+    };
+    judge((record) => record.external, { rate: 'success_rate', rateEnforcing: config.enforcingSuccessRate, percentage: 'failure_percentage', percentageEnforcing: config.enforcingFailurePercentage });
+    if (config.splitExternalLocalOrigin) {
+      judge((record) => record.local, {
+        rate: 'local_origin_success_rate', rateEnforcing: config.enforcingLocalOriginSuccessRate, percentage: 'local_origin_failure_percentage', percentageEnforcing: config.enforcingFailurePercentageLocalOrigin,
+      });
+    }
+    for (const { record } of all) {
+      record.external = { total: 0, good: 0 };
+      record.local = { total: 0, good: 0 };
     }
   }
 
-  #changed(): void {
-    this.#active.set(this.#options.hosts().reduce((count, host) => count + (host.state.ejected ? 1 : 0), 0));
-    this.#options.onChange();
+  #ejected(): number {
+    let count = 0;
+    for (const host of this.#parts.hosts()) if (host.state.ejected) count++;
+    return count;
   }
 
-  #record(host: Host): Record {
-    const record: Record = { host, consecutive5xx: 0, consecutiveGateway: 0, consecutiveLocal: 0, ejections: 0, untilMs: 0 };
-    this.#records.set(host.key, record);
+  #record(host: Host): Record5xx {
+    let record = this.#records.get(host.state);
+    if (record === undefined) {
+      record = { fiveXx: 0, gateway: 0, localOrigin: 0, backoff: 0, until: 0, external: { total: 0, good: 0 }, local: { total: 0, good: 0 } };
+      this.#records.set(host.state, record);
+    }
     return record;
+  }
+
+  #count(what: 'detected' | 'enforced', cause: Cause): void {
+    this.#parts.stats.counter(`${this.#parts.prefix}.outlier_detection.ejections_${what}_${cause}`).inc();
   }
 }

@@ -3,7 +3,7 @@ import type { ByteConnection, ConnectionSink } from '../../connection.ts';
 import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
 import { Http1ResponseParser, type ResponseSink } from './response-parser.ts';
-import { BodyFraming, lastChunkText, requestText } from './serialise.ts';
+import { BodyFraming, lastChunkText, properCase, requestText } from './serialise.ts';
 import type { Http1Limits } from './limits.ts';
 
 /** The pool a connection belongs to. */
@@ -25,6 +25,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   retired = false;
   readonly #owner: ClientConnectionOwner;
   readonly #parser: Http1ResponseParser;
+  readonly #properCase: boolean;
   #receiver: ResponseReceiver | null = null;
   #requestDone = true;
   #responseDone = true;
@@ -32,8 +33,11 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   #framing: number = BodyFraming.asHeaders;
   #gone = false;
   #reading = false;
+  #paused = false;
 
-  constructor(connection: ByteConnection, owner: ClientConnectionOwner, limits?: Http1Limits) {
+  /** `properCaseNames`: names go out as Proper-Case-Words instead of lower-case. */
+  constructor(connection: ByteConnection, owner: ClientConnectionOwner, limits?: Http1Limits, properCaseNames = false) {
+    this.#properCase = properCaseNames;
     this.connection = connection;
     this.#owner = owner;
     this.#parser = new Http1ResponseParser(this, limits);
@@ -59,7 +63,8 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
 
   head(head: RequestHead, endStream: boolean): void {
     if (!endStream && this.#framing !== BodyFraming.upgrade && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
-    this.connection.writeText(requestText(head, this.#framing));
+    const text = requestText(head, this.#framing);
+    this.connection.writeText(this.#properCase ? properCase(text) : text);
     if (endStream) this.#requestEnd();
   }
 
@@ -83,10 +88,12 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   }
 
   pauseResponse(): void {
+    this.#paused = true;
     this.connection.pause();
   }
 
   resumeResponse(): void {
+    this.#paused = false;
     this.connection.resume();
   }
 
@@ -172,6 +179,8 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
 
   #settle(): void {
     if (this.#gone) return;
+    // The last bytes may have found the client's buffers full: nobody resumes for an answer that is over.
+    if (this.#paused) this.resumeResponse();
     if (this.#parser.reusable && !this.retired) this.#owner.onIdle(this);
     else this.#leave();
   }

@@ -126,3 +126,25 @@ test('an answer cut short is a termination', () => {
   wire.sink.onEnd();
   assert.deepEqual(seen.slice(2), ['gone', 'reset termination false']);
 });
+
+test('a connection paused by the last bytes of a request reads on for the next one', () => {
+  const { wire, seen, codec, answer } = serverSide();
+  wire.receive('POST /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab');
+  codec.pauseRequest();
+  assert.equal(wire.paused, true);
+  wire.receive('cd');
+  assert.equal(wire.paused, false);
+  answer();
+  wire.receive('GET /2 HTTP/1.1\r\nhost: x\r\n\r\n');
+  assert.equal(seen.at(-1), 'GET /2');
+});
+
+test('a connection paused by the last bytes of an answer reads on for the next one', () => {
+  const { wire, seen, client, ask } = clientSide();
+  ask();
+  wire.receive('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab');
+  client.pauseResponse();
+  wire.receive('cd');
+  assert.equal(seen.at(-1), 'idle');
+  assert.equal(wire.paused, false);
+});

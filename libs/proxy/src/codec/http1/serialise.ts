@@ -28,6 +28,11 @@ export function responseText(head: ResponseHead, framing: number, closing: boole
   return text + tail(framing);
 }
 
+/** The same head with names as Proper-Case-Words, for peers that insist (header_key_format). */
+export function properCase(headText: string): string {
+  return headText.replace(/(?<=\r\n)[^:\r\n]+(?=:)/g, (name) => name.replace(/(?:^|-)[a-z]/g, (letter) => letter.toUpperCase()));
+}
+
 /** The end of a chunked body. */
 export function lastChunkText(trailers: HeaderMap | null): string {
   if (trailers === null) return '0\r\n\r\n';

@@ -4,7 +4,7 @@ import type { RequestReceiver, ResponseWriter } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
 import { ParserState } from './message-parser.ts';
 import { Http1RequestParser, type RequestParserOptions, type RequestSink } from './request-parser.ts';
-import { BodyFraming, lastChunkText, responseText } from './serialise.ts';
+import { BodyFraming, lastChunkText, properCase, responseText } from './serialise.ts';
 
 /** Who serves the requests of a connection. */
 export interface RequestHandler {
@@ -16,6 +16,8 @@ export interface RequestHandler {
 }
 
 export interface ServerConnectionOptions extends RequestParserOptions {
+  /** Names go out as Proper-Case-Words instead of lower-case. Default false. */
+  readonly properCase?: boolean;
   /** Longest wait for the peer to close after our last byte. */
   readonly lingerMs: number;
   after(delayMs: number, task: () => void): () => void;
@@ -44,6 +46,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   #bodyless = false;
   #rest: Buffer | null = null;
   #pumping = false;
+  #paused = false;
   #cancelLinger: (() => void) | null = null;
 
   constructor(connection: ByteConnection, handler: RequestHandler, options: ServerConnectionOptions) {
@@ -124,6 +127,8 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
 
   onMessageEnd(trailers: HeaderMap | null): void {
     this.#requestDone = true;
+    // Its last bytes may have found the upstream's buffers full: nobody resumes for a request that is complete, but the client may leave or send the next.
+    if (this.#paused) this.resumeRequest();
     if (this.#responseDone) this.#finish();
     else this.#receiver?.onEnd(trailers);
   }
@@ -158,7 +163,8 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (!this.#requestDone && status !== 101) this.#closeAfter = true;
     this.#framing = this.#frame(head, endStream);
     if (this.parser.isHttp10 && !this.#closeAfter) head.headers.set('connection', 'keep-alive');
-    this.connection.writeText(responseText(head, this.#framing, this.#closeAfter));
+    const text = responseText(head, this.#framing, this.#closeAfter);
+    this.connection.writeText(this.#options.properCase === true ? properCase(text) : text);
     if (endStream) this.#responseEnd();
   }
 
@@ -183,10 +189,12 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   }
 
   pauseRequest(): void {
+    this.#paused = true;
     this.connection.pause();
   }
 
   resumeRequest(): void {
+    this.#paused = false;
     if (this.#rest === null) this.connection.resume();
   }
 

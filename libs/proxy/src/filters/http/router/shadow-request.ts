@@ -5,6 +5,7 @@ import type { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter } from '../../../stream.ts';
 import type { Clusters, PendingStream, StreamCallbacks, UpstreamCluster } from '../../../upstream.ts';
 import type { Host } from '../../../balance/index.ts';
+import { serverNameFor } from './server-name.ts';
 
 /** A mirrored request is given up after this long, whatever its route says: nobody waits for it. */
 const longestShadowMs = 60_000;
@@ -60,7 +61,7 @@ class Shadow implements StreamCallbacks {
       this.#writer?.reset();
       this.#done();
     });
-    this.#pending = this.#cluster.newStream(this.#host, { priority: 'default', upgrade: false, fresh: false, method: this.#request.method }, this);
+    this.#pending = this.#cluster.newStream(this.#host, { priority: 'default', upgrade: false, fresh: false, method: this.#request.method, serverName: serverNameFor(this.#cluster.config, this.#request) }, this);
   }
 
   onReady(writer: RequestWriter): void {

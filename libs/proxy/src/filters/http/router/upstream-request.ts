@@ -9,6 +9,7 @@ import { originalDestination, type ClusterLimits, type PendingStream, type PoolF
 import { failureReply, type AttemptFailure } from './failure-reply.ts';
 import { RetryState } from './retry-state.ts';
 import type { RouterShared } from './router.ts';
+import { serverNameFor } from './server-name.ts';
 import { sendShadow } from './shadow-request.ts';
 import { requestTimeouts } from './timeouts.ts';
 
@@ -27,6 +28,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
   readonly #action: ForwardAction;
   readonly #cluster: UpstreamCluster;
   readonly #limits: ClusterLimits;
+  readonly #bufferLimit: number;
   #head: RequestHead | null = null;
   #retry: RetryState | null = null;
   #perTryMs = 0;
@@ -60,6 +62,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     this.#action = to.action;
     this.#cluster = to.cluster;
     this.#limits = to.cluster.limits[to.action.priority];
+    this.#bufferLimit = to.action.bufferLimitBytes ?? shared.bufferLimit;
     this.metadataMatch = to.action.metadataMatch;
     this.maxAttempts = to.action.retry?.hostSelectionMaxAttempts ?? 1;
     this.random = target.random;
@@ -94,11 +97,11 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     const writer = this.#writer;
     if (this.#keepBody || writer === null) {
       const held = (this.#body ??= new HeldBody());
-      if (held.add(buffer, start, end) > this.#shared.bufferLimit) this.#bodyTooLarge(held);
+      if (held.add(buffer, start, end) > this.#bufferLimit) this.#bodyTooLarge(held);
     }
     if (writer === null) {
       // While no connection is there, only what the buffer may hold is read.
-      if ((this.#body?.bytes ?? 0) > this.#shared.bufferLimit / 2) this.#target.pauseRequest();
+      if ((this.#body?.bytes ?? 0) > this.#bufferLimit / 2) this.#target.pauseRequest();
     } else if (!writer.data(buffer, start, end)) this.#target.pauseRequest();
   }
 
@@ -154,7 +157,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
       this.#body = null;
       return;
     }
-    if (held.bytes <= this.#shared.bufferLimit * 2) return;
+    if (held.bytes <= this.#bufferLimit * 2) return;
     this.#overLimit = true;
     this.#target.sendLocalReply({ status: 507, body: 'exceeded request buffer limit while retrying upstream', details: 'request_payload_exceeded_retry_buffer_limit' });
   }
@@ -184,7 +187,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     target.info.upstreamHost = host.key;
     target.info.upstreamMetadata = host.metadata;
     if (this.#perTryMs > 0) this.#cancelTry = target.clock.after(this.#perTryMs, () => this.#perTryTimeout());
-    const pending = cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '' }, this);
+    const pending = cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head) }, this);
     if (this.#writer === null && this.#host === host) this.#pending = pending;
     return undefined;
   }
@@ -261,8 +264,9 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
       head.headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.round(now - since))));
     }
     if (this.#action.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(this.#attempts));
-    if (this.#route.responseHeaders.length > 0) applyHeaderOps(this.#route.responseHeaders, head.headers, info);
+    info.responseCode = head.status;
     info.responseCodeDetails = 'via_upstream';
+    if (this.#route.responseHeaders.length > 0) applyHeaderOps(this.#route.responseHeaders, head.headers, info);
     if (endStream) this.#responseDone(now);
     this.#target.encodeHead(head, endStream);
   }
@@ -381,7 +385,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     if (this.#done) return;
     this.#cluster.stats.rqTimeout.inc();
     this.#target.info.responseFlags |= ResponseFlag.UT;
-    this.#report(504);
+    this.#report(0);
     this.#cancelBackoff?.();
     this.#abandon();
     if (this.#started) {
@@ -394,7 +398,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
   #perTryTimeout(): void {
     if (this.#done || this.#started) return;
     this.#cluster.stats.rqPerTryTimeout.inc();
-    this.#report(504);
+    this.#report(0);
     const wants = this.#retry?.wantsAfterFailure('per-try-timeout', this.#sent) ?? false;
     this.#abandon();
     if (wants && this.#mayRetry()) this.#retryAfter(null);

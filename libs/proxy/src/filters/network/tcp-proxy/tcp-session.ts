@@ -119,10 +119,13 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     this.info.upstreamHost = host.key;
     this.info.upstreamMetadata = host.metadata;
     const callbacks: ConnectionCallbacks = {
-      onReady: (connection) => this.#opened(connection),
+      onReady: (connection) => {
+        cluster.report(host, 200);
+        this.#opened(connection);
+      },
       onPoolFailure: (failure) => {
         this.#releaseHost();
-        cluster.report(host, 0);
+        cluster.report(host, failure.kind === 'overflow' ? -1 : 0);
         if (failure.kind !== 'overflow' && this.#attempts < Math.max(1, config.maxConnectAttempts)) this.#connect(cluster, target);
         else this.#failed(failure);
       },
