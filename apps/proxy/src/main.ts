@@ -7,7 +7,7 @@ import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.
 import { formatFieldErrors } from '@meltemi/base';
 import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
-import { meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
+import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
 import { adminRoutes, ControlThread, meshNode, prometheus, proxyExtensions, ReportSenders, type ReadBootstrap } from '@meltemi/proxy-edge';
 import { adsFromBootstrap } from './bootstrap-ads.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
@@ -30,7 +30,7 @@ await runProgram({
     const flat = new FlatStats();
     const reports: ReportSenders = new ReportSenders({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
-      node, compiler: { extensions: proxyExtensions() }, concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000,
+      node, compiler: { extensions: proxyExtensions() }, concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'],
       // The bundle has its worker beside it, a checkout its source.
       workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),
@@ -106,7 +106,7 @@ await runProgram({
       const bound: Record<string, number> = {};
       if (admin) {
         bound['admin'] = await startOwnServer({ name: 'admin', flag: 'admin-port', ...admin, routes: adminPages() }, lifecycle);
-        if (values['admin-address-path'] !== undefined) writeFileSync(values['admin-address-path'], formatAddress(admin.host, bound['admin']));
+        if (values['admin-address-path'] !== undefined) writeFileSync(values['admin-address-path'], formatAddress({ host: admin.host, port: bound['admin'] }));
       }
       if (role === 'mesh') {
         const host = ownAddress(values);
@@ -162,3 +162,10 @@ await runProgram({
   },
 });
 
+/** The node as /server_info shows it. */
+function nodeJson({ id, cluster, metadata, locality, userAgentName }: Node): unknown {
+  return {
+    id, cluster, metadata: metadata ?? {}, user_agent_name: userAgentName,
+    ...(locality ? { locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone } } : {}),
+  };
+}

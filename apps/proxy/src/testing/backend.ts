@@ -37,7 +37,7 @@ export const echo: Answer = (request, response, seen) => {
 
 export function backend(name: string, answer: Answer = echo): Promise<Backend> {
   const seen: Seen[] = [];
-  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+  const server = createServer({ keepAliveTimeout: 60_000, maxHeaderSize: 128 * 1024 }, (request, response) => {
     const parts: Buffer[] = [];
     request.on('error', () => {});
     response.on('error', () => {});

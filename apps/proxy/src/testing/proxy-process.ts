@@ -79,7 +79,7 @@ export function writeBootstrap(dir: string, bootstrap: unknown, yaml = false): s
 export async function startProxy(bootstrap: unknown, options: StartOptions = {}): Promise<RunningProxy> {
   const dir = temporaryFolder();
   const portsFile = join(dir, 'ports.json');
-  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, ...(options.args ?? [])]);
+  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])]);
   const over = () => child.exitCode !== null || child.signalCode !== null;
   const dispose = async () => {
     if (!over()) child.kill('SIGKILL');
