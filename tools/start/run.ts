@@ -49,8 +49,10 @@ async function runUntilSignal(mesh: LocalMesh, workDir: string): Promise<number>
     const outcome = await Promise.race([mesh.start().then(() => 'started' as const), signalled.then(() => 'stopped' as const)]);
     if (outcome === 'started') {
       console.log(closingBlock(mesh, Math.round((performance.now() - started) / 100) / 10));
-      await Promise.race([signalled, ...mesh.processes().map((process) => process.exited().then(() => ended(process.spec.name, process.spec.logFile)))]);
+      let stopping = false;
+      for (const process of mesh.processes()) void process.exited().then(() => { if (!stopping) ended(process.spec.name, process.spec.logFile); });
       await signalled;
+      stopping = true;
     }
   } catch (cause) {
     code = complain(cause instanceof Error ? cause.message : String(cause));
