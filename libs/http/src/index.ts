@@ -4,7 +4,7 @@ export { ResponseFlag, responseFlagNames, formatResponseFlags, formatResponseFla
 export { StreamInfo, unknownConnection, type ConnectionInfo, type DynamicMetadata, type TlsInfo } from './stream-info.ts';
 export { statusText } from './status.ts';
 export { hasEscapedSlash, mergeSlashes, normalizePath, pathEnd, pathOf, preparePath, queryOf, queryParameter, type PathOptions } from './path.ts';
-export { percentDecode, percentEncode } from './percent.ts';
+export { percentEncode } from './percent.ts';
 export { addressWithoutPort, formatAddress, portOf } from './address.ts';
 export { compileFormat, type Formatter } from './format/substitution.ts';
 export { compileJsonFormat } from './format/json-format.ts';

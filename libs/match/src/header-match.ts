@@ -44,10 +44,6 @@ export function compileQueryMatcher(matcher: QueryParameterMatcher, path: string
   });
 }
 
-export function compileQueryMatchers(matchers: readonly QueryParameterMatcher[], path: string): Result<QueryMatch[]> {
-  return compileAll(matchers, path, compileQueryMatcher);
-}
-
 /** Runs `compile` on each, collecting every error. */
 export function compileAll<In, Out>(inputs: readonly In[], path: string, compile: (input: In, path: string) => Result<Out>): Result<Out[]> {
   const results = inputs.map((input, i) => compile(input, `${path}[${i}]`));

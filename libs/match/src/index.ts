@@ -1,7 +1,7 @@
 export type { CidrSet, FieldSource, Fraction, HeaderMatch, MetadataMatch, QueryMatch, RegexRewrite, SafeRegex, StringMatch } from './types.ts';
 export { compileRegexMatch, compileStringMatcher, stringMatch } from './string-match.ts';
 export { compileRegex, compileRegexRewrite, maxPatternLength } from './safe-regex.ts';
-export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMatcher, compileQueryMatchers } from './header-match.ts';
+export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMatcher } from './header-match.ts';
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
 export { compileCidr, compileCidrs, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher } from './metadata-match.ts';

@@ -1,4 +1,4 @@
-import type { HeaderMap, TlsInfo } from '@meltemi/http';
+import { percentEncode, type HeaderMap, type TlsInfo } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
 
 const name = 'x-forwarded-client-cert';
@@ -43,7 +43,7 @@ function buildElement(config: HcmConfig, tls: TlsInfo): string {
   return parts.join(';');
 }
 
-/** A name from a certificate without what ends a value here or a header line: a peer may not add elements of its own. */
+/** A name from a certificate without what ends a value here: a peer may not add elements of its own. */
 function plain(name: string): string {
-  return name.replace(/[^!#-+\--:<-~]/gu, (character) => encodeURIComponent(character.isWellFormed() ? character : '\ufffd'));
+  return percentEncode(name, '",;');
 }
