@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from '@meltemi/citadel';
-import { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';
+import { createMark, isCode, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 
 const maxAuthorityBytes = 262_144;
 const maxTokenBytes = 8192;

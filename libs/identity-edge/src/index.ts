@@ -5,3 +5,4 @@ export { channelCredentials, type ExpectedServer } from './channel-credentials.t
 export { meshChannelOptions } from './issuance.ts';
 export { callerIdentity, type AuthenticatedCall } from './caller.ts';
 export { mintJoinToken } from './mint.ts';
+export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';

@@ -1,8 +1,9 @@
-import { createPrivateKey, randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { createPrivateKey } from 'node:crypto';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, type Result } from '@meltemi/base';
 import { createTrustBundle, parseCertificates, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { isCode, replaceFile } from './durable-file.ts';
 import { workloadCertificate } from './issuance.ts';
 
 /**
@@ -24,7 +25,7 @@ export class KeptIdentity {
     try {
       text = await readFile(this.#path, 'utf8');
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+      if (isCode(cause, 'ENOENT')) return undefined;
       return fail(this.#path, cause instanceof Error ? cause.message : String(cause));
     }
     try {
@@ -39,18 +40,7 @@ export class KeptIdentity {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     await chmod(this.#dir, 0o700);
     const { certChainPem, privateKeyPem, trust } = certificate;
-    const temporary = `${this.#path}.${randomBytes(6).toString('hex')}.tmp`;
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem }));
-      await file.sync();
-    } catch (cause) {
-      await rm(temporary, { force: true });
-      throw cause;
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, this.#path);
+    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem }));
   }
 }
 
