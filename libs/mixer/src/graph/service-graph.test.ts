@@ -64,6 +64,16 @@ test('a destination that saw only the certificate of a reporting source does not
   assert.deepEqual(graph.read().edges.map((edge) => [edge.source, edge.window.requests, edge.window.mtlsShare]), [['workload/Kubernetes/default/productpage-v1', 1, 1]]);
 });
 
+test('a destination that reported before the source did is not counted beside it, and its word about mTLS stays', () => {
+  const graph = new ServiceGraph({ clock: new ManualClock(1_000_000) });
+  for (let i = 0; i < 3; i++) graph.record(call({ reporter: 'destination', source: { ...nobody, principal: workload('productpage-v1').principal }, mtls: true }));
+  assert.deepEqual(graph.read().edges.map(({ source, total }) => [source, total.requests]), [['unknown/spiffe://cluster.local/ns/default/sa/productpage-v1', 3]]);
+  for (let i = 0; i < 3; i++) graph.record(call());
+  const { edges, nodes } = graph.read();
+  assert.deepEqual(edges.map(({ source, total, window }) => [source, total.requests, total.mtlsShare, window.mtlsShare]), [['workload/Kubernetes/default/productpage-v1', 3, 1, 1]]);
+  assert.equal(nodes.length, 2);
+});
+
 test('a request that reached nobody points at the service', () => {
   const graph = new ServiceGraph({ clock: new ManualClock(1_000_000) });
   graph.record(call({ destination: nobody, outcome: 'error', responseFlags: ['UH'] }));

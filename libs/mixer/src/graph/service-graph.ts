@@ -113,14 +113,37 @@ export class ServiceGraph {
     const { source } = instance;
     if (source.principal === 'unknown') return instance;
     if (instance.reporter === 'source') {
-      if (source.name !== 'unknown' && (this.#reporting.size < this.#maxEdges || this.#reporting.has(source.principal))) this.#reporting.set(source.principal, source);
+      if (source.name !== 'unknown') this.#learn(source);
       return instance;
     }
     const reporting = source.name === 'unknown' ? this.#reporting.get(source.principal) : undefined;
     return reporting ? { ...instance, source: reporting } : instance;
   }
 
-  #edge(instance: EdgeInstance, now: number): Edge | undefined {
+  #learn(source: Workload): void {
+    const known = this.#reporting.has(source.principal);
+    if (!known && this.#reporting.size >= this.#maxEdges) return;
+    this.#reporting.set(source.principal, source);
+    if (!known) this.#replaceUnknown(source);
+  }
+
+  /** A destination's report may come before its source's first one: what it counted for the certificate alone is reported by the source too. */
+  #replaceUnknown(source: Workload): void {
+    const id = `unknown/${source.principal}`;
+    const now = this.#clock.now();
+    for (const [key, edge] of this.#edges) {
+      if (edge.source.id !== id) continue;
+      this.#forget(key, edge);
+      const { service, protocol, destination, total } = edge;
+      const own = this.#edge({ reporter: 'source', source, destination: destination.workload, service, protocol }, now);
+      for (const counts of own ? [own.total, own.recent.at(now)] : []) {
+        counts.mtlsYes += total.mtlsYes;
+        counts.mtlsNo += total.mtlsNo;
+      }
+    }
+  }
+
+  #edge(instance: Ends, now: number): Edge | undefined {
     const sourceId = nodeId(instance.source, undefined);
     const destinationId = nodeId(instance.destination, instance.service);
     const key = `${sourceId} ${destinationId} ${instance.service.host} ${instance.protocol}`;
@@ -195,8 +218,11 @@ export class ServiceGraph {
   }
 }
 
+/** What makes an edge of an event. */
+type Ends = Pick<EdgeInstance, 'reporter' | 'source' | 'destination' | 'service' | 'protocol'>;
+
 /** The source's reports count; the destination's only where there is no source to report. */
-function counted(instance: EdgeInstance): boolean {
+function counted(instance: Pick<EdgeInstance, 'reporter' | 'source'>): boolean {
   return instance.reporter === 'source' || instance.source.name === 'unknown';
 }
 
