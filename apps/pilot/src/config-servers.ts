@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
@@ -25,6 +25,8 @@ export async function bindSocket(server: Server, path: string): Promise<void> {
   if (Buffer.byteLength(path) > maxSocketPath) throw new StartError(`--config-socket ${path}: has ${Buffer.byteLength(path)} bytes, a socket's path may have ${maxSocketPath}: choose a shorter one`, { exitCode: 2 });
   if (await answers(path)) throw new StartError(`--config-socket ${path}: another pilot is serving there: stop it, or name another path`);
   mkdirSync(dirname(path), { recursive: true });
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there && !there.isSocket()) throw new StartError(`--config-socket ${path}: is a file that is no socket: it stays; name another path`, { exitCode: 2 });
   rmSync(path, { force: true });
   const before = process.umask(0o177);
   try {
@@ -38,8 +40,10 @@ export async function bindSocket(server: Server, path: string): Promise<void> {
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
+    // Who takes no connection within a second is alive, only busy.
+    socket.setTimeout(1000, () => resolve(true));
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
+    for (const end of ['connect', 'timeout']) socket.once(end, () => socket.destroy());
   });
 }
 
