@@ -1,4 +1,4 @@
-import { HeaderMap, ResponseHead, type StreamInfo } from '@meltemi/http';
+import { HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
 import { applyHeaderOps } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
@@ -25,7 +25,7 @@ export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: Loca
     head.status = 200;
     headers.set('content-type', 'application/grpc');
     headers.set('grpc-status', String(reply.grpcStatus ?? grpcFromHttp(status)));
-    headers.set('grpc-message', encodeURIComponent(String(text)).replaceAll('%20', ' '));
+    headers.set('grpc-message', percentEncode(String(text)).replaceAll('%20', ' '));
     return { head, body: Buffer.alloc(0) };
   }
   const body = formatted(format, info, text);
