@@ -141,4 +141,5 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-process.exitCode = await main();
+// A start that was stopped half-way still waits for its programs: exit ends that, and takes along what it started meanwhile.
+process.exit(await main());

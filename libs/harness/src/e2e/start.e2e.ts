@@ -35,7 +35,7 @@ class Start {
   }
 
   exit(): Promise<number | null> {
-    return withDeadline(this.#exit, 60_000, 'npm start to end');
+    return withDeadline(this.#exit, 30_000, 'npm start to end');
   }
 
   /** Ctrl-C: the terminal sends SIGINT to the whole group. */
@@ -145,6 +145,15 @@ describe('npm start', () => {
     assert.equal(await mesh.exit(), 0, mesh.output);
     assert.deepEqual(mesh.leftovers(), []);
   });
+
+  for (const moment of ['citadel: ', 'workload: productpage', 'waiting until'])
+    test(`Ctrl-C at "${moment.trim()}" stops a start half-way and leaves no process`, async () => {
+      const mesh = start('--work-dir', workDir);
+      await waitFor(`"${moment}"`, () => mesh.output.includes(moment), { deadlineMs: 60_000, everyMs: 5 });
+      assert.equal(await mesh.ctrlC(), 0, mesh.output);
+      await waitFor('nothing to be left', () => mesh.leftovers().length === 0, { deadlineMs: 2000 }).catch(() => assert.fail(mesh.leftovers().join('\n')));
+      assert.match(mesh.output, /nothing is left running/);
+    });
 
   test('--store etcd://… keeps the configuration in etcd', async () => {
     const etcd = await startEtcdCluster();
