@@ -90,7 +90,7 @@ test('servers of several Gateways share a port when their protocols do; else the
   const young = { born: '2026-02-01T00:00:00Z' };
   assert.deepEqual(filters(gateway('web', servers.http) + gateway('raw', tcp, young) + rule('shop', 'web', to('details'))), ['http_connection_manager']);
   const both = gateway('one', servers.http) + gateway('two', '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["two.example"]}', young) + rule('shop', 'one', to('details')) + rule('two', 'two', to('reviews'), { host: 'two.example' });
-  assert.deepEqual(tableOf(both).map(({ domains }) => domains[0]).toSorted(), ['shop.example', 'two.example']);
+  assert.deepEqual(new Set(tableOf(both).flatMap(({ domains }) => domains)), new Set(['shop.example', 'two.example']));
 });
 
 test('httpsRedirect answers every request of the server with a redirect', () => {
