@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { jsonToBinary } from '@meltemi/api';
+import { ManualClock, seededRandom } from '@meltemi/base';
+import { StreamInfo, unknownConnection } from '@meltemi/http';
+import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { unknownNode } from '../../../node.ts';
+import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
+import { Backend } from '../../../testing/backend.ts';
+import { tcpProxyOf } from '../../../testing/served.ts';
+import { Wire } from '../../../testing/wire.ts';
+import { filterExtensions } from '../../registry.ts';
+import { TcpSession } from '../tcp-proxy/tcp-session.ts';
+import { istioTcpStatsFilter } from './istio-tcp-stats.ts';
+
+const mongo = 'outbound|27017||mongo.db.svc.cluster.local';
+
+/** One session of five bytes each way, counted under these settings; the names of the metrics with series, and what reports say. */
+function counted(settings: object) {
+  const warned: string[] = [];
+  const parsed = istioTcpStatsFilter.parse(jsonToBinary('stats.PluginConfig', settings), { path: 'p', typeUrl: '', warn: (path) => warned.push(path), extensions: filterExtensions() });
+  assert.ok(parsed.ok);
+  const clock = new ManualClock();
+  const backend = new Backend(mongo, clock);
+  const metrics = new StatsRegistry();
+  const clusters = { get: () => backend };
+  const filter = istioTcpStatsFilter.bind(parsed.value, { clock, random: seededRandom(1), stats: new FlatStats(), metrics, node: unknownNode, clusters, direction: 'outbound', filterName: 'istio.stats' });
+  const client = new Wire();
+  const info = new StreamInfo(unknownConnection, 0, 0);
+  const made = filter.create({ connection: client, info });
+  new TcpSession(client, { config: tcpProxyOf({ cluster: mongo }), info, clusters, random: seededRandom(1), filters: made ? [made] : [], bufferLimit: 1000, monotonic: () => clock.monotonic(), onDone: () => {} }).start();
+  client.receive('12345');
+  backend.connections[0]?.receive('67890');
+  client.destroy();
+  const names = metrics.read().filter((family) => [...family.series()].length > 0).map(({ spec }) => spec.name);
+  return { names: names.map((name) => name.replace('istio_tcp_', '')).toSorted((a, b) => (a < b ? -1 : 1)), peer: info.dynamicMetadata?.[peerMetadataKey], warned };
+}
+
+test('a session is counted under Istio\'s four names, and reports say so', () => {
+  const { names, peer } = counted({});
+  assert.deepEqual(names, ['connections_closed_total', 'connections_opened_total', 'received_bytes_total', 'sent_bytes_total']);
+  assert.deepEqual([peer?.['destination_service_name'], peer?.['counted']], ['mongo', true]);
+});
+
+test('with all metrics dropped nothing is counted, and reports still name both ends', () => {
+  const { names, peer } = counted({ metrics: [{ drop: true }] });
+  assert.deepEqual(names, []);
+  assert.deepEqual([peer?.['reporter'], peer?.['destination_service'], peer?.['counted']], ['source', 'mongo.db.svc.cluster.local', false]);
+});
+
+test('one metric is dropped by name; what is not acted on is named', () => {
+  const { names, warned } = counted({ metrics: [{ name: 'tcp_sent_bytes_total', drop: true }], tcp_reporting_duration: '5s' });
+  assert.deepEqual(names, ['connections_closed_total', 'connections_opened_total', 'received_bytes_total']);
+  assert.deepEqual(warned, ['p.tcp_reporting_duration']);
+});
