@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
@@ -24,6 +24,8 @@ export class SocketUnusable extends Error {}
 export async function claimSocket(path: string): Promise<void> {
   const bytes = Buffer.byteLength(path);
   if (bytes > maxPathBytes) throw new SocketUnusable(`--socket: ${path} has ${bytes} bytes; a Unix socket's path may have ${maxPathBytes}. Choose a shorter one`);
+  const kind = await lstat(path).catch(() => undefined);
+  if (kind && !kind.isSocket()) throw new SocketUnusable(`--socket: ${path} exists and is no socket; choose another path, or move that file away`);
   if (await isAlive(path)) throw new SocketUnusable(`--socket: another citadel already serves ${path}; stop it, or choose another --socket and --state-dir`);
 }
 
