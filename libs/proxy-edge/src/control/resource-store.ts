@@ -52,6 +52,15 @@ export class ResourceStore {
     this.#refused[kind].set(name, refusal);
   }
 
+  /** Takes back a version that a worker refused: a worker that starts later must begin with what serves. Newer versions stay. */
+  restore(kind: ResourceKind, name: string, before: HeldResource | undefined, refusal: RefusedResource): void {
+    const held = this.#held[kind].get(name);
+    if (!held || held.origin === 'static' || (before && held.lastUpdatedMs < before.lastUpdatedMs)) return;
+    if (before) this.#held[kind].set(name, before);
+    else this.#held[kind].delete(name);
+    this.#refused[kind].set(name, refusal);
+  }
+
   /** Everything, as one update. */
   state(): ResourceUpdate {
     const all = (kind: ResourceKind) => ({ set: this.held(kind).map(({ name, bytes }) => ({ name, bytes })), removed: [] });

@@ -2,7 +2,7 @@ import { formatFieldErrors } from '@meltemi/base';
 import { shortTypeName, xdsType, type RejectedResource } from '@meltemi/xds';
 import { startAdsClient, type AdsClient, type AdsClientOptions, type AdsUpdate } from '@meltemi/xds-edge';
 import { compileResource, type CompiledResource, type Compiler } from './compile.ts';
-import type { ResourceStore } from './resource-store.ts';
+import type { HeldResource, ResourceStore } from './resource-store.ts';
 import type { PoolLog } from './worker-pool.ts';
 import { emptyUpdate, type ResourceKind, type ResourceUpdate, type WireResource, type WorkerRefusal } from './worker-messages.ts';
 
@@ -82,6 +82,7 @@ export class XdsSession {
       store.refuse(kind, name, { version: update.version, atMs: at, message: reason });
       log.warn({ type: shortTypeName(update.typeUrl), name, reason }, 'resource refused; its last good version stays in force');
     }
+    const before = new Map(good.map(({ wire }) => [wire.name, store.get(kind, wire.name)]));
     const set = good.filter(({ wire, version }) => store.put(kind, { ...wire, version, lastUpdatedMs: at, origin: 'dynamic' }));
     for (const { wire, compiled } of set) {
       for (const warning of compiled.warnings) log.warn({ type: shortTypeName(update.typeUrl), name: wire.name, field: warning.path, reason: warning.message }, 'setting not acted on');
@@ -90,10 +91,10 @@ export class XdsSession {
     const removed = update.removed.filter((name) => store.remove(kind, name));
     for (const name of removed) this.#refers(kind, name, undefined);
     this.#resubscribe(kind);
-    this.#hand(kind, update, { ...emptyUpdate, [kind]: { set: set.map(({ wire }) => wire), removed } }, bad);
+    this.#hand(kind, update, { ...emptyUpdate, [kind]: { set: set.map(({ wire }) => wire), removed } }, { bad, before });
   }
 
-  #hand(kind: ResourceKind, update: AdsUpdate, change: ResourceUpdate, bad: readonly RejectedResource[]): void {
+  #hand(kind: ResourceKind, update: AdsUpdate, change: ResourceUpdate, { bad, before }: { bad: readonly RejectedResource[]; before: ReadonlyMap<string, HeldResource | undefined> }): void {
     const answer = (refusals: readonly RejectedResource[]) => (refusals.length === 0 ? update.accept() : update.reject(refusals));
     // Posting keeps the order; only the answer waits.
     const applied = this.#options.apply(change);
@@ -103,7 +104,10 @@ export class XdsSession {
     applied.then((refusals) => {
       const worker = refusals.filter((refusal) => refusal.kind === kind).map(({ name, message }) => ({ name, reason: message }));
       if (!answersAtOnce) answer([...bad, ...worker]);
-      for (const refusal of worker) this.#options.log.error({ type: shortTypeName(update.typeUrl), ...refusal }, 'a worker could not put a resource in force');
+      for (const refusal of worker) {
+        this.#options.log.error({ type: shortTypeName(update.typeUrl), ...refusal }, 'a worker could not put a resource in force; its last good version stays');
+        this.#options.store.restore(kind, refusal.name, before.get(refusal.name), { version: update.version, atMs: this.#options.now(), message: refusal.reason });
+      }
       this.#initialized(kind);
     }, (cause: unknown) => {
       this.#options.log.error({ err: cause, type: shortTypeName(update.typeUrl) }, 'update not applied');
