@@ -155,7 +155,6 @@ await runProgram({
         },
         drainListeners: ({ inboundOnly }) => control.workers.tell({ kind: 'drain-listeners', inboundOnly }),
         failHealthCheck: (failing) => { healthFailed = failing; },
-        resetCounters: () => control.workers.tell({ kind: 'reset-counters' }),
         quit: () => shutdown('/quitquitquit'),
       }), ...healthRoutes(isReady)];
     }

@@ -37,6 +37,14 @@ export class FlatStats {
       for (const { values } of family.series()) if (values[0]?.startsWith(prefix)) family.remove(...values);
   }
 
+  /** Sets every counter to zero; gauges stay. Deltas taken or merged later count from there. */
+  resetCounters(): void {
+    for (const { child } of this.#counters.series()) {
+      child.value = 0;
+      child.reported = 0;
+    }
+  }
+
   /** Sorted by name. `usedOnly` leaves out what nobody ever wrote. */
   entries(options: { filter?: RegExp; usedOnly?: boolean } = {}): FlatStat[] {
     const found: FlatStat[] = [];

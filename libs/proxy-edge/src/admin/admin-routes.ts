@@ -23,7 +23,6 @@ export interface AdminParts {
   readonly setLogLevel: (level: string) => void;
   readonly drainListeners: (options: { inboundOnly: boolean; graceful: boolean }) => void;
   readonly failHealthCheck: (failed: boolean) => void;
-  readonly resetCounters: () => void;
   readonly quit: () => void;
 }
 
@@ -53,7 +52,12 @@ export function adminRoutes(parts: AdminParts): AdminRoute[] {
     }),
     post('/healthcheck/fail', 'answer health checks with failure', () => (parts.failHealthCheck(true), text('OK\n'))),
     post('/healthcheck/ok', 'undo /healthcheck/fail', () => (parts.failHealthCheck(false), text('OK\n'))),
-    post('/reset_counters', 'set all counters to zero', () => (parts.resetCounters(), text('OK\n'))),
+    post('/reset_counters', 'set all counters to zero', async () => {
+      // What the workers counted until now goes too.
+      await parts.refreshStats();
+      parts.flat.resetCounters();
+      return text('OK\n');
+    }),
     post('/quitquitquit', 'drain and exit', () => (parts.quit(), text('OK\n'))),
   ];
 }

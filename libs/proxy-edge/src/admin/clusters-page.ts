@@ -1,11 +1,12 @@
+import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import type { ResourceStore } from '../control/resource-store.ts';
 import type { HostDescription } from '../control/worker-messages.ts';
 
 /** Envoy's /clusters as text: "cluster::address:port::stat::value". */
 export function clustersText(store: ResourceStore, hosts: readonly HostDescription[]): string {
   const lines: string[] = [];
-  for (const { name, origin } of store.held('clusters')) {
-    lines.push(`${name}::observability_name::${name}`, `${name}::added_via_api::${origin === 'dynamic'}`);
+  for (const { name, origin, bytes } of store.held('clusters')) {
+    lines.push(`${name}::observability_name::${name}`, ...thresholds(name, bytes), `${name}::added_via_api::${origin === 'dynamic'}`);
     for (const host of hosts.filter((each) => each.cluster === name)) {
       const at = `${name}::${target(host)}`;
       lines.push(
@@ -34,6 +35,19 @@ export function clustersJson(store: ResourceStore, hosts: readonly HostDescripti
       })),
     })),
   };
+}
+
+/** Circuit breaker limits by priority, Envoy's defaults where the cluster sets none. */
+function thresholds(name: string, bytes: Uint8Array): string[] {
+  const set = Cluster.decode(bytes).circuitBreakers?.thresholds ?? [];
+  return ['default', 'high'].flatMap((priority, number) => {
+    const at = `${name}::${priority}_priority`;
+    const limits = set.find((each) => each.priority === number);
+    return [
+      `${at}::max_connections::${limits?.maxConnections ?? 1024}`, `${at}::max_pending_requests::${limits?.maxPendingRequests ?? 1024}`,
+      `${at}::max_requests::${limits?.maxRequests ?? 1024}`, `${at}::max_retries::${limits?.maxRetries ?? 3}`,
+    ];
+  });
 }
 
 function target(host: HostDescription): string {

@@ -26,12 +26,40 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
     configs: [
       ...(bootstrap === undefined ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump', bootstrap: redacted(bootstrap) }]),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump', version_info: version(store, 'clusters'), static_clusters: all('clusters', 'static', 'cluster'), dynamic_active_clusters: all('clusters', 'dynamic', 'cluster') },
-      ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: all('endpoints', 'static', 'endpoint_config'), dynamic_endpoint_configs: all('endpoints', 'dynamic', 'endpoint_config') }] : []),
+      ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: inlineEndpoints(store, keep), dynamic_endpoint_configs: all('endpoints', 'dynamic', 'endpoint_config') }] : []),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'static', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
-      { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: all('routes', 'static', 'route_config'), dynamic_route_configs: all('routes', 'dynamic', 'route_config') },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: inlineRoutes(store, keep), dynamic_route_configs: all('routes', 'dynamic', 'route_config') },
       { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic')) },
     ],
   };
+}
+
+/** Endpoints that clusters hold themselves. */
+function inlineEndpoints(store: ResourceStore, keep: (resource: { name: string }) => boolean): unknown[] {
+  return store.held('clusters').filter(keep).flatMap((resource) => {
+    const assignment = (resourceJson('clusters', resource) as Json)['load_assignment'];
+    return assignment === undefined ? [] : [{ endpoint_config: typed('endpoints', assignment), last_updated: date(resource.lastUpdatedMs) }];
+  });
+}
+
+/** Route configurations that connection managers hold themselves. */
+function inlineRoutes(store: ResourceStore, keep: (resource: { name: string }) => boolean): unknown[] {
+  return store.held('listeners').flatMap((resource) => {
+    const listener = resourceJson('listeners', resource) as Json;
+    const chains = [...asList(listener['filter_chains']), ...asList(listener['default_filter_chain'] === undefined ? [] : [listener['default_filter_chain']])];
+    const tables = chains.flatMap((chain) => asList(chain['filters'])).flatMap((filter) => asList([(filter['typed_config'] as Json | undefined)?.['route_config']]));
+    return tables.filter((table) => keep({ name: typeof table['name'] === 'string' ? table['name'] : '' })).map((table) => ({ route_config: typed('routes', table), last_updated: date(resource.lastUpdatedMs) }));
+  });
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function asList(value: unknown): Json[] {
+  return Array.isArray(value) ? value.filter((each): each is Json => typeof each === 'object' && each !== null) : [];
+}
+
+function typed(kind: ResourceKind, value: unknown): unknown {
+  return { '@type': `type.googleapis.com/${typeNames[kind]}`, ...(value as Json) };
 }
 
 /** One resource as Envoy's JSON, without keys. What cannot be expanded is shown with the reason, never left out. */

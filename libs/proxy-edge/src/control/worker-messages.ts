@@ -45,8 +45,7 @@ export type ToWorker =
   | { readonly kind: 'describe'; readonly id: number }
   | { readonly kind: 'drain-listeners'; readonly inboundOnly: boolean }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
-  | { readonly kind: 'log-level'; readonly level: string }
-  | { readonly kind: 'reset-counters' };
+  | { readonly kind: 'log-level'; readonly level: string };
 
 /** Why one resource is not in force in a worker. */
 export interface WorkerRefusal {

@@ -213,7 +213,7 @@ export class ClusterEntry implements UpstreamCluster {
       return known.host;
     }
     const endpoint = { target: { kind: 'ip', address: ip, port }, key, hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
-    const host = new Host(endpoint, 0, { key, activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: usedMs });
+    const host = new Host(endpoint, 0, { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: usedMs });
     this.#passthrough.set(key, { host, usedMs });
     return host;
   }

@@ -125,6 +125,7 @@ export class HostPool implements ClientConnectionOwner {
     if (at >= 0) this.#idle.splice(at, 1);
     const { stats, limits } = this.#options;
     limits.connections--;
+    this.host.state.connections--;
     stats.cxActive.dec();
     stats.cxDestroy.inc();
     if (this.#waiting.length > this.#dials.size && this.#mayConnect) this.#connect();
@@ -149,6 +150,7 @@ export class HostPool implements ClientConnectionOwner {
         over = true;
         this.#dials.delete(giveUp);
         stats.cxActive.inc();
+        this.host.state.connections++;
         this.#opened(connection);
       },
       onFailure: ({ timedOut, transportFailure }) => {
@@ -252,8 +254,11 @@ export function openConnection(options: PoolOptions, callbacks: ConnectionCallba
   const cancel = dialHost(options, {
     onOpen: (connection) => {
       stats.cxActive.inc();
+      const { state } = options.host;
+      state.connections++;
       connection.socket.once('close', () => {
         uncount();
+        state.connections--;
         stats.cxActive.dec();
         stats.cxDestroy.inc();
         stats.cxRxBytes.inc(connection.bytesRead);

@@ -41,7 +41,6 @@ export async function runWorker(): Promise<void> {
           send({ kind: 'drained' });
         });
       case 'log-level':
-      case 'reset-counters':
         return undefined;
     }
   });
@@ -57,7 +56,7 @@ function describe(server: WorkerServer): WorkerDescription {
       const target = endpoint.target;
       hosts.push({
         cluster: entry.name, address: target.kind === 'ip' ? target.address : target.path, port: target.kind === 'ip' ? target.port : 0, hostname: endpoint.hostname, weight: host.weight, priority: host.priority,
-        healthy: endpoint.health !== 'unhealthy', ejected: host.state.ejected, activeRequests: host.state.activeRequests, activeConnections: 0, requests: 0,
+        healthy: endpoint.health !== 'unhealthy', ejected: host.state.ejected, activeRequests: host.state.activeRequests, activeConnections: host.state.connections, requests: host.state.requests,
       });
     }
   return { listeners, hosts };

@@ -64,7 +64,7 @@ export class HostStore {
   }
 
   #newState(key: string): HostState {
-    return { key, activeRequests: 0, ejected: false, failedHealthCheck: false, addedMs: this.#nowMs() };
+    return { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: this.#nowMs() };
   }
 
   /** Sorts the hosts into healthy and not anew, after ejections changed. */

@@ -6,6 +6,9 @@ export interface HostState {
   readonly key: string;
   /** Requests in flight from this worker: the router adds and takes away; least request reads it. */
   activeRequests: number;
+  /** Requests begun and connections open, from this worker: for /clusters. */
+  requests: number;
+  connections: number;
   /** Set by outlier detection; such a host counts as unhealthy. */
   ejected: boolean;
   /** Set by active health checks. */

@@ -182,6 +182,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     this.#sent = false;
     this.#limits.requests++;
     host.state.activeRequests++;
+    host.state.requests++;
     cluster.stats.rqTotal.inc();
     cluster.stats.rqActive.inc();
     target.info.upstreamHost = host.key;

@@ -116,6 +116,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     this.#attempts++;
     this.#host = host;
     host.state.activeRequests++;
+    host.state.requests++;
     this.info.upstreamHost = host.key;
     this.info.upstreamMetadata = host.metadata;
     const callbacks: ConnectionCallbacks = {
