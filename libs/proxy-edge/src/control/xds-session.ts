@@ -1,4 +1,4 @@
-import { formatFieldErrors } from '@meltemi/base';
+import { formatFieldErrors, type FieldError } from '@meltemi/base';
 import { shortTypeName, xdsType, type RejectedResource } from '@meltemi/xds';
 import { startAdsClient, type AdsClient, type AdsClientOptions, type AdsUpdate } from '@meltemi/xds-edge';
 import { compileResource, type CompiledResource, type Compiler } from './compile.ts';
@@ -19,6 +19,9 @@ export interface XdsSessionOptions {
   readonly onState: (connected: boolean) => void;
 }
 
+/** Different warnings that are remembered; beyond it they are dropped. */
+const maxWarnings = 1000;
+
 const kindOf: ReadonlyMap<string, ResourceKind> = new Map([[xdsType.cluster, 'clusters'], [xdsType.endpoint, 'endpoints'], [xdsType.listener, 'listeners'], [xdsType.route, 'routes'], [xdsType.secret, 'secrets']]);
 
 /**
@@ -32,6 +35,7 @@ export class XdsSession {
   readonly #edsNames = new Map<string, string>();
   readonly #rdsNames = new Map<string, ReadonlySet<string>>();
   readonly #served = { clusters: false, listeners: false };
+  readonly #warned = new Set<string>();
   /** Work for the workers goes out in order. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -85,7 +89,7 @@ export class XdsSession {
     const before = new Map(good.map(({ wire }) => [wire.name, store.get(kind, wire.name)]));
     const set = good.filter(({ wire, version }) => store.put(kind, { ...wire, version, lastUpdatedMs: at, origin: 'dynamic' }));
     for (const { wire, compiled } of set) {
-      for (const warning of compiled.warnings) log.warn({ type: shortTypeName(update.typeUrl), name: wire.name, field: warning.path, reason: warning.message }, 'setting not acted on');
+      for (const warning of compiled.warnings) this.#warnOnce(shortTypeName(update.typeUrl), wire.name, warning);
       this.#refers(kind, wire.name, compiled);
     }
     const removed = update.removed.filter((name) => store.remove(kind, name));
@@ -113,6 +117,14 @@ export class XdsSession {
       this.#options.log.error({ err: cause, type: shortTypeName(update.typeUrl) }, 'update not applied');
       if (!answersAtOnce) update.reject(cause instanceof Error ? cause.message : String(cause));
     });
+  }
+
+  /** Every cluster may carry the same setting: once is enough to know. */
+  #warnOnce(type: string, name: string, warning: FieldError): void {
+    const key = `${type} ${warning.path.replace(/\[\d+\]/g, '[]')} ${warning.message}`;
+    if (this.#warned.has(key) || this.#warned.size >= maxWarnings) return;
+    this.#warned.add(key);
+    this.#options.log.warn({ type, name, field: warning.path, reason: warning.message }, 'setting not acted on (said once, also of other resources)');
   }
 
   #initialized(kind: ResourceKind): void {

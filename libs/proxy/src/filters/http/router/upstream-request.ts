@@ -262,7 +262,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     this.#keepBody = false;
     if (!this.#shared.config.suppressEnvoyHeaders) {
       const since = info.requestCompleteMonoMs >= 0 ? info.requestCompleteMonoMs : info.upstreamFirstSentMonoMs;
-      head.headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.round(now - since))));
+      head.headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.floor(now - since))));
     }
     if (this.#action.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(this.#attempts));
     info.responseCode = head.status;
