@@ -59,12 +59,16 @@ test('/config_dump has Envoy\'s sections', async () => {
   const types = async (path: string) => ((await json(path)) as { configs: Page[] }).configs.map((each) => String(each['@type']).replace('type.googleapis.com/envoy.admin.v3.', ''));
   assert.deepEqual(await types('/config_dump'), ['BootstrapConfigDump', 'ClustersConfigDump', 'ListenersConfigDump', 'RoutesConfigDump', 'SecretsConfigDump']);
   const { configs } = (await json('/config_dump?include_eds')) as { configs: Page[] };
-  const of = (type: string) => configs.find((each) => String(each['@type']).endsWith(type)) as { [key: string]: Page[] } | undefined;
-  assert.equal((of('ClustersConfigDump')?.['static_clusters']?.[0]?.['cluster'] as Page)['name'], 'app');
-  assert.equal((of('ListenersConfigDump')?.['static_listeners']?.[0]?.['listener'] as Page)['name'], 'web');
-  assert.equal((of('RoutesConfigDump')?.['static_route_configs']?.[0]?.['route_config'] as Page)['name'], 'local');
-  const endpoints = of('EndpointsConfigDump')?.['static_endpoint_configs'] ?? [];
-  assert.equal((endpoints[0]?.['endpoint_config'] as Page | undefined)?.['cluster_name'], 'app');
+  /** A field of the first entry of a section's list. */
+  const first = (section: string, list: string, entry: string, field: string) => {
+    const found = configs.find((each) => String(each['@type']).endsWith(section)) as Readonly<Record<string, Page[]>> | undefined;
+    const held = found?.[list]?.[0]?.[entry] as Page | undefined;
+    return held?.[field];
+  };
+  assert.equal(first('ClustersConfigDump', 'static_clusters', 'cluster', 'name'), 'app');
+  assert.equal(first('ListenersConfigDump', 'static_listeners', 'listener', 'name'), 'web');
+  assert.equal(first('RoutesConfigDump', 'static_route_configs', 'route_config', 'name'), 'local');
+  assert.equal(first('EndpointsConfigDump', 'static_endpoint_configs', 'endpoint_config', 'cluster_name'), 'app');
 });
 
 describe('/stats', () => {
