@@ -161,9 +161,11 @@ test('--service-node and --service-cluster replace the bootstrap\'s node', async
 
 test('--admin-address-path holds the bound admin address, --log-path the log', async () => {
   const file = join(dir, 'admin-address');
-  await using proxy = await startProxy(simple({ admin: { address: anyPort } }), { args: ['--admin-address-path', file, '-l', 'debug'] });
+  const log = join(dir, 'proxy.log');
+  await using proxy = await startProxy(simple({ admin: { address: anyPort } }), { args: ['--admin-address-path', file, '--log-path', log, '-l', 'debug'] });
   const { readFileSync } = await import('node:fs');
   assert.equal(readFileSync(file, 'utf8'), `127.0.0.1:${proxy.port('admin')}`);
+  assert.match(readFileSync(log, 'utf8'), /"msg":"started"/);
 });
 
 test('--mode init_only starts everything and ends by itself', async () => {

@@ -7,7 +7,7 @@ export const options = [
   { name: 'mode', type: 'choice', choices: ['serve', 'validate', 'init_only'], default: 'serve', description: 'validate: check the bootstrap and exit; init_only: start up, then exit' },
   { name: 'concurrency', type: 'int', min: 0, max: 256, default: '1', description: 'worker threads that share the listeners; 0 means one per core' },
   { name: 'log-level', short: 'l', type: 'choice', choices: ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'critical', 'off'], default: 'info', description: 'least severe level that is logged', placeholder: 'level' },
-  { name: 'log-path', type: 'string', placeholder: 'file', description: 'accepted; the log goes to standard error' },
+  { name: 'log-path', type: 'string', placeholder: 'file', description: 'file the log is appended to, instead of standard error' },
   { name: 'component-log-level', type: 'string', description: 'accepted; there is one level for all' },
   { name: 'service-node', type: 'string', env: ['ISTIO_SERVICE_NODE'], placeholder: 'id', description: 'node id: type~IP~pod.namespace~domain' },
   { name: 'service-cluster', type: 'string', placeholder: 'name', description: 'node cluster' },

@@ -16,7 +16,7 @@ export interface LogOptions {
   readonly name: string;
   readonly level: string;
   readonly format: 'json' | 'text';
-  /** 1 or 2. */
+  /** 1, 2, or an open file's. */
   readonly fd: number;
 }
 

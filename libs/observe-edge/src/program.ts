@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import { Lifecycle, formatFieldErrors } from '@meltemi/base';
 import { declareIstioBuild, StatsRegistry } from '@meltemi/observe';
 import type { Address } from './address.ts';
@@ -68,11 +69,23 @@ export async function runProgram<const S extends readonly OptionSpec[]>(spec: Pr
   await startProgram(spec, resolved.value, line.operands);
 }
 
-type Standard = OptionValues<typeof standardOptions>;
+type Standard = OptionValues<typeof standardOptions> & { readonly 'log-path'?: string };
+
+/** Where the log goes: a program that declares --log-path may send it to a file. */
+function logDescriptor(name: string, standard: Standard): number {
+  const path = standard['log-path'];
+  if (path === undefined) return standard['log-output'] === 'stdout' ? 1 : 2;
+  try {
+    return openSync(path, 'a', 0o640);
+  } catch (cause) {
+    process.stderr.write(`${name}: --log-path ${path}: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    process.exit(1);
+  }
+}
 
 async function startProgram<const S extends readonly OptionSpec[]>(spec: ProgramSpec<S>, resolved: ResolvedOptions, operands: readonly string[]): Promise<void> {
   const standard = resolved.values as unknown as Standard;
-  const log = createLogger({ name: spec.name, level: standard['log-level'], format: standard['log-format'], fd: standard['log-output'] === 'stdout' ? 1 : 2 });
+  const log = createLogger({ name: spec.name, level: standard['log-level'], format: standard['log-format'], fd: logDescriptor(spec.name, standard) });
   const lifecycle = new Lifecycle();
   const readiness = new Readiness();
   const stats = new StatsRegistry();
