@@ -24,6 +24,8 @@ export interface LocalMeshOptions {
   readonly store?: string;
   /** Extra flags of pilot, such as --etcd-cacert. */
   readonly pilotArgs?: readonly string[];
+  /** Extra flags of telemetry, such as --own-prometheus. */
+  readonly telemetryArgs?: readonly string[];
   /** The gateway's address; default: the next workload address. npm start uses 127.0.0.1. */
   readonly gatewayAddress?: string;
   /** The control plane's address; default 127.<net>.0.1 with the default ports. */
@@ -63,7 +65,7 @@ export class LocalMesh {
     this.pilot = this.#program('pilot', this.#pilotArgs());
     this.telemetry = this.#program('telemetry', [
       '--listen', `${this.control}:15030`, '--http-listen', `${this.control}:15031`,
-      '--citadel-address', `${this.control}:15022`, '--join-token-file', this.#token('telemetry'), '--state-dir', this.#state('telemetry'), '--trust-domain', this.#trustDomain,
+      '--citadel-address', `${this.control}:15022`, '--join-token-file', this.#token('telemetry'), '--state-dir', this.#state('telemetry'), '--trust-domain', this.#trustDomain, ...(options.telemetryArgs ?? []),
     ]);
   }
 
