@@ -34,6 +34,12 @@ export class AccessLogWriters {
     this.#parts.files.flush();
   }
 
+  /** Hands over what is waiting, and resolves when files have it. */
+  async written(): Promise<void> {
+    this.flush();
+    await this.#parts.files.written();
+  }
+
   #openGrpc(config: GrpcAccessLogConfig): (info: StreamInfo) => void {
     const key = sinkKey(config);
     const batch = this.#batches.get(key) ?? new Batch(config.flushMs, (entries) => this.#parts.post(key, entries));

@@ -29,6 +29,11 @@ export class FileSinks {
   flush(): void {
     for (const sink of this.#sinks.values()) sink.flush();
   }
+
+  /** Flushes, and resolves when the operating system has every line: what the end of the process waits for. */
+  async written(): Promise<void> {
+    await Promise.all([...this.#sinks.values()].map((sink) => sink.written()));
+  }
 }
 
 class FileSink implements LineSink {
@@ -67,6 +72,18 @@ class FileSink implements LineSink {
     this.#stream ??= this.#open();
     this.#full = !this.#stream.write(this.#text, (error) => { if (!error) this.#failing = false; });
     this.#text = '';
+  }
+
+  /** An empty write is called back after those before it; lines that a full buffer held back go in the next round. */
+  async written(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      this.flush();
+      const stream = this.#stream;
+      if (stream === null) return;
+      await new Promise<void>((resolve) => { stream.write('', () => resolve()); });
+      if (this.#text === '') return;
+      this.#full = false;
+    }
   }
 
   #open(): WriteStream | NodeJS.WriteStream {

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { HostDescription, FromWorker, ToWorker, WorkerDescription, WorkerSetup } from '../control/worker-messages.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
@@ -6,6 +7,9 @@ import { AccessLogWriters } from './access-log-writers.ts';
 import { applyUpdate } from './apply-update.ts';
 import { proxyExtensions } from './extensions.ts';
 import { FileSinks } from './file-sinks.ts';
+
+/** Longest wait for a slow disk at the end. */
+const lastLinesMs = 800;
 
 /** The body of a worker thread: serves traffic, and does what the control thread says. */
 export async function runWorker(): Promise<void> {
@@ -36,10 +40,10 @@ export async function runWorker(): Promise<void> {
       case 'drain-listeners':
         return server.drainListeners({ inboundOnly: message.inboundOnly });
       case 'drain':
-        return void server.drain(message.deadlineMs).finally(() => {
-          writers.flush();
-          send({ kind: 'drained' });
-        });
+        return void server.drain(message.deadlineMs)
+          .then(() => withDeadline(writers.written(), lastLinesMs, 'writing the last log lines'))
+          .catch((cause: unknown) => logger.error({ err: cause }, 'the end of the access logs may be missing'))
+          .finally(() => send({ kind: 'drained' }));
       case 'log-level':
         return undefined;
     }
