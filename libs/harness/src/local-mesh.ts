@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '@meltemi/base';
+import { mintJoinToken } from '@meltemi/identity-edge';
 import { addressPlan, type AddressPlan } from './addresses.ts';
-import { createJoinToken } from './join-tokens.ts';
 import { readDeployments, type Deployment } from './manifests.ts';
 import { MeshProcess } from './process.ts';
 import { imageProgram, programCommand, repository, type ProgramName } from './programs.ts';
@@ -192,7 +192,7 @@ export class LocalMesh {
   }
 
   async #mint(name: string, namespace: string, serviceAccount: string): Promise<void> {
-    const token = await createJoinToken(this.citadelSocket, `spiffe://${this.#trustDomain}/ns/${namespace}/sa/${serviceAccount}`);
+    const token = await mintJoinToken(this.citadelSocket, `spiffe://${this.#trustDomain}/ns/${namespace}/sa/${serviceAccount}`);
     writeFileSync(this.#token(name), `${token}\n`, { mode: 0o600 });
   }
 

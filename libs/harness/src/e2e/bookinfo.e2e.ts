@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { request } from 'node:http';
-import { joinTokenText, startIdentityAgent } from '@meltemi/identity-edge';
-import { createJoinToken, get, type RunningWorkload } from '../index.ts';
+import { joinTokenText, startIdentityAgent, mintJoinToken } from '@meltemi/identity-edge';
+import { get, type RunningWorkload } from '../index.ts';
 import { BookinfoMesh, isWhole, sum } from './bookinfo-mesh.ts';
 import { foreignAuthority, overTls } from './foreign-authority.ts';
 
@@ -79,7 +79,7 @@ describe('Bookinfo behind sidecars', () => {
     test('a certificate from citadel, got with a join token, is let in', async () => {
       const agent = startIdentityAgent({
         citadelAddress: `${book.mesh.control}:15022`, identity: productpagePrincipal,
-        joinToken: joinTokenText(await createJoinToken(book.mesh.citadelSocket, productpagePrincipal)), log: { info: () => undefined, warn: () => undefined },
+        joinToken: joinTokenText(await mintJoinToken(book.mesh.citadelSocket, productpagePrincipal)), log: { info: () => undefined, warn: () => undefined },
       });
       try {
         const { certChainPem, privateKeyPem } = await agent.ready();

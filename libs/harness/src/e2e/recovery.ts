@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import { joinTokenText, startIdentityAgent } from '@meltemi/identity-edge';
+import { joinTokenText, startIdentityAgent, mintJoinToken } from '@meltemi/identity-edge';
 import type { GraphView } from '@meltemi/mixer';
-import { createJoinToken, get, meltemi, Traffic } from '../index.ts';
+import { get, meltemi, Traffic } from '../index.ts';
 import { isWhole, type BookinfoMesh } from './bookinfo-mesh.ts';
 
 /** How long after its restart a program may take until everything is as before. */
@@ -49,7 +49,7 @@ export function recovers(bookOf: () => BookinfoMesh): void {
     await book.mesh.citadel.kill();
     await book.mesh.citadel.start();
     const identity = 'spiffe://cluster.local/ns/default/sa/newcomer';
-    const joinToken = joinTokenText(await createJoinToken(book.mesh.citadelSocket, identity));
+    const joinToken = joinTokenText(await mintJoinToken(book.mesh.citadelSocket, identity));
     const agent = startIdentityAgent({ citadelAddress: `${book.mesh.control}:15022`, identity, joinToken, log: { info: () => undefined, warn: () => undefined } });
     try {
       assert.equal((await agent.ready(recoveryMs)).spiffeId, identity);
