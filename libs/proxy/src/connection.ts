@@ -12,6 +12,15 @@ export interface ConnectionSink {
   onClose(cause: Error | null): void;
 }
 
+/** Somebody besides the owner who hears what goes by: the network filters in front of an HTTP connection manager. */
+export interface ConnectionObserver {
+  /** Before the sink sees them; it does not when the connection was destroyed here. */
+  onRead(bytes: number): void;
+  onWrite(bytes: number): void;
+  /** After the sink's onClose. */
+  onClose(): void;
+}
+
 /**
  * One open connection, plain or TLS. Writes of one turn (one read event) leave in one system call; each write says whether more may follow
  * (false: wait for onDrain). Nothing throws. The transport implements it over sockets, tests over arrays.
@@ -24,6 +33,7 @@ export interface ByteConnection {
   /** Null on plaintext. */
   readonly tls: TlsInfo | null;
   sink: ConnectionSink;
+  observer: ConnectionObserver | null;
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly closed: boolean;

@@ -124,20 +124,36 @@ export interface HttpFilterFactory {
   bind(config: unknown, ctx: FilterContext): HttpFilterConfig;
 }
 
-/** What a network filter may do with its connection. */
+/** What a network filter may do with its connection. Valid until `onClose`. */
 export interface ConnectionControls {
   readonly connection: ByteConnection;
+  /** Of the connection; in front of a TCP proxy it is also what the session's access log prints. */
   readonly info: StreamInfo;
+  /** Goes on after stopIteration in `onNewConnection`, at once or later. */
+  continueReading(): void;
+  /**
+   * Closes now: the filters behind and the terminal one hear nothing of the connection (in `onRead`: nothing of these bytes), nothing is sent.
+   * `details` is for %CONNECTION_TERMINATION_DETAILS%, `flags` are bits of ResponseFlag. `onClose` follows.
+   */
+  close(details: string, flags?: number): void;
 }
 
-/** A network filter that watches bytes go by; the terminal one (HTTP connection manager, TCP proxy) owns the connection. */
+/** A network filter decides whether a connection is served, and watches its bytes; the terminal one (HTTP connection manager, TCP proxy) owns it. */
 export class NetworkStreamFilter {
-  /** Bytes from the client. */
+  /**
+   * The connection is open (its TLS handshake is over) and nothing of it was read. FilterStatus.stopIteration holds it, unread, until
+   * `continueReading` or `close`: whoever holds has a deadline.
+   */
+  onNewConnection(_controls: ConnectionControls): number {
+    return FilterStatus.continue;
+  }
+  /** Bytes from the client, before the terminal filter sees them. */
   onRead(_controls: ConnectionControls, _bytes: number): void {}
   /** Bytes to the client. */
   onWrite(_controls: ConnectionControls, _bytes: number): void {}
   /** The upstream of a TCP session is known. */
   onUpstream(_controls: ConnectionControls): void {}
+  /** The connection is over and `info` final. Once, also after `close`; lets go of timers. */
   onClose(_controls: ConnectionControls): void {}
 }
 

@@ -1,4 +1,4 @@
-export { ignoreConnection, type ByteConnection, type ConnectionSink } from './connection.ts';
+export { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from './connection.ts';
 export { latin1 } from './latin1.ts';
 export { maxClientHelloBytes, readClientHello, type ClientHello } from './inspect/client-hello.ts';
 export { maxSniffedLineBytes, readHttpPreface } from './inspect/http-preface.ts';
@@ -23,6 +23,7 @@ export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
 export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
+export { GuardedConnection } from './filters/network/guarded-connection.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
 export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';

@@ -212,8 +212,7 @@ export class ActiveListener {
       const captured = listener.transparent || destination.ip !== accepted.localIp || destination.port !== accepted.localPort;
       const originalDst = captured ? joinAddress(destination) : '';
       const info: CapturedConnectionInfo = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst };
-      runtime.serve(connection, info);
-      accepted.start(connection);
+      runtime.serve(connection, info, () => accepted.start(connection));
     };
     if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
     return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: chain.transportSocketConnectTimeoutMs, limit: listener.perConnectionBufferLimit }, {

@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { StreamInfo, type ConnectionInfo } from '@meltemi/http';
-import { HttpConnectionManager, networkFilterFactory, TcpSession, type ByteConnection, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import { GuardedConnection, HttpConnectionManager, networkFilterFactory, TcpSession, type ByteConnection, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -14,6 +14,12 @@ export interface ChainDeps {
   readonly options: WorkerServerOptions;
 }
 
+interface Arrival {
+  readonly connection: ByteConnection;
+  readonly info: ConnectionInfo;
+  readonly read: () => void;
+}
+
 type LogWriter = (info: StreamInfo) => void;
 
 /** A filter chain at work: its TLS context, its connection manager or TCP proxy, and the connections it serves. */
@@ -22,6 +28,8 @@ export class ChainRuntime {
   readonly http: HttpConnectionManager | null;
   tls: ServerTls | null;
   readonly tcpSessions = new Set<TcpSession>();
+  /** Connections that a network filter holds in front of the connection manager. */
+  readonly #held = new Set<GuardedConnection>();
   readonly #tcp: TcpProxyConfig | null;
   readonly #deps: ChainDeps;
   readonly #filters: readonly NetworkFilterConfig[];
@@ -64,16 +72,16 @@ export class ChainRuntime {
     return ok(undefined);
   }
 
-  /** Takes an open connection over. */
-  serve(connection: ByteConnection, info: ConnectionInfo): void {
-    if (this.http !== null) this.http.serve(connection, info);
-    else if (this.#tcp !== null) this.#serveTcp(this.#tcp, connection, info);
+  /** Takes an open connection over; `read` begins the delivery of what the client sends, once the network filters let it pass. */
+  serve(connection: ByteConnection, info: ConnectionInfo, read: () => void): void {
+    if (this.http !== null) this.#serveHttp(this.http, { connection, info, read });
+    else if (this.#tcp !== null) this.#serveTcp(this.#tcp, { connection, info, read });
     else connection.destroy();
   }
 
   /** Connections this chain serves. */
   get active(): number {
-    return (this.http?.sessions.size ?? 0) + this.tcpSessions.size;
+    return (this.http?.sessions.size ?? 0) + this.tcpSessions.size + this.#held.size;
   }
 
   /** Asks clients to leave with their next response. */
@@ -84,11 +92,13 @@ export class ChainRuntime {
   /** The drain time is over: idle connections close, busy HTTP ones after their response, TCP ones now. */
   drainNow(): void {
     for (const session of this.http?.sessions ?? []) session.drain(true);
+    for (const guarded of this.#held) guarded.close('drained');
     for (const session of this.tcpSessions) session.destroy('drained');
   }
 
   destroy(): void {
     for (const session of this.http?.sessions ?? []) session.codec.connection.destroy();
+    for (const guarded of this.#held) guarded.close('stopped');
     for (const session of this.tcpSessions) session.destroy('stopped');
   }
 
@@ -97,7 +107,28 @@ export class ChainRuntime {
     for (const session of this.tcpSessions) session.tick(nowMs);
   }
 
-  #serveTcp(config: TcpProxyConfig, connection: ByteConnection, connectionInfo: ConnectionInfo): void {
+  #serveHttp(http: HttpConnectionManager, { connection, info, read }: Arrival): void {
+    const begin = () => {
+      http.serve(connection, info);
+      read();
+    };
+    if (this.#filters.length === 0) return begin();
+    const { clock } = this.#deps.http;
+    const guarded: GuardedConnection = new GuardedConnection(connection, {
+      info: new StreamInfo(info, clock.now(), clock.monotonic()),
+      filters: this.#filters,
+      monotonic: () => clock.monotonic(),
+      begin: () => {
+        this.#held.delete(guarded);
+        begin();
+      },
+      onClose: () => this.#held.delete(guarded),
+    });
+    this.#held.add(guarded);
+    return guarded.start();
+  }
+
+  #serveTcp(config: TcpProxyConfig, { connection, info: connectionInfo, read }: Arrival): void {
     const { clock, random, clusters } = this.#deps.http;
     const info = new StreamInfo(connectionInfo, clock.now(), clock.monotonic());
     const filters: NetworkStreamFilter[] = [];
@@ -115,7 +146,7 @@ export class ChainRuntime {
       if (created !== null) filters.push(created);
     }
     this.tcpSessions.add(session);
-    session.start();
+    session.start(read);
   }
 }
 

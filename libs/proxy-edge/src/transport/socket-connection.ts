@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { TlsInfo } from '@meltemi/http';
-import { ignoreConnection, latin1, type ByteConnection, type ConnectionSink } from '@meltemi/proxy';
+import { ignoreConnection, latin1, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '@meltemi/proxy';
 import { enterTurn, flushLater, leaveTurn } from './turn.ts';
 
 /** Bytes that writes up to this size join into one latin1 string: Node sends such strings without an allocation of its own. */
@@ -28,6 +28,7 @@ export class SocketConnection implements ByteConnection {
   readonly localAddress: string;
   readonly tls: TlsInfo | null;
   sink: ConnectionSink = ignoreConnection;
+  observer: ConnectionObserver | null = null;
   closed = false;
   readonly #limit: number;
   #pending = '';
@@ -64,7 +65,8 @@ export class SocketConnection implements ByteConnection {
     this.#read += length;
     enterTurn();
     try {
-      this.sink.onData(buffer, length);
+      if (this.observer !== null) this.observer.onRead(length);
+      if (this.observer === null || !this.socket.destroyed) this.sink.onData(buffer, length);
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
     } finally {
@@ -77,6 +79,7 @@ export class SocketConnection implements ByteConnection {
     // Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. One-byte strings cost nothing here.
     const text = beyondLatin1.test(asked) ? asked.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1')) : asked;
     this.#written += text.length;
+    if (this.observer !== null) this.observer.onWrite(text.length);
     this.#pending = this.#pending === '' ? text : this.#pending + text;
     return this.#queue();
   }
@@ -84,6 +87,7 @@ export class SocketConnection implements ByteConnection {
   write(buffer: Buffer, start: number, end: number): boolean {
     if (this.closed || this.#ending) return true;
     this.#written += end - start;
+    if (this.observer !== null) this.observer.onWrite(end - start);
     if (end - start <= joinLimit && this.#pending.length < joinLimit) {
       const text = latin1(buffer, start, end);
       this.#pending = this.#pending === '' ? text : this.#pending + text;
@@ -148,7 +152,13 @@ export class SocketConnection implements ByteConnection {
   #closed(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#turn(() => this.sink.onClose(this.#cause));
+    this.#turn(() => {
+      try {
+        this.sink.onClose(this.#cause);
+      } finally {
+        this.observer?.onClose();
+      }
+    });
   }
 
   #turn(event: () => void): void {

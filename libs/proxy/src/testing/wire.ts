@@ -1,4 +1,4 @@
-import { ignoreConnection, type ByteConnection, type ConnectionSink } from '../connection.ts';
+import { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '../connection.ts';
 
 /** A byte connection over text: what was sent is `sent`, what arrives comes by `receive`. */
 export class Wire implements ByteConnection {
@@ -7,6 +7,7 @@ export class Wire implements ByteConnection {
   localAddress = '10.0.0.9:9080';
   tls = null;
   sink: ConnectionSink = ignoreConnection;
+  observer: ConnectionObserver | null = null;
   bytesRead = 0;
   bytesWritten = 0;
   closed = false;
@@ -17,6 +18,7 @@ export class Wire implements ByteConnection {
 
   writeText(text: string): boolean {
     this.sent += text;
+    this.observer?.onWrite(text.length);
     this.bytesWritten += text.length;
     return true;
   }
@@ -43,11 +45,13 @@ export class Wire implements ByteConnection {
     if (this.closed) return;
     this.closed = true;
     this.sink.onClose(null);
+    this.observer?.onClose();
   }
 
   receive(text: string): void {
     const bytes = Buffer.from(text, 'latin1');
     this.bytesRead += bytes.length;
-    this.sink.onData(bytes, bytes.length);
+    this.observer?.onRead(bytes.length);
+    if (!this.closed) this.sink.onData(bytes, bytes.length);
   }
 }

@@ -27,8 +27,8 @@ function counted(settings: object) {
   const filter = istioTcpStatsFilter.bind(parsed.value, { clock, random: seededRandom(1), stats: new FlatStats(), metrics, node: unknownNode, clusters, direction: 'outbound', filterName: 'istio.stats' });
   const client = new Wire();
   const info = new StreamInfo(unknownConnection, 0, 0);
-  const made = filter.create({ connection: client, info });
-  new TcpSession(client, { config: tcpProxyOf({ cluster: mongo }), info, clusters, random: seededRandom(1), filters: made ? [made] : [], bufferLimit: 1000, monotonic: () => clock.monotonic(), onDone: () => {} }).start();
+  const made = filter.create({ connection: client, info, continueReading: () => {}, close: () => {} });
+  new TcpSession(client, { config: tcpProxyOf({ cluster: mongo }), info, clusters, random: seededRandom(1), filters: made ? [made] : [], bufferLimit: 1000, monotonic: () => clock.monotonic(), onDone: () => {} }).start(() => {});
   client.receive('12345');
   backend.connections[0]?.receive('67890');
   client.destroy();

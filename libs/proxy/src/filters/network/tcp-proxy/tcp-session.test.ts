@@ -17,7 +17,7 @@ function session(settings: Record<string, unknown>) {
     config: tcpProxyOf({ cluster: 'app', ...settings }), info, clusters: { get: () => backend }, random: seededRandom(1), filters: [], bufferLimit: 1000,
     monotonic: () => clock.monotonic(), onDone: () => done++,
   });
-  served.start();
+  served.start(() => {});
   const pass = (ms: number): void => {
     clock.advance(ms);
     served.tick(clock.monotonic());

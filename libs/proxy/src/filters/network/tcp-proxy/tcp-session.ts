@@ -4,6 +4,7 @@ import type { TcpProxyConfig, WeightedTarget } from '@meltemi/snapshot';
 import type { ByteConnection, ConnectionSink } from '../../../connection.ts';
 import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts';
 import type { Host, PickContext } from '../../../balance/index.ts';
+import { FilterGate } from '../filter-gate.ts';
 import { originalDestination, type Clusters, type ConnectionCallbacks, type PendingStream, type PoolFailure, type UpstreamCluster } from '../../../upstream.ts';
 
 export interface TcpSessionOptions {
@@ -25,6 +26,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   lastActiveMs: number;
   readonly startedMs: number;
   readonly #options: TcpSessionOptions;
+  readonly #gate: FilterGate;
   #upstream: ByteConnection | null = null;
   #pending: PendingStream | null = null;
   #early: Buffer[] = [];
@@ -33,19 +35,41 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #attempts = 0;
   #host: Host | null = null;
   #done = false;
+  #read: () => void = () => {};
   #bytes = 0;
 
   constructor(connection: ByteConnection, options: TcpSessionOptions) {
     this.connection = connection;
     this.info = options.info;
     this.#options = options;
+    this.#gate = new FilterGate(options.filters, () => this.#begin());
     this.startedMs = options.monotonic();
     this.lastActiveMs = this.startedMs;
     connection.sink = this;
   }
 
-  /** Picks a cluster and a host and dials it. */
-  start(): void {
+  /** Asks the filters, then picks a cluster and a host and dials it. `read` begins the delivery of what the client sends. */
+  start(read: () => void): void {
+    this.#read = read;
+    this.#gate.start(this);
+  }
+
+  continueReading(): void {
+    this.#gate.continue(this);
+  }
+
+  close(details: string, flags = 0): void {
+    this.info.responseFlags |= flags;
+    this.destroy(details);
+    this.#finish();
+  }
+
+  #begin(): void {
+    this.#route();
+    if (!this.#done) this.#read();
+  }
+
+  #route(): void {
     const target = pickTarget(this.#options.config, this.#options.random);
     const cluster = target === null ? null : this.#options.clusters.get(target.cluster);
     this.info.upstreamCluster = target?.cluster ?? null;
@@ -79,7 +103,10 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
 
   onData(buffer: Buffer, length: number): void {
     this.info.bytesReceived += length;
-    for (const filter of this.#options.filters) filter.onRead(this, length);
+    for (const filter of this.#options.filters) {
+      filter.onRead(this, length);
+      if (this.#done) return;
+    }
     if (this.#upstream !== null) {
       if (!this.#upstream.write(buffer, 0, length)) this.connection.pause();
       return;
@@ -99,7 +126,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   }
 
   onClose(cause: Error | null): void {
-    if (this.#upstream === null && !this.#done) this.info.responseFlags |= ResponseFlag.DC;
+    if (this.#upstream === null && !this.#done && this.info.connectionTerminationDetails === null) this.info.responseFlags |= ResponseFlag.DC;
     // What the client sent last may still be on its way: close in order when it ended in order.
     if (cause === null && this.#endSeen) this.#upstream?.end();
     else this.#upstream?.destroy();
@@ -185,6 +212,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #finish(): void {
     if (this.#done) return;
     this.#done = true;
+    this.#gate.end();
     this.#pending?.cancel();
     this.#early = [];
     this.#releaseHost();
