@@ -4,6 +4,7 @@ import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { RouteMatch } from '@meltemi/route';
 import type { HcmConfig, ParseContext } from '@meltemi/snapshot';
 import type { ByteConnection } from './connection.ts';
+import type { HeldBody } from './http/held-body.ts';
 import type { NodeFacts } from './node.ts';
 import type { Clusters } from './upstream.ts';
 
@@ -16,6 +17,19 @@ export const FilterStatus = {
    * local reply was sent or the stream was reset.
    */
   stopIteration: 1,
+  /**
+   * Holds this head and gathers the body behind it, up to the stream's buffer limit (413 beyond; 500 for a response). The filter is called
+   * with each part and the end meanwhile and finds all of it in `heldRequest` (or `heldResponse`).
+   */
+  stopAndBuffer: 2,
+} as const;
+
+/** What becomes of a body part or an end once a filter has seen it. */
+export const DataStatus = {
+  /** It passes on to the next filter; what returning nothing means too. */
+  continue: 0,
+  /** It goes no further: the filter sends on what it makes of it with `injectRequestData`, `injectRequestEnd` and their like, now or later. */
+  taken: 1,
 } as const;
 
 /** Which events a filter wants: others are not called. */
@@ -42,10 +56,27 @@ export interface StreamControls {
   perRoute(filterName: string): unknown;
   /** Answers from here. The response runs through the encoding filters like any other. */
   sendLocalReply(reply: LocalReply): void;
-  /** Goes on after stopIteration in `decodeHead`. */
+  /** Goes on after a stop in `decodeHead`; not from within it. */
   continueRequest(): void;
-  /** Goes on after stopIteration in `encodeHead`. */
+  /** Goes on after a stop in `encodeHead`; not from within it. */
   continueResponse(): void;
+  /** What a stop has gathered of the request's body so far; null when nothing came. */
+  readonly heldRequest: HeldBody | null;
+  readonly heldResponse: HeldBody | null;
+  /** Bytes of a request's body that stops may hold; the listener's limit unless a filter (buffer) changes it. */
+  requestBufferLimit: number;
+  /** Hands a body part to the filters behind `from`, which took one. The buffer may be used again when this returns. */
+  injectRequestData(from: HttpStreamFilter, buffer: Buffer, start: number, end: number): void;
+  injectRequestEnd(from: HttpStreamFilter, trailers: HeaderMap | null): void;
+  /** The same for responses, towards the client. */
+  injectResponseData(from: HttpStreamFilter, buffer: Buffer, start: number, end: number): void;
+  injectResponseEnd(from: HttpStreamFilter, trailers: HeaderMap | null): void;
+  /** Asks the client for no more of the body until released as often as held. */
+  holdRequestBody(): void;
+  releaseRequestBody(): void;
+  /** Asks the upstream for no more until released as often as held. */
+  holdResponseBody(): void;
+  releaseResponseBody(): void;
   /** Ends the stream without an answer. */
   resetStream(): void;
 }
@@ -68,14 +99,14 @@ export class HttpStreamFilter {
   decodeHead(_stream: StreamControls, _head: RequestHead, _endStream: boolean): number {
     return FilterStatus.continue;
   }
-  /** The part passes on to the next filter; valid only during the call. */
-  decodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): void {}
-  decodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): void {}
+  /** A body part, valid only during the call. Returns a DataStatus, or nothing to let it pass. */
+  decodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): number | void {}
+  decodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): number | void {}
   encodeHead(_stream: StreamControls, _head: ResponseHead, _endStream: boolean): number {
     return FilterStatus.continue;
   }
-  encodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): void {}
-  encodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): void {}
+  encodeData(_stream: StreamControls, _buffer: Buffer, _start: number, _end: number): number | void {}
+  encodeEnd(_stream: StreamControls, _trailers: HeaderMap | null): number | void {}
   /** The stream is over and `info` final: for statistics and reports. */
   complete(_stream: StreamControls): void {}
   /** Lets go of timers and upstream streams. Called once, also after a local reply or reset. */

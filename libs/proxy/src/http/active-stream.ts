@@ -1,7 +1,7 @@
 import { ResponseFlag, StreamInfo, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
 import type { Clock, Random } from '@meltemi/base';
 import { clusterOf, type RouteMatch } from '@meltemi/route';
-import { FilterEvents, FilterStatus, type HttpStreamFilter, type HttpTerminalFilter, type LocalReply, type StreamControls } from '../filter.ts';
+import { DataStatus, FilterEvents, FilterStatus, type HttpStreamFilter, type HttpTerminalFilter, type LocalReply, type StreamControls } from '../filter.ts';
 import type { NodeFacts } from '../node.ts';
 import type { RequestReceiver, ResponseWriter } from '../stream.ts';
 import type { Clusters } from '../upstream.ts';
@@ -23,6 +23,9 @@ export interface ResponseTarget extends StreamControls {
   resumeRequest(): void;
 }
 
+/** Who wants no more of the request's body; reading goes on when nobody does. */
+const PauseReason = { terminal: 1, iteration: 2, filter: 4 } as const;
+
 /**
  * One HTTP request and its response on their way through the filters. Requests run filters[0] → router, responses run back.
  * A filter that throws ends this stream alone. @hot
@@ -40,11 +43,20 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   readonly #writer: ResponseWriter;
   #filters: readonly HttpStreamFilter[] = [];
   #events: readonly number[] = [];
+  /** The filter that holds the request's head; the number of filters once all have it. */
   #decodeAt = 0;
+  /** The filter that holds the response's head; -1 when none does. */
   #encodeAt = -1;
-  #encodeHeld = false;
-  #heldRequest: HeldBody | null = null;
-  #heldResponse: HeldBody | null = null;
+  #bufferingRequest = false;
+  #bufferingResponse = false;
+  heldRequest: HeldBody | null = null;
+  heldResponse: HeldBody | null = null;
+  requestBufferLimit: number;
+  #paused = 0;
+  #requestHolds = 0;
+  #responseHolds = 0;
+  #headSent = false;
+  #injectedFull = false;
   #noBody: boolean;
   #endStreamOfHead = false;
   #route: RouteMatch | null | undefined = undefined;
@@ -65,6 +77,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.requestComplete = endStream;
     this.#noBody = endStream;
     this.#writer = writer;
+    this.requestBufferLimit = manager.deps.bufferLimit;
   }
 
   get clusters(): Clusters {
@@ -108,8 +121,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.info.bytesReceived += end - start;
     if (this.#finished) return;
     try {
-      if (this.#decodeAt < this.#filters.length) this.#hold(buffer, start, end);
-      else this.#decodeData(buffer, start, end);
+      this.#passRequestData(0, buffer, start, end);
     } catch (error) {
       this.#failed(error);
     }
@@ -122,8 +134,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.#cancelTimeout = null;
     this.info.requestCompleteMonoMs = this.clock.monotonic();
     try {
-      if (this.#decodeAt < this.#filters.length) (this.#heldRequest ??= new HeldBody()).end(trailers);
-      else this.#decodeEnd(trailers);
+      this.#passRequestEnd(0, trailers);
     } catch (error) {
       this.#failed(error);
     }
@@ -138,6 +149,8 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   onWritable(): void {
+    this.#injectedFull = false;
+    if (this.#responseHolds > 0) return;
     try {
       (this.#filters[this.#filters.length - 1] as HttpTerminalFilter | undefined)?.onDownstreamWritable();
     } catch (error) {
@@ -146,20 +159,66 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   continueRequest(): void {
-    if (this.#finished || this.responseStarted || this.#decodeAt >= this.#filters.length) return;
+    if (this.#finished || this.#local || this.#decodeAt >= this.#filters.length) return;
     try {
-      this.#decodeHead(this.#decodeAt + 1);
+      const at = this.#decodeAt;
+      const held = this.heldRequest;
+      const from = this.#bufferingRequest ? at + 1 : at;
+      this.heldRequest = null;
+      this.#bufferingRequest = false;
+      this.#decodeHead(at + 1);
+      if (held !== null) this.#replayRequest(from, held);
+      if (this.#decodeAt >= this.#filters.length || this.#bufferingRequest) this.#unpause(PauseReason.iteration);
     } catch (error) {
       this.#failed(error);
     }
   }
 
   pauseRequest(): void {
-    this.#writer.pauseRequest();
+    this.#pause(PauseReason.terminal);
   }
 
   resumeRequest(): void {
-    this.#writer.resumeRequest();
+    this.#unpause(PauseReason.terminal);
+  }
+
+  holdRequestBody(): void {
+    this.#requestHolds++;
+    this.#pause(PauseReason.filter);
+  }
+
+  releaseRequestBody(): void {
+    if (this.#requestHolds > 0 && --this.#requestHolds === 0) this.#unpause(PauseReason.filter);
+  }
+
+  injectRequestData(from: HttpStreamFilter, buffer: Buffer, start: number, end: number): void {
+    if (this.#finished) return;
+    try {
+      this.#passRequestData(this.#filters.indexOf(from) + 1, buffer, start, end);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  injectRequestEnd(from: HttpStreamFilter, trailers: HeaderMap | null): void {
+    if (this.#finished) return;
+    try {
+      this.#passRequestEnd(this.#filters.indexOf(from) + 1, trailers);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #pause(reason: number): void {
+    if (this.requestComplete) return;
+    if (this.#paused === 0) this.#writer.pauseRequest();
+    this.#paused |= reason;
+  }
+
+  #unpause(reason: number): void {
+    if ((this.#paused & reason) === 0) return;
+    this.#paused &= ~reason;
+    if (this.#paused === 0 && !this.requestComplete && !this.#finished) this.#writer.resumeRequest();
   }
 
   #decodeHead(from: number): void {
@@ -169,38 +228,52 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       this.#decodeAt = i;
       const status = filters[i]?.decodeHead(this, this.request, this.#noBody) ?? FilterStatus.continue;
       if (this.#finished || this.#local) return;
-      if (status === FilterStatus.stopIteration && i < filters.length - 1) {
-        if (!this.requestComplete) this.pauseRequest();
+      if (status !== FilterStatus.continue && i < filters.length - 1) {
+        this.#bufferingRequest = status === FilterStatus.stopAndBuffer;
+        if (!this.#bufferingRequest) this.#pause(PauseReason.iteration);
         return;
       }
     }
     this.#decodeAt = filters.length;
-    this.#releaseRequest(from > 0);
   }
 
-  #releaseRequest(resume: boolean): void {
-    const held = this.#heldRequest;
-    this.#heldRequest = null;
-    if (held !== null) {
-      for (const part of held.parts) this.#decodeData(part, 0, part.length);
-      if (held.ended) this.#decodeEnd(held.trailers);
+  #replayRequest(from: number, held: HeldBody): void {
+    for (const part of held.parts) this.#passRequestData(from, part, 0, part.length);
+    if (held.ended) this.#passRequestEnd(from, held.trailers);
+  }
+
+  /** From filter `from` on, as far as the head has come. */
+  #passRequestData(from: number, buffer: Buffer, start: number, end: number): void {
+    const filters = this.#filters;
+    const stop = this.#decodeAt;
+    for (let i = from; i < stop; i++) {
+      if (((this.#events[i] ?? 0) & FilterEvents.decodeData) === 0) continue;
+      if (filters[i]?.decodeData(this, buffer, start, end) === DataStatus.taken || this.#finished) return;
     }
-    if (resume && !this.requestComplete) this.resumeRequest();
+    if (stop < filters.length) this.#hold(buffer, start, end);
   }
 
-  #decodeData(buffer: Buffer, start: number, end: number): void {
+  #passRequestEnd(from: number, trailers: HeaderMap | null): void {
     const filters = this.#filters;
-    for (let i = 0; i < filters.length; i++) if (((this.#events[i] ?? 0) & FilterEvents.decodeData) !== 0) filters[i]?.decodeData(this, buffer, start, end);
-  }
-
-  #decodeEnd(trailers: HeaderMap | null): void {
-    const filters = this.#filters;
-    for (let i = 0; i < filters.length; i++) if (((this.#events[i] ?? 0) & FilterEvents.decodeEnd) !== 0) filters[i]?.decodeEnd(this, trailers);
+    const stop = this.#decodeAt;
+    for (let i = from; i < stop; i++) {
+      if (((this.#events[i] ?? 0) & FilterEvents.decodeEnd) === 0) continue;
+      if (filters[i]?.decodeEnd(this, trailers) === DataStatus.taken || this.#finished) return;
+    }
+    if (stop >= filters.length || this.#local) return;
+    (this.heldRequest ??= new HeldBody()).end(trailers);
+    if (this.#bufferingRequest && ((this.#events[stop] ?? 0) & FilterEvents.decodeEnd) !== 0) filters[stop]?.decodeEnd(this, trailers);
   }
 
   #hold(buffer: Buffer, start: number, end: number): void {
-    const held = (this.#heldRequest ??= new HeldBody());
-    if (held.add(buffer, start, end) <= this.#manager.deps.bufferLimit) return;
+    // Answered already: nobody will read it.
+    if (this.#local) return;
+    const held = (this.heldRequest ??= new HeldBody());
+    const stop = this.#decodeAt;
+    if (held.add(buffer, start, end) <= this.requestBufferLimit) {
+      if (this.#bufferingRequest && ((this.#events[stop] ?? 0) & FilterEvents.decodeData) !== 0) this.#filters[stop]?.decodeData(this, buffer, start, end);
+      return;
+    }
     this.#manager.stats.rqTooLarge.inc();
     this.sendLocalReply({ status: 413, body: 'Payload Too Large', details: 'request_payload_too_large' });
   }
@@ -252,11 +325,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   encodeData(buffer: Buffer, start: number, end: number): boolean {
     if (this.#finished) return true;
     try {
-      if (this.#encodeHeld) {
-        (this.#heldResponse ??= new HeldBody()).add(buffer, start, end);
-        return false;
-      }
-      return this.#encodeData(buffer, start, end);
+      return this.#passResponseData(this.#filters.length - 1, buffer, start, end);
     } catch (error) {
       this.#failed(error);
       return true;
@@ -266,24 +335,51 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   encodeEnd(trailers: HeaderMap | null): void {
     if (this.#finished) return;
     try {
-      if (this.#encodeHeld) (this.#heldResponse ??= new HeldBody()).end(trailers);
-      else this.#encodeEnd(trailers);
+      this.#passResponseEnd(this.#filters.length - 1, trailers);
     } catch (error) {
       this.#failed(error);
     }
   }
 
   continueResponse(): void {
-    if (this.#finished || !this.#encodeHeld) return;
+    if (this.#finished || this.#encodeAt < 0) return;
     try {
-      this.#encodeHeld = false;
-      this.#encodeHead(this.#encodeAt - 1);
-      const held = this.#heldResponse;
-      this.#heldResponse = null;
-      if (held === null || this.#encodeHeld || this.#finished) return;
-      for (const part of held.parts) this.#encodeData(part, 0, part.length);
-      if (held.ended) this.#encodeEnd(held.trailers);
-      else this.onWritable();
+      const at = this.#encodeAt;
+      const held = this.heldResponse;
+      const from = this.#bufferingResponse ? at - 1 : at;
+      this.heldResponse = null;
+      this.#encodeAt = -1;
+      this.#bufferingResponse = false;
+      this.#encodeHead(at - 1);
+      if (held !== null) for (const part of held.parts) this.#passResponseData(from, part, 0, part.length);
+      if (held?.ended === true) this.#passResponseEnd(from, held.trailers);
+      else if (this.#encodeAt < 0 && !this.#finished) this.onWritable();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  holdResponseBody(): void {
+    this.#responseHolds++;
+  }
+
+  releaseResponseBody(): void {
+    if (this.#responseHolds > 0 && --this.#responseHolds === 0 && !this.#finished) this.onWritable();
+  }
+
+  injectResponseData(from: HttpStreamFilter, buffer: Buffer, start: number, end: number): void {
+    if (this.#finished) return;
+    try {
+      if (!this.#passResponseData(this.#filters.indexOf(from) - 1, buffer, start, end)) this.#injectedFull = true;
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  injectResponseEnd(from: HttpStreamFilter, trailers: HeaderMap | null): void {
+    if (this.#finished) return;
+    try {
+      this.#passResponseEnd(this.#filters.indexOf(from) - 1, trailers);
     } catch (error) {
       this.#failed(error);
     }
@@ -291,8 +387,10 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
 
   sendLocalReply(reply: LocalReply): void {
     if (this.#finished || this.#local) return;
-    if (this.responseStarted) return this.resetStream();
+    if (this.#headSent) return this.resetStream();
     this.#local = true;
+    // A response that a filter holds is replaced; the answer goes past the filters, which have seen that response.
+    if (this.responseStarted) this.#dropHeldResponse();
     this.info.responseCodeDetails = reply.details;
     this.info.responseFlags |= reply.flags ?? 0;
     const { head, body } = buildLocalReply(this.#manager.config, this.info, reply, this.random.next());
@@ -310,16 +408,24 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.#finish();
   }
 
+  #dropHeldResponse(): void {
+    this.heldResponse = null;
+    this.#encodeAt = -1;
+    this.#bufferingResponse = false;
+    const { length } = this.#filters;
+    this.#events = Array.from({ length }, (_, i) => (this.#events[i] ?? 0) & (FilterEvents.destroy | FilterEvents.complete));
+  }
+
   #encodeHead(from: number): void {
     const head = this.response;
     if (head === null) return;
     for (let i = from; i >= 0; i--) {
       if (((this.#events[i] ?? 0) & FilterEvents.encodeHead) === 0) continue;
       const status = this.#filters[i]?.encodeHead(this, head, this.#endStreamOfHead) ?? FilterStatus.continue;
-      if (this.#finished) return;
-      if (status === FilterStatus.stopIteration) {
+      if (this.#finished || this.#headSent) return;
+      if (status !== FilterStatus.continue) {
         this.#encodeAt = i;
-        this.#encodeHeld = true;
+        this.#bufferingResponse = status === FilterStatus.stopAndBuffer;
         return;
       }
     }
@@ -327,23 +433,60 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     prepareResponse(this.#manager, this, head);
     if (this.info.downstreamFirstSentMonoMs < 0) this.info.downstreamFirstSentMonoMs = this.clock.monotonic();
     const endStream = this.#endStreamOfHead;
+    this.#headSent = true;
     if (endStream) this.#ended();
     this.#writer.head(head, endStream);
     if (endStream) this.#finish();
   }
 
-  #encodeData(buffer: Buffer, start: number, end: number): boolean {
-    for (let i = this.#filters.length - 1; i >= 0; i--) if (((this.#events[i] ?? 0) & FilterEvents.encodeData) !== 0) this.#filters[i]?.encodeData(this, buffer, start, end);
+  /** From filter `from` down to the client, or to the filter that holds the head. */
+  #passResponseData(from: number, buffer: Buffer, start: number, end: number): boolean {
+    const filters = this.#filters;
+    for (let i = from; i > this.#encodeAt; i--) {
+      if (((this.#events[i] ?? 0) & FilterEvents.encodeData) === 0) continue;
+      if (filters[i]?.encodeData(this, buffer, start, end) === DataStatus.taken) return this.#takenResponse();
+    }
+    if (this.#encodeAt >= 0) return this.#holdResponse(buffer, start, end);
+    if (this.#finished) return true;
     this.info.bytesSent += end - start;
-    return this.#finished || this.#writer.data(buffer, start, end);
+    return this.#writer.data(buffer, start, end) && this.#responseHolds === 0;
   }
 
-  #encodeEnd(trailers: HeaderMap | null): void {
-    for (let i = this.#filters.length - 1; i >= 0; i--) if (((this.#events[i] ?? 0) & FilterEvents.encodeEnd) !== 0) this.#filters[i]?.encodeEnd(this, trailers);
+  /** A filter took the part; what it injected meanwhile may have filled the client's buffer. */
+  #takenResponse(): boolean {
+    const full = this.#injectedFull;
+    this.#injectedFull = false;
+    return !full && this.#responseHolds === 0;
+  }
+
+  #passResponseEnd(from: number, trailers: HeaderMap | null): void {
+    for (let i = from; i > this.#encodeAt; i--) {
+      if (((this.#events[i] ?? 0) & FilterEvents.encodeEnd) === 0) continue;
+      if (this.#filters[i]?.encodeEnd(this, trailers) === DataStatus.taken || this.#finished) return;
+    }
+    if (this.#encodeAt >= 0) {
+      (this.heldResponse ??= new HeldBody()).end(trailers);
+      const at = this.#encodeAt;
+      if (this.#bufferingResponse && ((this.#events[at] ?? 0) & FilterEvents.encodeEnd) !== 0) this.#filters[at]?.encodeEnd(this, trailers);
+      return;
+    }
     if (trailers !== null) this.info.responseTrailers = trailers.flat;
     this.#ended();
     this.#writer.end(trailers);
     this.#finish();
+  }
+
+  #holdResponse(buffer: Buffer, start: number, end: number): boolean {
+    const held = (this.heldResponse ??= new HeldBody());
+    const bytes = held.add(buffer, start, end);
+    if (!this.#bufferingResponse) return false;
+    if (bytes > this.#manager.deps.bufferLimit) {
+      this.sendLocalReply({ status: 500, body: 'Internal Server Error', details: 'response_payload_too_large' });
+      return true;
+    }
+    const at = this.#encodeAt;
+    if (((this.#events[at] ?? 0) & FilterEvents.encodeData) !== 0) this.#filters[at]?.encodeData(this, buffer, start, end);
+    return true;
   }
 
   #ended(): void {
@@ -378,7 +521,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   #failed(error: unknown): void {
     this.#manager.deps.onBug(error);
     if (this.#finished) return;
-    if (this.responseStarted || this.#local) return this.resetStream();
+    if (this.#headSent || this.#local) return this.resetStream();
     return this.sendLocalReply({ status: 500, body: 'Internal Server Error', details: 'filter_failure' });
   }
 

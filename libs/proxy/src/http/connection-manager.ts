@@ -6,7 +6,7 @@ import type { HcmConfig } from '@meltemi/snapshot';
 import type { ByteConnection } from '../connection.ts';
 import type { CodecError } from '../codec/http1/errors.ts';
 import { Http1ServerConnection, type RequestHandler } from '../codec/http1/server-connection.ts';
-import type { LocalReply } from '../filter.ts';
+import type { HttpFilterFactory, LocalReply } from '../filter.ts';
 import type { NodeFacts } from '../node.ts';
 import type { RequestReceiver } from '../stream.ts';
 import type { Clusters } from '../upstream.ts';
@@ -39,6 +39,8 @@ export interface HttpDeps {
   onComplete: ((config: HcmConfig, info: StreamInfo) => void) | null;
   /** A filter threw: log and count. */
   onBug(error: unknown): void;
+  /** Finds a filter by its config's type; those of this package unless said otherwise. */
+  readonly httpFilter?: (typeUrl: string) => HttpFilterFactory | undefined;
 }
 
 /** A compiled HTTP connection manager: everything its connections share. Replaced whole when its config changes. */
@@ -57,7 +59,7 @@ export class HttpConnectionManager {
     this.deps = deps;
     this.routes = routes;
     this.stats = httpStats(deps.stats, config.statPrefix);
-    this.chain = new HttpFilterChain(config, { ...deps, hcm: config });
+    this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps.httpFilter);
     this.#plainPaths = !config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep';
     this.#upgrades = new Set([...config.upgrades].filter(([, enabled]) => enabled).map(([type]) => type));
   }

@@ -1,5 +1,5 @@
 import type { HcmConfig } from '@meltemi/snapshot';
-import type { FilterContext, HttpFilterConfig, HttpStreamFilter } from '../filter.ts';
+import type { FilterContext, HttpFilterConfig, HttpFilterFactory, HttpStreamFilter } from '../filter.ts';
 import { httpFilterFactory } from '../filters/registry.ts';
 import type { ActiveStream } from './active-stream.ts';
 
@@ -9,16 +9,16 @@ interface Entry {
   readonly filter: HttpFilterConfig;
 }
 
-/** The HTTP filters of one connection manager, bound to what they need. @hot */
+/** The HTTP filters of one connection manager, bound to what they need. `factoryOf` finds a filter by its config's type. @hot */
 export class HttpFilterChain {
   readonly #entries: readonly Entry[];
   readonly #anyDisabled: boolean;
   readonly #events: readonly number[];
 
-  constructor(config: HcmConfig, context: Omit<FilterContext, 'filterName'>) {
+  constructor(config: HcmConfig, context: Omit<FilterContext, 'filterName'>, factoryOf: (typeUrl: string) => HttpFilterFactory | undefined = httpFilterFactory) {
     const entries: Entry[] = [];
     for (const { name, typeUrl, config: filterConfig, disabled } of config.httpFilters) {
-      const factory = httpFilterFactory(typeUrl);
+      const factory = factoryOf(typeUrl);
       if (factory === undefined) throw new Error(`HTTP filter ${name}: no filter of type ${typeUrl} here; its config should have been refused`);
       entries.push({ name, disabled, filter: factory.bind(filterConfig, { ...context, filterName: name }) });
     }

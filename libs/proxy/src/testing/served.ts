@@ -6,7 +6,8 @@ import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { compileListener, type Extensions, type HcmConfig, type Listener, type TcpProxyConfig } from '@meltemi/snapshot';
 import { HttpConnectionManager, type HttpSession } from '../http/connection-manager.ts';
 import { RequestIds } from '../http/request-id.ts';
-import { filterExtensions } from '../filters/registry.ts';
+import type { HttpFilterFactory } from '../filter.ts';
+import { filterExtensions, httpFilterFactory } from '../filters/registry.ts';
 import { unknownNode, type NodeFacts } from '../node.ts';
 import { grpcAccessLogExtensions } from '../reports/grpc-access-log.ts';
 import { Backend } from './backend.ts';
@@ -26,6 +27,8 @@ export interface ServedOptions {
   readonly routes?: readonly Json[];
   /** Before the router. */
   readonly filters?: readonly Json[];
+  /** Filters of the test itself, before the router and behind `filters`; each is bound without a config. */
+  readonly own?: readonly HttpFilterFactory[];
   readonly hcm?: Json;
   readonly direction?: 'inbound' | 'outbound';
   readonly node?: NodeFacts;
@@ -44,14 +47,15 @@ export class Served {
   readonly bugs: unknown[] = [];
 
   constructor(options: ServedOptions = {}) {
-    const { routes = [routeToApp()], filters = [], hcm = {} } = options;
-    const config = hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm });
+    const { routes = [routeToApp()], filters = [], hcm = {}, own = [] } = options;
+    const config = withOwn(own, hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm }));
     const backend = new Backend(options.cluster ?? 'app', this.clock);
     this.backend = backend;
     this.manager = new HttpConnectionManager(config, { table: config.routes.kind === 'inline' ? config.routes.table : null }, {
       clock: this.clock, random: seededRandom(1), requestIds: new RequestIds((buffer) => buffer.fill(7)), stats: this.stats, metrics: this.metrics, node: options.node ?? unknownNode,
       clusters: { get: (name) => (name === backend.name ? backend : null) }, direction: options.direction ?? 'unspecified', bufferLimit: 1000,
       httpDate: () => 'Thu, 01 Jan 1970 00:00:00 GMT', onComplete: (_config, info) => this.done.push(info), onBug: (error) => this.bugs.push(error),
+      httpFilter: (typeUrl) => own.find(({ typeUrls }) => typeUrls.includes(typeUrl)) ?? httpFilterFactory(typeUrl),
     });
   }
 
@@ -82,6 +86,11 @@ export function listenerOf(json: Json): Listener {
   const compiled = compileListener(ListenerMessage.decode(jsonToBinary('envoy.config.listener.v3.Listener', { name: 'main', address: { socketAddress: { address: '127.0.0.1', portValue: 0 } }, ...json })), extensions);
   if (!compiled.ok) throw new Error(formatFieldErrors(compiled.error));
   return compiled.value.value;
+}
+
+function withOwn(own: readonly HttpFilterFactory[], config: HcmConfig): HcmConfig {
+  const added = own.map(({ name, typeUrls: [typeUrl = ''] }) => ({ name, typeUrl, config: null, disabled: false }));
+  return { ...config, httpFilters: [...config.httpFilters.slice(0, -1), ...added, ...config.httpFilters.slice(-1)] };
 }
 
 function hcmOf(json: Json): HcmConfig {
