@@ -1,4 +1,5 @@
 import type { DynamicMetadata } from '@meltemi/http';
+import type { Reference } from './config-source-types.ts';
 import type { Http1Options, Http2Options, SocketTarget } from './listener-types.ts';
 import type { UpstreamTls } from './tls-types.ts';
 
@@ -37,6 +38,8 @@ export interface Cluster {
   readonly metadata: DynamicMetadata | null;
   /** SDS names that must arrive before the cluster serves. */
   readonly sdsNames: ReadonlySet<string>;
+  /** Its endpoints under EDS and its secrets: what comes from a config source. */
+  readonly references: readonly Reference[];
 }
 
 export type LbPolicy =

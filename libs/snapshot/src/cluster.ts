@@ -5,6 +5,7 @@ import { parseIp } from '@meltemi/match';
 import { checkFields, durationMs, plainMetadata, type Report } from '@meltemi/route';
 import { compileCircuitBreakers } from './circuit-breakers.ts';
 import { bindFields, clusterFields, commonLbFields, connectionOptionFields, edsFields, originalDstFields } from './cluster-tables.ts';
+import { compileConfigSource } from './config-source.ts';
 import type { Cluster, DnsConfig, LoadAssignment } from './cluster-types.ts';
 import { finish, newContext, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
@@ -35,7 +36,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     statName: message.altStatName || message.name,
     altStatName: message.altStatName || null,
     discovery,
-    edsServiceName: discovery === 'eds' ? edsName(message, report) : '',
+    edsServiceName: discovery === 'eds' ? edsName(message, context) : '',
     loadAssignment: inlineEndpoints(message, discovery, report),
     lbPolicy: compileLbPolicy(message, report),
     subsets: compileSubsets(message.lbSubsetConfig, report),
@@ -56,6 +57,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     cleanupIntervalMs: durationMs(message.cleanupInterval, cleanupMs),
     metadata: plainMetadata(message.metadata),
     sdsNames: context.sdsNames,
+    references: context.references,
   };
   if (cluster.connectTimeoutMs <= 0) report.refuse('connect_timeout', 'must be more than zero');
   if ((discovery === 'original_dst') !== (cluster.lbPolicy.kind === 'cluster_provided')) report.refuse('lb_policy', 'CLUSTER_PROVIDED and ORIGINAL_DST belong together');
@@ -69,16 +71,17 @@ function discoveryOf(message: ClusterMessage, report: Report): Cluster['discover
   return discovery ?? 'static';
 }
 
-function edsName(message: ClusterMessage, report: Report): string {
+function edsName(message: ClusterMessage, { report, references }: Context): string {
   const eds = message.edsClusterConfig;
   if (!eds) {
     report.refuse('eds_cluster_config', 'is required by type EDS');
     return message.name;
   }
   checkFields(eds, edsFields, 'eds_cluster_config', report);
-  const source = eds.edsConfig?.configSourceSpecifier?.$case;
-  if (source === 'path' || source === 'pathConfigSource') report.refuse('eds_cluster_config.eds_config', 'endpoints from files are not supported: use type STATIC or ADS');
-  return eds.serviceName || message.name;
+  const source = compileConfigSource(eds.edsConfig, 'eds_cluster_config.eds_config', report);
+  const name = eds.serviceName || message.name;
+  if (source) references.push({ kind: 'endpoints', name, source, path: 'eds_cluster_config' });
+  return name;
 }
 
 function inlineEndpoints(message: ClusterMessage, discovery: Cluster['discovery'], report: Report): LoadAssignment | null {

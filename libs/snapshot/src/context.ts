@@ -3,6 +3,7 @@ import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import type { PerFilterParser } from '@meltemi/route';
 import { Report } from '@meltemi/route';
 import { err, ok, type Result } from '@meltemi/base';
+import type { Reference } from './config-source-types.ts';
 import type { Compiled, Extension, Extensions, HttpFilterExtension } from './extensions.ts';
 
 /** What travels through the compilation of one resource. */
@@ -12,10 +13,12 @@ export interface Context {
   readonly sdsNames: Set<string>;
   readonly rdsNames: Set<string>;
   readonly clusterNames: Set<string>;
+  /** What must come from elsewhere before the resource serves. */
+  readonly references: Reference[];
 }
 
 export function newContext(extensions: Extensions): Context {
-  return { report: new Report(), extensions, sdsNames: new Set(), rdsNames: new Set(), clusterNames: new Set() };
+  return { report: new Report(), extensions, sdsNames: new Set(), rdsNames: new Set(), clusterNames: new Set(), references: [] };
 }
 
 /** The value with its warnings, or the errors. */

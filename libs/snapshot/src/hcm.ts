@@ -6,6 +6,7 @@ import type { CustomTag as TagMessage } from '@meltemi/api/gen/envoy/type/tracin
 import { always, compileCidrs, percentFraction } from '@meltemi/match';
 import { checkFields, compileRouteTable, durationMs, type Report } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
+import { compileConfigSource } from './config-source.ts';
 import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields, hcmFields, httpFilterFields } from './listener-tables.ts';
@@ -62,11 +63,12 @@ function codecType(message: HttpConnectionManager, path: string, context: Contex
 function compileRoutes(message: HttpConnectionManager, path: string, context: Context): HcmConfig['routes'] | null {
   const specifier = message.routeSpecifier;
   if (specifier?.$case === 'rds') {
-    const source = specifier.value.configSource?.configSourceSpecifier?.$case;
-    if (source === 'path' || source === 'pathConfigSource') context.report.refuse(`${path}.rds.config_source`, 'routes from files are not supported: use route_config or ADS');
-    if (specifier.value.routeConfigName === '') context.report.refuse(`${path}.rds.route_config_name`, 'is required');
-    context.rdsNames.add(specifier.value.routeConfigName);
-    return { kind: 'rds', name: specifier.value.routeConfigName };
+    const name = specifier.value.routeConfigName;
+    const source = compileConfigSource(specifier.value.configSource, `${path}.rds.config_source`, context.report);
+    if (name === '') context.report.refuse(`${path}.rds.route_config_name`, 'is required');
+    context.rdsNames.add(name);
+    if (source) context.references.push({ kind: 'routes', name, source, path: `${path}.rds` });
+    return { kind: 'rds', name };
   }
   if (specifier?.$case !== 'routeConfig') {
     if (!specifier) context.report.refuse(path, 'needs rds or route_config');

@@ -1,6 +1,7 @@
 import type { RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
 import type { CidrSet, Fraction } from '@meltemi/match';
 import type { Formatter, StreamInfo } from '@meltemi/http';
+import type { Reference } from './config-source-types.ts';
 import type { DownstreamTls } from './tls-types.ts';
 
 /** Where to listen or connect. */
@@ -37,6 +38,8 @@ export interface Listener {
   readonly rdsNames: ReadonlySet<string>;
   /** SDS names that must arrive before the listener serves. */
   readonly sdsNames: ReadonlySet<string>;
+  /** Its routes and secrets that come from a config source. */
+  readonly references: readonly Reference[];
   /** Clusters that its TCP proxies and inline routes mention. */
   readonly clusterNames: ReadonlySet<string>;
 }

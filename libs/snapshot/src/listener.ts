@@ -53,7 +53,7 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
     trafficDirection: directions[message.trafficDirection as 0 | 1 | 2] ?? 'unspecified',
     tcpBacklog: message.tcpBacklogSize ?? null,
     accessLogs: logs(message.accessLog, context),
-    rdsNames: context.rdsNames, sdsNames: context.sdsNames, clusterNames: context.clusterNames,
+    rdsNames: context.rdsNames, sdsNames: context.sdsNames, references: context.references, clusterNames: context.clusterNames,
   };
   return finish(report, listener);
 }

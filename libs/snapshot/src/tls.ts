@@ -1,17 +1,18 @@
-import type { DataSource, TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { CertificateValidationContext, TlsCertificate as CertificateMessage, TlsParameters } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/common.ts';
 import { DownstreamTlsContext, UpstreamTlsContext, type CommonTlsContext } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts';
 import type { SdsSecretConfig, Secret as SecretMessage } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { compileStringMatcher } from '@meltemi/match';
 import { checkFields, durationMs, Report } from '@meltemi/route';
 import type { Result } from '@meltemi/base';
+import { compileConfigSource, sourceOf } from './config-source.ts';
 import { decodeAt, finish, type Context } from './context.ts';
 import type { Compiled } from './extensions.ts';
 import {
   combinedValidationFields, commonTlsFields, downstreamTlsFields, sanMatcherFields, secretFields, tlsCertificateFields, tlsParameterFields, upstreamTlsFields,
   validationFields,
 } from './tls-tables.ts';
-import type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, UpstreamTls, Validation } from './tls-types.ts';
+import type { DownstreamTls, SanMatcher, Secret, SecretValue, TlsCertificate, TlsCommon, UpstreamTls, Validation } from './tls-types.ts';
 
 const prefix = 'type.googleapis.com/envoy.extensions.transport_sockets';
 const rawBufferUrl = `${prefix}.raw_buffer.v3.RawBuffer`;
@@ -64,7 +65,7 @@ function secretValue(secret: SecretMessage, report: Report): SecretValue | null 
     case 'validationContext':
       return { kind: 'validation', validation: compileValidation(secret.type.value, 'validation_context', report) };
     case 'genericSecret': {
-      const source = compileSource(secret.type.value.secret);
+      const source = sourceOf(secret.type.value.secret);
       if (!source) report.refuse('generic_secret.secret', 'is required');
       return source && { kind: 'generic', secret: source };
     }
@@ -120,10 +121,11 @@ function compileTrust(message: CommonTlsContext | undefined, path: string, conte
 }
 
 function sdsName(sds: SdsSecretConfig, path: string, context: Context): string[] {
-  const source = sds.sdsConfig?.configSourceSpecifier?.$case;
-  if (source === 'path' || source === 'pathConfigSource') context.report.refuse(`${path}.sds_config`, 'secrets from files are not supported: use ADS or inline certificates');
+  // Without a source it is a secret of static_resources.
+  const source = sds.sdsConfig ? compileConfigSource(sds.sdsConfig, `${path}.sds_config`, context.report) : null;
   if (sds.name === '') context.report.refuse(`${path}.name`, 'is required');
   context.sdsNames.add(sds.name);
+  if (source) context.references.push({ kind: 'secrets', name: sds.name, source, path });
   return [sds.name];
 }
 
@@ -144,21 +146,21 @@ function compileParameters(params: TlsParameters | undefined, path: string, repo
 
 function compileCertificate(message: CertificateMessage, path: string, report: Report): TlsCertificate | null {
   checkFields(message, tlsCertificateFields, path, report);
-  const certificateChain = compileSource(message.certificateChain);
-  const privateKey = compileSource(message.privateKey);
+  const certificateChain = sourceOf(message.certificateChain);
+  const privateKey = sourceOf(message.privateKey);
   if (!certificateChain) report.refuse(`${path}.certificate_chain`, 'is required');
   if (!privateKey) report.refuse(`${path}.private_key`, 'is required');
-  return certificateChain && privateKey && { certificateChain, privateKey, password: compileSource(message.password) };
+  return certificateChain && privateKey && { certificateChain, privateKey, password: sourceOf(message.password) };
 }
 
 function compileValidation(message: CertificateValidationContext, path: string, report: Report): Validation {
   checkFields(message, validationFields, path, report);
   const acceptUntrusted = message.trustChainVerification === 1;
-  const trustedCa = compileSource(message.trustedCa);
+  const trustedCa = sourceOf(message.trustedCa);
   const hashes = message.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase());
   for (const [i, hash] of hashes.entries()) if (!/^[0-9a-f]{64}$/.test(hash)) report.refuse(`${path}.verify_certificate_hash[${i}]`, 'is not a SHA-256 in hex');
   return {
-    trustedCa, systemRoots: message.systemRootCerts !== undefined, crl: compileSource(message.crl), sanMatchers: compileSans(message, path, report),
+    trustedCa, systemRoots: message.systemRootCerts !== undefined, crl: sourceOf(message.crl), sanMatchers: compileSans(message, path, report),
     spki: message.verifyCertificateSpki, hashes,
     allowExpired: message.allowExpiredCertificate, acceptUntrusted, maxVerifyDepth: message.maxVerifyDepth ?? null,
   };
@@ -178,20 +180,4 @@ function compileSans(message: CertificateValidationContext, path: string, report
     return matcher ? [{ type: 'any' as const, matcher }] : [];
   });
   return [...typed, ...any];
-}
-
-function compileSource(source: DataSource | undefined): Source | null {
-  const specifier = source?.specifier;
-  switch (specifier?.$case) {
-    case 'inlineBytes':
-      return { kind: 'inline', bytes: specifier.value };
-    case 'inlineString':
-      return { kind: 'inline', bytes: Buffer.from(specifier.value) };
-    case 'filename':
-      return { kind: 'file', path: specifier.value };
-    case 'environmentVariable':
-      return { kind: 'environment', name: specifier.value };
-    case undefined:
-      return null;
-  }
 }

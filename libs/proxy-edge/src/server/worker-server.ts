@@ -21,6 +21,7 @@ export interface ListenerState {
 
 interface WarmingListener {
   readonly listener: Listener;
+  readonly sinceMs: number;
   readonly settle: (result: Result<void>) => void;
 }
 
@@ -103,7 +104,7 @@ export class WorkerServer {
     this.#warming.get(listener.name)?.settle(fail(`listener ${listener.name}`, 'was replaced while it waited for its routes or secrets'));
     this.#warming.delete(listener.name);
     if (this.#isWarm(listener)) return this.#inOrder(listener.name, () => this.#activate(listener));
-    return new Promise((settle) => this.#warming.set(listener.name, { listener, settle }));
+    return new Promise((settle) => this.#warming.set(listener.name, { listener, sinceMs: this.#nowMs, settle }));
   }
 
   /** Stops accepting at once; connections end with their next response, or when the drain time is over. */
@@ -189,20 +190,22 @@ export class WorkerServer {
     return done;
   }
 
-  #isWarm(listener: Listener): boolean {
-    return this.#missing(listener).length === 0;
+  #isWarm(listener: Listener, waitedMs = 0): boolean {
+    return this.#missing(listener, waitedMs).length === 0;
   }
 
-  #missing(listener: Listener): string[] {
-    const routes = [...listener.rdsNames].filter((name) => (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
+  /** Routes are waited for no longer than their initial_fetch_timeout; without them requests get 404. Deviation: a secret is waited for until it comes, where Envoy listens and resets. */
+  #missing(listener: Listener, waitedMs = 0): string[] {
+    const late = new Set(listener.references.filter(({ kind, source }) => kind === 'routes' && source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ name }) => name));
+    const routes = [...listener.rdsNames].filter((name) => !late.has(name) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
     const secrets = [...listener.sdsNames].filter((name) => this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
     return [...routes, ...secrets];
   }
 
   /** Something arrived: activates the listeners that waited for it. */
   #wake(): void {
-    for (const [name, { listener, settle }] of this.#warming) {
-      if (!this.#isWarm(listener)) continue;
+    for (const [name, { listener, sinceMs, settle }] of this.#warming) {
+      if (!this.#isWarm(listener, this.#nowMs - sinceMs)) continue;
       this.#warming.delete(name);
       void this.#inOrder(name, () => this.#activate(listener)).then(settle, (error: unknown) => settle(fail(`listener ${name}`, error instanceof Error ? error.message : String(error))));
     }
@@ -234,6 +237,7 @@ export class WorkerServer {
       if (active.activeConnections === 0) this.#draining.delete(active);
     }
     this.clusters.tick(this.#nowMs);
+    if (this.#warming.size > 0) this.#wake();
   }
 }
 

@@ -42,6 +42,15 @@ test('endpoints that never come are not waited for for ever', () => {
   assert.deepEqual(manager.warming, []);
 });
 
+test('a cluster waits for its endpoints as long as initial_fetch_timeout says, with 0 for ever', () => {
+  const waiting = (initialFetchTimeout: string) => clusterOf({ name: initialFetchTimeout, type: 'EDS', edsClusterConfig: { edsConfig: { ads: {}, initialFetchTimeout } } });
+  const { manager, clock } = setUp();
+  for (const timeout of ['0s', '1s', '60s']) must(manager.addOrUpdate(waiting(timeout)));
+  clock.advance(30_000);
+  manager.tick(clock.now());
+  assert.deepEqual(manager.warming, ['0s', '60s']);
+});
+
 test('HTTP/2 towards hosts is refused by name', () => {
   const options = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', explicitHttpConfig: { http2ProtocolOptions: {} } };
   assert.throws(() => staticCluster('grpc', [1], { typedExtensionProtocolOptions: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': options } }), /HTTP\/2/);

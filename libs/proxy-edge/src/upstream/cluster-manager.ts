@@ -19,7 +19,7 @@ export interface ClusterManagerOptions {
   onWarm?(name: string): void;
 }
 
-/** Envoy's default initial_fetch_timeout: how long a cluster waits for its endpoints before it serves without. */
+/** How long a cluster waits for its first DNS answer before it serves without; EDS has its initial_fetch_timeout. */
 const longestWaitMs = 15_000;
 
 interface Warming {
@@ -105,7 +105,7 @@ export class ClusterManager implements Clusters {
   }
 
   tick(nowMs: number): void {
-    for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > longestWaitMs) this.giveUpWaiting(name);
+    for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > longestWait(warming.config)) this.giveUpWaiting(name);
     for (const entry of this.#active.values()) entry.tick(nowMs);
     for (const entry of this.#draining) entry.tick(nowMs);
   }
@@ -150,6 +150,12 @@ export class ClusterManager implements Clusters {
     this.#options.onWarm?.(name);
     return ok(undefined);
   }
+}
+
+/** 0 = for ever. */
+function longestWait(config: Cluster): number {
+  const waitMs = config.references.find(({ kind }) => kind === 'endpoints')?.source.initialFetchTimeoutMs ?? longestWaitMs;
+  return waitMs === 0 ? Infinity : waitMs;
 }
 
 function usesService(config: Cluster, serviceName: string): boolean {
