@@ -5,7 +5,8 @@ import { DataStatus, FilterEvents, FilterStatus, type HttpStreamFilter, type Htt
 import type { NodeFacts } from '../node.ts';
 import type { RequestReceiver, ResponseWriter } from '../stream.ts';
 import type { Clusters } from '../upstream.ts';
-import type { HttpConnectionManager, HttpSession } from './connection-manager.ts';
+import type { HttpConnectionManager } from './connection-manager.ts';
+import type { HttpSession } from './http-session.ts';
 import { HeldBody } from './held-body.ts';
 import { buildLocalReply } from './local-reply.ts';
 import { prepareResponse } from './prepare-response.ts';

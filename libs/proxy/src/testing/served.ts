@@ -4,7 +4,8 @@ import { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/liste
 import { unknownConnection, type StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { compileListener, type Extensions, type HcmConfig, type Listener, type TcpProxyConfig } from '@meltemi/snapshot';
-import { HttpConnectionManager, type HttpSession } from '../http/connection-manager.ts';
+import { HttpConnectionManager } from '../http/connection-manager.ts';
+import type { HttpSession } from '../http/http-session.ts';
 import { RequestIds } from '../http/request-id.ts';
 import type { HttpFilterFactory } from '../filter.ts';
 import { filterExtensions, httpFilterFactory } from '../filters/registry.ts';
