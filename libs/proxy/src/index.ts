@@ -18,7 +18,8 @@ export { Http1ResponseParser, type ResponseSink } from './codec/http1/response-p
 export { defaultHttp1Limits, type Http1Limits } from './codec/http1/limits.ts';
 export { Http1ServerConnection, type RequestHandler, type ServerConnectionOptions } from './codec/http1/server-connection.ts';
 export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
-export { HttpConnectionManager, HttpSession, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
+export { HttpConnectionManager, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
+export { HttpSession } from './http/http-session.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
 export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';

@@ -97,7 +97,7 @@ export class ChainRuntime {
   }
 
   destroy(): void {
-    for (const session of this.http?.sessions ?? []) session.codec.connection.destroy();
+    for (const session of this.http?.sessions ?? []) session.connection.destroy();
     for (const guarded of this.#held) guarded.close('stopped');
     for (const session of this.tcpSessions) session.destroy('stopped');
   }

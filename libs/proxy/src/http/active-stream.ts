@@ -58,6 +58,9 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   #responseHolds = 0;
   #headSent = false;
   #injectedFull = false;
+  /** What had moved when the stream was last looked at, and when that was. */
+  #progress = -1;
+  #lastActiveMs = 0;
   #noBody: boolean;
   #endStreamOfHead = false;
   #route: RouteMatch | null | undefined = undefined;
@@ -144,7 +147,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   onReset(reason: 'disconnect' | 'protocol'): void {
     if (this.#finished) return;
     this.info.responseFlags |= reason === 'disconnect' ? ResponseFlag.DC : ResponseFlag.DPE;
-    this.info.responseCodeDetails ??= reason === 'disconnect' ? 'downstream_remote_disconnect' : 'http1.codec_error';
+    this.info.responseCodeDetails ??= reason === 'disconnect' ? 'downstream_remote_disconnect' : this.request.protocol === 'HTTP/2' ? 'http2.codec_error' : 'http1.codec_error';
     this.#manager.stats.rqRxReset.inc();
     this.#finish();
   }
@@ -535,8 +538,18 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.sendLocalReply({ status: 408, body: 'downstream duration timeout', details: 'max_duration_timeout', flags: ResponseFlag.DT });
   }
 
-  /** No byte either way for the stream idle timeout. */
-  idleTimeout(): void {
+  /** Called now and then with the worker's coarse time: no byte either way for the stream idle timeout ends it. */
+  tick(nowMs: number): void {
+    const { info } = this;
+    const progress = info.bytesReceived + info.bytesSent + (this.requestComplete ? 1 : 0) + (this.responseStarted ? 1 : 0);
+    if (progress !== this.#progress) {
+      this.#progress = progress;
+      this.#lastActiveMs = nowMs;
+      return;
+    }
+    const action = this.route()?.action;
+    const limit = (action?.kind === 'forward' ? action.idleTimeoutMs : null) ?? this.#manager.config.streamIdleTimeoutMs;
+    if (limit <= 0 || nowMs - this.#lastActiveMs <= limit) return;
     this.#manager.stats.rqIdleTimeout.inc();
     this.sendLocalReply({ status: this.requestComplete ? 504 : 408, body: 'stream timeout', details: 'stream_idle_timeout', flags: ResponseFlag.SI });
   }

@@ -99,8 +99,7 @@ export class HttpConnectionManager {
     stats.rqCompleted.inc();
     const hundreds = (info.responseCode / 100) | 0;
     if (hundreds > 0) (stats.rqClass[hundreds] ?? stats.rqClass[0])?.inc();
-    // A pipelined request may have begun already.
-    if (stream.session.stream === stream) stream.session.stream = null;
+    stream.session.ended(stream);
     if (this.deps.onComplete !== null) this.deps.onComplete(this.config, info);
   }
 

@@ -2,104 +2,167 @@ import { ResponseFlag, ResponseHead, StreamInfo, type ConnectionInfo, type Reque
 import type { CodecError } from '../codec/http1/errors.ts';
 import { Http1ServerConnection, type RequestHandler } from '../codec/http1/server-connection.ts';
 import type { ByteConnection } from '../connection.ts';
-import type { RequestReceiver } from '../stream.ts';
+import type { RequestReceiver, ResponseWriter } from '../stream.ts';
 import { ActiveStream } from './active-stream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
+import { PrefaceSniffer, type ServerCodec } from './server-codec.ts';
 
-/** One downstream connection under a connection manager. */
+/** One downstream connection under a connection manager: its codec, and the streams that run on it. */
 export class HttpSession implements RequestHandler {
   readonly manager: HttpConnectionManager;
   readonly info: ConnectionInfo;
-  readonly codec: Http1ServerConnection;
+  readonly connection: ByteConnection;
   readonly openedMs: number;
-  stream: ActiveStream | null = null;
+  /** Null until the first bytes say which version of HTTP it is. */
+  codec: ServerCodec | null = null;
+  /** HTTP/1 runs one stream at a time, HTTP/2 has the others in `#more`. */
+  #stream: ActiveStream | null = null;
+  readonly #upgrades: ReadonlySet<string>;
+  #more: Set<ActiveStream> | null = null;
+  #sniffer: PrefaceSniffer | null = null;
+  #lastActiveMs: number;
   #readBefore = 0;
   #writtenBefore = 0;
   #drainCounted = false;
+  #leaving = false;
   /** The request whose head was arriving at the last look, by its number on the connection; -1 when none was. */
   #arriving = -1;
 
   constructor(manager: HttpConnectionManager, connection: ByteConnection, info: ConnectionInfo, upgrades: ReadonlySet<string>) {
     this.manager = manager;
     this.info = info;
-    const { config, deps } = manager;
-    this.openedMs = deps.clock.monotonic();
-    this.codec = new Http1ServerConnection(connection, this, {
-      limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
-      scheme: connection.tls === null ? 'http' : 'https',
-      upgrades,
-      properCase: config.http1.properCase,
-      lingerMs: config.delayedCloseTimeoutMs || 1000,
-      after: (delayMs, task) => deps.clock.after(delayMs, task),
-    });
-    this.codec.lastActiveMs = this.openedMs;
+    this.connection = connection;
+    this.#upgrades = upgrades;
+    this.openedMs = manager.deps.clock.monotonic();
+    this.#lastActiveMs = this.openedMs;
+    const version = versionOf(manager.config.codecType, connection.tls?.alpn ?? '');
+    if (version === 'unknown') this.#sniffer = new PrefaceSniffer(connection, (http2) => this.#begin(http2), () => this.onConnectionClose());
+    else this.#begin(version === 'http2');
+  }
+
+  /** Streams under way. */
+  get active(): number {
+    return (this.#stream === null ? 0 : 1) + (this.#more?.size ?? 0);
   }
 
   /** Asks the client to leave: with the next response, or, when `now`, at once when idle. */
   drain(now: boolean): void {
     if (!this.#drainCounted) this.manager.stats.cxDrainClose.inc();
     this.#drainCounted = true;
-    if (now) this.codec.drain();
-    else this.codec.closeAfterNext();
+    this.#leaving = true;
+    // A client that said nothing yet is closed in order, as HTTP/1 does it.
+    if (now && this.codec === null) this.#begin(false);
+    if (now) this.codec?.drain();
+    else this.codec?.closeAfterNext();
   }
 
   /** Called now and then with the worker's coarse time: enforces the idle and header timeouts. */
   tick(nowMs: number): void {
     const { config, stats } = this.manager;
-    const connection = this.codec.connection;
-    if (connection.bytesRead !== this.#readBefore || connection.bytesWritten !== this.#writtenBefore) {
-      stats.cxRxBytes.inc(connection.bytesRead - this.#readBefore);
-      stats.cxTxBytes.inc(connection.bytesWritten - this.#writtenBefore);
-      this.#readBefore = connection.bytesRead;
-      this.#writtenBefore = connection.bytesWritten;
-      this.#active(nowMs);
-    }
+    this.#look(nowMs);
     if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
-    const idle = nowMs - this.codec.lastActiveMs;
-    if (this.stream !== null) {
-      const action = this.stream.route()?.action;
-      const limit = (action?.kind === 'forward' ? action.idleTimeoutMs : null) ?? config.streamIdleTimeoutMs;
-      if (limit > 0 && idle > limit) this.stream.idleTimeout();
-    } else if (this.codec.readingHead) {
+    if (this.active > 0) {
+      this.#stream?.tick(nowMs);
+      if (this.#more !== null) for (const stream of this.#more) stream.tick(nowMs);
+      return undefined;
+    }
+    const idle = nowMs - this.#lastActiveMs;
+    if (this.#readingHead) {
       const limit = config.requestHeadersTimeoutMs || config.requestTimeoutMs;
       if (limit > 0 && idle > limit) {
         stats.rqHeaderTimeout.inc();
-        connection.destroy();
+        this.connection.destroy();
       }
     } else if (config.idleTimeoutMs > 0 && idle > config.idleTimeoutMs) {
       stats.cxIdleTimeout.inc();
-      this.codec.drain();
+      if (this.codec === null) this.#begin(false);
+      this.codec?.drain();
     }
     return undefined;
   }
 
-  /** A head has its whole time from when it began, however long the connection was idle before, and no more for coming in drops. */
-  #active(nowMs: number): void {
-    const arriving = this.codec.readingHead ? this.codec.requests : -1;
-    if (arriving < 0 || arriving !== this.#arriving) this.codec.lastActiveMs = nowMs;
+  /** A stream is over. */
+  ended(stream: ActiveStream): void {
+    // A pipelined request may have begun already.
+    if (this.#stream === stream) this.#stream = null;
+    else this.#more?.delete(stream);
+  }
+
+  get #readingHead(): boolean {
+    return this.codec === null ? (this.#sniffer?.undecided ?? false) : this.codec.readingHead;
+  }
+
+  /** Counts bytes; a head has its whole time from when it began, however long the connection was idle before, and no more for coming in drops. */
+  #look(nowMs: number): void {
+    if (!this.tickBytes()) return;
+    const arriving = this.#readingHead ? (this.codec?.requests ?? 0) : -1;
+    if (arriving < 0 || arriving !== this.#arriving) this.#lastActiveMs = nowMs;
     this.#arriving = arriving;
   }
 
+  #begin(http2: boolean): void {
+    const { stats } = this.manager;
+    this.#sniffer = null;
+    (http2 ? stats.cxHttp2Total : stats.cxHttp1Total).inc();
+    if (http2) this.#more = new Set();
+    this.codec = http2 ? this.#http2() : this.#http1();
+    if (this.#leaving) this.codec.closeAfterNext();
+  }
+
+  #http1(): ServerCodec {
+    const { config, deps } = this.manager;
+    return new Http1ServerConnection(this.connection, this, {
+      limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
+      scheme: this.connection.tls === null ? 'http' : 'https',
+      upgrades: this.#upgrades,
+      properCase: config.http1.properCase,
+      lingerMs: config.delayedCloseTimeoutMs || 1000,
+      after: (delayMs, task) => deps.clock.after(delayMs, task),
+    });
+  }
+
+  /** HTTP/1's codec refuses the preface by name. */
+  #http2(): ServerCodec {
+    return this.#http1();
+  }
+
   onRequest(codec: Http1ServerConnection, head: RequestHead, endStream: boolean): RequestReceiver {
+    this.#limitRequests(codec);
+    if (codec.parser.expectContinue && !this.manager.config.proxy100Continue) {
+      head.headers.remove('expect');
+      codec.interim(continueHead);
+    }
+    const stream = new ActiveStream(this, codec, head, endStream);
+    this.#stream = stream;
+    stream.start();
+    return stream;
+  }
+
+  /** A stream of HTTP/2 begins. */
+  onStream(codec: ServerCodec, writer: ResponseWriter, head: RequestHead, endStream: boolean): RequestReceiver {
+    this.#limitRequests(codec);
+    if (!this.manager.config.proxy100Continue && head.headers.get('expect')?.toLowerCase() === '100-continue') {
+      head.headers.remove('expect');
+      writer.interim(continueHead);
+    }
+    const stream = new ActiveStream(this, writer, head, endStream);
+    this.#more?.add(stream);
+    stream.start();
+    return stream;
+  }
+
+  #limitRequests(codec: ServerCodec): void {
     const { manager } = this;
     manager.stats.rqTotal.inc();
     manager.stats.rqActive.inc();
     const limit = manager.config.maxRequestsPerConnection;
     if (limit > 0 && codec.requests >= limit) codec.drain();
-    if (codec.parser.expectContinue && !manager.config.proxy100Continue) {
-      head.headers.remove('expect');
-      codec.interim(continueHead);
-    }
-    const stream = new ActiveStream(this, codec, head, endStream);
-    this.stream = stream;
-    stream.start();
-    return stream;
   }
 
-  onCodecError(_codec: Http1ServerConnection, error: CodecError): void {
+  onCodecError(_codec: ServerCodec, error: CodecError): void {
     const { manager } = this;
     manager.stats.cxProtocolError.inc();
-    if (manager.deps.onComplete === null || this.stream !== null) return;
+    if (manager.deps.onComplete === null || this.active > 0) return;
     const info = new StreamInfo(this.info, manager.deps.clock.now(), manager.deps.clock.monotonic());
     info.responseCode = error.status;
     info.responseCodeDetails = error.details;
@@ -116,13 +179,24 @@ export class HttpSession implements RequestHandler {
     stats.cxDestroy.inc();
   }
 
-  tickBytes(): void {
+  /** Says whether any byte went either way since the last time. */
+  tickBytes(): boolean {
+    const { bytesRead, bytesWritten } = this.connection;
+    if (bytesRead === this.#readBefore && bytesWritten === this.#writtenBefore) return false;
     const { stats } = this.manager;
-    stats.cxRxBytes.inc(this.codec.connection.bytesRead - this.#readBefore);
-    stats.cxTxBytes.inc(this.codec.connection.bytesWritten - this.#writtenBefore);
-    this.#readBefore = this.codec.connection.bytesRead;
-    this.#writtenBefore = this.codec.connection.bytesWritten;
+    stats.cxRxBytes.inc(bytesRead - this.#readBefore);
+    stats.cxTxBytes.inc(bytesWritten - this.#writtenBefore);
+    this.#readBefore = bytesRead;
+    this.#writtenBefore = bytesWritten;
+    return true;
   }
+}
+
+/** As in Envoy: what the codec type says, else ALPN, else the first bytes. */
+function versionOf(codecType: 'auto' | 'http1' | 'http2', alpn: string): 'http1' | 'http2' | 'unknown' {
+  if (codecType !== 'auto') return codecType;
+  if (alpn === 'h2') return 'http2';
+  return alpn === 'http/1.1' ? 'http1' : 'unknown';
 }
 
 const continueHead = new ResponseHead(100);

@@ -4,6 +4,8 @@ import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 export interface HttpStats {
   readonly cxTotal: Counter;
   readonly cxActive: Gauge;
+  readonly cxHttp1Total: Counter;
+  readonly cxHttp2Total: Counter;
   readonly cxDestroy: Counter;
   readonly cxProtocolError: Counter;
   readonly cxIdleTimeout: Counter;
@@ -32,6 +34,8 @@ export function httpStats(stats: FlatStats, prefix: string): HttpStats {
   return {
     cxTotal: counter('downstream_cx_total'),
     cxActive: gauge('downstream_cx_active'),
+    cxHttp1Total: counter('downstream_cx_http1_total'),
+    cxHttp2Total: counter('downstream_cx_http2_total'),
     cxDestroy: counter('downstream_cx_destroy'),
     cxProtocolError: counter('downstream_cx_protocol_error'),
     cxIdleTimeout: counter('downstream_cx_idle_timeout'),

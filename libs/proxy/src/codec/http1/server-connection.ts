@@ -31,8 +31,6 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   requests = 0;
   /** A request is being read or answered. */
   active = false;
-  /** Monotonic milliseconds of the worker's coarse clock, kept by the owner for idle timeouts. */
-  lastActiveMs = 0;
   readonly #handler: RequestHandler;
   readonly #options: ServerConnectionOptions;
   #receiver: RequestReceiver | null = null;
