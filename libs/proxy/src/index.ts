@@ -20,6 +20,9 @@ export { Http1ServerConnection, type RequestHandler, type ServerConnectionOption
 export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
 export { HttpConnectionManager, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
 export { HttpSession } from './http/http-session.ts';
+export { sendAsync, type AsyncAnswer, type AsyncCall, type AsyncFailure, type AsyncPort, type AsyncRequest } from './http/async-request.ts';
+export { callGrpc, type GrpcCall, type GrpcFailure } from './http/grpc-call.ts';
+export { compileGrpcService, metadataOf, type GrpcTarget } from './http/grpc-service.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
 export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';

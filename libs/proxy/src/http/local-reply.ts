@@ -2,6 +2,7 @@ import { HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltem
 import { applyHeaderOps } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
+import { grpcFromHttp } from './grpc-status.ts';
 
 /** A finished answer of our own. */
 export interface BuiltReply {
@@ -41,25 +42,4 @@ function formatted(format: LocalReplyBody | null, info: StreamInfo, text: string
   if (format === null) return typeof text === 'string' ? Buffer.from(text) : text;
   info.localReplyBody = String(text);
   return Buffer.from(format.formatter.format(info));
-}
-
-/** gRPC over HTTP/2's table for answers that did not come from a gRPC server. */
-function grpcFromHttp(status: number): number {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
 }

@@ -35,8 +35,18 @@ export class BackendRequest {
     this.#callbacks.onHead(new ResponseHead(status, new HeaderMap([...fields])), false);
   }
 
-  part(text: string): void {
-    this.#callbacks.onData(Buffer.from(text), 0, text.length);
+  part(text: string | Buffer): void {
+    const bytes = Buffer.from(text as string);
+    this.#callbacks.onData(bytes, 0, bytes.length);
+  }
+
+  end(trailers: readonly string[] | null = null): void {
+    this.#callbacks.onEnd(trailers === null ? null : new HeaderMap([...trailers]));
+  }
+
+  /** The connection breaks. */
+  break(stale = false): void {
+    this.#callbacks.onReset({ kind: 'termination', detail: 'broken by the test', stale });
   }
 }
 
