@@ -1,11 +1,13 @@
 // Makes one self-contained bundle of the app in the current folder: dist/main.js (and dist/worker.js where src/worker.ts exists).
-// The bundle runs with nothing but Node: no node_modules beside it.
-import { existsSync, rmSync, statSync } from 'node:fs';
+// The bundle runs with nothing but Node. Where it asks for the optional native helper, this platform's copy goes into dist/node_modules, and
+// the program also runs without it.
+import { cpSync, existsSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const app = process.cwd();
+const repository = resolve(import.meta.dirname, '../..');
 const require = createRequire(import.meta.url);
 
 /** etcd3 reads its .proto files from disk at load; a bundle has no such files, so the parsed form is put in their place. */
@@ -24,6 +26,22 @@ const embedProtos: Plugin = {
   },
 };
 
+/** Calls C functions: the socket options that Node does not give. Native code cannot be bundled. */
+const nativeHelper = 'koffi';
+
+/** Only what runs: not the sources that the package carries to build itself. */
+function copyNativeHelper(): void {
+  const native = `@koromix/koffi-${process.platform}-${process.arch}`;
+  const modules = join(repository, 'node_modules');
+  const to = join(outdir, 'node_modules');
+  if (!existsSync(join(modules, native))) {
+    console.log(`${nativeHelper} is not installed for this platform: the bundle does without`);
+    return;
+  }
+  for (const file of ['package.json', 'LICENSE.txt', 'index.js', 'index.cjs', 'src/koffi/index.js', 'src/koffi/index.cjs', 'src/koffi/src/static.js', 'src/koffi/src/static.cjs']) cpSync(join(modules, nativeHelper, file), join(to, nativeHelper, file));
+  cpSync(join(modules, native), join(to, native), { recursive: true });
+}
+
 const banner = `import { createRequire as __createRequire } from 'node:module';
 import { fileURLToPath as __fileURLToPath } from 'node:url';
 import { dirname as __dirnameOf } from 'node:path';
@@ -34,12 +52,13 @@ const __dirname = __dirnameOf(__filename);`;
 const entryPoints = ['main', 'worker'].map((name) => join(app, `src/${name}.ts`)).filter((file) => existsSync(file));
 const outdir = join(app, 'dist');
 rmSync(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints, outdir, bundle: true, platform: 'node', target: 'node26', format: 'esm', banner: { js: banner }, sourcemap: 'linked',
   minifySyntax: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos],
   // Optional accelerators and pretty printers that a program must work without.
-  external: ['pino-pretty', 'bufferutil', 'utf-8-validate'],
+  external: ['pino-pretty', 'bufferutil', 'utf-8-validate', nativeHelper], metafile: true,
 });
+if (Object.values(metafile.outputs).some((output) => output.imports.some(({ path }) => path === nativeHelper))) copyNativeHelper();
 for (const entry of entryPoints) {
   const file = join(outdir, entry.slice(entry.lastIndexOf('/') + 1).replace(/\.ts$/, '.js'));
   console.log(`${file.slice(app.length + 1)} ${Math.round(statSync(file).size / 1024)} kB`);

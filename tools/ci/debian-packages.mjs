@@ -6,7 +6,7 @@ import { step } from '../install.mjs';
 /** Program looked for → package that has it. */
 const programs = {
   etcd: 'etcd-server', etcdctl: 'etcd-client', nginx: 'nginx-light', haproxy: 'haproxy', wrk: 'wrk', h2load: 'nghttp2-client',
-  prometheus: 'prometheus', chromium: 'chromium', openssl: 'openssl', curl: 'curl', ss: 'iproute2',
+  prometheus: 'prometheus', chromium: 'chromium', openssl: 'openssl', curl: 'curl', ss: 'iproute2', iptables: 'iptables', nft: 'nftables',
 };
 
 export async function ensureDebianPackages() {

@@ -19,7 +19,7 @@ export const listenerFields: FieldTable<Listener> = {
   metadata: use, deprecatedV1: use,
   drainType: warn('listeners drain when they change, and when /drain_listeners or the end of the program asks'),
   listenerFilters: use, listenerFiltersTimeout: use, continueOnListenerFiltersTimeout: use,
-  transparent: refuse('transparent listeners (IP_TRANSPARENT, TPROXY) are not supported: use REDIRECT'),
+  transparent: use,
   freebind: warn('an address that is not there yet cannot be bound'), socketOptions: socketTuning,
   tcpFastOpenQueueLength: warn('TCP fast open is not used'),
   trafficDirection: use, udpListenerConfig: quic,

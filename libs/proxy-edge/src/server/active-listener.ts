@@ -1,15 +1,25 @@
-import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
 import { readClientHello, readHttpPreface, type CapturedConnectionInfo, type ClientHello } from '@meltemi/proxy';
 import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
+import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
 
 interface Generation {
   readonly listener: Listener;
   readonly chains: ReadonlyMap<FilterChain, ChainRuntime>;
+  /** Of a listener that takes captured connections. */
+  readonly socketOptions: SocketOptions | null;
+}
+
+interface Destination {
+  readonly ip: string;
+  readonly port: number;
+  /** A rule brought the connection here; false when the client dialled this listener itself. */
+  readonly captured: boolean;
 }
 
 /** Finds the listener that serves a captured connection's real destination. */
@@ -44,10 +54,10 @@ export class ActiveListener {
 
   /** Builds the chains and binds. Fails whole: with the chain's reason, or when the address cannot be bound. */
   static async start(listener: Listener, deps: ChainDeps, handOff: HandOff): Promise<Result<ActiveListener>> {
-    const generation = build(listener, deps);
+    const generation = await build(listener, deps);
     if (!generation.ok) return generation;
     const active = new ActiveListener(generation.value, deps, handOff);
-    const bound = await active.#bind(listener);
+    const bound = await active.#bind(generation.value);
     return bound.ok ? ok(active) : bound;
   }
 
@@ -68,12 +78,12 @@ export class ActiveListener {
 
   /** Puts a new config in force: same addresses keep their sockets; connections of the old chains drain. */
   async update(listener: Listener, drainTimeMs: number): Promise<Result<void>> {
-    const next = build(listener, this.#deps);
+    const next = await build(listener, this.#deps);
     if (!next.ok) return next;
     if (!this.#sameAddresses(listener)) {
       const before = this.#sockets;
       this.#sockets = [];
-      const bound = await this.#bind(listener);
+      const bound = await this.#bind(next.value);
       if (!bound.ok) {
         this.#sockets = before;
         return bound;
@@ -123,7 +133,7 @@ export class ActiveListener {
   }
 
   /** Serves a connection that another listener accepted for us (use_original_dst). */
-  adopt(accepted: AcceptedSocket, destination: { ip: string; port: number }): void {
+  adopt(accepted: AcceptedSocket, destination: Destination): void {
     this.#stats.total.inc();
     this.#inspect(accepted, destination);
   }
@@ -140,17 +150,18 @@ export class ActiveListener {
   /** The addresses of the config in force, or, where that left the port open, those really bound. */
   #sameAddresses(next: Listener): boolean {
     const { listener } = this.#current;
-    if (listener.bindToPort !== next.bindToPort) return false;
+    if (listener.bindToPort !== next.bindToPort || listener.transparent !== next.transparent) return false;
     const wanted = JSON.stringify(next.addresses);
     return wanted === JSON.stringify(listener.addresses) || wanted === JSON.stringify(this.bound);
   }
 
-  async #bind(listener: Listener): Promise<Result<void>> {
+  async #bind({ listener, socketOptions }: Generation): Promise<Result<void>> {
     if (!listener.bindToPort) return ok(undefined);
     const sockets: ListenSocket[] = [];
+    const prepare = listener.transparent && socketOptions !== null ? (fd: number) => socketOptions.setTransparent(fd) : undefined;
     for (const target of listener.addresses) {
       try {
-        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, onConnection: (accepted) => this.#accept(accepted) }));
+        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted) }));
       } catch (cause) {
         for (const socket of sockets) socket.close();
         const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
@@ -163,9 +174,8 @@ export class ActiveListener {
 
   #accept(accepted: AcceptedSocket): void {
     const { listener } = this.#current;
-    let destination = { ip: accepted.localIp, port: accepted.localPort };
-    if (listener.useOriginalDst || listener.listenerFilters.some((filter) => filter.kind === 'original_dst')) destination = this.#deps.options.getOriginalDst?.(accepted) ?? destination;
-    if (listener.useOriginalDst && (destination.ip !== accepted.localIp || destination.port !== accepted.localPort)) {
+    const destination = this.#destination(accepted);
+    if (listener.useOriginalDst && destination.captured) {
       const other = this.#handOff(destination.ip, destination.port);
       if (other !== null && other !== this) return other.adopt(accepted, destination);
     }
@@ -173,8 +183,21 @@ export class ActiveListener {
     return this.#inspect(accepted, destination);
   }
 
+  /**
+   * Where the client was going. A connection to this very port was not captured, whatever rule it passed: following it to its destination
+   * would lead back here.
+   */
+  #destination(accepted: AcceptedSocket): Destination {
+    const { listener, socketOptions } = this.#current;
+    const own = { ip: accepted.localIp, port: accepted.localPort };
+    // Under TPROXY the kernel leaves the destination in place: the local address is it.
+    if (listener.transparent) return { ...own, captured: !this.#sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
+    const original = socketOptions?.originalDestination(accepted.fd) ?? own;
+    return { ...original, captured: original.ip !== own.ip || original.port !== own.port };
+  }
+
   /** Runs the listener filters, then picks the chain. */
-  #inspect(accepted: AcceptedSocket, destination: { ip: string; port: number }): void {
+  #inspect(accepted: AcceptedSocket, destination: Destination): void {
     const { listener } = this.#current;
     const runs = (kind: string) => listener.listenerFilters.some((filter) => filter.kind === kind && filter.disabled?.(destination.port) !== true);
     const tls = runs('tls_inspector');
@@ -196,7 +219,7 @@ export class ActiveListener {
     return undefined;
   }
 
-  #choose(accepted: AcceptedSocket, destination: { ip: string; port: number }, seen: { hello: ClientHello | null; tls: boolean; protocols: readonly string[] }): void {
+  #choose(accepted: AcceptedSocket, destination: Destination, seen: { hello: ClientHello | null; tls: boolean; protocols: readonly string[] }): void {
     const { listener, chains } = this.#current;
     const view: ConnectionView = {
       destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.tls ? 'tls' : 'raw_buffer',
@@ -209,8 +232,7 @@ export class ActiveListener {
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
-      const captured = listener.transparent || destination.ip !== accepted.localIp || destination.port !== accepted.localPort;
-      const originalDst = captured ? joinAddress(destination) : '';
+      const originalDst = destination.captured ? joinAddress(destination) : '';
       const info: CapturedConnectionInfo = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst };
       runtime.serve(connection, info, () => accepted.start(connection));
     };
@@ -228,7 +250,9 @@ export class ActiveListener {
   }
 }
 
-function build(listener: Listener, deps: ChainDeps): Result<Generation> {
+async function build(listener: Listener, deps: ChainDeps): Promise<Result<Generation>> {
+  const socketOptions = await socketOptionsFor(listener, deps);
+  if (!socketOptions.ok) return socketOptions;
   const chains = new Map<FilterChain, ChainRuntime>();
   const errors: FieldError[] = [];
   for (const { kind, name } of listener.listenerFilters) if (kind === 'proxy_protocol' || kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
@@ -237,7 +261,15 @@ function build(listener: Listener, deps: ChainDeps): Result<Generation> {
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
-  return errors.length > 0 ? err(errors) : ok({ listener, chains });
+  return errors.length > 0 ? err(errors) : ok({ listener, chains, socketOptions: socketOptions.value });
+}
+
+/** Null when the listener has nothing to ask the kernel. */
+async function socketOptionsFor(listener: Listener, { options }: ChainDeps): Promise<Result<SocketOptions | null>> {
+  const asks = listener.transparent ? 'transparent' : listener.useOriginalDst ? 'use_original_dst' : (listener.listenerFilters.find((filter) => filter.kind === 'original_dst')?.name ?? null);
+  if (asks === null || !listener.bindToPort) return ok(null);
+  const helper = await (options.loadSocketOptions ?? loadSocketOptions)();
+  return helper.ok ? helper : fail(`listener ${listener.name}.${asks}`, helper.error.map(({ message }) => message).join('; '));
 }
 
 function addressText(listener: Listener): string {

@@ -1,9 +1,9 @@
-import type { Random } from '@meltemi/base';
+import type { Random, Result } from '@meltemi/base';
 import type { StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { NodeFacts } from '@meltemi/proxy';
 import type { AccessLog } from '@meltemi/snapshot';
-import type { AcceptedSocket } from '../transport/accepted-socket.ts';
+import type { SocketOptions } from '../transport/socket-options.ts';
 import type { Resolver } from '../upstream/dns.ts';
 
 /** What a worker's server is built with. */
@@ -22,8 +22,8 @@ export interface WorkerServerOptions {
   readonly resolver?: Resolver;
   /** Opens an access log once; the returned function writes one entry. Null: not written here. Default none. */
   openAccessLog?(log: AccessLog): ((info: StreamInfo) => void) | null;
-  /** Where a captured connection was going (SO_ORIGINAL_DST), or null. Default: unknown. */
-  getOriginalDst?(accepted: AcceptedSocket): { readonly ip: string; readonly port: number } | null;
+  /** What reads and sets the socket options of captured connections. Default: the optional helper, loaded when a listener needs it. */
+  readonly loadSocketOptions?: () => Promise<Result<SocketOptions>>;
 }
 
 export interface WorkerLog {

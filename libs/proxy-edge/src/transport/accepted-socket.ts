@@ -26,7 +26,6 @@ export class AcceptedSocket {
   /** Bytes seen and not yet given to the owner. */
   peeked: Buffer = Buffer.alloc(0);
   ended = false;
-  /** The socket, for platform hooks such as SO_ORIGINAL_DST. */
   readonly socket: net.Socket;
   #connection: SocketConnection | null = null;
   #look: (() => void) | null = null;
@@ -40,6 +39,11 @@ export class AcceptedSocket {
     this.localPort = this.socket.localPort ?? 0;
     this.remoteAddress = formatAddress(this.socket.remoteAddress, this.socket.remotePort);
     this.localAddress = formatAddress(this.socket.localAddress, this.socket.localPort);
+  }
+
+  /** The file descriptor, -1 when there is none any more. */
+  get fd(): number {
+    return (this.socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
   }
 
   /**

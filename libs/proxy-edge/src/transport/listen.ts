@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { formatFieldErrors, type Result } from '@meltemi/base';
 import type { SocketTarget } from '@meltemi/snapshot';
 import { AcceptedSocket } from './accepted-socket.ts';
 
@@ -9,6 +10,8 @@ export interface ListenOptions {
   readonly reusePort: boolean;
   /** null = the system's. */
   readonly backlog: number | null;
+  /** Sets what the listening socket needs, by its file descriptor; a failure closes it again. */
+  readonly prepare?: ((fd: number) => Result<void>) | undefined;
   onConnection(accepted: AcceptedSocket): void;
 }
 
@@ -31,9 +34,14 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
       if (target.kind === 'pipe' && target.mode !== 0) chmodSync(target.path, target.mode);
       // Accept errors (out of file descriptors) pass; the port stays open.
       server.on('error', () => {});
+      const prepared = options.prepare?.((server as unknown as { _handle: { fd: number } })._handle.fd);
+      if (prepared?.ok === false) {
+        server.close();
+        return reject(new Error(formatFieldErrors(prepared.error)));
+      }
       const bound = server.address();
       const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => void server.close() });
+      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => void server.close() });
     });
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
