@@ -48,6 +48,8 @@ export interface NewStreamOptions {
   readonly method: string;
   /** What a TLS upstream is to be called and to prove, where the cluster takes it from the request (auto_sni, auto_san_validation); else "". */
   readonly serverName: string;
+  /** The client speaks HTTP/2: for clusters that do as it does (use_downstream_protocol_config). */
+  readonly http2: boolean;
 }
 
 export interface PendingStream {
@@ -70,6 +72,7 @@ export interface UpstreamConnectionInfo {
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly tls: TlsInfo | null;
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2';
 }
 
 export interface PoolFailure {
@@ -98,6 +101,11 @@ export interface ClusterStats {
   readonly rqTxReset: Counter;
   readonly rqMaintenance: Counter;
   readonly cxTotal: Counter;
+  readonly cxHttp1Total: Counter;
+  readonly cxHttp2Total: Counter;
+  readonly cxIdleTimeout: Counter;
+  readonly cxMaxRequests: Counter;
+  readonly cxMaxDuration: Counter;
   readonly cxActive: Gauge;
   readonly cxConnectFail: Counter;
   readonly cxConnectTimeout: Counter;

@@ -17,6 +17,8 @@ export interface DialOptions {
   readonly peerName?: string;
   /** Replaces the context's ALPN list. */
   readonly alpn?: readonly string[];
+  /** What to ask by ALPN when the context has no list. */
+  readonly alpnFallback?: readonly string[];
   readonly localAddress?: string;
   readonly keepAliveMs?: number | null;
 }
@@ -73,7 +75,7 @@ function open(options: DialOptions, onread: net.OnReadOpts): net.Socket {
   const where = target.kind === 'pipe' ? { path: target.path } : { host: target.address, port: target.port, ...(options.localAddress !== undefined && { localAddress: options.localAddress }) };
   const common = { ...where, allowHalfOpen: true, noDelay: true, onread, ...(keepAlive && { keepAlive, keepAliveInitialDelay: options.keepAliveMs ?? 0 }) };
   if (options.tls === null) return net.connect(common as net.NetConnectOpts);
-  return tls.connect({ ...common, ...options.tls.connectOptions(options.sni ?? '', options.alpn ?? null) } as tls.ConnectionOptions);
+  return tls.connect({ ...common, ...options.tls.connectOptions(options.sni ?? '', options.alpn ?? (options.tls.alpn.length > 0 ? null : (options.alpnFallback ?? null))) } as tls.ConnectionOptions);
 }
 
 function transportFailure(cause: Error): string {

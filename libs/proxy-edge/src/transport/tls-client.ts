@@ -9,6 +9,8 @@ import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup } from './tl
 /** One immutable client context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ClientTls {
   readonly sni: string;
+  /** What it asks by ALPN; empty = nothing. */
+  readonly alpn: readonly string[];
   readonly verifies: boolean;
   readonly local: LocalNames | null;
   /** Options of tls.connect that this context decides. */
@@ -27,6 +29,7 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
   const { context, verifies, local } = material.value;
   return ok({
     sni: config.sni,
+    alpn: config.alpn,
     verifies,
     local,
     connectOptions(sni, alpn) {

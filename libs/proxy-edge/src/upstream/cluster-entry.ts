@@ -5,7 +5,7 @@ import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
-import { HostPool, openConnection, poolKey, type PoolOptions } from './host-pool.ts';
+import { HostPool, openConnection, poolKey, type PoolOptions, type PoolProtocol } from './host-pool.ts';
 
 export interface EntryDeps {
   readonly clock: Clock;
@@ -103,14 +103,15 @@ export class ClusterEntry implements UpstreamCluster {
 
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
     const pools = this.#pools[options.priority];
-    const pool = pools.get(options.serverName === '' ? host.key : poolKey(host, options.serverName));
+    const protocol = poolProtocol(this.config, options.http2);
+    const pool = pools.get(options.serverName === '' && protocol === 'http1' ? host.key : poolKey(host, options.serverName, protocol));
     // Endpoint metadata may have changed which TLS the address wants.
     if (pool !== undefined && (pool.host === host || pool.tls === this.#tlsOf(host))) return pool.newStream(options, callbacks);
     return this.#openPool(pools, host, options).newStream(options, callbacks);
   }
 
   newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream {
-    return openConnection(this.#poolOptions(host, 'default', ''), callbacks);
+    return openConnection(this.#poolOptions(host, { priority: 'default', serverName: '', protocol: 'http1' }), callbacks);
   }
 
   drops(random: Random): string | null {
@@ -136,7 +137,7 @@ export class ClusterEntry implements UpstreamCluster {
     for (const [key, entry] of this.#passthrough) {
       if (entry.host.state.activeRequests > 0 || nowMs - entry.usedMs < this.config.cleanupIntervalMs) continue;
       this.#passthrough.delete(key);
-      for (const pools of [this.#pools.default, this.#pools.high]) this.#drainPool(pools, pools.get(key));
+      for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === key) this.#drainPool(pools, pool);
     }
   }
 
@@ -157,15 +158,15 @@ export class ClusterEntry implements UpstreamCluster {
     this.#draining.add(pool);
   }
 
-  #openPool(pools: Map<string, HostPool>, host: Host, { priority, serverName }: NewStreamOptions): HostPool {
-    const pool = new HostPool(this.#poolOptions(host, priority, serverName));
+  #openPool(pools: Map<string, HostPool>, host: Host, { priority, serverName, http2 }: NewStreamOptions): HostPool {
+    const pool = new HostPool(this.#poolOptions(host, { priority, serverName, protocol: poolProtocol(this.config, http2) }));
     this.#drainPool(pools, pools.get(pool.key));
     pools.set(pool.key, pool);
     return pool;
   }
 
-  #poolOptions(host: Host, priority: 'default' | 'high', serverName: string): PoolOptions {
-    return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
+  #poolOptions(host: Host, { priority, serverName, protocol }: { priority: 'default' | 'high'; serverName: string; protocol: PoolProtocol }): PoolOptions {
+    return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, protocol, stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
   }
 
   #tlsOf(host: Host): ClientTls | null {
@@ -217,6 +218,12 @@ export class ClusterEntry implements UpstreamCluster {
     this.#passthrough.set(key, { host, usedMs });
     return host;
   }
+}
+
+/** 'downstream' does as the client does. */
+function poolProtocol({ http }: Cluster, http2: boolean): PoolProtocol {
+  if (http.protocol !== 'downstream') return http.protocol;
+  return http2 ? 'http2' : 'http1';
 }
 
 function tlsSet(config: Cluster, secrets: SecretLookup): Result<TlsSet> {

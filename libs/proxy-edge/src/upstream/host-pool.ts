@@ -1,7 +1,9 @@
-import { Http1ClientConnection, type ByteConnection, type ClientConnectionOwner, type ClusterLimits, type ClusterStats, type ConnectionCallbacks, type Host, type NewStreamOptions, type PendingStream, type StreamCallbacks, type UpstreamConnectionInfo } from '@meltemi/proxy';
+import type { ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
 import type { Cluster } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
+import type { SocketConnection } from '../transport/socket-connection.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
+import { Http1PoolConnection, type PoolConnection, type PoolConnectionOwner } from './pool-connection.ts';
 
 /** What a pool shares with its cluster. */
 export interface PoolOptions {
@@ -10,11 +12,15 @@ export interface PoolOptions {
   readonly tls: ClientTls | null;
   /** The TLS name its connections are for, where the cluster takes it from requests; else "". */
   readonly serverName: string;
+  /** What the host is spoken to with; 'auto' asks by ALPN. */
+  readonly protocol: PoolProtocol;
   readonly stats: ClusterStats;
   readonly limits: ClusterLimits;
   /** Coarse monotonic milliseconds. */
   now(): number;
 }
+
+export type PoolProtocol = 'http1' | 'http2' | 'auto';
 
 interface Waiting {
   readonly callbacks: StreamCallbacks;
@@ -22,30 +28,30 @@ interface Waiting {
   cancelled: boolean;
 }
 
-interface Pooled {
-  readonly client: Http1ClientConnection;
-  readonly info: UpstreamConnectionInfo;
-  readBefore: number;
-  writtenBefore: number;
-}
-
-/** HTTP/1.1 connections to one host under one TLS identity and priority. The youngest idle one serves next, so that surplus ones age out. @hot */
-export class HostPool implements ClientConnectionOwner {
+/**
+ * HTTP connections to one host under one TLS identity, protocol and priority. The youngest idle HTTP/1.1 connection serves next, so that
+ * surplus ones age out; of HTTP/2 the first with room. @hot
+ */
+export class HostPool implements PoolConnectionOwner {
   readonly host: Host;
   readonly tls: ClientTls | null;
   readonly key: string;
   readonly #options: PoolOptions;
-  readonly #idle: Http1ClientConnection[] = [];
-  readonly #all = new Map<Http1ClientConnection, Pooled>();
+  readonly #idle: PoolConnection[] = [];
+  readonly #multiplexed: PoolConnection[] = [];
+  readonly #all = new Set<PoolConnection>();
   readonly #waiting: Waiting[] = [];
   readonly #dials = new Set<() => void>();
+  /** Requests that one more connection can be expected to take at once. */
+  #expectedRoom: number;
   #draining = false;
 
   constructor(options: PoolOptions) {
     this.host = options.host;
     this.tls = options.tls;
-    this.key = poolKey(options.host, options.serverName);
+    this.key = poolKey(options.host, options.serverName, options.protocol);
     this.#options = options;
+    this.#expectedRoom = options.protocol === 'http2' ? options.cluster.http.http2.maxConcurrentStreams : 1;
   }
 
   /** Nothing open, nothing under way. */
@@ -58,12 +64,10 @@ export class HostPool implements ClientConnectionOwner {
   }
 
   newStream(options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
-    if (!options.fresh) {
-      const idle = this.#idle.pop();
-      if (idle !== undefined) {
-        this.#serve(idle, options, callbacks);
-        return null;
-      }
+    const connection = options.fresh ? this.#roomy() : (this.#idle.pop() ?? this.#roomy());
+    if (connection !== undefined) {
+      this.#serve(connection, options, callbacks);
+      return null;
     }
     const { stats, limits } = this.#options;
     if (!limits.canPend) {
@@ -77,23 +81,31 @@ export class HostPool implements ClientConnectionOwner {
     stats.rqPendingTotal.inc();
     stats.rqPendingActive.inc();
     // Above the limit a host still gets its first connection, or it could never be used.
+    if (this.#enoughDials()) return { cancel: () => this.#cancel(waiting) };
     if (this.#mayConnect || this.#all.size + this.#dials.size === 0) this.#connect();
     else stats.cxOverflow.inc();
     return { cancel: () => this.#cancel(waiting) };
   }
 
-  /** Takes nothing new: idle connections close now, busy ones after their request. */
+  /** Takes nothing new: idle connections close now, busy ones after their requests. */
   drain(): void {
     this.#draining = true;
-    for (const client of this.#all.keys()) client.retire();
+    for (const connection of this.#all) connection.retire();
   }
 
   /** Closes what was idle too long or lived too long; counts bytes. */
   tick(nowMs: number): void {
-    const { http } = this.#options.cluster;
-    for (const [client, pooled] of this.#all) {
-      this.#countBytes(pooled);
-      if (!client.busy && http.idleTimeoutMs > 0 && nowMs - client.idleSinceMs > http.idleTimeoutMs) client.retire();
+    const { cluster, stats } = this.#options;
+    const { idleTimeoutMs, maxConnectionDurationMs } = cluster.http;
+    for (const connection of this.#all) {
+      this.#countBytes(connection);
+      if (!connection.busy && idleTimeoutMs > 0 && nowMs - connection.idleSinceMs > idleTimeoutMs) {
+        stats.cxIdleTimeout.inc();
+        this.#retire(connection);
+      } else if (maxConnectionDurationMs > 0 && nowMs - connection.openedMs > maxConnectionDurationMs) {
+        stats.cxMaxDuration.inc();
+        this.#retire(connection);
+      }
     }
   }
 
@@ -102,42 +114,66 @@ export class HostPool implements ClientConnectionOwner {
     for (const giveUp of this.#dials) giveUp();
     this.#options.limits.connections -= this.#dials.size;
     this.#dials.clear();
-    for (const client of this.#all.keys()) client.connection.destroy();
+    for (const { connection } of this.#all) connection.destroy();
     for (const waiting of this.#waiting.splice(0)) this.#leaveQueue(waiting, 'connect', null);
   }
 
-  onIdle(client: Http1ClientConnection): void {
-    client.idleSinceMs = this.#options.now();
-    const next = this.#nextWaiting();
-    if (next !== null) {
-      client.retired = this.#draining;
-      this.#serve(client, next.options, next.callbacks);
-    } else if (this.#draining) client.retire();
-    else this.#idle.push(client);
+  onRoom(connection: PoolConnection): void {
+    if (!connection.busy) connection.idleSinceMs = this.#options.now();
+    while (connection.room > 0) {
+      const next = this.#nextWaiting();
+      if (next === null) break;
+      this.#serve(connection, next.options, next.callbacks);
+    }
+    if (this.#draining) connection.retire();
+    else if (!connection.multiplexed && connection.room > 0) this.#idle.push(connection);
+    if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
   }
 
-  onGone(client: Http1ClientConnection): void {
-    const pooled = this.#all.get(client);
-    if (pooled === undefined) return;
-    this.#countBytes(pooled);
-    this.#all.delete(client);
-    const at = this.#idle.lastIndexOf(client);
-    if (at >= 0) this.#idle.splice(at, 1);
+  onGone(connection: PoolConnection): void {
+    if (!this.#all.delete(connection)) return;
+    this.#countBytes(connection);
+    this.#forget(connection);
     const { stats, limits } = this.#options;
     limits.connections--;
     this.host.state.connections--;
     stats.cxActive.dec();
     stats.cxDestroy.inc();
-    if (this.#waiting.length > this.#dials.size && this.#mayConnect) this.#connect();
+    if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
   }
 
-  #serve(client: Http1ClientConnection, options: NewStreamOptions, callbacks: StreamCallbacks): void {
-    const most = this.#options.cluster.http.maxRequestsPerConnection;
-    client.begin(callbacks, options.method, options.upgrade);
-    if (most > 0 && client.requests >= most) client.retired = true;
-    if (options.upgrade) client.retired = true;
-    const pooled = this.#all.get(client);
-    if (pooled !== undefined) callbacks.onReady(client, pooled.info);
+  /** What is being dialled will take all that wait. */
+  #enoughDials(): boolean {
+    return this.#waiting.length <= this.#dials.size * this.#expectedRoom;
+  }
+
+  #roomy(): PoolConnection | undefined {
+    const list = this.#multiplexed;
+    for (let i = 0; i < list.length; i++) if ((list[i]?.room ?? 0) > 0) return list[i];
+    return undefined;
+  }
+
+  /** No request is given to it any more. */
+  #forget(connection: PoolConnection): void {
+    const list = connection.multiplexed ? this.#multiplexed : this.#idle;
+    const at = list.lastIndexOf(connection);
+    if (at >= 0) list.splice(at, 1);
+  }
+
+  #retire(connection: PoolConnection): void {
+    this.#forget(connection);
+    connection.retire();
+  }
+
+  #serve(connection: PoolConnection, options: NewStreamOptions, callbacks: StreamCallbacks): void {
+    const { cluster, stats } = this.#options;
+    const most = cluster.http.maxRequestsPerConnection;
+    const writer = connection.begin(options, callbacks);
+    if (most > 0 && connection.requests >= most) {
+      stats.cxMaxRequests.inc();
+      this.#retire(connection);
+    }
+    callbacks.onReady(writer, connection.info);
   }
 
   #connect(): void {
@@ -159,20 +195,36 @@ export class HostPool implements ClientConnectionOwner {
         limits.connections--;
         stats.cxConnectFail.inc();
         if (timedOut) stats.cxConnectTimeout.inc();
-        const next = this.#nextWaiting();
-        if (next !== null) next.callbacks.onPoolFailure({ kind: timedOut ? 'timeout' : 'connect', transportFailure });
-        if (this.#waiting.length > this.#dials.size && this.#mayConnect) this.#connect();
+        this.#failWaiting(timedOut ? 'timeout' : 'connect', transportFailure);
+        if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
       },
     });
     if (!over) this.#dials.add(giveUp);
   }
 
-  #opened(connection: ByteConnection): void {
-    const client = new Http1ClientConnection(connection, this, { maxHeadBytes: 60 * 1024, maxFields: this.#options.cluster.http.maxHeadersCount }, this.#options.cluster.http.http1.properCase);
-    const info = { id: connection.id, localAddress: connection.localAddress, remoteAddress: this.host.key, tls: connection.tls };
-    this.#all.set(client, { client, info, readBefore: 0, writtenBefore: 0 });
+  /** Those who waited for the connection that failed: as in Envoy all of them when it would have served all. */
+  #failWaiting(kind: 'timeout' | 'connect', transportFailure: string | null): void {
+    const failed: Waiting[] = [];
+    const count = Math.min(this.#waiting.length, this.#expectedRoom);
+    for (let i = 0; i < count; i++) {
+      const next = this.#nextWaiting();
+      if (next !== null) failed.push(next);
+    }
+    for (const { callbacks, cancelled } of failed) if (!cancelled) callbacks.onPoolFailure({ kind, transportFailure });
+  }
+
+  #opened(connection: SocketConnection): void {
+    const opened = this.#client(connection);
+    if (opened.multiplexed) this.#multiplexed.push(opened);
+    this.#all.add(opened);
     connection.resume();
-    this.onIdle(client);
+    this.onRoom(opened);
+  }
+
+  #client(connection: SocketConnection): PoolConnection {
+    const { cluster, stats } = this.#options;
+    stats.cxHttp1Total.inc();
+    return new Http1PoolConnection(connection, this, { cluster, remoteAddress: this.host.key, nowMs: this.#options.now() });
   }
 
   #nextWaiting(): Waiting | null {
@@ -187,9 +239,9 @@ export class HostPool implements ClientConnectionOwner {
 
   #cancel(waiting: Waiting): void {
     if (waiting.cancelled) return;
+    waiting.cancelled = true;
     const at = this.#waiting.indexOf(waiting);
     if (at < 0) return;
-    waiting.cancelled = true;
     this.#waiting.splice(at, 1);
     this.#uncount();
   }
@@ -205,9 +257,9 @@ export class HostPool implements ClientConnectionOwner {
     this.#options.stats.rqPendingActive.dec();
   }
 
-  #countBytes(pooled: Pooled): void {
+  #countBytes(pooled: PoolConnection): void {
     const { stats } = this.#options;
-    const { connection } = pooled.client;
+    const { connection } = pooled;
     stats.cxRxBytes.inc(connection.bytesRead - pooled.readBefore);
     stats.cxTxBytes.inc(connection.bytesWritten - pooled.writtenBefore);
     pooled.readBefore = connection.bytesRead;
@@ -216,18 +268,24 @@ export class HostPool implements ClientConnectionOwner {
 }
 
 /** What tells pools of one cluster and priority apart. */
-export function poolKey(host: Host, serverName: string): string {
-  return serverName === '' ? host.key : `${host.key} ${serverName}`;
+export function poolKey(host: Host, serverName: string, protocol: PoolProtocol): string {
+  const key = protocol === 'http1' ? host.key : `${host.key} ${protocol}`;
+  return serverName === '' ? key : `${key} ${serverName}`;
 }
 
+/** What to ask by ALPN where the TLS context does not say (Envoy's fallback); 'auto' asks in any case. */
+const alpnOf = { http2: ['h2'], auto: ['h2', 'http/1.1'] } as const;
+
 /** Dials a host as its cluster says. */
-export function dialHost({ host, cluster, tls, serverName }: PoolOptions, result: Parameters<typeof dial>[1]): () => void {
+export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1]): () => void {
   return dial(
     {
       target: host.endpoint.target,
       connectTimeoutMs: cluster.connectTimeoutMs,
       bufferLimit: cluster.perConnectionBufferLimit,
       tls,
+      ...(protocol === 'auto' && { alpn: alpnOf.auto }),
+      ...(protocol === 'http2' && { alpnFallback: alpnOf.http2 }),
       ...(serverName !== '' && { sni: cluster.http.autoSni ? serverName : '', peerName: cluster.http.autoSanValidation ? serverName : '' }),
       ...(cluster.bindAddress !== null && { localAddress: cluster.bindAddress.address }),
       keepAliveMs: cluster.tcpKeepaliveMs,

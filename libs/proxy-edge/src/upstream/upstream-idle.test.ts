@@ -50,7 +50,7 @@ async function setUp(t: TestContext, idleTimeout: string) {
 /** Resolves with the connection's id when the answer has ended. */
 function send(cluster: UpstreamCluster, path: string): Promise<number> {
   const host = cluster.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 } }, '') ?? assert.fail('no host');
-  const options = { priority: 'default', upgrade: false, fresh: false, method: 'GET', serverName: '' } as const;
+  const options = { priority: 'default', upgrade: false, fresh: false, method: 'GET', serverName: '', http2: false } as const;
   return new Promise((resolve, reject) => {
     let id = 0;
     cluster.newStream(host, options, {

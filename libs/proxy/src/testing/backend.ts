@@ -93,7 +93,7 @@ export class Backend implements UpstreamCluster {
       pauseResponse: () => {},
       resumeResponse: () => {},
     };
-    callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null });
+    callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null, protocol: 'HTTP/1.1' });
     return null;
   }
 
@@ -118,7 +118,7 @@ function clusterOf(json: Record<string, unknown>): Cluster {
 }
 
 function clusterStats(stats: FlatStats): ClusterStats {
-  const counters = ['rqTotal', 'rqCompleted', 'rqTimeout', 'rqPerTryTimeout', 'rqRetry', 'rqRetrySuccess', 'rqRetryOverflow', 'rqRetryLimitExceeded', 'rqPendingTotal', 'rqPendingOverflow', 'rqRxReset', 'rqTxReset', 'rqMaintenance', 'cxTotal', 'cxConnectFail', 'cxConnectTimeout', 'cxDestroy', 'cxOverflow', 'cxRxBytes', 'cxTxBytes', 'noneHealthy'];
+  const counters = ['rqTotal', 'rqCompleted', 'rqTimeout', 'rqPerTryTimeout', 'rqRetry', 'rqRetrySuccess', 'rqRetryOverflow', 'rqRetryLimitExceeded', 'rqPendingTotal', 'rqPendingOverflow', 'rqRxReset', 'rqTxReset', 'rqMaintenance', 'cxTotal', 'cxHttp1Total', 'cxHttp2Total', 'cxIdleTimeout', 'cxMaxRequests', 'cxMaxDuration', 'cxConnectFail', 'cxConnectTimeout', 'cxDestroy', 'cxOverflow', 'cxRxBytes', 'cxTxBytes', 'noneHealthy'];
   const gauges = ['rqActive', 'rqPendingActive', 'cxActive'];
   return {
     ...Object.fromEntries(counters.map((name) => [name, stats.counter(name)])),

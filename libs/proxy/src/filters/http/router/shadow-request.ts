@@ -61,7 +61,7 @@ class Shadow implements StreamCallbacks {
       this.#writer?.reset();
       this.#done();
     });
-    this.#pending = this.#cluster.newStream(this.#host, { priority: 'default', upgrade: false, fresh: false, method: this.#request.method, serverName: serverNameFor(this.#cluster.config, this.#request) }, this);
+    this.#pending = this.#cluster.newStream(this.#host, { priority: 'default', upgrade: false, fresh: false, method: this.#request.method, serverName: serverNameFor(this.#cluster.config, this.#request), http2: this.#request.protocol === 'HTTP/2' }, this);
   }
 
   onReady(writer: RequestWriter): void {

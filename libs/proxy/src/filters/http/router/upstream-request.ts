@@ -188,7 +188,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     target.info.upstreamHost = host.key;
     target.info.upstreamMetadata = host.metadata;
     if (this.#perTryMs > 0) this.#cancelTry = target.clock.after(this.#perTryMs, () => this.#perTryTimeout());
-    const pending = cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head) }, this);
+    const pending = cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head), http2: this.#head?.protocol === 'HTTP/2' }, this);
     if (this.#writer === null && this.#host === host) this.#pending = pending;
     return undefined;
   }
@@ -203,7 +203,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     info.upstreamHost = connection.remoteAddress === '' ? info.upstreamHost : connection.remoteAddress;
     info.upstreamTls = connection.tls;
     info.upstreamConnectionId = connection.id;
-    info.upstreamProtocol = 'HTTP/1.1';
+    info.upstreamProtocol = connection.protocol;
     const hostname = this.#host?.endpoint.hostname ?? '';
     if (this.#action.hostRewrite?.kind === 'auto' && hostname !== '') rewriteHost(this.#action, head, hostname);
     if (this.#action.includeAttemptCountInRequest) head.headers.set('x-envoy-attempt-count', String(this.#attempts));
