@@ -105,7 +105,7 @@ class Call implements AsyncCall, StreamCallbacks {
       return this.#fail('overflow', `cluster ${name} has too many requests under way`);
     }
     this.#take(cluster, host);
-    const pending = cluster.newStream(host, { priority: 'default', upgrade: false, fresh: this.#fresh, method: head.method, serverName: serverNameFor(cluster.config, head) }, this);
+    const pending = cluster.newStream(host, { priority: 'default', upgrade: false, fresh: this.#fresh, method: head.method, serverName: serverNameFor(cluster.config, head), http2: head.protocol === 'HTTP/2' }, this);
     if (this.#writer === null && this.#host === host) this.#pending = pending;
     return undefined;
   }
