@@ -1,0 +1,72 @@
+import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { RBAC_Action, type Policy, type RBAC } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
+import type { StreamInfo } from '@meltemi/http';
+import { compilePermission } from './permission.ts';
+import { compilePrincipal } from './principal.ts';
+import { compileSet, oneOf, type Rule } from './rule.ts';
+
+interface CompiledPolicy {
+  readonly name: string;
+  readonly permissions: Rule;
+  readonly principals: Rule;
+}
+
+/** Policies with their action. ALLOW denies what none matches, DENY what one matches, LOG nothing. @hot */
+export class AccessControl {
+  readonly action: 'allow' | 'deny' | 'log';
+  /** By name. */
+  readonly #policies: readonly CompiledPolicy[];
+
+  constructor(action: AccessControl['action'], policies: readonly CompiledPolicy[]) {
+    this.action = action;
+    this.#policies = policies;
+  }
+
+  /** The name of the first policy that matches, or null. */
+  match(info: StreamInfo): string | null {
+    for (const policy of this.#policies) if (policy.permissions.matches(info) && policy.principals.matches(info)) return policy.name;
+    return null;
+  }
+
+  /** What the outcome of `match` means. */
+  allows(policy: string | null): boolean {
+    return this.action === 'log' || (this.action === 'allow') === (policy !== null);
+  }
+}
+
+const actions = { [RBAC_Action.ALLOW]: 'allow', [RBAC_Action.DENY]: 'deny', [RBAC_Action.LOG]: 'log' } as const;
+
+/** Compiles an RBAC message; `path` goes before the paths of errors. */
+export function compileRbac(message: RBAC, path: string): Result<AccessControl> {
+  const errors: FieldError[] = [];
+  const action = message.action === RBAC_Action.UNRECOGNIZED ? undefined : actions[message.action];
+  if (action === undefined) errors.push({ path: `${path}.action`, message: 'must be ALLOW, DENY or LOG' });
+  const { auditLoggingOptions: audit } = message;
+  if (audit !== undefined && audit.auditCondition !== 0) errors.push({ path: `${path}.audit_logging_options`, message: 'audit loggers are not supported: use access logs' });
+  const policies: CompiledPolicy[] = [];
+  // As in Envoy the first in order of bytes decides, whatever order the map came in.
+  const names = Object.keys(message.policies).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  for (const name of names) {
+    const policy = message.policies[name];
+    const compiled = policy === undefined ? null : compilePolicy(name, policy, `${path}.policies["${name}"]`);
+    if (compiled?.ok === true) policies.push(compiled.value);
+    else errors.push(...(compiled?.error ?? []));
+  }
+  return errors.length > 0 || action === undefined ? err(errors) : ok(new AccessControl(action, policies));
+}
+
+function compilePolicy(name: string, policy: Policy, path: string): Result<CompiledPolicy> {
+  const errors: FieldError[] = [];
+  for (const [field, value] of [['condition', policy.condition], ['checked_condition', policy.checkedCondition]] as const)
+    if (value !== undefined) errors.push({ path: `${path}.${field}`, message: 'CEL conditions are not supported: use permissions and principals' });
+  const permissions = compileSet(policy.permissions, `${path}.permissions`, (member, at) => compilePermission(member, at));
+  const principals = compileSet(policy.principals, `${path}.principals`, (member, at) => compilePrincipal(member, at));
+  for (const result of [permissions, principals]) if (!result.ok) errors.push(...result.error);
+  if (errors.length > 0 || !permissions.ok || !principals.ok) return err(errors);
+  return ok({ name, permissions: oneOf(permissions.value), principals: oneOf(principals.value) });
+}
+
+/** %RESPONSE_CODE_DETAILS% or %CONNECTION_TERMINATION_DETAILS% of a denial; white space would part the fields of a log line. */
+export function deniedDetails(policy: string | null): string {
+  return `rbac_access_denied_matched_policy[${(policy ?? 'none').replaceAll(/\s/g, '_')}]`;
+}

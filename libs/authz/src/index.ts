@@ -1,0 +1,2 @@
+export { AccessControl, compileRbac, deniedDetails } from './access-control.ts';
+export type { Rule } from './rule.ts';
