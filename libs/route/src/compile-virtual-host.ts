@@ -7,9 +7,10 @@ import { compileDirect, compileRedirect } from './local-actions.ts';
 import { plainMetadata } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
 import { compilePerFilter, type PerFilters } from './per-filter.ts';
+import { compileRateLimits } from './rate-limits.ts';
 import type { Report } from './report.ts';
 import { compileConditions, RouteRule } from './route-rule.ts';
-import type { MirrorPolicy, PerFilterParser, RouteAction, RouteMatch, VirtualHost } from './types.ts';
+import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, VirtualHost } from './types.ts';
 
 /** What the table hands down to its virtual hosts. */
 export interface TableScope {
@@ -32,6 +33,7 @@ interface HostScope extends TableScope {
   readonly host: VirtualHostMessage;
   readonly path: string;
   readonly hostHeaders: LevelOps;
+  readonly hostRateLimits: readonly RateLimitRule[];
 }
 
 const tls = ['none', 'external-only', 'all'] as const;
@@ -47,6 +49,7 @@ export function compileVirtualHost(host: VirtualHostMessage, table: TableScope, 
   const mirrors = compileMirrors(host.requestMirrorPolicies, `${path}.request_mirror_policies`, report);
   const scope: HostScope = {
     ...table, host, path, mirrors: mirrors.length > 0 ? mirrors : table.mirrors, hostHeaders: compileHeaderLevel(host, path, report),
+    hostRateLimits: compileRateLimits(host.rateLimits, `${path}.rate_limits`, report),
     perFilter: compilePerFilter(host.typedPerFilterConfig, table.perFilter, table.parsePerFilter, { path, report }),
   };
   const rules = host.routes.flatMap((route, i) => compileRoute(route, scope, `${path}.routes[${i}]`));
@@ -65,6 +68,7 @@ function compileRoute(route: RouteMessage, scope: HostScope, path: string): Rout
   const level: RouteLevel = {
     route, scope,
     headers: compileHeaderLevel(route, path, report),
+    rateLimits: routeRateLimits(route, scope, path),
     perFilter: compilePerFilter(route.typedPerFilterConfig, scope.perFilter, scope.parsePerFilter, { path, report }),
   };
   const outcomes = compileOutcomes(level, when.path, path);
@@ -76,6 +80,7 @@ interface RouteLevel {
   readonly scope: HostScope;
   readonly headers: LevelOps;
   readonly perFilter: PerFilters;
+  readonly rateLimits: RouteRateLimits | null;
 }
 
 interface Outcomes {
@@ -147,5 +152,13 @@ function outcome(level: RouteLevel, action: RouteAction, clusterHeaders: LevelOp
     metadata: plainMetadata(route.metadata),
     decoratorOperation: route.decorator?.operation || null,
     statPrefix: route.statPrefix,
+    rateLimits: level.rateLimits,
   };
+}
+
+function routeRateLimits(route: RouteMessage, scope: HostScope, path: string): RouteRateLimits | null {
+  const action = route.action?.$case === 'route' ? route.action.value : null;
+  const own = action === null ? [] : compileRateLimits(action.rateLimits, `${path}.route.rate_limits`, scope.report);
+  if (own.length === 0 && scope.hostRateLimits.length === 0) return null;
+  return { route: own, virtualHost: scope.hostRateLimits, includeVirtualHost: action?.includeVhRateLimits ?? false };
 }

@@ -5,7 +5,6 @@ import type {
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { oneof, refuse, use, warn, type FieldTable } from './fields.ts';
 
-const rateLimit = warn('rate limit descriptors are only read by a rate limit filter, which this proxy does not have');
 const hedge = refuse('hedged requests are not supported: remove hedge_policy');
 const retryConfig = refuse('retry policies from extensions are not supported: use retry_policy');
 const headers = { requestHeadersToAdd: use, requestHeadersToRemove: use, responseHeadersToAdd: use, responseHeadersToRemove: use } as const;
@@ -26,7 +25,7 @@ export const virtualHostFields: FieldTable<VirtualHost> = {
   matcher: refuse('matcher trees in virtual hosts are not supported: use routes'),
   requireTls: use,
   virtualClusters: warn('virtual clusters only name statistics, which are not kept'),
-  rateLimits: rateLimit, cors: use, typedPerFilterConfig: use,
+  rateLimits: use, cors: use, typedPerFilterConfig: use,
   includeRequestAttemptCount: use, includeAttemptCountInResponse: use, retryPolicy: use, retryPolicyTypedConfig: retryConfig, hedgePolicy: hedge,
   includeIsTimeoutRetryHeader: warn('x-envoy-is-timeout-retry is not sent'),
   perRequestBufferLimitBytes: use, requestMirrorPolicies: use, metadata: use,
@@ -59,7 +58,7 @@ export const routeActionFields: FieldTable<RouteAction> = {
   hostRewriteSpecifier: oneof({ hostRewriteLiteral: use, autoHostRewrite: use, hostRewriteHeader: use, hostRewritePathRegex: use }),
   appendXForwardedHost: use, timeout: use, idleTimeout: use,
   earlyDataPolicy: warn('TLS early data is never accepted'),
-  retryPolicy: use, retryPolicyTypedConfig: retryConfig, requestMirrorPolicies: use, priority: use, rateLimits: rateLimit, includeVhRateLimits: rateLimit,
+  retryPolicy: use, retryPolicyTypedConfig: retryConfig, requestMirrorPolicies: use, priority: use, rateLimits: use, includeVhRateLimits: use,
   hashPolicy: use, cors: use, maxGrpcTimeout: use, grpcTimeoutOffset: use, upgradeConfigs: use,
   internalRedirectPolicy: refuse('internal redirects are not supported'),
   internalRedirectAction: refuse('internal redirects are not supported'),

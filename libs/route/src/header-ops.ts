@@ -1,3 +1,4 @@
+import type { HeaderMutation } from '@meltemi/api/gen/envoy/config/common/mutation_rules/v3/mutation_rules.ts';
 import type { HeaderValueOption } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { compileFormat, type HeaderMap, type StreamInfo } from '@meltemi/http';
 import { isSet } from './fields.ts';
@@ -33,13 +34,30 @@ export function compileHeaderOps(add: readonly HeaderValueOption[], remove: read
   const at = path === '' ? prefix : `${path}.${prefix}`;
   const ops: HeaderOp[] = [];
   for (const [i, name] of remove.entries()) {
-    if (checkName(name, `${at}_to_remove[${i}]`, report)) ops.push({ action: 'remove', name: name.toLowerCase(), literal: null, formatter: null, keepEmptyValue: false });
+    if (checkName(name, `${at}_to_remove[${i}]`, report)) ops.push(removal(name));
   }
   for (const [i, option] of add.entries()) {
     const op = compileAddition(option, `${at}_to_add[${i}]`, report);
     if (op) ops.push(op);
   }
   return ops;
+}
+
+/** Compiles single changes in the order given (header_mutation): removals by name, additions by HeaderValueOption. */
+export function compileHeaderMutations(mutations: readonly HeaderMutation[], path: string, report: Report): HeaderOps {
+  return mutations.flatMap(({ action }, i): HeaderOp[] => {
+    const at = `${path}[${i}]`;
+    if (action === undefined) report.refuse(at, 'names no action: set remove or append');
+    if (action?.$case === 'append') {
+      const op = compileAddition(action.value, `${at}.append`, report);
+      return op === null ? [] : [op];
+    }
+    return action !== undefined && checkName(action.value, `${at}.remove`, report) ? [removal(action.value)] : [];
+  });
+}
+
+function removal(name: string): HeaderOp {
+  return { action: 'remove', name: name.toLowerCase(), literal: null, formatter: null, keepEmptyValue: false };
 }
 
 function compileAddition(option: HeaderValueOption, path: string, report: Report): HeaderOp | null {

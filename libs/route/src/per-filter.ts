@@ -15,12 +15,14 @@ export function compilePerFilter(entries: Readonly<Record<string, Any>>, above: 
   for (const name of names) {
     const config = entries[name];
     const compiled = config && compileEntry(name, config, parse, { path: `${base}[${name}]`, report: at.report });
-    if (compiled) merged.set(name, compiled);
+    if (!compiled) continue;
+    const inherited = above.get(name)?.levels ?? [];
+    merged.set(name, { ...compiled, levels: compiled.config === null ? inherited : [compiled.config, ...inherited] });
   }
   return merged;
 }
 
-function compileEntry(name: string, config: Any, parse: PerFilterParser, at: { path: string; report: Report }): PerFilter | null {
+function compileEntry(name: string, config: Any, parse: PerFilterParser, at: { path: string; report: Report }): Omit<PerFilter, 'levels'> | null {
   let inner: Any | undefined = config;
   let optional = false;
   let disabled = false;

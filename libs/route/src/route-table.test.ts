@@ -199,8 +199,8 @@ test('the most specific filter settings win', () => {
   }), (_name, { value }) => ({ ok: true, value: value.subarray(2).toString() }));
   assert.ok(routes.ok);
   const perFilter = routes.value.match(get('/'), 0, null)?.perFilter;
-  assert.deepEqual(perFilter?.get('f'), { disabled: false, config: 'host' });
-  assert.deepEqual(perFilter?.get('g'), { disabled: true, config: null });
+  assert.deepEqual(perFilter?.get('f'), { disabled: false, config: 'host', levels: ['host', 'table'] });
+  assert.deepEqual(perFilter?.get('g'), { disabled: true, config: null, levels: ['table'] });
 });
 
 test('no decoded bytes make the compiler throw, no request the table', () => {

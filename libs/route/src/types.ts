@@ -49,6 +49,44 @@ export interface RouteMatch {
   readonly metadata: DynamicMetadata | null;
   readonly decoratorOperation: string | null;
   readonly statPrefix: string;
+  /** What rate limit filters make descriptors from; null when neither route nor virtual host asks for any. */
+  readonly rateLimits: RouteRateLimits | null;
+}
+
+/** rate_limits of a route and its virtual host. */
+export interface RouteRateLimits {
+  readonly route: readonly RateLimitRule[];
+  readonly virtualHost: readonly RateLimitRule[];
+  /** include_vh_rate_limits: the virtual host's count beside the route's own. */
+  readonly includeVirtualHost: boolean;
+}
+
+/** One compiled RateLimit: actions that make a descriptor of a request. */
+export interface RateLimitRule {
+  /** 0 to 10: only filters of this stage read it. */
+  readonly stage: number;
+  readonly disableKey: string;
+  /** Null: this request has none (an action found nothing, or none added an entry). */
+  descriptor(head: RequestHead, info: StreamInfo, source: RateLimitSource): RateLimitDescriptor | null;
+}
+
+/** What actions know of the proxy itself. */
+export interface RateLimitSource {
+  readonly localCluster: string;
+}
+
+export interface RateLimitEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Numbers of envoy.type.v3.RateLimitUnit: unknown, second, minute, hour, day, month, year. */
+export type RateLimitUnit = 0 | 1 | 2 | 3 | 4 | 5 | 6;
+
+export interface RateLimitDescriptor {
+  readonly entries: readonly RateLimitEntry[];
+  /** A limit that replaces the rate limit service's own; null = none. */
+  readonly limit: { readonly requestsPerUnit: number; readonly unit: RateLimitUnit } | null;
 }
 
 /** One filter's settings on a route. */
@@ -57,6 +95,8 @@ export interface PerFilter {
   readonly disabled: boolean;
   /** The parsed config; null when only disabled. */
   readonly config: unknown;
+  /** The parsed configs of every level that has one, most specific first: for filters that act on all. */
+  readonly levels: readonly unknown[];
 }
 
 /** Parses a typed_per_filter_config entry; Result failures refuse the route table. `null` value = ignore the entry. */
