@@ -31,6 +31,10 @@ const members: Readonly<Record<string, Member>> = {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
     values: { 'io.istio.http.peer_metadata.Config': Object.fromEntries(['downstream_discovery', 'upstream_discovery', 'downstream_propagation', 'upstream_propagation'].map((name) => [name, [{ istioHeaders: {} }]])) },
   },
+  'envoy.filters.http.rbac': {
+    config: { rules: { action: 'DENY', policies: { origins: { permissions: [{ header: { name: 'origin', presentMatch: true } }], principals: [{ any: true }] } } } },
+    otherRoute: { rbac: {} },
+  },
   'envoy.filters.http.grpc_stats': { config: {} },
   'envoy.filters.http.fault': {
     config: { abort: { httpStatus: 418, percentage: all }, headers: [{ name: 'origin' }] },

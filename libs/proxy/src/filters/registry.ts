@@ -6,14 +6,18 @@ import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
+import { rbacFilter } from './http/rbac/rbac.ts';
 import { routerFilter } from './http/router/router.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
 import { metadataExchangeFilter } from './network/metadata-exchange/metadata-exchange.ts';
+import { networkRbacFilter } from './network/rbac/rbac.ts';
 
 /** Every HTTP filter of this proxy, in the order a sidecar runs them. */
 export const httpFilters: readonly HttpFilterFactory[] = [
   // First: its headers must be gone before anything matches on them.
   peerMetadataFilter,
+  // Before whatever acts on a request: what is denied has no other effect.
+  rbacFilter,
   grpcStatsFilter,
   // Before CORS, as in Istio: an aborted preflight is aborted.
   faultFilter,
@@ -25,7 +29,7 @@ export const httpFilters: readonly HttpFilterFactory[] = [
 ];
 
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
-export const networkFilters: readonly NetworkFilterFactory[] = [metadataExchangeFilter, istioTcpStatsFilter];
+export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, metadataExchangeFilter, istioTcpStatsFilter];
 
 const httpByType = new Map(httpFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
 const networkByType = new Map(networkFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));

@@ -1,0 +1,83 @@
+import { compileRbac, type AccessControl } from '@meltemi/authz';
+import type { RBAC } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
+import { err, ok, type Result } from '@meltemi/base';
+import type { StreamInfo } from '@meltemi/http';
+import type { Counter, FlatStats } from '@meltemi/observe';
+
+/** Policies in force and policies only tried, either of which may be missing. */
+export interface AccessRules {
+  readonly rules: AccessControl | null;
+  readonly shadow: AccessControl | null;
+}
+
+export const noRules: AccessRules = { rules: null, shadow: null };
+
+/** Compiles the two fields that the rbac filters of HTTP and of connections share. */
+export function compileAccessRules(message: { readonly rules?: RBAC | undefined; readonly shadowRules?: RBAC | undefined }, path: string): Result<AccessRules> {
+  const [rules, shadow] = [message.rules && compileRbac(message.rules, `${path}.rules`), message.shadowRules && compileRbac(message.shadowRules, `${path}.shadow_rules`)];
+  const errors = [rules, shadow].flatMap((result) => (result === undefined || result.ok ? [] : result.error));
+  if (errors.length > 0) return err(errors);
+  return ok({ rules: rules?.ok === true ? rules.value : null, shadow: shadow?.ok === true ? shadow.value : null });
+}
+
+/** Where a filter counts and what its metadata is called. */
+export interface AccessNames {
+  /** Such as "http.ingress" */
+  readonly statPrefix: string;
+  readonly rulesStatPrefix: string;
+  /** Also goes before the keys of the metadata. */
+  readonly shadowStatPrefix: string;
+  /** Namespace of the metadata. */
+  readonly metadata: string;
+}
+
+/** Evaluates, counts and tells the access log. @hot */
+export class AccessCheck {
+  readonly #namespace: string;
+  readonly #policyKey: string;
+  readonly #resultKey: string;
+  readonly #allowed: Counter;
+  readonly #denied: Counter;
+  readonly #shadowAllowed: Counter;
+  readonly #shadowDenied: Counter;
+
+  constructor(names: AccessNames, stats: FlatStats) {
+    const base = joined(names.statPrefix, 'rbac');
+    const [enforced, shadow] = [joined(base, names.rulesStatPrefix), joined(base, names.shadowStatPrefix)];
+    this.#namespace = names.metadata;
+    this.#policyKey = `${names.shadowStatPrefix}shadow_effective_policy_id`;
+    this.#resultKey = `${names.shadowStatPrefix}shadow_engine_result`;
+    this.#allowed = stats.counter(joined(enforced, 'allowed'));
+    this.#denied = stats.counter(joined(enforced, 'denied'));
+    this.#shadowAllowed = stats.counter(joined(shadow, 'shadow_allowed'));
+    this.#shadowDenied = stats.counter(joined(shadow, 'shadow_denied'));
+  }
+
+  /** Tries the shadow policies: nothing but a counter and metadata comes of it. */
+  shadow(policies: AccessControl, info: StreamInfo): void {
+    const policy = policies.match(info);
+    const allowed = policies.allows(policy);
+    (allowed ? this.#shadowAllowed : this.#shadowDenied).inc();
+    if (policy !== null) info.setMetadata(this.#namespace, this.#policyKey, policy);
+    info.setMetadata(this.#namespace, this.#resultKey, allowed ? 'allowed' : 'denied');
+  }
+
+  /** False when it is to be denied; `denied` tells by which policy. */
+  allows(policies: AccessControl, info: StreamInfo): boolean {
+    const policy = policies.match(info);
+    this.denied = policy;
+    if (policies.action === 'log') info.setMetadata('envoy.common', 'access_log_hint', policy !== null);
+    const allowed = policies.allows(policy);
+    (allowed ? this.#allowed : this.#denied).inc();
+    return allowed;
+  }
+
+  /** The policy that the last `allows` matched; null when none did. */
+  denied: string | null = null;
+}
+
+/** "a" + "b" → "a.b"; a dot at the end of the first, as Istio writes them, is not doubled. */
+function joined(prefix: string, name: string): string {
+  if (prefix === '' || name === '') return prefix + name;
+  return prefix.endsWith('.') ? prefix + name : `${prefix}.${name}`;
+}
