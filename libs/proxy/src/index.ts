@@ -25,7 +25,7 @@ export { callGrpc, type GrpcCall, type GrpcFailure } from './http/grpc-call.ts';
 export { compileGrpcService, metadataOf, type GrpcTarget } from './http/grpc-service.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
-export { createPicker, emptyHostSet, Host, HostStore, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { Balancer, emptyHostSet, healthOf, Host, HostStore, newHostState, plainPick, type BalanceParts, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { GuardedConnection } from './filters/network/guarded-connection.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';

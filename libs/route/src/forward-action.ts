@@ -1,16 +1,17 @@
 import type {
-  CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_HashPolicy, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
+  CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import type { RegexMatchAndSubstitute } from '@meltemi/api/gen/envoy/type/matcher/v3/regex.ts';
-import { always, compileAll, compileFraction, compileRegexRewrite, compileStringMatcher, type RegexRewrite } from '@meltemi/match';
+import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
 import { corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
+import { compileHash } from './hash-policy.ts';
 import { metadataCriteria } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
+import { compileRewrite } from './regex-rewrite.ts';
 import type { Report } from './report.ts';
 import { compileRetryPolicy } from './retry-policy.ts';
-import type { CorsPolicy, ForwardAction, HashPolicy, HostRewrite, MirrorPolicy, PathRewrite } from './types.ts';
+import type { CorsPolicy, ForwardAction, HostRewrite, MirrorPolicy, PathRewrite } from './types.ts';
 
 /** Envoy's request timeout when a route sets none. */
 const defaultTimeoutMs = 15_000;
@@ -87,14 +88,6 @@ export function compileMirrors(policies: readonly RouteAction_RequestMirrorPolic
   });
 }
 
-/** Compiles a RegexMatchAndSubstitute; null when refused. */
-export function compileRewrite(rewrite: RegexMatchAndSubstitute, path: string, report: Report): RegexRewrite | null {
-  const compiled = compileRegexRewrite(rewrite.pattern?.regex ?? '', rewrite.substitution);
-  if (compiled.ok) return compiled.value;
-  report.refuse(path, compiled.error);
-  return null;
-}
-
 /** What prefix_rewrite means depends on how the path matched: prefixes are swapped, everything else is replaced whole. */
 export function prefixRewrite(replacement: string, match: PathMatch): PathRewrite {
   const prefix = match.kind === 'prefix' || match.kind === 'separated';
@@ -157,27 +150,4 @@ function compileCors(cors: CorsMessage | undefined, path: string, report: Report
     allowPrivateNetworkAccess: cors.allowPrivateNetworkAccess ?? false,
     forwardNotMatchingPreflights: cors.forwardNotMatchingPreflights ?? true,
   };
-}
-
-function compileHash(policy: RouteAction_HashPolicy, path: string, report: Report): HashPolicy[] {
-  const specifier = policy.policySpecifier;
-  const terminal = policy.terminal;
-  switch (specifier?.$case) {
-    case 'header': {
-      const regex = specifier.value.regexRewrite ? compileRewrite(specifier.value.regexRewrite, `${path}.header.regex_rewrite`, report) : null;
-      return [{ kind: 'header', name: specifier.value.headerName.toLowerCase(), regex, terminal }];
-    }
-    case 'cookie':
-      if (specifier.value.attributes.length > 0) report.refuse(`${path}.cookie.attributes`, 'cookie attributes are not supported');
-      return [{ kind: 'cookie', name: specifier.value.name, ttlMs: durationMs(specifier.value.ttl, null), path: specifier.value.path, terminal }];
-    case 'connectionProperties':
-      return specifier.value.sourceIp ? [{ kind: 'source-ip', terminal }] : [];
-    case 'queryParameter':
-      return [{ kind: 'query', name: specifier.value.name, terminal }];
-    case 'filterState':
-      return [{ kind: 'filter-state', key: specifier.value.key, terminal }];
-    case undefined:
-      report.refuse(path, 'a hash policy needs header, cookie, connection_properties, query_parameter or filter_state');
-      return [];
-  }
 }

@@ -1,10 +1,11 @@
 export {
-  RetryOn, type CorsPolicy, type DirectAction, type ForwardAction, type HashPolicy, type HeaderOp, type HeaderOps, type HostRewrite, type MetadataCriteria,
+  RetryOn, type CookieHash, type CorsPolicy, type DirectAction, type ForwardAction, type HashPolicy, type HeaderOp, type HeaderOps, type HostRewrite, type MetadataCriteria,
   type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RateLimitDescriptor, type RateLimitEntry, type RateLimitRule, type RateLimitSource, type RateLimitUnit, type RedirectAction, type RetryPolicy, type Route,
   type RouteAction, type RouteMatch, type RouteRateLimits, type RouteTable, type VirtualHost,
 } from './types.ts';
 export { compileRouteTable } from './route-table.ts';
 export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest } from './rewrite.ts';
+export { cookieValue, requestHash, type HashSource } from './hash-policy.ts';
 export { applyHeaderOps, compileHeaderMutations, compileHeaderOps } from './header-ops.ts';
 export { compileRetryPolicy, parseRetryOn } from './retry-policy.ts';
 export { isGrpc } from './route-rule.ts';

@@ -1,7 +1,8 @@
 import type { DirectResponseAction, RedirectAction as RedirectMessage } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { checkFields } from './fields.ts';
 import { directResponseFields, redirectFields } from './field-tables.ts';
-import { compileRewrite, prefixRewrite } from './forward-action.ts';
+import { prefixRewrite } from './forward-action.ts';
+import { compileRewrite } from './regex-rewrite.ts';
 import type { PathMatch } from './path-match.ts';
 import type { Report } from './report.ts';
 import type { DirectAction, RedirectAction } from './types.ts';

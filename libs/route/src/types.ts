@@ -212,10 +212,19 @@ export interface CorsPolicy {
 
 export type HashPolicy =
   | { readonly kind: 'header'; readonly name: string; readonly regex: RegexRewrite | null; readonly terminal: boolean }
-  | { readonly kind: 'cookie'; readonly name: string; readonly ttlMs: number | null; readonly path: string; readonly terminal: boolean }
+  | CookieHash
   | { readonly kind: 'source-ip'; readonly terminal: boolean }
-  | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean }
-  | { readonly kind: 'filter-state'; readonly key: string; readonly terminal: boolean };
+  | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean };
+
+export interface CookieHash {
+  readonly kind: 'cookie';
+  readonly name: string;
+  /** Null: a client without the cookie gets none. */
+  readonly ttlMs: number | null;
+  /** What follows name and value in set-cookie. */
+  readonly suffix: string;
+  readonly terminal: boolean;
+}
 
 /** Answer with a Location; build it with redirectLocation(). */
 export interface RedirectAction {

@@ -1,5 +1,5 @@
 import type {
-  Cluster, Cluster_CommonLbConfig, Cluster_EdsClusterConfig, Cluster_LbSubsetConfig, Cluster_LbSubsetConfig_LbSubsetSelector, Cluster_OriginalDstLbConfig,
+  Cluster, Cluster_CommonLbConfig, Cluster_CommonLbConfig_ZoneAwareLbConfig, Cluster_EdsClusterConfig, Cluster_LbSubsetConfig, Cluster_LbSubsetConfig_LbSubsetSelector, Cluster_OriginalDstLbConfig,
   UpstreamConnectionOptions,
 } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import type { CircuitBreakers_Thresholds } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
@@ -7,10 +7,10 @@ import type { OutlierDetection } from '@meltemi/api/gen/envoy/config/cluster/v3/
 import type { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import type { Endpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import type { HttpProtocolOptions } from '@meltemi/api/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
+import type { Subset as SubsetExtension } from '@meltemi/api/gen/envoy/extensions/load_balancing_policies/subset/v3/subset.ts';
 import type { BindConfig } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
-const hashing = refuse('consistent hashing (ring hash, maglev) is not supported: use round robin, random or least request');
 const oldOptions = refuse('is deprecated: use typed_extension_protocol_options with HttpProtocolOptions');
 const resolver = refuse('DNS resolvers other than the system are not supported');
 const loadReports = warn('load reports are not sent');
@@ -28,7 +28,7 @@ export const clusterFields: FieldTable<Cluster> = {
   typedDnsResolverConfig: warn('names are resolved by the system'),
   waitForWarmOnInit: warn('clusters always warm before they serve'),
   outlierDetection: use, cleanupInterval: use, upstreamBindConfig: use, lbSubsetConfig: use,
-  lbConfig: oneof({ ringHashLbConfig: hashing, maglevLbConfig: hashing, originalDstLbConfig: use, leastRequestLbConfig: use, roundRobinLbConfig: use }),
+  lbConfig: oneof({ ringHashLbConfig: use, maglevLbConfig: use, originalDstLbConfig: use, leastRequestLbConfig: use, roundRobinLbConfig: use }),
   commonLbConfig: use, transportSocket: use, metadata: use,
   protocolSelection: oldOptions, upstreamConnectionOptions: use, closeConnectionsOnHostHealthFailure: use, ignoreHealthOnHostRemoval: use,
   filters: refuse('upstream network filters are not supported'),
@@ -43,28 +43,32 @@ export const clusterFields: FieldTable<Cluster> = {
 export const edsFields: FieldTable<Cluster_EdsClusterConfig> = { edsConfig: use, serviceName: use };
 
 export const subsetFields: FieldTable<Cluster_LbSubsetConfig> = {
-  fallbackPolicy: use, defaultSubset: use, subsetSelectors: use,
-  localityWeightAware: warn('subsets ignore locality weights'), scaleLocalityWeight: warn('subsets ignore locality weights'),
-  panicModeAny: warn('a subset in panic uses its own hosts only'), listAsAny: use,
-  metadataFallbackPolicy: refuse('metadata fallback lists are not supported'),
+  fallbackPolicy: use, defaultSubset: use, subsetSelectors: use, localityWeightAware: use, scaleLocalityWeight: use, panicModeAny: use, listAsAny: use, metadataFallbackPolicy: use,
 };
 
-export const subsetSelectorFields: FieldTable<Cluster_LbSubsetConfig_LbSubsetSelector> = {
-  keys: use, singleHostPerSubset: warn('a subset may hold several hosts'), fallbackPolicy: use, fallbackKeysSubset: use,
+export const subsetExtensionFields: FieldTable<SubsetExtension> = {
+  ...subsetFields, subsetLbPolicy: use,
+  allowRedundantKeys: refuse('criteria with more keys than a selector are not supported: name the selector\'s keys only'),
 };
+
+export const subsetSelectorFields: FieldTable<Cluster_LbSubsetConfig_LbSubsetSelector> = { keys: use, singleHostPerSubset: use, fallbackPolicy: use, fallbackKeysSubset: use };
 
 export const commonLbFields: FieldTable<Cluster_CommonLbConfig> = {
   healthyPanicThreshold: use,
-  localityConfigSpecifier: oneof({ zoneAwareLbConfig: warn('zone aware routing is not done: hosts of all zones are used'), localityWeightedLbConfig: use }),
-  updateMergeWindow: warn('updates are applied as they come'),
-  ignoreNewHostsUntilFirstHc: warn('there are no active health checks'),
+  localityConfigSpecifier: oneof({ zoneAwareLbConfig: use, localityWeightedLbConfig: use }),
+  updateMergeWindow: warn('updates are applied as they come: a picker is built only when it is used, so there is nothing to merge'),
+  ignoreNewHostsUntilFirstHc: use,
   closeConnectionsOnHostSetChange: refuse('close_connections_on_host_set_change is not supported'),
-  consistentHashingLbConfig: hashing,
+  consistentHashingLbConfig: use,
   overrideHostStatus: warn('there are no override hosts'),
 };
 
+const noLocalCluster = warn('zone aware routing needs a local cluster (cluster_manager.local_cluster_name), which this proxy does not keep: hosts of all zones are used, as in Envoy without one');
+
+export const zoneAwareFields: FieldTable<Cluster_CommonLbConfig_ZoneAwareLbConfig> = { routingEnabled: noLocalCluster, minClusterSize: noLocalCluster, failTrafficOnPanic: use };
+
 export const originalDstFields: FieldTable<Cluster_OriginalDstLbConfig> = {
-  useHttpHeader: refuse('destinations from a header are not supported'), httpHeaderName: warn('destinations from a header are not supported'), upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),
+  useHttpHeader: use, httpHeaderName: use, upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),
 };
 
 export const connectionOptionFields: FieldTable<UpstreamConnectionOptions> = {
@@ -111,8 +115,8 @@ export const loadAssignmentFields: FieldTable<ClusterLoadAssignment> = {
 };
 
 export const assignmentPolicyFields: FieldTable<ClusterLoadAssignment_Policy> = {
-  dropOverloads: refuse('dropping a part of the requests is not supported'), overprovisioningFactor: use, endpointStaleAfter: warn('endpoints do not go stale'), 
-  weightedPriorityHealth: warn('health of a priority is counted in hosts, not in weights'),
+  dropOverloads: use, overprovisioningFactor: use, endpointStaleAfter: warn('endpoints do not go stale'), 
+  weightedPriorityHealth: use,
 };
 
 export const localityFields: FieldTable<LocalityLbEndpoints> = {

@@ -17,6 +17,8 @@ export interface Cluster {
   readonly subsets: SubsetConfig | null;
   /** 0–100; 50 when unset; 0 = never panic. */
   readonly healthyPanicThreshold: number;
+  /** In panic no host is picked instead of any. */
+  readonly failTrafficOnPanic: boolean;
   readonly localityWeighted: boolean;
   /** 5,000 when unset. */
   readonly connectTimeoutMs: number;
@@ -29,7 +31,8 @@ export interface Cluster {
   /** First match by endpoint metadata `envoy.transport_socket_match` wins; none = `tls`. */
   readonly transportSocketMatches: readonly TransportSocketMatch[];
   readonly dns: DnsConfig;
-  readonly originalDst: { readonly portOverride: number | null };
+  /** `header`: the request's field that names the destination ("ip:port") before the connection's own; null = none. */
+  readonly originalDst: { readonly portOverride: number | null; readonly header: string | null };
   readonly bindAddress: { readonly address: string; readonly port: number } | null;
   readonly tcpKeepaliveMs: number | null;
   readonly closeConnectionsOnHealthFailure: boolean;
@@ -43,16 +46,57 @@ export interface Cluster {
 }
 
 export type LbPolicy =
-  | { readonly kind: 'round_robin' }
+  | { readonly kind: 'round_robin'; readonly slowStart: SlowStart | null }
   | { readonly kind: 'random' }
-  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias: number }
+  /** `fullScan`: the least busy of all hosts instead of `choiceCount` random ones. */
+  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias: number; readonly fullScan: boolean; readonly slowStart: SlowStart | null }
+  | RingHashPolicy
+  | MaglevPolicy
   | { readonly kind: 'cluster_provided' };
+
+export interface RingHashPolicy extends ConsistentHashing {
+  readonly kind: 'ring_hash';
+  /** Places on the ring: 1,024 and 8,388,608 when unset. */
+  readonly minRingSize: number;
+  readonly maxRingSize: number;
+  readonly hashFunction: 'xx' | 'murmur2';
+}
+
+export interface MaglevPolicy extends ConsistentHashing {
+  readonly kind: 'maglev';
+  /** Prime; 65,537 when unset. */
+  readonly tableSize: number;
+}
+
+export interface ConsistentHashing {
+  /** Hosts are told apart by hostname instead of address. */
+  readonly useHostname: boolean;
+  /** A host takes at most this part of the average load, in percent; 0 = any. */
+  readonly balanceFactor: number;
+}
+
+/** New hosts get a part of their weight that grows over the window. */
+export interface SlowStart {
+  readonly windowMs: number;
+  /** 1 = linear. */
+  readonly aggression: number;
+  /** 0–1: the least part; 0.1 when unset. */
+  readonly minWeight: number;
+}
 
 export interface SubsetConfig {
   readonly fallback: 'none' | 'any' | 'default';
   readonly defaultSubset: Readonly<Record<string, unknown>>;
   readonly selectors: readonly SubsetSelector[];
   readonly listAsAny: boolean;
+  /** Without it subsets ignore locality weights. */
+  readonly localityWeightAware: boolean;
+  /** A locality weighs by the part of its hosts that the subset has. */
+  readonly scaleLocalityWeight: boolean;
+  /** When the fallback has no host either, any will do. */
+  readonly panicModeAny: boolean;
+  /** `fallback_list` in the criteria lists criteria to try one after another. */
+  readonly metadataFallbackList: boolean;
 }
 
 export interface SubsetSelector {
@@ -60,6 +104,8 @@ export interface SubsetSelector {
   readonly keys: readonly string[];
   readonly fallback: 'not-defined' | 'none' | 'any' | 'default' | 'keys';
   readonly fallbackKeys: readonly string[];
+  /** A subset is its first host, whatever its health. */
+  readonly singleHost: boolean;
 }
 
 /** Limits at the same time; Number.MAX_SAFE_INTEGER = none. Envoy's defaults: 1024, 1024, 1024, 3. */

@@ -4,12 +4,12 @@ import type { Result } from '@meltemi/base';
 import { parseIp } from '@meltemi/match';
 import { checkFields, durationMs, plainMetadata, type Report } from '@meltemi/route';
 import { compileCircuitBreakers } from './circuit-breakers.ts';
-import { bindFields, clusterFields, commonLbFields, connectionOptionFields, edsFields, originalDstFields } from './cluster-tables.ts';
+import { bindFields, clusterFields, connectionOptionFields, edsFields, originalDstFields } from './cluster-tables.ts';
 import { compileConfigSource } from './config-source.ts';
 import type { Cluster, DnsConfig, LoadAssignment } from './cluster-types.ts';
 import { finish, newContext, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
-import { compileLbPolicy, compileSubsets } from './lb-policy.ts';
+import { compileBalancing } from './lb-policy.ts';
 import { compileAssignment } from './load-assignment.ts';
 import { compileOutlier } from './outlier.ts';
 import { compileUpstreamSocket } from './tls.ts';
@@ -38,9 +38,8 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     discovery,
     edsServiceName: discovery === 'eds' ? edsName(message, context) : '',
     loadAssignment: inlineEndpoints(message, discovery, report),
-    lbPolicy: compileLbPolicy(message, report),
-    subsets: compileSubsets(message.lbSubsetConfig, report),
-    ...balancing(message, report),
+    ...compileBalancing(message, report),
+    healthyPanicThreshold: message.commonLbConfig?.healthyPanicThreshold?.value ?? panicThreshold,
     connectTimeoutMs: durationMs(message.connectTimeout, connectTimeoutMs),
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
@@ -96,15 +95,6 @@ function inlineEndpoints(message: ClusterMessage, discovery: Cluster['discovery'
   return assignment;
 }
 
-function balancing(message: ClusterMessage, report: Report): Pick<Cluster, 'healthyPanicThreshold' | 'localityWeighted'> {
-  const common = message.commonLbConfig;
-  if (common) checkFields(common, commonLbFields, 'common_lb_config', report);
-  return {
-    healthyPanicThreshold: common?.healthyPanicThreshold?.value ?? panicThreshold,
-    localityWeighted: common?.localityConfigSpecifier?.$case === 'localityWeightedLbConfig',
-  };
-}
-
 function socketMatches(message: ClusterMessage, context: Context): Cluster['transportSocketMatches'] {
   return message.transportSocketMatches.map((match, i) => {
     const path = `transport_socket_matches[${i}]`;
@@ -122,10 +112,15 @@ function dnsConfig(message: ClusterMessage): DnsConfig {
   };
 }
 
+/** Where Envoy looks for the destination when no other header is named. */
+const originalDstHeader = 'x-envoy-original-dst-host';
+
 function originalDst(message: ClusterMessage, report: Report): Cluster['originalDst'] {
   const config = message.lbConfig?.$case === 'originalDstLbConfig' ? message.lbConfig.value : null;
   if (config) checkFields(config, originalDstFields, 'original_dst_lb_config', report);
-  return { portOverride: config?.upstreamPortOverride ?? null };
+  if (config && config.httpHeaderName !== '' && !config.useHttpHeader) report.warn('original_dst_lb_config.http_header_name', 'is only read with use_http_header');
+  if ((config?.upstreamPortOverride ?? 0) > 65_535) report.refuse('original_dst_lb_config.upstream_port_override', 'is not a port');
+  return { portOverride: config?.upstreamPortOverride ?? null, header: config?.useHttpHeader === true ? config.httpHeaderName.toLowerCase() || originalDstHeader : null };
 }
 
 function bindAddress(bind: BindConfig | undefined, report: Report): Cluster['bindAddress'] {

@@ -1,6 +1,6 @@
 import { TcpProxy, type TcpProxy_WeightedCluster } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import type { HashPolicy as HashMessage } from '@meltemi/api/gen/envoy/type/v3/hash_policy.ts';
-import { checkFields, durationMs, metadataCriteria, type HashPolicy, type MetadataCriteria } from '@meltemi/route';
+import { checkFields, durationMs, metadataCriteria, type HashPolicy, type MetadataCriteria, type Report } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
 import { decodeAt, type Context } from './context.ts';
 import { tcpClusterWeightFields, tcpProxyFields } from './listener-tables.ts';
@@ -27,7 +27,7 @@ export function compileTcpProxy(bytes: Uint8Array, path: string, context: Contex
     accessLogs: compileAccessLogs(message.accessLog, `${path}.access_log`, context),
     flushAccessLogOnConnected: message.accessLogOptions?.flushAccessLogOnConnected ?? message.flushAccessLogOnConnected,
     accessLogFlushIntervalMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
-    hashPolicy: message.hashPolicy.flatMap(hashPolicy),
+    hashPolicy: message.hashPolicy.flatMap((policy, i) => hashPolicy(policy, `${path}.hash_policy[${i}]`, context.report)),
   };
 }
 
@@ -57,8 +57,8 @@ function weightedTargets(weighted: TcpProxy_WeightedCluster, shared: MetadataCri
   return targets;
 }
 
-function hashPolicy(policy: HashMessage): HashPolicy[] {
-  const specifier = policy.policySpecifier;
-  if (specifier?.$case === 'sourceIp') return [{ kind: 'source-ip', terminal: false }];
-  return specifier ? [{ kind: 'filter-state', key: specifier.value.key, terminal: false }] : [];
+function hashPolicy(policy: HashMessage, path: string, report: Report): HashPolicy[] {
+  if (policy.policySpecifier?.$case === 'sourceIp') return [{ kind: 'source-ip', terminal: false }];
+  report.refuse(path, policy.policySpecifier ? 'hashing by filter state is not supported: use source_ip' : 'needs source_ip');
+  return [];
 }

@@ -1,6 +1,8 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { ClusterLimits, createPicker, emptyHostSet, Host, HostStore, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, newHostState, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { FlatStats, Gauge } from '@meltemi/observe';
+import { isIP } from 'node:net';
+import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
@@ -32,6 +34,7 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #store: HostStore;
   readonly #membership: Gauge;
   readonly #healthy: Gauge;
+  #balancer: Balancer;
   #picker: Picker;
   #outliers: OutlierDetector | null = null;
   #drops: LoadAssignment['drops'] = [];
@@ -47,8 +50,9 @@ export class ClusterEntry implements UpstreamCluster {
     this.#tls = tls;
     this.#deps = deps;
     this.#store = new HostStore(() => deps.clock.monotonic());
-    this.#picker = createPicker(config, emptyHostSet);
     this.stats = clusterStats(deps.stats, config.statName);
+    this.#balancer = this.#newBalancer();
+    this.#picker = this.#balancer.picker(emptyHostSet);
     this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
@@ -67,7 +71,8 @@ export class ClusterEntry implements UpstreamCluster {
     if (!tls.ok) return tls;
     this.config = config;
     this.#tls = tls.value;
-    this.#picker = createPicker(config, this.#store.current);
+    this.#balancer = this.#newBalancer();
+    this.#picker = this.#balancer.picker(this.#store.current);
     this.limits.default.limits = config.circuitBreakers.default;
     this.limits.high.limits = config.circuitBreakers.high;
     this.#watchOutliers();
@@ -91,14 +96,14 @@ export class ClusterEntry implements UpstreamCluster {
   assign(assignment: LoadAssignment): void {
     const set = this.#store.update(assignment);
     this.#drops = assignment.drops;
-    this.#picker = createPicker(this.config, set);
+    this.#picker = this.#balancer.picker(set);
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (!set.byKey.has(pool.host.key)) this.#drainPool(pools, pool);
     this.#membership.set(set.all.length);
     this.#countHealthy(set);
   }
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
-    return this.config.discovery === 'original_dst' ? this.#originalDestination(downstreamAddress) : this.#picker.pick(context);
+    return this.config.discovery === 'original_dst' ? this.#originalDestination(context, downstreamAddress) : this.#picker.pick(context);
   }
 
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
@@ -195,18 +200,28 @@ export class ClusterEntry implements UpstreamCluster {
 
   #ejectionsChanged(ejected: Host | null): void {
     const set = this.#store.refresh();
-    this.#picker = createPicker(this.config, set);
+    this.#picker = this.#balancer.picker(set);
     this.#countHealthy(set);
     if (ejected === null || !this.config.closeConnectionsOnHealthFailure) return;
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === ejected.key) this.#drainPool(pools, pool);
   }
 
-  #originalDestination(address: string): Host | null {
-    const colon = address.lastIndexOf(':');
-    if (colon < 0) return null;
-    const port = this.config.originalDst.portOverride ?? Number(address.slice(colon + 1));
-    const ip = address.slice(0, colon).replace(/^\[|\]$/g, '');
-    const key = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  #newBalancer(): Balancer {
+    const { stats, clock } = this.#deps;
+    const prefix = `cluster.${this.config.statName}`;
+    return new Balancer(this.config, { now: () => clock.monotonic(), activeRequests: () => this.stats.rqActive.value, count: (stat) => stats.counter(`${prefix}.${stat}`).inc() });
+  }
+
+  #originalDestination(context: PickContext, connection: string): Host | null {
+    const { header, portOverride } = this.config.originalDst;
+    const named = header === null ? null : context.field(header);
+    const valid = named !== null && isDestination(named);
+    if (named !== null && !valid) this.#deps.stats.counter(`cluster.${this.config.statName}.original_dst_host_invalid`).inc();
+    const address = valid ? named : connection;
+    if (address === '' || portOf(address) < 0) return null;
+    const port = portOverride ?? portOf(address);
+    const ip = addressWithoutPort(address);
+    const key = formatAddress(ip, port);
     const known = this.#passthrough.get(key);
     const usedMs = this.#deps.now();
     if (known !== undefined) {
@@ -214,7 +229,7 @@ export class ClusterEntry implements UpstreamCluster {
       return known.host;
     }
     const endpoint = { target: { kind: 'ip', address: ip, port }, key, hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
-    const host = new Host(endpoint, 0, { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: usedMs });
+    const host = new Host(endpoint, 0, newHostState(key, usedMs));
     this.#passthrough.set(key, { host, usedMs });
     return host;
   }
@@ -224,6 +239,11 @@ export class ClusterEntry implements UpstreamCluster {
 function poolProtocol({ http }: Cluster, http2: boolean): PoolProtocol {
   if (http.protocol !== 'downstream') return http.protocol;
   return http2 ? 'http2' : 'http1';
+}
+
+/** What a header may name: an IP with a port. */
+function isDestination(address: string): boolean {
+  return portOf(address) > 0 && portOf(address) <= 65_535 && isIP(addressWithoutPort(address)) !== 0;
 }
 
 function tlsSet(config: Cluster, secrets: SecretLookup): Result<TlsSet> {

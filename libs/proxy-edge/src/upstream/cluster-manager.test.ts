@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
+import { plainPick } from '@meltemi/proxy';
 import { assignmentOf, clusterOf, endpoints, must, staticCluster } from '../server/fixture.ts';
 import { SecretStore } from '../transport/secret-store.ts';
 import { ClusterManager } from './cluster-manager.ts';
@@ -15,7 +16,7 @@ function setUp() {
 }
 
 const eds = (more = {}) => clusterOf({ name: 'app', type: 'EDS', edsClusterConfig: { serviceName: 'svc', edsConfig: { ads: {} } }, ...more });
-const context = { metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 } };
+const context = { metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 }, ...plainPick };
 
 test('a cluster serves when its endpoints are there, and an update keeps the old one until then', () => {
   const { manager, warm } = setUp();

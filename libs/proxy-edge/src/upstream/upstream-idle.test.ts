@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { ManualClock, waitFor } from '@meltemi/base';
 import { RequestHead } from '@meltemi/http';
 import { FlatStats } from '@meltemi/observe';
+import { plainPick } from '@meltemi/proxy';
 import type { UpstreamCluster } from '@meltemi/proxy';
 import { must, staticCluster } from '../server/fixture.ts';
 import { SecretStore } from '../transport/secret-store.ts';
@@ -49,7 +50,7 @@ async function setUp(t: TestContext, idleTimeout: string) {
 
 /** Resolves with the connection's id when the answer has ended. */
 function send(cluster: UpstreamCluster, path: string): Promise<number> {
-  const host = cluster.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 } }, '') ?? assert.fail('no host');
+  const host = cluster.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random: { next: () => 0.5 }, ...plainPick }, '') ?? assert.fail('no host');
   const options = { priority: 'default', upgrade: false, fresh: false, method: 'GET', serverName: '', http2: false } as const;
   return new Promise((resolve, reject) => {
     let id = 0;

@@ -1,17 +1,23 @@
 import type { LoadAssignment } from '@meltemi/snapshot';
-import { Host, type HostState } from './host.ts';
+import { Host, newHostState, type HostState } from './host.ts';
 
-/** The hosts of one locality of one priority. */
-export interface LocalityHosts {
-  /** null = unset. */
-  readonly weight: number | null;
+/** A list of hosts and who of them may be used. */
+export interface HostLists {
   readonly all: readonly Host[];
   readonly healthy: readonly Host[];
   readonly degraded: readonly Host[];
+  /** How many of all are left out of every count: waiting for their first health check, or by their own wish. */
+  readonly excluded: number;
+}
+
+/** The hosts of one locality of one priority. */
+export interface LocalityHosts extends HostLists {
+  /** null = unset. */
+  readonly weight: number | null;
 }
 
 /** The hosts of one priority, and the same by locality. */
-export interface PriorityHosts extends Omit<LocalityHosts, 'weight'> {
+export interface PriorityHosts extends HostLists {
   readonly localities: readonly LocalityHosts[];
 }
 
@@ -23,6 +29,8 @@ export interface HostSet {
   readonly priorities: readonly PriorityHosts[];
   /** Percent: 140 means that a priority with 72 % healthy hosts still takes all of its traffic. */
   readonly overprovisioningFactor: number;
+  /** The health of a priority is the share of its weights instead of its hosts. */
+  readonly weightedPriorityHealth: boolean;
 }
 
 /** Keeps hosts of one cluster across updates, so that counters and identity survive. The only writer of its HostSets. */
@@ -50,7 +58,7 @@ export class HostStore {
     for (const [priority, localities] of assignment.priorities.entries()) {
       for (const endpoint of localities.flatMap((locality) => locality.endpoints)) {
         if (hosts.has(endpoint.key)) continue;
-        const state = this.#states.get(endpoint.key) ?? this.#newState(endpoint.key);
+        const state = this.#states.get(endpoint.key) ?? newHostState(endpoint.key, this.#nowMs());
         const before = this.#hosts.get(endpoint.key);
         const same = before !== undefined && before.priority === priority && JSON.stringify(before.endpoint) === JSON.stringify(endpoint);
         states.set(endpoint.key, state);
@@ -63,55 +71,61 @@ export class HostStore {
     return this.refresh();
   }
 
-  #newState(key: string): HostState {
-    return { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: this.#nowMs() };
-  }
-
-  /** Sorts the hosts into healthy and not anew, after ejections changed. */
+  /** Sorts the hosts into healthy and not anew, after ejections or health checks changed. Lists that stay the same stay the same object, so that pickers over them can be kept. */
   refresh(): HostSet {
-    if (this.#assignment) this.#current = buildHostSet(this.#assignment, this.#hosts);
+    if (this.#assignment) this.#current = buildHostSet(this.#assignment, this.#hosts, this.#current);
     return this.#current;
   }
 }
 
 export const emptyHostSet: HostSet = {
-  all: [], byKey: new Map(), priorities: [{ all: [], healthy: [], degraded: [], localities: [] }], overprovisioningFactor: 140,
+  all: [], byKey: new Map(), priorities: [{ all: [], healthy: [], degraded: [], excluded: 0, localities: [] }], overprovisioningFactor: 140, weightedPriorityHealth: false,
 };
 
-function buildHostSet(assignment: LoadAssignment, hosts: ReadonlyMap<string, Host>): HostSet {
+function buildHostSet(assignment: LoadAssignment, hosts: ReadonlyMap<string, Host>, before: HostSet): HostSet {
   const taken = new Set<string>();
-  const priorities = assignment.priorities.map((localities): PriorityHosts => {
-    const built = localities.map((locality): LocalityHosts => {
+  const priorities = assignment.priorities.map((localities, i): PriorityHosts => {
+    const old = before.priorities[i];
+    const built = localities.map((locality, j): LocalityHosts => {
       const all = locality.endpoints.flatMap((endpoint) => {
         const host = hosts.get(endpoint.key);
         if (!host || taken.has(endpoint.key)) return [];
         taken.add(endpoint.key);
         return [host];
       });
-      return { weight: locality.weight, ...byHealth(all) };
+      return { weight: locality.weight, ...byHealth(all, old?.localities[j]) };
     });
-    return { ...byHealth(built.flatMap((locality) => locality.all)), localities: built };
+    return { ...byHealth(built.flatMap((locality) => locality.all), old), localities: built };
   });
-  const all = [...hosts.values()];
-  return { all, byKey: hosts, priorities, overprovisioningFactor: assignment.overprovisioningFactor };
+  const { overprovisioningFactor, weightedPriorityHealth } = assignment;
+  return { all: [...hosts.values()], byKey: hosts, priorities, overprovisioningFactor, weightedPriorityHealth };
 }
 
-function byHealth(all: readonly Host[]): Pick<LocalityHosts, 'all' | 'healthy' | 'degraded'> {
+function byHealth(all: readonly Host[], before: HostLists | undefined): HostLists {
   return {
-    all,
-    healthy: all.filter((host) => host.endpoint.health === 'healthy' && isUp(host)),
-    degraded: all.filter((host) => host.endpoint.health === 'degraded' && isUp(host)),
+    all: same(all, before?.all),
+    healthy: same(all.filter((host) => healthOf(host) === 'healthy'), before?.healthy),
+    degraded: same(all.filter((host) => healthOf(host) === 'degraded'), before?.degraded),
+    excluded: all.reduce((count, { state }) => count + (state.excluded ? 1 : 0), 0),
   };
 }
 
-function isUp(host: Host): boolean {
-  return !host.state.ejected && !host.state.failedHealthCheck;
+function same(list: readonly Host[], before: readonly Host[] | undefined): readonly Host[] {
+  return before !== undefined && before.length === list.length && list.every((host, i) => host === before[i]) ? before : list;
+}
+
+/** What all who judge a host say together: any "unhealthy" wins, then any "degraded". */
+export function healthOf({ endpoint, state }: Host): 'healthy' | 'degraded' | 'unhealthy' {
+  if (endpoint.health === 'unhealthy' || state.ejected || state.failedHealthCheck || state.excluded) return 'unhealthy';
+  return endpoint.health === 'degraded' || state.degradedHealthCheck ? 'degraded' : 'healthy';
 }
 
 /** The set with only the hosts that `keep` keeps: what a subset is made of. */
 export function filterHostSet(set: HostSet, keep: (host: Host) => boolean): HostSet {
-  const filtered = <T extends Pick<LocalityHosts, 'all' | 'healthy' | 'degraded'>>(hosts: T): T =>
-    ({ ...hosts, all: hosts.all.filter(keep), healthy: hosts.healthy.filter(keep), degraded: hosts.degraded.filter(keep) });
+  const filtered = <T extends HostLists>(hosts: T): T => {
+    const all = hosts.all.filter(keep);
+    return { ...hosts, all, healthy: hosts.healthy.filter(keep), degraded: hosts.degraded.filter(keep), excluded: all.reduce((count, { state }) => count + (state.excluded ? 1 : 0), 0) };
+  };
   const all = set.all.filter(keep);
   return {
     ...set, all, byKey: new Map(all.map((host) => [host.key, host])),

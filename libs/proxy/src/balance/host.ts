@@ -13,8 +13,17 @@ export interface HostState {
   ejected: boolean;
   /** Set by active health checks. */
   failedHealthCheck: boolean;
-  /** Monotonic milliseconds when the host was first seen; for slow start. */
-  readonly addedMs: number;
+  /** The host passes its checks but asks to be spared (x-envoy-degraded). */
+  degradedHealthCheck: boolean;
+  /** Not checked yet, or asked to be left out at once: counts neither as healthy nor in the number of hosts. */
+  excluded: boolean;
+  /** Monotonic milliseconds since when the host takes traffic: seen first, or passed its health checks again. For slow start. */
+  readySinceMs: number;
+}
+
+/** The state of an address that was not known before. */
+export function newHostState(key: string, nowMs: number): HostState {
+  return { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, degradedHealthCheck: false, excluded: false, readySinceMs: nowMs };
 }
 
 /** One endpoint as pickers see it. Identity (`===`) survives updates as long as address and settings stay; `state` survives as long as the address stays. */

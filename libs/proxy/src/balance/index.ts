@@ -1,6 +1,6 @@
-export { Host, type HostState } from './host.ts';
-export { emptyHostSet, HostStore, type HostSet, type LocalityHosts, type PriorityHosts } from './host-set.ts';
-export type { PickContext, Picker } from './picker.ts';
-export { createPicker } from './create-picker.ts';
+export { Host, newHostState, type HostState } from './host.ts';
+export { emptyHostSet, healthOf, HostStore, type HostLists, type HostSet, type LocalityHosts, type PriorityHosts } from './host-set.ts';
+export { plainPick, type BalanceParts, type LbStat, type PickContext, type Picker } from './picker.ts';
+export { Balancer } from './balancer.ts';
 export type { BalanceConfig } from './set-picker.ts';
 export { priorityLoad, type PriorityLoad } from './priority-load.ts';

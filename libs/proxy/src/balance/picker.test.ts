@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { seededRandom } from '@meltemi/base';
 import { criteriaOf } from '@meltemi/route';
 import type { Endpoint, LbPolicy, LoadAssignment, SubsetConfig } from '@meltemi/snapshot';
-import { createPicker, HostStore, type BalanceConfig, type Host, type PickContext } from './index.ts';
+import { Balancer, HostStore, plainPick, type BalanceConfig, type BalanceParts, type Host, type PickContext } from './index.ts';
 
 const nowhere = { region: '', zone: '', subZone: '' };
 
@@ -19,18 +19,21 @@ function assignment(...priorities: Endpoint[][]): LoadAssignment {
   };
 }
 
-const policies: readonly LbPolicy[] = [{ kind: 'round_robin' }, { kind: 'random' }, { kind: 'least_request', choiceCount: 2, activeRequestBias: 1 }];
+const roundRobin: LbPolicy = { kind: 'round_robin', slowStart: null };
+const policies: readonly LbPolicy[] = [roundRobin, { kind: 'random' }, { kind: 'least_request', choiceCount: 2, activeRequestBias: 1, fullScan: false, slowStart: null }];
 
 function config(lbPolicy: LbPolicy, over: Partial<BalanceConfig> = {}): BalanceConfig {
-  return { lbPolicy, subsets: null, healthyPanicThreshold: 50, localityWeighted: false, ...over };
+  return { lbPolicy, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, ...over };
 }
 
+const parts: BalanceParts = { now: () => 0, activeRequests: () => 0, count: () => {} };
+
 function context(over: Partial<PickContext> = {}): PickContext {
-  return { metadataMatch: null, previousHosts: null, maxAttempts: 1, random: seededRandom(7), ...over };
+  return { metadataMatch: null, previousHosts: null, maxAttempts: 1, random: seededRandom(7), ...plainPick, ...over };
 }
 
 function pickMany(settings: BalanceConfig, store: HostStore, count: number, over: Partial<PickContext> = {}): Map<string, number> {
-  const picker = createPicker(settings, store.current);
+  const picker = new Balancer(settings, parts).picker(store.current);
   const ctx = context(over);
   const counts = new Map<string, number>();
   for (let i = 0; i < count; i++) {
@@ -50,7 +53,7 @@ for (const policy of policies) {
   const name = policy.kind;
   test(`${name}: an empty set gives no host`, () => {
     assert.deepEqual([...pickMany(config(policy), storeOf([]), 3)], [['none', 3]]);
-    assert.equal(createPicker(config(policy), new HostStore(() => 0).current).pick(context()), null);
+    assert.equal(new Balancer(config(policy), parts).picker(new HostStore(() => 0).current).pick(context()), null);
   });
 
   test(`${name}: every healthy host gets its part, an unhealthy one nothing`, () => {
@@ -130,12 +133,13 @@ test('localities share by weight when the cluster asks', () => {
 
 const versioned = (n: number, version: string) => endpoint(n, { metadata: { 'envoy.lb': { version } } });
 const subsets = (over: Partial<SubsetConfig> = {}): SubsetConfig => ({
-  fallback: 'none', defaultSubset: {}, selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [] }], listAsAny: false, ...over,
+  fallback: 'none', defaultSubset: {}, selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [], singleHost: false }], listAsAny: false, localityWeightAware: false, scaleLocalityWeight: false,
+  panicModeAny: false, metadataFallbackList: false, ...over,
 });
 
 test('a subset holds exactly the hosts with its metadata', () => {
   const store = storeOf([versioned(1, 'v1'), versioned(2, 'v2'), versioned(3, 'v1')]);
-  const settings = config({ kind: 'round_robin' }, { subsets: subsets() });
+  const settings = config(roundRobin, { subsets: subsets() });
   assert.deepEqual([...pickMany(settings, store, 10, { metadataMatch: criteriaOf([['version', 'v1']]) }).keys()].toSorted(), ['10.0.0.1:80', '10.0.0.3:80']);
   assert.deepEqual([...pickMany(settings, store, 10, { metadataMatch: criteriaOf([['version', 'v9']]) }).keys()], ['none']);
   assert.deepEqual([...pickMany(settings, store, 10).keys()], ['none']);
@@ -144,7 +148,114 @@ test('a subset holds exactly the hosts with its metadata', () => {
 test('an unknown subset falls back as configured', () => {
   const store = storeOf([versioned(1, 'v1'), versioned(2, 'v2')]);
   const wanted = { metadataMatch: criteriaOf([['version', 'v9']]) };
-  assert.equal(pickMany(config({ kind: 'round_robin' }, { subsets: subsets({ fallback: 'any' }) }), store, 10, wanted).size, 2);
-  const toDefault = config({ kind: 'round_robin' }, { subsets: subsets({ fallback: 'default', defaultSubset: { version: 'v2' } }) });
+  assert.equal(pickMany(config(roundRobin, { subsets: subsets({ fallback: 'any' }) }), store, 10, wanted).size, 2);
+  const toDefault = config(roundRobin, { subsets: subsets({ fallback: 'default', defaultSubset: { version: 'v2' } }) });
   assert.deepEqual([...pickMany(toDefault, store, 10, wanted).keys()], ['10.0.0.2:80']);
+});
+
+test('panic: no host when traffic shall fail', () => {
+  const mostlyDown = storeOf([endpoint(1), endpoint(2, { health: 'unhealthy' }), endpoint(3, { health: 'unhealthy' })]);
+  assert.deepEqual([...pickMany(config(roundRobin, { failTrafficOnPanic: true }), mostlyDown, 10).keys()], ['none']);
+});
+
+test('when every priority panics they share by number of hosts', () => {
+  const down = (n: number) => endpoint(n, { health: 'unhealthy' });
+  const counts = pickMany(config({ kind: 'random' }), storeOf([endpoint(1), down(2), down(3), down(4), down(5)], [down(6), down(7), down(8), down(9), down(10)]), 4000);
+  assert.equal(counts.size, 10);
+  for (const count of counts.values()) assert.ok(count > 320 && count < 480, String(count));
+});
+
+test('weighted_priority_health counts weights instead of hosts', () => {
+  const store = new HostStore(() => 0);
+  const hosts = [endpoint(1, { weight: 9 }), endpoint(2, { weight: 1, health: 'unhealthy' }), endpoint(3, { weight: 1, health: 'unhealthy' })];
+  const set = assignment(hosts, [endpoint(4)]);
+  store.update({ ...set, weightedPriorityHealth: true });
+  assert.deepEqual([...pickMany(config(roundRobin), store, 300).keys()], ['10.0.0.1:80']);
+  store.update(set);
+  assert.equal(pickMany(config(roundRobin), store, 300).has('10.0.0.4:80'), true);
+});
+
+test('hosts that wait for their first health check do not count', () => {
+  const store = storeOf([endpoint(1), endpoint(2), endpoint(3)], [endpoint(4)]);
+  for (const n of [2, 3]) (store.current.byKey.get(`10.0.0.${n}:80`) as Host).state.excluded = true;
+  store.refresh();
+  assert.deepEqual([...pickMany(config(roundRobin), store, 300).keys()], ['10.0.0.1:80']);
+});
+
+test('a host that asks to be spared serves only what the others cannot', () => {
+  const store = storeOf([endpoint(1), endpoint(2), endpoint(3), endpoint(4)]);
+  (store.current.byKey.get('10.0.0.1:80') as Host).state.degradedHealthCheck = true;
+  store.refresh();
+  assert.equal(pickMany(config(roundRobin), store, 300).has('10.0.0.1:80'), false);
+});
+
+for (const policy of [{ kind: 'round_robin' }, { kind: 'least_request', choiceCount: 2, activeRequestBias: 1, fullScan: false }] as const) {
+  test(`${policy.kind}: a new host starts slowly and gets its full share when its window is over`, () => {
+    let now = 0;
+    const store = new HostStore(() => now);
+    store.update(assignment([endpoint(1), endpoint(2)]));
+    now = 100_000;
+    store.update(assignment([endpoint(1), endpoint(2), endpoint(3)]));
+    const settings = config({ ...policy, slowStart: { windowMs: 10_000, aggression: 1, minWeight: 0.1 } });
+    const share = () => {
+      const picker = new Balancer(settings, { ...parts, now: () => now }).picker(store.current);
+      const ctx = context();
+      let found = 0;
+      for (let i = 0; i < 3000; i++) if (picker.pick(ctx)?.key === '10.0.0.3:80') found++;
+      return found / 3000;
+    };
+    assert.ok(Math.abs(share() - 0.1 / 2.1) < 0.02, `at first ${share()}`);
+    now += 5000;
+    assert.ok(Math.abs(share() - 0.5 / 2.5) < 0.02, `half way ${share()}`);
+    now += 5000;
+    assert.ok(Math.abs(share() - 1 / 3) < 0.03, `in the end ${share()}`);
+  });
+}
+
+test('full scan finds the least busy of all', () => {
+  const store = storeOf([endpoint(1), endpoint(2), endpoint(3)]);
+  for (const n of [1, 3]) (store.current.byKey.get(`10.0.0.${n}:80`) as Host).state.activeRequests = 4;
+  const settings = config({ kind: 'least_request', choiceCount: 2, activeRequestBias: 1, fullScan: true, slowStart: null });
+  assert.deepEqual([...pickMany(settings, store, 30).keys()], ['10.0.0.2:80']);
+});
+
+test('round robin goes on where it was when only others changed', () => {
+  const store = storeOf([endpoint(1), endpoint(2), endpoint(3)], [endpoint(4)]);
+  const balancer = new Balancer(config(roundRobin), parts);
+  const ctx = context();
+  const order: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    order.push(balancer.picker(store.current).pick(ctx)?.key ?? 'none');
+    (store.current.byKey.get('10.0.0.4:80') as Host).state.ejected = i % 2 === 0;
+    store.refresh();
+  }
+  assert.deepEqual(order.slice(3), order.slice(0, 3));
+  assert.equal(new Set(order).size, 3);
+});
+
+test('subsets: counted, panicking to any host, single hosts, lists of fallbacks', () => {
+  const store = storeOf([versioned(1, 'v1'), versioned(2, 'v2')]);
+  const wanted = (entries: [string, unknown][]) => ({ metadataMatch: criteriaOf(entries) });
+  const keys = (over: Partial<SubsetConfig>, entries: [string, unknown][]) => [...pickMany(config(roundRobin, { subsets: subsets(over) }), store, 20, wanted(entries)).keys()].toSorted();
+  const noDefault = { fallback: 'default', defaultSubset: { version: 'v7' } } as const;
+  assert.deepEqual(keys(noDefault, [['version', 'v9']]), ['none']);
+  assert.equal(keys({ ...noDefault, panicModeAny: true }, [['version', 'v9']]).length, 2);
+  const single = { selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [], singleHost: true }] } as const;
+  (store.current.byKey.get('10.0.0.2:80') as Host).state.ejected = true;
+  store.refresh();
+  assert.deepEqual(keys(single, [['version', 'v2']]), ['10.0.0.2:80']);
+  const list: [string, unknown][] = [['fallback_list', [{ version: 'v9' }, { version: 'v1' }]]];
+  assert.deepEqual(keys({ metadataFallbackList: true }, list), ['10.0.0.1:80']);
+  assert.deepEqual(keys({ metadataFallbackList: true }, [['fallback_list', [{ version: 'v9' }]]]), ['none']);
+});
+
+test('a subset minds locality weights only when it is to, scaled by its part of each locality', () => {
+  const store = new HostStore(() => 0);
+  const zone = (name: string, weight: number, endpoints: Endpoint[]) => ({ locality: { ...nowhere, zone: name }, weight, endpoints });
+  store.update({ ...assignment([]), priorities: [[zone('a', 50, [versioned(1, 'v1'), versioned(2, 'v2'), versioned(3, 'v2'), versioned(4, 'v2'), versioned(5, 'v2')]), zone('b', 10, [versioned(6, 'v1')])]] });
+  const first = (over: Partial<SubsetConfig>) =>
+    (pickMany(config({ kind: 'random' }, { localityWeighted: true, subsets: subsets(over) }), store, 3000, { metadataMatch: criteriaOf([['version', 'v1']]) }).get('10.0.0.1:80') ?? 0) / 3000;
+  assert.ok(Math.abs(first({}) - 0.5) < 0.04);
+  assert.ok(Math.abs(first({ localityWeightAware: true }) - 5 / 6) < 0.04);
+  assert.ok(Math.abs(first({ localityWeightAware: true, scaleLocalityWeight: true }) - 0.5) < 0.04);
 });

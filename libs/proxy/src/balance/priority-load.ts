@@ -1,6 +1,7 @@
-import type { HostSet } from './host-set.ts';
+import type { Host } from './host.ts';
+import type { HostSet, PriorityHosts } from './host-set.ts';
 
-/** How traffic spreads over priorities, in percent that add up to 100 (all zero: no hosts at all). */
+/** How traffic spreads over priorities, in percent that add up to 100. */
 export interface PriorityLoad {
   readonly healthy: readonly number[];
   readonly degraded: readonly number[];
@@ -10,20 +11,26 @@ export interface PriorityLoad {
 
 /**
  * Envoy's rules: a priority's health is its healthy share times the overprovisioning factor, at most 100 %; traffic fills priorities in order,
- * healthy hosts before degraded ones. When all together cannot take 100 %, a priority whose available share is below the panic threshold uses all its hosts.
+ * healthy hosts before degraded ones. When all together cannot take 100 %, a priority whose available share is below the panic threshold uses
+ * all its hosts; when every priority does, they share by their number of hosts.
  */
 export function priorityLoad(set: HostSet, panicThreshold: number): PriorityLoad {
   const { priorities, overprovisioningFactor: factor } = set;
-  const score = (count: number, total: number) => (total === 0 ? 0 : Math.min(100, Math.floor((factor * count) / total)));
-  const healthy = priorities.map((priority) => score(priority.healthy.length, priority.all.length));
-  const degraded = priorities.map((priority) => score(priority.degraded.length, priority.all.length));
+  const size = set.weightedPriorityHealth ? weightOf : (hosts: readonly Host[]) => hosts.length;
+  const score = (part: readonly Host[], priority: PriorityHosts) => {
+    const total = set.weightedPriorityHealth ? size(priority.all) : counted(priority);
+    return total <= 0 ? 0 : Math.min(100, Math.floor((factor * size(part)) / total));
+  };
+  const healthy = priorities.map((priority) => score(priority.healthy, priority));
+  const degraded = priorities.map((priority) => score(priority.degraded, priority));
   const total = Math.min(100, sum(healthy) + sum(degraded));
-  const panic = priorities.map(({ all, healthy: up, degraded: half }) =>
-    total < 100 && all.length > 0 && (100 * (up.length + half.length)) / all.length < panicThreshold);
-  if (total === 0) return { healthy: byHostCount(set, panic), degraded: degraded.map(() => 0), panic };
+  const none = priorities.map(() => 0);
+  if (panicThreshold === 0 && total === 0) return { healthy: none.map((_load, i) => (i === 0 ? 100 : 0)), degraded: none, panic: none.map(() => false) };
+  const panic = priorities.map((priority) => total < 100 && availablePercent(priority) < panicThreshold);
+  if (panic.every(Boolean)) return { healthy: byHostCount(set), degraded: none, panic };
   let left = 100;
   const spread = (scores: readonly number[]) => scores.map((value) => {
-    const load = Math.min(left, Math.floor((value * 100) / total));
+    const load = Math.min(left, total === 0 ? 0 : Math.floor((value * 100) / total));
     left -= load;
     return load;
   });
@@ -31,18 +38,35 @@ export function priorityLoad(set: HostSet, panicThreshold: number): PriorityLoad
   return left === 0 ? loads : withRemainder(loads, healthy, left);
 }
 
+/** Hosts that count: not the excluded ones. */
+function counted({ all, excluded }: PriorityHosts): number {
+  return all.length - excluded;
+}
+
+function availablePercent(priority: PriorityHosts): number {
+  const total = counted(priority);
+  return total <= 0 ? 0 : (100 * (priority.healthy.length + priority.degraded.length)) / total;
+}
+
 /** Rounding leaves a few percent: the first priority with healthy hosts takes them, else the first with degraded ones. */
 function withRemainder(loads: PriorityLoad, healthyScores: readonly number[], left: number): PriorityLoad {
   const list = healthyScores.some((value) => value > 0) ? 'healthy' : 'degraded';
-  const first = loads[list].findIndex((load) => load > 0);
+  const first = Math.max(0, loads[list].findIndex((load) => load > 0));
   return { ...loads, [list]: loads[list].map((load, i) => (i === first ? load + left : load)) };
 }
 
-/** Nothing is available: panicking priorities share by their number of hosts. */
-function byHostCount(set: HostSet, panic: readonly boolean[]): number[] {
-  const counts = set.priorities.map((priority, i) => (panic[i] === true ? priority.all.length : 0));
+/** What is left after rounding goes to the first priority that has hosts. */
+function byHostCount(set: HostSet): number[] {
+  const counts = set.priorities.map((priority) => priority.all.length);
   const total = sum(counts);
-  return counts.map((count) => (total === 0 ? 0 : (100 * count) / total));
+  if (total === 0) return counts.map((_count, i) => (i === 0 ? 100 : 0));
+  const loads = counts.map((count) => Math.floor((100 * count) / total));
+  const first = counts.findIndex((count) => count > 0);
+  return loads.map((load, i) => (i === first ? load + 100 - sum(loads) : load));
+}
+
+function weightOf(hosts: readonly Host[]): number {
+  return sum(hosts.map(({ weight }) => weight));
 }
 
 function sum(values: readonly number[]): number {

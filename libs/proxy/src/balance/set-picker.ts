@@ -1,45 +1,87 @@
-import type { Random } from '@meltemi/base';
+import { hash64, hashModulo, mathRandom } from '@meltemi/base';
 import type { Cluster } from '@meltemi/snapshot';
 import type { Host } from './host.ts';
+import { hashEntries, localityEntries } from './hash-entries.ts';
+import { HashPicker } from './hash-picker.ts';
 import { hostPicker, type HostPicker } from './host-pickers.ts';
 import type { HostSet, LocalityHosts, PriorityHosts } from './host-set.ts';
-import type { PickContext, Picker } from './picker.ts';
+import type { BalanceParts, Draw, PickContext, Picker } from './picker.ts';
 import { priorityLoad } from './priority-load.ts';
 
 /** What of a cluster decides about picking. */
-export type BalanceConfig = Pick<Cluster, 'lbPolicy' | 'subsets' | 'healthyPanicThreshold' | 'localityWeighted'>;
+export type BalanceConfig = Pick<Cluster, 'lbPolicy' | 'subsets' | 'healthyPanicThreshold' | 'failTrafficOnPanic' | 'localityWeighted'>;
+
+/** Pickers by the list of hosts they are over. */
+export type KnownPickers = WeakMap<readonly Host[], HostPicker>;
+
+/** What the pickers of one cluster share. */
+export interface Balancing {
+  readonly config: BalanceConfig;
+  readonly parts: BalanceParts;
+  readonly known: KnownPickers;
+}
 
 /** One share of the traffic: `upTo` percent (running sum) go to its picker. */
 interface Share {
   readonly upTo: number;
   readonly picker: HostPicker;
+  readonly panic: boolean;
 }
 
 /** Picks over all hosts of a set: first the priority, then the locality when localities have weights, then the host. @hot */
 export class SetPicker implements Picker {
   readonly #shares: readonly Share[];
+  readonly #parts: BalanceParts;
+  readonly #hashes: boolean;
+  readonly #draw: Draw = { random: mathRandom, hash: hash64(), attempt: 0 };
 
-  constructor(config: BalanceConfig, set: HostSet) {
-    this.#shares = buildShares(config, set);
+  constructor(shared: Balancing, set: HostSet) {
+    this.#shares = buildShares(shared, set);
+    this.#parts = shared.parts;
+    this.#hashes = hashes(shared.config);
   }
 
   pick(context: PickContext): Host | null {
+    const draw = this.#draw;
+    draw.random = context.random;
+    draw.attempt = 0;
+    if (this.#hashes && !context.hash(draw.hash)) {
+      draw.hash.hi = (context.random.next() * 0x1_0000_0000) >>> 0;
+      draw.hash.lo = (context.random.next() * 0x1_0000_0000) >>> 0;
+    }
     const previous = context.previousHosts;
-    let host = this.#once(context.random);
+    let host = this.#once(draw);
     if (previous === null || previous.length === 0) return host;
-    for (let i = 1; i < context.maxAttempts && host !== null && includesKey(previous, host); i++) host = this.#once(context.random);
+    while (host !== null && draw.attempt < context.maxAttempts && includesKey(previous, host)) {
+      draw.attempt++;
+      host = this.#once(draw);
+    }
     return host;
   }
 
-  #once(random: Random): Host | null {
-    const shares = this.#shares;
-    const draw = shares.length > 1 ? random.next() * 100 : 0;
-    for (let i = 0; i < shares.length; i++) {
-      const share = shares[i];
-      if (share !== undefined && draw < share.upTo) return share.picker.next(random);
-    }
-    return shares.at(-1)?.picker.next(random) ?? null;
+  #once(draw: Draw): Host | null {
+    const share = this.#share(draw);
+    if (share === null) return null;
+    if (share.panic) this.#parts.count('lb_healthy_panic');
+    return share.picker.next(draw);
   }
+
+  /** A hash decides about the priority too: the same hash leads to the same host. */
+  #share(draw: Draw): Share | null {
+    const shares = this.#shares;
+    if (shares.length > 1) {
+      const at = this.#hashes ? hashModulo(draw.hash, 100) : draw.random.next() * 100;
+      for (let i = 0; i < shares.length; i++) {
+        const share = shares[i];
+        if (share !== undefined && at < share.upTo) return share;
+      }
+    }
+    return shares[shares.length - 1] ?? null;
+  }
+}
+
+function hashes({ lbPolicy }: BalanceConfig): boolean {
+  return lbPolicy.kind === 'ring_hash' || lbPolicy.kind === 'maglev';
 }
 
 function includesKey(hosts: readonly Host[], host: Host): boolean {
@@ -47,8 +89,10 @@ function includesKey(hosts: readonly Host[], host: Host): boolean {
   return false;
 }
 
-function buildShares(config: BalanceConfig, set: HostSet): Share[] {
-  const load = priorityLoad(set, config.healthyPanicThreshold);
+const nobody: HostPicker = { next: () => null };
+
+function buildShares(shared: Balancing, set: HostSet): Share[] {
+  const load = priorityLoad(set, shared.config.healthyPanicThreshold);
   const shares: Share[] = [];
   let sum = 0;
   for (const list of ['healthy', 'degraded'] as const) {
@@ -56,8 +100,9 @@ function buildShares(config: BalanceConfig, set: HostSet): Share[] {
       const priority = set.priorities[i];
       if (percent <= 0 || !priority) continue;
       sum += percent;
-      const source = load.panic[i] === true ? 'all' : list;
-      shares.push({ upTo: sum, picker: sourcePicker(config, priority, source, set.overprovisioningFactor) });
+      const panic = load.panic[i] === true && priority.all.length > 0;
+      const picker = panic && shared.config.failTrafficOnPanic ? nobody : sourcePicker(shared, priority, panic ? 'all' : list, set.overprovisioningFactor);
+      shares.push({ upTo: sum, picker, panic });
     }
   }
   return shares;
@@ -65,38 +110,60 @@ function buildShares(config: BalanceConfig, set: HostSet): Share[] {
 
 type Source = 'all' | 'healthy' | 'degraded';
 
-function sourcePicker(config: BalanceConfig, priority: PriorityHosts, source: Source, factor: number): HostPicker {
+function sourcePicker(shared: Balancing, priority: PriorityHosts, source: Source, factor: number): HostPicker {
+  const { config, parts } = shared;
   const weighted = config.localityWeighted && priority.localities.some((locality) => locality.weight !== null);
-  if (!weighted) return hostPicker(config.lbPolicy, priority[source]);
+  if (!weighted) return listPicker(shared, priority[source]);
+  const policy = config.lbPolicy;
+  if (policy.kind === 'ring_hash' || policy.kind === 'maglev') return new HashPicker(policy, () => localityEntries(priority.localities, source, policy), parts);
   let sum = 0;
-  const localities = priority.localities.flatMap((locality): Share[] => {
+  const localities = priority.localities.flatMap((locality): LocalityShare[] => {
     const weight = effectiveWeight(locality, source, factor);
     if (weight <= 0) return [];
     sum += weight;
-    return [{ upTo: sum, picker: hostPicker(config.lbPolicy, locality[source]) }];
+    return [{ upTo: sum, picker: listPicker(shared, locality[source]) }];
   });
   return new LocalityPicker(localities, sum);
+}
+
+/** The picker over a list; the one there is when the list has not changed. */
+function listPicker({ config, parts, known }: Balancing, hosts: readonly Host[]): HostPicker {
+  const found = known.get(hosts);
+  if (found !== undefined) return found;
+  const policy = config.lbPolicy;
+  const picker = policy.kind === 'ring_hash' || policy.kind === 'maglev' ? new HashPicker(policy, () => hashEntries(hosts, 1, policy), parts) : hostPicker(policy, hosts, parts);
+  known.set(hosts, picker);
+  return picker;
 }
 
 /** A locality without weight gets no traffic; one with few available hosts gets less. */
 function effectiveWeight(locality: LocalityHosts, source: Source, factor: number): number {
   const available = locality[source].length;
   if (available === 0 || locality.weight === null) return 0;
-  return source === 'all' ? locality.weight : locality.weight * Math.min(1, (available / locality.all.length) * (factor / 100));
+  return source === 'all' ? locality.weight : locality.weight * Math.min(1, (available / (locality.all.length - locality.excluded)) * (factor / 100));
+}
+
+interface LocalityShare {
+  readonly upTo: number;
+  readonly picker: HostPicker;
 }
 
 class LocalityPicker implements HostPicker {
-  readonly #localities: readonly Share[];
+  readonly #localities: readonly LocalityShare[];
   readonly #total: number;
 
-  constructor(localities: readonly Share[], total: number) {
+  constructor(localities: readonly LocalityShare[], total: number) {
     this.#localities = localities;
     this.#total = total;
   }
 
-  next(random: Random): Host | null {
-    const draw = random.next() * this.#total;
-    for (const locality of this.#localities) if (draw < locality.upTo) return locality.picker.next(random);
+  next(draw: Draw): Host | null {
+    const at = draw.random.next() * this.#total;
+    const localities = this.#localities;
+    for (let i = 0; i < localities.length; i++) {
+      const locality = localities[i];
+      if (locality !== undefined && at < locality.upTo) return locality.picker.next(draw);
+    }
     return null;
   }
 }

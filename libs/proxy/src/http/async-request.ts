@@ -1,6 +1,6 @@
 import { err, ok, type Clock, type Random, type Result } from '@meltemi/base';
 import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
-import type { Host } from '../balance/index.ts';
+import { plainPick, type Host } from '../balance/index.ts';
 import { serverNameFor } from '../filters/http/router/server-name.ts';
 import type { RequestWriter, UpstreamReset } from '../stream.ts';
 import type { Clusters, PendingStream, PoolFailure, StreamCallbacks, UpstreamCluster } from '../upstream.ts';
@@ -95,7 +95,7 @@ class Call implements AsyncCall, StreamCallbacks {
     const { clusters, random } = this.#port;
     const cluster = clusters.get(name);
     if (cluster === null) return this.#fail('no-cluster', `no cluster ${name}`);
-    const host = cluster.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random }, '');
+    const host = cluster.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random, ...plainPick }, '');
     if (host === null) {
       cluster.stats.noneHealthy.inc();
       return this.#fail('no-host', `cluster ${name} has no healthy host`);

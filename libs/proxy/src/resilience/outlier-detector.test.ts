@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ManualClock, seededRandom } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import type { OutlierDetection } from '@meltemi/snapshot';
-import { Host } from '../balance/index.ts';
+import { Host, newHostState } from '../balance/index.ts';
 import { OutlierDetector } from './outlier-detector.ts';
 
 const defaults: OutlierDetection = {
@@ -21,7 +21,7 @@ function setUp(changes: Partial<OutlierDetection>, count = 2) {
   const hosts = Array.from({ length: count }, (_, i) => {
     const key = `10.0.0.${i + 1}:80`;
     const endpoint = { target: { kind: 'ip', address: `10.0.0.${i + 1}`, port: 80 }, key, hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
-    return new Host(endpoint, 0, { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: 0 });
+    return new Host(endpoint, 0, newHostState(key, 0));
   });
   let changed = 0;
   const detector = new OutlierDetector({ ...defaults, ...changes }, { random: seededRandom(1), hosts: () => hosts, onChange: () => { changed++; }, stats, prefix: 'cluster.c' }, clock.monotonic());

@@ -4,7 +4,7 @@ import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster
 import { HeaderMap, ResponseHead, type RequestHead } from '@meltemi/http';
 import { FlatStats } from '@meltemi/observe';
 import { compileCluster, type Cluster } from '@meltemi/snapshot';
-import { Host } from '../balance/index.ts';
+import { Host, newHostState } from '../balance/index.ts';
 import type { RequestWriter } from '../stream.ts';
 import { ClusterLimits, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type StreamCallbacks, type UpstreamCluster } from '../upstream.ts';
 import { filterExtensions } from '../filters/registry.ts';
@@ -66,7 +66,7 @@ export class Backend implements UpstreamCluster {
     this.config = clusterOf({ name, type: 'EDS', connectTimeout: '1s', edsClusterConfig: { edsConfig: { ads: {} } }, ...more });
     this.limits = { default: new ClusterLimits(this.config.circuitBreakers.default), high: new ClusterLimits(this.config.circuitBreakers.high) };
     const endpoint = { target: { kind: 'ip', address: '10.1.0.1', port: 80 }, key: '10.1.0.1:80', hostname: '', weight: 1, health: 'healthy', metadata: null, locality: { region: '', zone: '', subZone: '' } } as const;
-    this.host = new Host(endpoint, 0, { key: '10.1.0.1:80', activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, addedMs: clock.monotonic() });
+    this.host = new Host(endpoint, 0, newHostState('10.1.0.1:80', clock.monotonic()));
   }
 
   pick(): Host {

@@ -4,7 +4,7 @@ import type { Random } from '@meltemi/base';
 import type { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter } from '../../../stream.ts';
 import type { Clusters, PendingStream, StreamCallbacks, UpstreamCluster } from '../../../upstream.ts';
-import type { Host } from '../../../balance/index.ts';
+import { plainPick, type Host } from '../../../balance/index.ts';
 import { serverNameFor } from './server-name.ts';
 
 /** A mirrored request is given up after this long, whatever its route says: nobody waits for it. */
@@ -24,7 +24,7 @@ export function sendShadow({ policy, request, body, clusters, random, after }: S
   if (!policy.fraction.hit(random.next())) return;
   const name = policy.cluster ?? (policy.clusterHeader === null ? null : request.field(policy.clusterHeader));
   const cluster = name === null ? null : clusters.get(name);
-  const host = cluster?.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random }, '') ?? null;
+  const host = cluster?.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 1, random, ...plainPick }, '') ?? null;
   if (cluster === null || host === null || !cluster.limits.default.canRequest) return;
   const copy = new RequestHead(request.method, request.path, policy.appendShadowSuffix ? shadowHost(request.authority) : request.authority, new HeaderMap(request.headers.flat.slice()), request.scheme);
   new Shadow(copy, body, { cluster, host }).start(after);

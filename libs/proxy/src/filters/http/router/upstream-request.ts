@@ -1,6 +1,6 @@
 import { ResponseFlag, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
-import type { Random } from '@meltemi/base';
-import { applyHeaderOps, rewriteHost, type ForwardAction, type MetadataCriteria, type RouteMatch } from '@meltemi/route';
+import type { Hash64, Random } from '@meltemi/base';
+import { applyHeaderOps, cookieValue, requestHash, rewriteHost, type CookieHash, type ForwardAction, type HashSource, type MetadataCriteria, type RouteMatch } from '@meltemi/route';
 import type { Host, PickContext } from '../../../balance/index.ts';
 import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { HeldBody } from '../../../http/held-body.ts';
@@ -16,7 +16,7 @@ import { requestTimeouts } from './timeouts.ts';
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** One request towards a cluster: attempts one after another until a response goes back. Receives for the attempt under way. @hot */
-export class UpstreamRequest implements StreamCallbacks, PickContext {
+export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource {
   // PickContext: this object is handed to pickers as it is.
   readonly metadataMatch: MetadataCriteria | null;
   readonly maxAttempts: number;
@@ -50,6 +50,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
   #started = false;
   #done = false;
   #fresh = false;
+  /** For the response: cookies that the client did not have and that pick its host from now on. */
+  #newCookies: string[] | null = null;
   #retrying = false;
   #cancelTotal: (() => void) | null = null;
   #cancelTry: (() => void) | null = null;
@@ -70,6 +72,31 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
 
   get previousHosts(): readonly Host[] | null {
     return this.#retry !== null && this.#retry.previousHosts.length > 0 ? this.#retry.previousHosts : null;
+  }
+
+  hash(into: Hash64): boolean {
+    return requestHash(this.#action.hashPolicy, this, into);
+  }
+
+  field(name: string): string | null {
+    return this.#head?.field(name) ?? null;
+  }
+
+  get head(): RequestHead | null {
+    return this.#head;
+  }
+
+  get clientAddress(): string {
+    return this.#target.info.downstreamRemoteAddress;
+  }
+
+  newCookie({ name, suffix }: CookieHash): string {
+    const { directRemoteAddress, localAddress } = this.#target.info.connection;
+    const value = cookieValue(directRemoteAddress, localAddress);
+    const cookie = `${name}="${value}"${suffix}`;
+    // A retry asks again.
+    if (this.#newCookies?.includes(cookie) !== true) (this.#newCookies ??= []).push(cookie);
+    return value;
   }
 
   start(head: RequestHead, endStream: boolean): void {
@@ -268,6 +295,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext {
     info.responseCode = head.status;
     info.responseCodeDetails = 'via_upstream';
     if (this.#route.responseHeaders.length > 0) applyHeaderOps(this.#route.responseHeaders, head.headers, info);
+    if (this.#newCookies !== null) for (const cookie of this.#newCookies) head.headers.add('set-cookie', cookie);
     if (endStream) this.#responseDone(now);
     this.#target.encodeHead(head, endStream);
   }

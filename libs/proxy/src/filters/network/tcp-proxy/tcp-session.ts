@@ -1,5 +1,6 @@
 import { ResponseFlag, type StreamInfo } from '@meltemi/http';
 import type { Random } from '@meltemi/base';
+import { requestHash } from '@meltemi/route';
 import type { TcpProxyConfig, WeightedTarget } from '@meltemi/snapshot';
 import type { ByteConnection, ConnectionSink } from '../../../connection.ts';
 import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts';
@@ -137,7 +138,10 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
 
   #connect(cluster: UpstreamCluster, target: WeightedTarget): void {
     const { random, config } = this.#options;
-    const context: PickContext = { metadataMatch: target.metadataMatch, previousHosts: null, maxAttempts: 1, random };
+    const context: PickContext = {
+      metadataMatch: target.metadataMatch, previousHosts: null, maxAttempts: 1, random, field: () => null,
+      hash: (into) => requestHash(config.hashPolicy, { head: null, clientAddress: this.info.downstreamRemoteAddress, newCookie: () => '' }, into),
+    };
     const host = cluster.pick(context, originalDestination(this.info.connection));
     if (host === null) return this.#refuse(ResponseFlag.UH, 'no_healthy_upstream');
     this.#attempts++;
