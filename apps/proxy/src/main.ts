@@ -4,17 +4,19 @@ import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { binaryToJson } from '@meltemi/api';
 import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
-import { formatFieldErrors } from '@meltemi/base';
+import { formatFieldErrors, withDeadline, type FieldError } from '@meltemi/base';
 import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
 import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
-import { adminRoutes, ControlThread, meshNode, prometheus, proxyExtensions, ReportSenders, type ReadBootstrap } from '@meltemi/proxy-edge';
-import { adsFromBootstrap } from './bootstrap-ads.ts';
+import { adminRoutes, ControlThread, meshFeedOpener, meshNode, prometheus, proxyExtensions, ReportSenders, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
+import { bootstrapSources, meshSources } from './config-sources.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
 import { options, ownAddress, roleOf } from './options.ts';
 import { healthRoutes, startOwnServer } from './own-servers.ts';
 
 let healthFailed = false;
+/** A little more than Envoy's initial_fetch_timeout: how long a start waits for static listeners that wait for clusters. */
+const firstConfigMs = 20_000;
 
 await runProgram({
   name: 'meltemi-proxy',
@@ -36,8 +38,11 @@ await runProgram({
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),
     });
     const taken = control.loadStatic(loaded?.bootstrap.staticResources, Date.now());
-    if (!taken.ok) throw new StartError(`${loaded?.name ?? ''} cannot be used:\n${taken.error.map((error) => `  ${formatFieldErrors([error])}`).join('\n')}`);
+    if (!taken.ok) throw cannotBeUsed(taken.error);
+    const sources = loaded && bootstrapSources(loaded, { node, control, log, values });
     if (values.mode === 'validate') {
+      const problems = sources ? await control.validate(sources) : [];
+      if (problems.length > 0) throw cannotBeUsed(problems);
       process.stdout.write(`configuration '${loaded?.name ?? 'from pilot'}' OK\n`);
       return { done: Promise.resolve(0) };
     }
@@ -45,16 +50,32 @@ await runProgram({
     const initialized = readiness.waitFor('the first configuration');
     let agent: IdentityAgent | undefined;
     lifecycle.add('reports', () => reports.stop());
-    const refusals = await control.start();
+    const refusals = await control.start({ hold: sources !== undefined });
     lifecycle.add('workers', () => control.stop());
-    const failed = refusals[0];
-    if (failed) throw new StartError(`${failed.kind.replace(/s$/, '')} ${failed.name}: ${failed.message}`);
-    if (role === 'mesh') startMesh();
-    else startBootstrap();
-    if (values.mode === 'init_only') return { done: Promise.resolve(0) };
+    checkRefusals(refusals);
+    if (values.mode === 'init_only') {
+      await startFollowing();
+      return { done: Promise.resolve(0) };
+    }
 
-    const ports = await startPorts();
+    const ports = await startOwnPorts();
+    await startFollowing();
+    const { listeners } = await control.workers.describe();
+    for (const listener of listeners) ports[listener.name] = listener.port;
     return { ports, drain: (deadlineMs) => control.drain(deadlineMs) };
+
+    function cannotBeUsed(problems: readonly FieldError[]): StartError {
+      return new StartError(`${loaded?.name ?? ''} cannot be used:\n${problems.map((problem) => `  ${formatFieldErrors([problem])}`).join('\n')}`);
+    }
+
+    function checkRefusals([failed]: readonly WorkerRefusal[]): void {
+      if (failed) throw new StartError(`${failed.kind.replace(/s$/, '')} ${failed.name}: ${failed.message}`);
+    }
+
+    async function startFollowing(): Promise<void> {
+      if (role === 'mesh') startMesh();
+      else await startBootstrap();
+    }
 
     function nodeOfMesh(): Node {
       const made = meshNode({ serviceNode: values['service-node'] ?? '', serviceCluster: values['service-cluster'] ?? '', serviceZone: values['service-zone'] ?? '', env: process.env, version: meltemiVersion });
@@ -92,16 +113,25 @@ await runProgram({
       const identity = agent;
       const dial = values['discovery-plaintext'] || !identity ? () => credentials.createInsecure() : () => channelCredentials(identity, 'pilot');
       const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
-      control.follow({ address: values['discovery-address'] ?? '', credentials: dial, node }, (up) => { if (up) connected(); }).then(initialized, (cause: unknown) => log.error({ err: cause }, 'xDS failed'));
+      const following = control.follow(meshSources(meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log), (up) => { if (up) connected(); }));
+      if (!following.ok) throw new StartError(formatFieldErrors(following.error));
+      void following.value.initialized.then(initialized);
     }
 
-    function startBootstrap(): void {
-      const ads = loaded && adsFromBootstrap(loaded.bootstrap, node);
-      if (ads) control.follow(ads, () => undefined).then(initialized, (cause: unknown) => log.error({ err: cause }, 'xDS failed'));
-      else initialized();
+    /** Static listeners listen once clusters have what they need; what comes late, comes late. */
+    async function startBootstrap(): Promise<void> {
+      if (!sources) return initialized();
+      const following = control.follow(sources);
+      if (!following.ok) throw cannotBeUsed(following.error);
+      void following.value.initialized.then(initialized);
+      const inTime = withDeadline(following.value.staticListeners, firstConfigMs, 'waiting for the first clusters');
+      checkRefusals(await inTime.catch(() => {
+        void following.value.staticListeners.then(([late]) => { if (late) log.error({ ...late }, 'a static listener cannot listen'); }, (cause: unknown) => log.error({ err: cause }, 'static listeners are not in force'));
+        return [];
+      }));
     }
 
-    async function startPorts(): Promise<Record<string, number>> {
+    async function startOwnPorts(): Promise<Record<string, number>> {
       const admin = adminAddress();
       const bound: Record<string, number> = {};
       if (admin) {
@@ -114,8 +144,6 @@ await runProgram({
         const page = { method: 'GET' as const, path: '/stats/prometheus', description: 'metrics', handle: () => prometheus({ refreshStats: () => control.workers.refreshStats(), metrics: stats, flat }) };
         bound['prometheus'] = await startOwnServer({ name: 'prometheus', flag: 'prometheus-port', host, port: values['prometheus-port'], routes: [page, { ...page, path: '/metrics' }] }, lifecycle);
       }
-      const { listeners } = await control.workers.describe();
-      for (const listener of listeners) bound[listener.name] = listener.port;
       return bound;
     }
 

@@ -8,8 +8,8 @@ import { parseChain, type Certificate } from '@meltemi/identity';
 export interface TlsDialer {
   /** Resolves when `context` has something to offer. */
   ready(): Promise<void>;
-  /** ca, cert and key of the next connection. Without `ca` OpenSSL checks no chain: then `verify` is all there is. */
-  context(): Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized'>;
+  /** ca, cert, key and server name of the next connection. Without `ca` OpenSSL checks no chain: then `verify` is all there is. */
+  context(): Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized' | 'servername'>;
   /** Judges the chain the server presented, leaf first. Nothing is sent to the server before this says ok. */
   verify(chain: readonly Certificate[]): Result<unknown>;
 }

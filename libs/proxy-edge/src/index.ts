@@ -1,6 +1,9 @@
 export { readBootstrap, type ReadBootstrap } from './bootstrap/read-bootstrap.ts';
 export { meshNode, type NodeInput } from './bootstrap/node-metadata.ts';
-export { ControlThread, type ControlOptions } from './control/control-thread.ts';
+export { compileDynamicResources, type DynamicResources } from './bootstrap/dynamic-resources.ts';
+export { ControlThread, type ControlOptions, type Following, type FollowOptions } from './control/control-thread.ts';
+export { feedOpener, meshFeedOpener } from './sources/open-feed.ts';
+export { type WorkerRefusal } from './control/worker-messages.ts';
 export { adminRoutes, prometheus, type AdminParts } from './admin/admin-routes.ts';
 export { ReportSenders } from './als/report-senders.ts';
 export { proxyExtensions } from './worker/extensions.ts';

@@ -79,7 +79,7 @@ function edsName(message: ClusterMessage, { report, references }: Context): stri
   checkFields(eds, edsFields, 'eds_cluster_config', report);
   const source = compileConfigSource(eds.edsConfig, 'eds_cluster_config.eds_config', report);
   const name = eds.serviceName || message.name;
-  if (source) references.push({ kind: 'endpoints', name, source, path: 'eds_cluster_config' });
+  if (source) references.push({ kind: 'endpoints', name, source, path: 'eds_cluster_config', statPrefix: `cluster.${message.altStatName || message.name}.` });
   return name;
 }
 

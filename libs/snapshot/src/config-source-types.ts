@@ -44,4 +44,6 @@ export interface Reference {
   readonly source: ConfigSource;
   /** The field that says so. */
   readonly path: string;
+  /** Where its update statistics are counted, with the last dot. */
+  readonly statPrefix: string;
 }

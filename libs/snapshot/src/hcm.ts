@@ -67,7 +67,7 @@ function compileRoutes(message: HttpConnectionManager, path: string, context: Co
     const source = compileConfigSource(specifier.value.configSource, `${path}.rds.config_source`, context.report);
     if (name === '') context.report.refuse(`${path}.rds.route_config_name`, 'is required');
     context.rdsNames.add(name);
-    if (source) context.references.push({ kind: 'routes', name, source, path: `${path}.rds` });
+    if (source) context.references.push({ kind: 'routes', name, source, path: `${path}.rds`, statPrefix: `http.${message.statPrefix}.rds.${name}.` });
     return { kind: 'rds', name };
   }
   if (specifier?.$case !== 'routeConfig') {

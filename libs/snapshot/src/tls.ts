@@ -125,7 +125,7 @@ function sdsName(sds: SdsSecretConfig, path: string, context: Context): string[]
   const source = sds.sdsConfig ? compileConfigSource(sds.sdsConfig, `${path}.sds_config`, context.report) : null;
   if (sds.name === '') context.report.refuse(`${path}.name`, 'is required');
   context.sdsNames.add(sds.name);
-  if (source) context.references.push({ kind: 'secrets', name: sds.name, source, path });
+  if (source) context.references.push({ kind: 'secrets', name: sds.name, source, path, statPrefix: `sds.${sds.name}.` });
   return [sds.name];
 }
 

@@ -18,17 +18,31 @@ export interface AdsUpdate {
   reject(errors: readonly RejectedResource[] | string): void;
 }
 
-export interface AdsClientOptions {
+/** One server that can be dialled. */
+export interface XdsTarget {
   /** A DNS name with port ("localhost:15012"), an IP address with port for plaintext, or "unix:/path". */
   readonly address: string;
   /** Called for every new channel, so that a renewed certificate is used from the next connection on. */
   credentials(): ChannelCredentials;
+  /** The name to verify in the server's certificate instead of the address's. */
+  readonly serverName?: string;
+  /** The :authority of requests, when it is not the address. */
+  readonly authority?: string;
+  /** Sent with every stream. */
+  readonly metadata?: readonly (readonly [string, string])[];
+}
+
+export interface AdsClientOptions extends XdsTarget {
+  /** Dialled in turn, after the first one, while none of them answers. */
+  readonly others?: readonly XdsTarget[];
+  /** The service of this resource type alone, instead of the aggregated one that has them all. */
+  readonly onlyType?: string;
+  /** The node goes with every request, not only a stream's first; default false. */
+  readonly nodeInEveryRequest?: boolean;
   /** Sent with the first request of every stream. */
   readonly node: Node;
   /** Default 'delta'. */
   readonly protocol?: 'delta' | 'sotw';
-  /** The name to verify in the server's certificate instead of the address's. */
-  readonly serverName?: string;
   onUpdate(update: AdsUpdate): void;
   onConnected?(): void;
   /** The last config stays in force; the client dials again by itself. Called once per lost or failed connection, with the reason. */

@@ -7,4 +7,5 @@ export { type SyncState, type Refusal, type TypeStatus, type SubscribedNames } f
 export { type RejectedResource, type ClientUpdate, type Verdict } from './client/client-types.ts';
 export { deltaSequencer, sotwSequencer, type PushSequencer, type DeltaSequencer, type SotwSequencer, type SequencerOptions, type SequencerEvent, type SequencerOutput, type RefusedResource } from './server/push-sequencer.ts';
 export { type Subscription, type RequestFields } from './server/subscription.ts';
-export { deltaXdsClient, sotwXdsClient, type XdsClient, type DeltaXdsClient, type SotwXdsClient, type ClientOutput } from './client/xds-client.ts';
+export { unwrapResource, type UnwrappedResource } from './client/sotw-client-protocol.ts';
+export { deltaXdsClient, sotwXdsClient, type XdsClient, type DeltaXdsClient, type SotwXdsClient, type ClientOutput, type XdsClientOptions } from './client/xds-client.ts';

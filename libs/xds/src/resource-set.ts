@@ -7,6 +7,8 @@ export interface XdsResource {
   /** Hash of the encoded bytes: equal content has equal version, on every pilot and after every restart. */
   readonly version: string;
   readonly any: Any;
+  /** How long a client may hold it without hearing of it again; undefined = for ever. */
+  readonly ttlMs?: number;
 }
 
 /** All resources of one type for one client: immutable, replaced whole. The same object given again costs nothing to compare. */

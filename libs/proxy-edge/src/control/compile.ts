@@ -4,7 +4,7 @@ import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts'
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions } from '@meltemi/snapshot';
+import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions, type Reference } from '@meltemi/snapshot';
 import type { ResourceKind } from './worker-messages.ts';
 
 export interface Compiler {
@@ -14,10 +14,10 @@ export interface Compiler {
 /** What the control thread needs to know of a good resource; the runtime forms themselves are the workers'. */
 export interface CompiledResource {
   readonly warnings: readonly FieldError[];
-  /** EDS name to subscribe to; "" for other clusters. */
-  readonly edsName: string;
-  /** RDS names a listener refers to. */
-  readonly rdsNames: ReadonlySet<string>;
+  /** What must come from elsewhere: endpoints, routes, secrets. */
+  readonly references: readonly Reference[];
+  /** Secrets it names, with or without a source. */
+  readonly sdsNames: ReadonlySet<string>;
 }
 
 const none: ReadonlySet<string> = new Set();
@@ -35,11 +35,11 @@ function compile({ extensions }: Compiler, kind: ResourceKind, bytes: Uint8Array
   switch (kind) {
     case 'clusters': {
       const cluster = compileCluster(Cluster.decode(bytes), extensions);
-      return cluster.ok ? ok({ warnings: cluster.value.warnings, edsName: cluster.value.value.edsServiceName, rdsNames: none }) : cluster;
+      return cluster.ok ? ok({ warnings: cluster.value.warnings, references: cluster.value.value.references, sdsNames: cluster.value.value.sdsNames }) : cluster;
     }
     case 'listeners': {
       const listener = compileListener(Listener.decode(bytes), extensions);
-      return listener.ok ? ok({ warnings: listener.value.warnings, edsName: '', rdsNames: listener.value.value.rdsNames }) : listener;
+      return listener.ok ? ok({ warnings: listener.value.warnings, references: listener.value.value.references, sdsNames: listener.value.value.sdsNames }) : listener;
     }
     case 'endpoints':
       return plain(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
@@ -51,5 +51,5 @@ function compile({ extensions }: Compiler, kind: ResourceKind, bytes: Uint8Array
 }
 
 function plain(result: Result<{ readonly warnings: readonly FieldError[] }>): Result<CompiledResource> {
-  return result.ok ? ok({ warnings: result.value.warnings, edsName: '', rdsNames: none }) : result;
+  return result.ok ? ok({ warnings: result.value.warnings, references: [], sdsNames: none }) : result;
 }

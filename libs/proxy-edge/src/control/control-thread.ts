@@ -1,19 +1,20 @@
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
-import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import type { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import type { WorkloadCertificate } from '@meltemi/identity';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { nodeFacts } from '@meltemi/proxy';
-import type { AdsClientOptions } from '@meltemi/xds-edge';
-import { compileResource, type Compiler } from './compile.ts';
+import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue } from '@meltemi/snapshot';
+import type { OpenFeed } from '../sources/feed.ts';
+import type { Compiler } from './compile.ts';
+import { DynamicConfig, type DynamicRoots, type StaticOwner } from './dynamic-config.ts';
 import { identitySecrets } from './identity-secrets.ts';
 import { ResourceStore } from './resource-store.ts';
-import { emptyUpdate, type ResourceKind, type WorkerRefusal } from './worker-messages.ts';
+import { readStaticResources } from './static-resources.ts';
+import { emptyUpdate, noChange, type WorkerRefusal } from './worker-messages.ts';
 import { WorkerPool, type PoolLog } from './worker-pool.ts';
-import { XdsSession } from './xds-session.ts';
 
 export interface ControlOptions {
   readonly node: Node;
@@ -29,55 +30,65 @@ export interface ControlOptions {
   readonly onReports: (sink: string, entries: readonly Uint8Array[]) => void;
 }
 
-/** The proxy's control thread: owns what is in force, the workers, and the stream to the control plane. No request passes through it. */
+/** Sources to follow. */
+export interface FollowOptions extends DynamicRoots {
+  readonly open: OpenFeed;
+  /** Secrets that come from this program itself; default none. */
+  readonly isOwnSecret?: (reference: Reference) => boolean;
+  readonly onState?: (connected: boolean) => void;
+}
+
+/** How far following has come. */
+export interface Following {
+  /** Static listeners serve, with what the workers could not do: clusters have what they need, or were waited for. */
+  readonly staticListeners: Promise<readonly WorkerRefusal[]>;
+  /** The first listeners serve. */
+  readonly initialized: Promise<void>;
+}
+
+const silent: PoolLog = { info: () => {}, warn: () => {}, error: () => {} };
+
+/** The proxy's control thread: owns what is in force, the workers, and the sources of configuration. No request passes through it. */
 export class ControlThread {
   readonly store = new ResourceStore();
   readonly workers: WorkerPool;
   readonly #options: ControlOptions;
-  #xds: XdsSession | undefined;
+  #owners: readonly StaticOwner[] = [];
+  #dynamic: DynamicConfig | undefined;
+  /** Static listeners wait for the first clusters of a source. */
+  #holding = false;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
       script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs,
-      metrics: options.metrics, flat: options.flat, state: () => this.store.state(), log: options.log, onReports: options.onReports,
+      metrics: options.metrics, flat: options.flat, state: () => (this.#holding ? { ...this.store.state(), listeners: noChange } : this.store.state()), log: options.log, onReports: options.onReports,
     });
   }
 
   /** Takes a bootstrap's static resources; every problem comes back with its path, and then nothing is taken. Warnings go to the log. */
   loadStatic(resources: Bootstrap['staticResources'], nowMs: number): Result<void> {
-    const errors: FieldError[] = [];
-    const found: { kind: ResourceKind; name: string; bytes: Uint8Array }[] = [
-      ...(resources?.clusters ?? []).map((cluster) => ({ kind: 'clusters' as const, name: cluster.name, bytes: Cluster.encode(cluster).finish() })),
-      ...(resources?.secrets ?? []).map((secret) => ({ kind: 'secrets' as const, name: secret.name, bytes: Secret.encode(secret).finish() })),
-      ...(resources?.listeners ?? []).map((listener, index) => {
-        const named = listener.name === '' ? { ...listener, name: `listener_${index}` } : listener;
-        return { kind: 'listeners' as const, name: named.name, bytes: Listener.encode(named).finish() };
-      }),
-    ];
-    const indexOf: Record<string, number> = {};
-    const seen = new Set<string>();
-    for (const { kind, name, bytes } of found) {
-      const at = `static_resources.${kind}[${(indexOf[kind] = (indexOf[kind] ?? -1) + 1)}]`;
-      if (name === '') errors.push({ path: `${at}.name`, message: 'is required' });
-      else if (seen.has(`${kind}/${name}`)) errors.push({ path: `${at}.name`, message: `"${name}" is taken by an earlier one: names are unique` });
-      seen.add(`${kind}/${name}`);
-      const compiled = compileResource(this.#options.compiler, kind, { value: bytes });
-      if (!compiled.ok) errors.push(...compiled.error.map((error) => ({ path: join(at, error.path), message: error.message })));
-      else {
-        for (const warning of compiled.value.warnings) this.#options.log.warn({ field: join(at, warning.path), reason: warning.message }, 'setting not acted on');
-        if (compiled.value.edsName !== '') errors.push({ path: `${at}.type`, message: 'EDS needs a control plane: static clusters are STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST' });
-        if (compiled.value.rdsNames.size > 0) errors.push({ path: at, message: `refers to route configuration ${[...compiled.value.rdsNames].join(', ')} over RDS, which needs a control plane: write route_config inline` });
-      }
-    }
-    if (errors.length > 0) return err(errors);
-    for (const { kind, name, bytes } of found) this.store.put(kind, { name, bytes, version: '', lastUpdatedMs: nowMs, origin: 'static' });
+    const read = readStaticResources(resources, this.#options.compiler);
+    if (!read.ok) return read;
+    for (const warning of read.value.warnings) this.#options.log.warn({ field: warning.path, reason: warning.message }, 'setting not acted on');
+    for (const { kind, name, bytes } of read.value.resources) this.store.put(kind, { name, bytes, version: '', lastUpdatedMs: nowMs, origin: 'static' });
+    this.#owners = read.value.owners;
     return ok(undefined);
   }
 
-  /** Starts the workers on what is in force; resolves with what they could not do. */
-  start(): Promise<WorkerRefusal[]> {
+  /** Reads what files hold, as far as they lead, and tells every problem; serves nothing. For `--mode validate`. */
+  async validate(options: FollowOptions): Promise<FieldError[]> {
+    const problems: FieldError[] = [];
+    const dynamic = this.#makeDynamic(options, { log: silent, apply: () => Promise.resolve([]), onClustersReady: () => {}, onInitialized: () => {}, onRefused: (problem) => problems.push(problem) });
+    problems.push(...dynamic.start(options, this.#owners));
+    await dynamic.stop();
+    return problems;
+  }
+
+  /** Starts the workers on what is in force; resolves with what they could not do. `hold`: static listeners wait for `follow`. */
+  start({ hold = false } = {}): Promise<WorkerRefusal[]> {
+    this.#holding = hold;
     return this.workers.start();
   }
 
@@ -88,32 +99,62 @@ export class ControlThread {
     await this.workers.apply({ ...emptyUpdate, secrets: { set: secrets, removed: [] } });
   }
 
-  /** Follows a control plane; resolves when its first clusters and listeners are served. */
-  follow(client: Omit<AdsClientOptions, 'onUpdate' | 'onConnected' | 'onDisconnected'>, onState: (connected: boolean) => void): Promise<void> {
-    return new Promise((resolve) => {
-      this.#xds = new XdsSession({
-        client, compiler: this.#options.compiler, store: this.store, apply: (update) => this.workers.apply(update), log: this.#options.log, now: () => Date.now(), onInitialized: resolve, onState,
-      });
+  /** True when static resources need something from a source. */
+  get needsSources(): boolean {
+    return this.#owners.length > 0;
+  }
+
+  /** A static cluster, for what this program itself dials. */
+  cluster(name: string): Cluster | undefined {
+    const held = this.store.get('clusters', name);
+    const compiled = held?.origin === 'static' ? compileCluster(ClusterMessage.decode(held.bytes), this.#options.compiler.extensions) : undefined;
+    return compiled?.ok ? compiled.value.value : undefined;
+  }
+
+  secret(name: string): SecretValue | undefined {
+    const held = this.store.get('secrets', name);
+    const compiled = held && compileSecret(Secret.decode(held.bytes));
+    return compiled?.ok ? compiled.value.value.value : undefined;
+  }
+
+  /** Follows sources of configuration. An error says what of the bootstrap cannot be followed. */
+  follow(options: FollowOptions): Result<Following> {
+    const ready = Promise.withResolvers<readonly WorkerRefusal[]>();
+    const done = Promise.withResolvers<undefined>();
+    const dynamic = this.#makeDynamic(options, {
+      log: this.#options.log, apply: (update) => this.workers.apply(update),
+      onClustersReady: () => void this.#release().then(ready.resolve, ready.reject),
+      onInitialized: () => done.resolve(undefined),
     });
+    this.#dynamic = dynamic;
+    const errors = dynamic.start(options, this.#owners);
+    return errors.length > 0 ? err(errors) : ok({ staticListeners: ready.promise, initialized: done.promise });
   }
 
   get connected(): boolean {
-    return this.#xds?.connected ?? false;
+    return this.#dynamic?.connected ?? false;
   }
 
-  /** Lets requests finish, at most `deadlineMs`; the control plane is let go first. */
+  /** Lets requests finish, at most `deadlineMs`; the sources are let go first. */
   async drain(deadlineMs: number): Promise<void> {
-    await this.#xds?.stop();
+    await this.#dynamic?.stop();
     await this.workers.drain(deadlineMs);
   }
 
   async stop(): Promise<void> {
-    await this.#xds?.stop();
+    await this.#dynamic?.stop();
     await this.workers.stop();
   }
-}
 
-function join(at: string, path: string): string {
-  if (path === '') return at;
-  return path.startsWith('[') ? `${at}${path}` : `${at}.${path}`;
+  #makeDynamic(options: FollowOptions, more: Pick<ConstructorParameters<typeof DynamicConfig>[0], 'log' | 'apply' | 'onClustersReady' | 'onInitialized' | 'onRefused'>): DynamicConfig {
+    const { compiler, flat } = this.#options;
+    return new DynamicConfig({ compiler, flat, store: this.store, open: options.open, now: () => Date.now(), isOwnSecret: options.isOwnSecret ?? (() => false), onState: options.onState ?? (() => {}), ...more });
+  }
+
+  async #release(): Promise<readonly WorkerRefusal[]> {
+    if (!this.#holding) return [];
+    this.#holding = false;
+    const held = this.store.held('listeners').filter(({ origin }) => origin === 'static').map(({ name, bytes }) => ({ name, bytes }));
+    return this.workers.apply({ ...emptyUpdate, listeners: { set: held, removed: [] } });
+  }
 }

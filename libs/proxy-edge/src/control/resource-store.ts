@@ -52,6 +52,16 @@ export class ResourceStore {
     this.#refused[kind].set(name, refusal);
   }
 
+  /** The newest version of a whole source is not in force. */
+  refuseAll(kind: ResourceKind, refusal: RefusedResource): void {
+    for (const { name, origin } of this.#held[kind].values()) if (origin === 'dynamic') this.refuse(kind, name, refusal);
+  }
+
+  /** Forgets refusals of what is good again, or gone. */
+  keepRefusals(kind: ResourceKind, keep: (name: string) => boolean): void {
+    for (const name of this.#refused[kind].keys()) if (!keep(name)) this.#refused[kind].delete(name);
+  }
+
   /** Takes back a version that a worker refused: a worker that starts later must begin with what serves. Newer versions stay. */
   restore(kind: ResourceKind, name: string, before: HeldResource | undefined, refusal: RefusedResource): void {
     const held = this.#held[kind].get(name);

@@ -1,3 +1,4 @@
+import type { Duration } from '@meltemi/api/gen/google/protobuf/duration.ts';
 import type { XdsResource } from '../resource-set.ts';
 import type { RejectedResource } from './client-types.ts';
 
@@ -20,6 +21,8 @@ export interface Reading {
   readonly version: string;
   readonly added: readonly XdsResource[];
   readonly removed: readonly string[];
+  /** Name → how long it may be held from now on, of what came with a TTL: also of heartbeats, which have no body. */
+  readonly ttls: ReadonlyMap<string, number>;
   /** Resources that cannot even be handed on. */
   readonly malformed: readonly RejectedResource[];
 }
@@ -45,6 +48,11 @@ export type NodeOf<Request> = Request extends { node?: infer N | undefined } ? N
 export interface NameChange {
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
+}
+
+/** A TTL of the wire in milliseconds. */
+export function ttlMs(ttl: Duration): number {
+  return Number(ttl.seconds) * 1000 + ttl.nanos / 1e6;
 }
 
 /** INVALID_ARGUMENT, the code of a NACK. */

@@ -13,6 +13,8 @@ export interface ClientUpdate {
   readonly version: string;
   readonly added: readonly XdsResource[];
   readonly removed: readonly string[];
+  /** Name → milliseconds, of resources (or mere heartbeats) that came with a TTL. When it is over `expire` says so. */
+  readonly ttls: ReadonlyMap<string, number>;
 }
 
 /** The application's verdict: all good; these refused and the rest applied; or nothing applied. */

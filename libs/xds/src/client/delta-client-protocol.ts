@@ -1,7 +1,7 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import type { XdsResource } from '../resource-set.ts';
 import { emptyMeansWildcard, shortTypeName } from '../resource-types.ts';
-import { nackCode, type ClientProtocol, type ClientSubscription, type NameChange, type Reading } from './client-protocol.ts';
+import { nackCode, ttlMs, type ClientProtocol, type ClientSubscription, type NameChange, type Reading } from './client-protocol.ts';
 import type { RejectedResource } from './client-types.ts';
 
 /** The incremental protocol, client's end. Source: xDS protocol specification, "Incremental xDS". */
@@ -29,15 +29,18 @@ function first(subscription: ClientSubscription): DeltaDiscoveryRequest {
 function read(subscription: ClientSubscription, response: DeltaDiscoveryResponse): Reading {
   const added = new Map<string, XdsResource>();
   const malformed: RejectedResource[] = [];
-  for (const { name, version, resource } of response.resources) {
+  const ttls = new Map<string, number>();
+  for (const { name, version, resource, ttl } of response.resources) {
     // A name unsubscribed while the response was on its way is of no interest any more.
     if (!subscription.wildcard && !subscription.names.has(name)) continue;
+    if (ttl) ttls.set(name, ttlMs(ttl));
+    if (!resource && ttl && subscription.held.get(name) === version) continue;
     if (!resource) malformed.push({ name, reason: 'the response holds no body for it' });
     else if (resource.typeUrl !== response.typeUrl) malformed.push({ name, reason: `is a ${shortTypeName(resource.typeUrl)} resource in an ${shortTypeName(response.typeUrl)} response` });
     else added.set(name, { name, version, any: resource });
   }
   const removed = response.removedResources.filter((name) => subscription.names.has(name) || subscription.held.has(name));
-  return { nonce: response.nonce, version: response.systemVersionInfo, added: [...added.values()], removed, malformed };
+  return { nonce: response.nonce, version: response.systemVersionInfo, added: [...added.values()], removed, ttls, malformed };
 }
 
 function namesOf(change: NameChange): Pick<DeltaDiscoveryRequest, 'resourceNamesSubscribe' | 'resourceNamesUnsubscribe'> {

@@ -3,7 +3,7 @@ import { Resource, type DiscoveryRequest, type DiscoveryResponse } from '@meltem
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { xdsResource, type XdsResource } from '../resource-set.ts';
 import { emptyMeansWildcard, responseIsComplete, shortTypeName } from '../resource-types.ts';
-import { nackCode, type ClientProtocol, type ClientSubscription, type Reading } from './client-protocol.ts';
+import { nackCode, ttlMs, type ClientProtocol, type ClientSubscription, type Reading } from './client-protocol.ts';
 import type { RejectedResource } from './client-types.ts';
 
 const wrapperType = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
@@ -28,8 +28,14 @@ function read(subscription: ClientSubscription, response: DiscoveryResponse): Re
   const added = new Map<string, XdsResource>();
   const present = new Set<string>();
   const malformed: RejectedResource[] = [];
+  const ttls = new Map<string, number>();
   for (const [index, wire] of response.resources.entries()) {
-    const resource = unwrap(wire);
+    const { resource, heartbeat } = unwrapResource(wire);
+    if (heartbeat && subscription.held.has(heartbeat.name)) {
+      present.add(heartbeat.name);
+      ttls.set(heartbeat.name, heartbeat.ttlMs);
+      continue;
+    }
     const label = `resource ${index}`;
     if (resource?.any.typeUrl !== response.typeUrl) {
       malformed.push({ name: resource?.name ?? label, reason: `is not a readable ${shortTypeName(response.typeUrl)} resource` });
@@ -37,20 +43,30 @@ function read(subscription: ClientSubscription, response: DiscoveryResponse): Re
     }
     present.add(resource.name);
     if (!subscription.wildcard && !subscription.names.has(resource.name)) continue;
+    if (resource.ttlMs !== undefined) ttls.set(resource.name, resource.ttlMs);
     if (subscription.held.get(resource.name) !== resource.version) added.set(resource.name, resource);
   }
   const removed = responseIsComplete(response.typeUrl) ? [...subscription.held.keys()].filter((name) => !present.has(name)) : [];
-  return { nonce: response.nonce, version: response.versionInfo, added: [...added.values()], removed, malformed };
+  return { nonce: response.nonce, version: response.versionInfo, added: [...added.values()], removed, ttls, malformed };
 }
 
-/** The name of every resource type we know is its first field. Servers may also send a wrapper that states the name. */
-function unwrap(any: Any): XdsResource | undefined {
+/** What one entry of a DiscoveryResponse says; neither field when it cannot be read. */
+export interface UnwrappedResource {
+  readonly resource?: XdsResource;
+  /** A wrapper without a body: what is held stays so for another while. */
+  readonly heartbeat?: { readonly name: string; readonly ttlMs: number };
+}
+
+/** The name of every resource type we know is its first field. Servers may also send a wrapper that states the name and how long it holds. */
+export function unwrapResource(any: Any): UnwrappedResource {
   try {
-    if (any.typeUrl !== wrapperType) return xdsResource(firstField(any.value), any);
-    const wrapper = Resource.decode(any.value);
-    return wrapper.resource && xdsResource(wrapper.name === '' ? firstField(wrapper.resource.value) : wrapper.name, wrapper.resource);
+    if (any.typeUrl !== wrapperType) return { resource: xdsResource(firstField(any.value), any) };
+    const { name, resource, ttl } = Resource.decode(any.value);
+    if (!resource) return ttl ? { heartbeat: { name, ttlMs: ttlMs(ttl) } } : {};
+    const wrapped = xdsResource(name === '' ? firstField(resource.value) : name, resource);
+    return { resource: ttl ? { ...wrapped, ttlMs: ttlMs(ttl) } : wrapped };
   } catch {
-    return undefined;
+    return {};
   }
 }
 

@@ -19,17 +19,22 @@ interface Entry<Response> {
   queue: Response[];
 }
 
+export interface XdsClientOptions {
+  /** The node goes with every request, not only a stream's first; default false. */
+  readonly nodeInEveryRequest?: boolean;
+}
+
 export type DeltaXdsClient = XdsClient<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 export type SotwXdsClient = XdsClient<DiscoveryRequest, DiscoveryResponse>;
 
 /** The client's end of an incremental ADS stream. */
-export function deltaXdsClient(node: NodeOf<DeltaDiscoveryRequest>): DeltaXdsClient {
-  return new XdsClient(deltaClientProtocol, node);
+export function deltaXdsClient(node: NodeOf<DeltaDiscoveryRequest>, options: XdsClientOptions = {}): DeltaXdsClient {
+  return new XdsClient(deltaClientProtocol, node, options);
 }
 
 /** The client's end of a state-of-the-world ADS stream. */
-export function sotwXdsClient(node: NodeOf<DiscoveryRequest>): SotwXdsClient {
-  return new XdsClient(sotwClientProtocol, node);
+export function sotwXdsClient(node: NodeOf<DiscoveryRequest>, options: XdsClientOptions = {}): SotwXdsClient {
+  return new XdsClient(sotwClientProtocol, node, options);
 }
 
 /**
@@ -39,6 +44,7 @@ export function sotwXdsClient(node: NodeOf<DiscoveryRequest>): SotwXdsClient {
 export class XdsClient<Request, Response> {
   readonly #protocol: ClientProtocol<Request, Response>;
   readonly #node: NodeOf<Request>;
+  readonly #nodeInEveryRequest: boolean;
   readonly #entries = new Map<string, Entry<Response>>();
   #connected = false;
   #nodeSent = false;
@@ -47,7 +53,8 @@ export class XdsClient<Request, Response> {
   #requests: Request[] = [];
   #updates: ClientUpdate[] = [];
 
-  constructor(protocol: ClientProtocol<Request, Response>, node: NodeOf<Request>) {
+  constructor(protocol: ClientProtocol<Request, Response>, node: NodeOf<Request>, options: XdsClientOptions = {}) {
+    this.#nodeInEveryRequest = options.nodeInEveryRequest ?? false;
     this.#protocol = protocol;
     this.#node = node;
   }
@@ -126,6 +133,18 @@ export class XdsClient<Request, Response> {
     return this.#output();
   }
 
+  /** A TTL is over: the resource is held no more, and an update that nobody needs to settle says so. */
+  expire(typeUrl: string, name: string): ClientOutput<Request> {
+    const entry = this.#entries.get(typeUrl);
+    if (entry?.subscription.held.has(name)) {
+      const held = new Map(entry.subscription.held);
+      held.delete(name);
+      entry.subscription = { ...entry.subscription, held };
+      this.#updates.push({ ticket: 0, typeUrl, version: '', added: [], removed: [name], ttls: new Map() });
+    }
+    return this.#output();
+  }
+
   /** Responses received and not yet handed out: a caller stops reading above its limit. */
   backlog(): number {
     let count = 0;
@@ -165,7 +184,7 @@ export class XdsClient<Request, Response> {
 
   #request(request: Request): void {
     this.#requests.push(this.#nodeSent ? request : this.#protocol.withNode(request, this.#node));
-    this.#nodeSent = true;
+    this.#nodeSent = !this.#nodeInEveryRequest;
   }
 
   /** Hands out the next response of a type when none is open. */
@@ -176,7 +195,7 @@ export class XdsClient<Request, Response> {
     const reading = this.#protocol.read(entry.subscription, response);
     const ticket = ++this.#tickets;
     entry.open = { ticket, reading, stream: this.#stream };
-    this.#updates.push({ ticket, typeUrl: entry.subscription.typeUrl, version: reading.version, added: reading.added, removed: reading.removed });
+    this.#updates.push({ ticket, typeUrl: entry.subscription.typeUrl, version: reading.version, added: reading.added, removed: reading.removed, ttls: reading.ttls });
   }
 
   #output(): ClientOutput<Request> {
