@@ -4,7 +4,12 @@ import { http1Fields, http2Fields } from './listener-tables.ts';
 import type { Http1Options, Http2Options } from './listener-types.ts';
 
 const preserveCaseUrl = 'type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig';
-const defaultWindow = 268_435_456;
+
+/**
+ * Deviation: what holds when unset. Envoy's old defaults (256 MiB windows, 2^31-1 streams) let one stalled reader fill the memory, and its edge guide
+ * says to lower them; with these a stalled stream holds at most what perConnectionBufferLimit is by default.
+ */
+const http2Defaults = { maxConcurrentStreams: 1024, streamWindow: 1024 * 1024, connectionWindow: 24 * 1024 * 1024 };
 
 /** HTTP/1 options with Envoy's defaults. */
 export function compileHttp1(options: Http1ProtocolOptions | undefined, path: string, report: Report): Http1Options {
@@ -29,12 +34,21 @@ export function compileHttp1(options: Http1ProtocolOptions | undefined, path: st
 /** HTTP/2 options with Envoy's defaults. */
 export function compileHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Http2Options {
   if (options) checkFields(options, http2Fields, path, report);
+  const keepalive = options?.connectionKeepalive;
   return {
-    maxConcurrentStreams: options?.maxConcurrentStreams ?? 2_147_483_647,
-    initialStreamWindow: options?.initialStreamWindowSize ?? defaultWindow,
-    initialConnectionWindow: options?.initialConnectionWindowSize ?? defaultWindow,
+    hpackTableSize: options?.hpackTableSize ?? 4096,
+    maxConcurrentStreams: options?.maxConcurrentStreams ?? http2Defaults.maxConcurrentStreams,
+    initialStreamWindow: options?.initialStreamWindowSize ?? http2Defaults.streamWindow,
+    initialConnectionWindow: options?.initialConnectionWindowSize ?? http2Defaults.connectionWindow,
     allowConnect: options?.allowConnect ?? false,
-    keepaliveIntervalMs: durationMs(options?.connectionKeepalive?.interval, 0),
-    keepaliveTimeoutMs: durationMs(options?.connectionKeepalive?.timeout, 0),
+    keepaliveIntervalMs: durationMs(keepalive?.interval, 0),
+    keepaliveTimeoutMs: durationMs(keepalive?.timeout, 0),
+    keepaliveJitterPercent: keepalive?.intervalJitter?.value ?? 15,
+    connectionIdleIntervalMs: durationMs(keepalive?.connectionIdleInterval, 0),
+    maxOutboundFrames: options?.maxOutboundFrames ?? 10_000,
+    maxOutboundControlFrames: options?.maxOutboundControlFrames ?? 1000,
+    maxConsecutiveEmptyFrames: options?.maxConsecutiveInboundFramesWithEmptyPayload ?? 1,
+    maxPriorityFramesPerStream: options?.maxInboundPriorityFramesPerStream ?? 100,
+    maxWindowUpdatesPerDataFrame: options?.maxInboundWindowUpdateFramesPerDataFrameSent ?? 10,
   };
 }

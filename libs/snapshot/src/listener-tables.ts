@@ -10,7 +10,6 @@ const discovery = refuse('extension config discovery (ECDS) is not supported: gi
 const socketTuning = warn('socket options are left to the system');
 const noHttp3 = warn('there is no HTTP/3');
 const oneLine = warn('access logs have one entry, at the end of a request or session');
-const buffers = warn('buffer limits of HTTP/2 frames are fixed');
 
 export const listenerFields: FieldTable<Listener> = {
   name: use, address: use, additionalAddresses: use, statPrefix: use, filterChains: use,
@@ -99,10 +98,10 @@ export const http1Fields: FieldTable<Http1ProtocolOptions> = {
 };
 
 export const http2Fields: FieldTable<Http2ProtocolOptions> = {
-  hpackTableSize: buffers, maxConcurrentStreams: use, initialStreamWindowSize: use, initialConnectionWindowSize: use, allowConnect: use,
+  hpackTableSize: use, maxConcurrentStreams: use, initialStreamWindowSize: use, initialConnectionWindowSize: use, allowConnect: use,
   allowMetadata: refuse('HTTP/2 METADATA frames are not supported'),
-  maxOutboundFrames: buffers, maxOutboundControlFrames: buffers, maxConsecutiveInboundFramesWithEmptyPayload: buffers,
-  maxInboundPriorityFramesPerStream: buffers, maxInboundWindowUpdateFramesPerDataFrameSent: buffers,
+  maxOutboundFrames: use, maxOutboundControlFrames: use, maxConsecutiveInboundFramesWithEmptyPayload: use,
+  maxInboundPriorityFramesPerStream: use, maxInboundWindowUpdateFramesPerDataFrameSent: use,
   streamErrorOnInvalidHttpMessaging: use, overrideStreamErrorOnInvalidHttpMessage: use,
   customSettingsParameters: warn('custom SETTINGS are not sent'), connectionKeepalive: use, useOghttp2Codec: warn('there is one codec'),
 };

@@ -187,6 +187,8 @@ export interface Http1Options {
 }
 
 export interface Http2Options {
+  /** Bytes of the header compression table, in each direction. */
+  readonly hpackTableSize: number;
   readonly maxConcurrentStreams: number;
   readonly initialStreamWindow: number;
   readonly initialConnectionWindow: number;
@@ -194,6 +196,16 @@ export interface Http2Options {
   /** 0 = no pings. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** Random share of the interval on top of it. */
+  readonly keepaliveJitterPercent: number;
+  /** A connection silent for this long is pinged before it carries a new stream; 0 = never. */
+  readonly connectionIdleIntervalMs: number;
+  /** Frames waiting to be sent, of any kind, and of the kinds that only answer. Beyond: a flood, the connection ends; so for those below. */
+  readonly maxOutboundFrames: number;
+  readonly maxOutboundControlFrames: number;
+  readonly maxConsecutiveEmptyFrames: number;
+  readonly maxPriorityFramesPerStream: number;
+  readonly maxWindowUpdatesPerDataFrame: number;
 }
 
 export interface TracingConfig {
