@@ -8,6 +8,8 @@ export interface ConnectionSink {
   onEnd(): void;
   /** Writing is below the limit again after a write returned false. */
   onDrain(): void;
+  /** Pending writes are about to be sent, after `requestFlush`: the last moment to add to them. */
+  onFlush?(): void;
   /** Both directions are over. Once, last. `cause` is null when it ended in order. */
   onClose(cause: Error | null): void;
 }
@@ -37,10 +39,14 @@ export interface ByteConnection {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly closed: boolean;
+  /** Bytes written that the system has not taken yet. */
+  readonly pendingBytes: number;
   /** Appends latin1 text. */
   writeText(text: string): boolean;
   /** Appends `buffer[start, end)`; copied or sent before this returns. */
   write(buffer: Buffer, start: number, end: number): boolean;
+  /** Has the sink's `onFlush` called once before the writes of this turn are sent. */
+  requestFlush(): void;
   /** Sends what is pending now instead of at the end of the turn. */
   flush(): void;
   /** Half-closes after everything pending is sent. */

@@ -21,8 +21,8 @@ export interface ResponseWriter {
 export interface RequestReceiver {
   onData(buffer: Buffer, start: number, end: number): void;
   onEnd(trailers: HeaderMap | null): void;
-  /** Nothing follows: the client went away, or sent what cannot be read. */
-  onReset(reason: 'disconnect' | 'protocol'): void;
+  /** Nothing follows: the client went away, or sent what cannot be read. `details` is for the access log when the codec knows more. */
+  onReset(reason: 'disconnect' | 'protocol', details?: string): void;
   onWritable(): void;
 }
 
@@ -49,8 +49,11 @@ export interface ResponseReceiver {
 
 /** Why an upstream stream ended early. */
 export interface UpstreamReset {
-  readonly kind: 'termination' | 'protocol';
+  /** `remote`: the peer gave up this stream alone; `local`: we cannot send it on this connection. */
+  readonly kind: 'termination' | 'protocol' | 'remote' | 'local';
   readonly detail: string;
   /** The connection had served requests before and gave no byte for this one: the peer most likely closed it while idle. */
   readonly stale: boolean;
+  /** The peer surely has not processed the request: sending it again elsewhere is safe, whatever its method. */
+  readonly refused: boolean;
 }

@@ -35,6 +35,7 @@ export class SocketConnection implements ByteConnection {
   #queued = false;
   #ending = false;
   #wantsDrain = false;
+  #wantsFlush = false;
   #cause: Error | null = null;
   #written = 0;
   #read = 0;
@@ -58,6 +59,10 @@ export class SocketConnection implements ByteConnection {
 
   get bytesWritten(): number {
     return this.#written;
+  }
+
+  get pendingBytes(): number {
+    return this.socket.writableLength + this.#pending.length;
   }
 
   /** The transport's read callback. */
@@ -98,7 +103,19 @@ export class SocketConnection implements ByteConnection {
     return this.#hasRoom();
   }
 
+  requestFlush(): void {
+    if (this.closed || this.#ending) return;
+    this.#wantsFlush = true;
+    if (this.#queued) return;
+    this.#queued = true;
+    flushLater(this);
+  }
+
   flush(): void {
+    if (this.#wantsFlush) {
+      this.#wantsFlush = false;
+      this.sink.onFlush?.();
+    }
     this.#queued = false;
     if (this.#pending === '') return;
     const text = this.#pending;

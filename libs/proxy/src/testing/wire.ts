@@ -11,6 +11,9 @@ export class Wire implements ByteConnection {
   bytesRead = 0;
   bytesWritten = 0;
   closed = false;
+  pendingBytes = 0;
+  /** A turn lasts until `flush`, instead of one write. */
+  turns = false;
   sent = '';
   /** Our side was closed in order. */
   ended = false;
@@ -27,7 +30,13 @@ export class Wire implements ByteConnection {
     return this.writeText(buffer.toString('latin1', start, end));
   }
 
-  flush(): void {}
+  requestFlush(): void {
+    if (!this.turns) this.sink.onFlush?.();
+  }
+
+  flush(): void {
+    this.sink.onFlush?.();
+  }
 
   end(): void {
     this.ended = true;

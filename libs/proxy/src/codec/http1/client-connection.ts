@@ -123,7 +123,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
     const receiver = this.#receiver;
     this.#receiver = null;
     this.#leave();
-    receiver?.onReset({ kind: error.details === 'http1.truncated' ? 'termination' : 'protocol', detail: error.details, stale: false });
+    receiver?.onReset({ kind: error.details === 'http1.truncated' ? 'termination' : 'protocol', detail: error.details, stale: false, refused: false });
   }
 
   // ConnectionSink
@@ -159,7 +159,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   #lost(): void {
     const receiver = this.#receiver;
     this.#receiver = null;
-    receiver?.onReset({ kind: 'termination', detail: '', stale: this.requests > 1 && !this.#anyByte });
+    receiver?.onReset({ kind: 'termination', detail: '', stale: this.requests > 1 && !this.#anyByte, refused: false });
   }
 
   #requestEnd(): void {

@@ -13,7 +13,7 @@ const none = { on: null, max: null };
 const state = (on: string, more: Partial<RetryPolicy> = {}, overrides: { on: string | null; max: string | null } = none) => RetryState.create(policy(on, more), request, overrides);
 const answer = (status: number, headers: Record<string, string> = {}) => new ResponseHead(status, HeaderMap.from(headers));
 const connect = { kind: 'pool', failure: { kind: 'connect', transportFailure: null } } as const;
-const reset = { kind: 'reset', reset: { kind: 'termination', detail: '', stale: false } } as const;
+const reset = { kind: 'reset', reset: { kind: 'termination', detail: '', stale: false, refused: false } } as const;
 const overflow = { kind: 'pool', failure: { kind: 'overflow', transportFailure: null } } as const;
 
 test('which answers call for a retry', () => {
