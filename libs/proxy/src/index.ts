@@ -18,6 +18,12 @@ export { Http1ResponseParser, type ResponseSink } from './codec/http1/response-p
 export { defaultHttp1Limits, type Http1Limits } from './codec/http1/limits.ts';
 export { Http1ServerConnection, type RequestHandler, type ServerConnectionOptions } from './codec/http1/server-connection.ts';
 export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
+export { http2ConnectionErrors, Http2Error, http2ErrorName, http2StreamErrors, type Http2CodecError } from './codec/http2/errors.ts';
+export type { Http2CodecOptions } from './codec/http2/options.ts';
+export { Http2ServerConnection, type Http2RequestHandler, type Http2ServerOptions } from './codec/http2/server-connection.ts';
+export type { Http2ServerStream } from './codec/http2/server-stream.ts';
+export { Http2ClientConnection, type Http2ClientOwner } from './codec/http2/client-connection.ts';
+export type { Http2ClientStream } from './codec/http2/client-stream.ts';
 export { HttpConnectionManager, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
 export { HttpSession } from './http/http-session.ts';
 export { sendAsync, type AsyncAnswer, type AsyncCall, type AsyncFailure, type AsyncPort, type AsyncRequest } from './http/async-request.ts';

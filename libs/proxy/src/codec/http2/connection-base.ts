@@ -1,0 +1,541 @@
+import type { HeaderMap } from '@meltemi/http';
+import type { ByteConnection, ConnectionSink } from '../../connection.ts';
+import { Http2Error, http2ConnectionErrors as errors, http2StreamErrors as streamErrors, type Http2CodecError } from './errors.ts';
+import { FloodGuard } from './flood-guard.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { Flag, FrameType, Setting, initialWindow, maxFrameBytes, maxWindow } from './frames.ts';
+import { HeaderBlock } from './header-block.ts';
+import { HpackDecoder } from './hpack/decoder.ts';
+import { HpackEncoder } from './hpack/encoder.ts';
+import { Keepalive } from './keepalive.ts';
+import { settingsTimeoutMs, type Http2CodecOptions } from './options.ts';
+import type { Http2Stream } from './stream-base.ts';
+
+/** Streams that we reset: their last frames may still be on the way. */
+const rememberedResets = 128;
+const pingKeepalive = 1;
+const pingDrain = 2;
+
+/** What both sides of an HTTP/2 connection do (RFC 9113 §§3–6). @hot */
+export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameSink {
+  readonly connection: ByteConnection;
+  readonly writer: FrameWriter;
+  readonly streams = new Map<number, S>();
+  /** Bytes the peer lets us send on the connection, and on a new stream. */
+  sendWindow = initialWindow;
+  peerInitialWindow = initialWindow;
+  /** Bytes the peer may send on a new stream: ours once it has acknowledged them. */
+  localInitialWindow = initialWindow;
+  /** Consumed bytes of a stream that are worth a WINDOW_UPDATE. */
+  readonly streamCreditStep: number;
+  /** No frame is read or written any more. */
+  closing = false;
+  peerAllowsConnect = false;
+  protected readonly options: Http2CodecOptions;
+  protected readonly guard: FloodGuard;
+  protected readonly block: HeaderBlock;
+  readonly #reader: FrameReader;
+  readonly #decoder: HpackDecoder;
+  readonly #encoder: HpackEncoder;
+  readonly #connectionCreditStep: number;
+  readonly #maxBlockBytes: number;
+  readonly #resets = new Set<number>();
+  protected readonly keepalive: Keepalive | null;
+  #receiveWindow: number = initialWindow;
+  #credit = 0;
+  #waiting: S[] = [];
+  #settingsSeen = false;
+  #cancelSettings: (() => void) | null;
+  #cancelLinger: (() => void) | null = null;
+  /** The stream whose field block is not complete; 0 = none. */
+  #continuing = 0;
+  #continuingEnd = false;
+  #fragments: Buffer[] = [];
+  #fragmentBytes = 0;
+  #dataStream: S | null = null;
+  #dataFlags = 0;
+  #dataLength = 0;
+  #dataBytes = 0;
+  readonly #pingPayload = Buffer.alloc(8);
+
+  constructor(connection: ByteConnection, options: Http2CodecOptions) {
+    this.connection = connection;
+    this.options = options;
+    this.writer = new FrameWriter(connection);
+    this.guard = new FloodGuard(options.http2, this.writer);
+    this.block = new HeaderBlock(options.limits);
+    this.#reader = new FrameReader(this);
+    this.#decoder = new HpackDecoder(options.http2.hpackTableSize);
+    this.#encoder = new HpackEncoder(options.http2.hpackTableSize);
+    const { initialStreamWindow, initialConnectionWindow } = options.http2;
+    this.streamCreditStep = Math.max(1, initialStreamWindow >>> 1);
+    this.#connectionCreditStep = Math.max(initialWindow, initialConnectionWindow) >>> 1;
+    this.#maxBlockBytes = 2 * options.limits.maxHeadBytes + maxFrameBytes;
+    this.keepalive = options.http2.keepaliveTimeoutMs > 0 ? new Keepalive(options, { ping: () => this.#ping(pingKeepalive), lost: () => this.#pingLost() }) : null;
+    this.#cancelSettings = options.after(settingsTimeoutMs, () => this.fail(errors.settingsTimeout));
+    connection.sink = this;
+  }
+
+  /** A request or response head, or trailers. */
+  protected abstract onHeaders(streamId: number, endStream: boolean): boolean;
+  /** True for ids on which no frame but what opens a stream may come. */
+  protected abstract isIdle(streamId: number): boolean;
+  protected abstract onGoaway(lastStreamId: number, code: number): void;
+  protected abstract onSettings(): void;
+  protected abstract onPeerDrained(): void;
+  /** A stream left the table. */
+  protected abstract onStreamOver(stream: S): void;
+  protected abstract onFailure(error: Http2CodecError): void;
+  protected abstract lastPeerStream(): number;
+  /** The peer's SETTINGS_MAX_CONCURRENT_STREAMS. */
+  protected abstract maxConcurrent(value: number): void;
+
+  /** SETTINGS and the connection's window; the client's preface goes before. */
+  protected begin(pairs: number[]): void {
+    const { http2, limits } = this.options;
+    pairs.push(Setting.initialWindowSize, http2.initialStreamWindow, Setting.maxHeaderListSize, limits.maxHeadBytes);
+    if (http2.hpackTableSize !== 4096) pairs.push(Setting.headerTableSize, http2.hpackTableSize);
+    this.writer.settings(pairs);
+    const more = http2.initialConnectionWindow - initialWindow;
+    if (more > 0) {
+      this.#receiveWindow += more;
+      this.writer.windowUpdate(0, more);
+    }
+  }
+
+  // ConnectionSink
+
+  onData(buffer: Buffer, length: number): void {
+    this.read(buffer, 0, length);
+  }
+
+  protected read(buffer: Buffer, start: number, end: number): void {
+    if (!this.closing) this.#reader.execute(buffer, start, end);
+  }
+
+  /** The peer has said what it takes. */
+  protected get settingsSeen(): boolean {
+    return this.#settingsSeen;
+  }
+
+  abstract onEnd(): void;
+
+  onFlush(): void {
+    this.writer.flush();
+  }
+
+  onDrain(): void {
+    this.writer.hasRoom = true;
+    this.#pumpAll();
+  }
+
+  onClose(cause: Error | null): void {
+    this.#stop();
+    this.#cancelLinger?.();
+    this.#loseStreams(null);
+    this.onGone(cause);
+  }
+
+  protected abstract onGone(cause: Error | null): void;
+
+  // Sending
+
+  /** Writes a field block that has been begun on `encoder`. */
+  writeFields(streamId: number, endStream: boolean, fields: HeaderMap): void {
+    this.#encoder.begin();
+    this.finishFields(streamId, endStream, fields);
+  }
+
+  /** The encoder of a block that pseudo fields begin; `finishFields` ends it. */
+  beginFields(): HpackEncoder {
+    this.#encoder.begin();
+    return this.#encoder;
+  }
+
+  finishFields(streamId: number, endStream: boolean, fields: HeaderMap): void {
+    const encoder = this.#encoder;
+    const flat = fields.flat;
+    for (let i = 0; i < flat.length; i += 2) encoder.field(flat[i] ?? '', flat[i + 1] ?? '');
+    this.writer.headers(streamId, endStream, encoder.buffer, encoder.at);
+  }
+
+  /** Waits for window or room. */
+  enqueue(stream: Http2Stream): void {
+    if (stream.queued) return;
+    stream.queued = true;
+    this.#waiting.push(stream as S);
+  }
+
+  #pumpAll(): void {
+    const now = this.#waiting;
+    if (now.length === 0) return;
+    this.#waiting = [];
+    for (let i = 0; i < now.length; i++) {
+      const stream = now[i];
+      if (stream === undefined || stream.closed) continue;
+      if (this.writer.hasRoom) this.#pump(stream);
+      else this.#waiting.push(stream);
+    }
+  }
+
+  /** A stream of the queue, taken out of it. */
+  #pump(stream: S): void {
+    stream.queued = false;
+    if (stream.pump()) stream.writable();
+    else if (!stream.closed) this.enqueue(stream);
+  }
+
+  #unqueue(stream: S): void {
+    const at = this.#waiting.indexOf(stream);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
+  // Receiving: flow control
+
+  /** Bytes of the connection's window that are free again. */
+  credit(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#credit < this.#connectionCreditStep || this.closing) return;
+    this.#receiveWindow += this.#credit;
+    this.writer.windowUpdate(0, this.#credit);
+    this.#credit = 0;
+  }
+
+  onDataBegin(streamId: number, flags: number, length: number): boolean {
+    if (!this.#settingsSeen) return this.fail(errors.firstFrame);
+    if (this.#continuing !== 0) return this.fail(errors.continuation);
+    if (streamId === 0) return this.fail(errors.streamId);
+    this.#receiveWindow -= length;
+    if (this.#receiveWindow < 0) return this.fail(errors.window);
+    this.#dataFlags = flags;
+    this.#dataLength = length;
+    this.#dataBytes = 0;
+    const stream = this.streams.get(streamId) ?? null;
+    this.#dataStream = stream;
+    if (stream === null) {
+      if (this.isIdle(streamId)) return this.fail(errors.idleStream);
+      if (!this.#resets.has(streamId)) this.resetStream(streamId, Http2Error.streamClosed);
+      return this.#checkOutbound();
+    }
+    stream.receiveWindow -= length;
+    if (stream.remoteEnded) this.failStream(stream, streamErrors.streamClosed);
+    else if (stream.receiveWindow < 0) this.failStream(stream, streamErrors.streamWindow);
+    else if (!this.bodyAllowed(stream)) this.failStream(stream, streamErrors.interimEnd);
+    return !this.closing;
+  }
+
+  /** DATA may come on this stream now. */
+  protected abstract bodyAllowed(stream: S): boolean;
+
+  onDataPart(buffer: Buffer, start: number, end: number): boolean {
+    this.#dataBytes += end - start;
+    const stream = this.#dataStream;
+    if (stream === null || stream.closed) this.credit(end - start);
+    else stream.receive(buffer, start, end);
+    return !this.closing;
+  }
+
+  onDataEnd(): boolean {
+    const stream = this.#dataStream;
+    this.#dataStream = null;
+    const endStream = (this.#dataFlags & Flag.endStream) !== 0;
+    const flood = this.guard.payload(this.#dataBytes === 0 && !endStream);
+    if (flood !== null) return this.fail(flood);
+    const padding = this.#dataLength - this.#dataBytes;
+    if (stream === null || stream.closed) this.credit(padding);
+    else {
+      if (padding > 0) stream.consumed(padding);
+      if (endStream) stream.receiveEnd(null);
+    }
+    return !this.closing;
+  }
+
+  // Receiving: other frames
+
+  onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#continuing !== 0 && (type !== FrameType.continuation || streamId !== this.#continuing)) return this.fail(errors.continuation);
+    if (!this.#settingsSeen && (type !== FrameType.settings || (flags & Flag.ack) !== 0)) return this.fail(errors.firstFrame);
+    switch (type) {
+      case FrameType.headers:
+        return this.#headers(flags, streamId, buffer, start, end);
+      case FrameType.continuation:
+        return this.#continuation(flags, streamId, buffer, start, end);
+      case FrameType.windowUpdate:
+        return this.#windowUpdate(streamId, buffer, start, end);
+      case FrameType.rstStream:
+        return this.#rstStream(streamId, buffer, start, end);
+      case FrameType.settings:
+        return this.#settings(flags, streamId, buffer, start, end);
+      case FrameType.ping:
+        return this.#pinged(flags, streamId, buffer, start, end);
+      case FrameType.goaway:
+        if (streamId !== 0) return this.fail(errors.streamId);
+        if (end - start < 8) return this.fail(errors.frameSize);
+        this.onGoaway(buffer.readUInt32BE(start) & maxWindow, buffer.readUInt32BE(start + 4));
+        return !this.closing;
+      case FrameType.priority:
+        if (streamId === 0) return this.fail(errors.streamId);
+        return end - start === 5 ? this.#unless(this.guard.priority()) : this.fail(errors.frameSize);
+      case FrameType.pushPromise:
+        return this.fail(errors.push);
+      default:
+        return true;
+    }
+  }
+
+  onFrameError(error: Http2CodecError): void {
+    this.fail(error);
+  }
+
+  #headers(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (streamId === 0) return this.fail(errors.streamId);
+    let at = start;
+    let stop = end;
+    if ((flags & Flag.padded) !== 0) {
+      if (at === stop) return this.fail(errors.frameSize);
+      stop -= buffer[at++] ?? 0;
+    }
+    if ((flags & Flag.priority) !== 0) at += 5;
+    if (at > stop) return this.fail(errors.padding);
+    const endStream = (flags & Flag.endStream) !== 0;
+    const flood = this.guard.payload(at === stop && !endStream);
+    if (flood !== null) return this.fail(flood);
+    if ((flags & Flag.endHeaders) !== 0) return this.#decode(streamId, endStream, buffer, at, stop);
+    this.#continuing = streamId;
+    this.#continuingEnd = endStream;
+    this.#fragments = [Buffer.from(buffer.subarray(at, stop))];
+    this.#fragmentBytes = stop - at;
+    return true;
+  }
+
+  #continuation(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#continuing === 0) return this.fail(errors.continuation);
+    const flood = this.guard.payload(start === end);
+    if (flood !== null) return this.fail(flood);
+    this.#fragmentBytes += end - start;
+    this.#fragments.push(Buffer.from(buffer.subarray(start, end)));
+    if (this.#fragmentBytes > this.#maxBlockBytes || this.#fragments.length > 8 + this.#maxBlockBytes / maxFrameBytes) return this.fail(errors.continuationFlood);
+    if ((flags & Flag.endHeaders) === 0) return true;
+    const whole = Buffer.concat(this.#fragments, this.#fragmentBytes);
+    this.#fragments = [];
+    this.#continuing = 0;
+    return this.#decode(streamId, this.#continuingEnd, whole, 0, whole.length);
+  }
+
+  #decode(streamId: number, endStream: boolean, buffer: Buffer, start: number, end: number): boolean {
+    this.block.begin();
+    if (!this.#decoder.decode(buffer, start, end, this.block)) return this.fail(errors.compression);
+    return this.onHeaders(streamId, endStream) && this.#checkOutbound();
+  }
+
+  #rstStream(streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (end - start !== 4) return this.fail(errors.frameSize);
+    if (streamId === 0) return this.fail(errors.streamId);
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) return this.isIdle(streamId) ? this.fail(errors.idleStream) : true;
+    stream.drop();
+    this.remove(stream);
+    stream.onPeerReset(buffer.readUInt32BE(start));
+    return !this.closing;
+  }
+
+  #windowUpdate(streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (end - start !== 4) return this.fail(errors.frameSize);
+    const flood = this.guard.windowUpdate();
+    if (flood !== null) return this.fail(flood);
+    const more = buffer.readUInt32BE(start) & maxWindow;
+    if (streamId === 0) {
+      if (more === 0) return this.fail(errors.windowZero);
+      this.sendWindow += more;
+      if (this.sendWindow > maxWindow) return this.fail(errors.windowOverflow);
+      this.#pumpAll();
+      return !this.closing;
+    }
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) return this.isIdle(streamId) ? this.fail(errors.idleStream) : true;
+    stream.sendWindow += more;
+    if (more === 0) this.failStream(stream, streamErrors.windowZero);
+    else if (stream.sendWindow > maxWindow) this.failStream(stream, streamErrors.windowOverflow);
+    else if (stream.queued && this.writer.hasRoom) {
+      this.#unqueue(stream);
+      this.#pump(stream);
+    }
+    return !this.closing;
+  }
+
+  #settings(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (streamId !== 0) return this.fail(errors.streamId);
+    if ((flags & Flag.ack) !== 0) return end === start ? this.#settingsAcked() : this.fail(errors.frameSize);
+    if ((end - start) % 6 !== 0) return this.fail(errors.frameSize);
+    this.#settingsSeen = true;
+    for (let at = start; at < end; at += 6) {
+      const error = this.#setting(buffer.readUInt16BE(at), buffer.readUInt32BE(at + 2));
+      if (error !== null) return this.fail(error);
+    }
+    this.writer.settings(null);
+    this.onSettings();
+    this.#pumpAll();
+    return this.#checkOutbound();
+  }
+
+  #setting(id: number, value: number): Http2CodecError | null {
+    switch (id) {
+      case Setting.headerTableSize:
+        this.#encoder.setPeerLimit(value);
+        return null;
+      case Setting.enablePush:
+        return value > 1 ? errors.settings : null;
+      case Setting.maxConcurrentStreams:
+        this.maxConcurrent(value);
+        return null;
+      case Setting.initialWindowSize:
+        return this.#peerWindow(value);
+      case Setting.maxFrameSize:
+        return value < maxFrameBytes || value > 0xff_ffff ? errors.settings : null;
+      case Setting.enableConnectProtocol:
+        // RFC 8441 §3: once offered it is not taken back.
+        if (value > 1 || (this.peerAllowsConnect && value === 0)) return errors.settings;
+        this.peerAllowsConnect = value === 1;
+        return null;
+      default:
+        return null;
+    }
+  }
+
+  /** RFC 9113 §6.9.2: the difference counts for every open stream. */
+  #peerWindow(value: number): Http2CodecError | null {
+    if (value > maxWindow) return errors.settingsWindow;
+    const difference = value - this.peerInitialWindow;
+    this.peerInitialWindow = value;
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += difference;
+      if (stream.sendWindow > maxWindow) return errors.settingsWindow;
+    }
+    return null;
+  }
+
+  #settingsAcked(): boolean {
+    if (this.#cancelSettings === null) return true;
+    this.#cancelSettings();
+    this.#cancelSettings = null;
+    const difference = this.options.http2.initialStreamWindow - this.localInitialWindow;
+    this.localInitialWindow += difference;
+    for (const stream of this.streams.values()) stream.receiveWindow += difference;
+    return true;
+  }
+
+  #pinged(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (streamId !== 0) return this.fail(errors.streamId);
+    if (end - start !== 8) return this.fail(errors.frameSize);
+    if ((flags & Flag.ack) === 0) {
+      this.writer.ping(true, buffer, start);
+      return this.#checkOutbound();
+    }
+    if (buffer[start] === pingKeepalive) this.keepalive?.answered();
+    else if (buffer[start] === pingDrain) this.onPeerDrained();
+    return !this.closing;
+  }
+
+  #checkOutbound(): boolean {
+    return this.closing ? false : this.#unless(this.guard.outbound());
+  }
+
+  #unless(flood: Http2CodecError | null): boolean {
+    return flood === null ? true : this.fail(flood);
+  }
+
+  // Ends
+
+  #ping(kind: number): void {
+    if (this.closing) return;
+    this.#pingPayload[0] = kind;
+    this.writer.ping(false, this.#pingPayload, 0);
+  }
+
+  /** Asks for an answer that comes after everything the peer sent before it knew of our GOAWAY. */
+  protected pingDrain(): void {
+    this.#ping(pingDrain);
+  }
+
+  #pingLost(): void {
+    this.fail(errors.pingTimeout);
+    this.connection.destroy();
+  }
+
+  /** Takes a stream out of the table. */
+  remove(stream: Http2Stream): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    this.streams.delete(stream.id);
+    if (stream.queued) this.#unqueue(stream as S);
+    this.onStreamOver(stream as S);
+  }
+
+  /** RST_STREAM; frames of that stream that are on their way are ignored. */
+  resetStream(streamId: number, code: number): void {
+    if (this.closing) return;
+    this.writer.resetStream(streamId, code);
+    this.#resets.add(streamId);
+    if (this.#resets.size <= rememberedResets) return;
+    for (const oldest of this.#resets) {
+      this.#resets.delete(oldest);
+      break;
+    }
+  }
+
+  /** True for a stream we reset not long ago. */
+  protected wasReset(streamId: number): boolean {
+    return this.#resets.has(streamId);
+  }
+
+  /** Ends a stream for what the peer did on it. */
+  failStream(stream: Http2Stream, error: Http2CodecError): void {
+    if (stream.closed) return;
+    this.resetStream(stream.id, error.code);
+    stream.drop();
+    this.remove(stream);
+    stream.onFailed(error);
+  }
+
+  /** Ends the connection for what the peer did on it. Always false, for the reader. */
+  fail(error: Http2CodecError): false {
+    if (this.closing) return false;
+    this.writer.goaway(this.lastPeerStream(), error.code);
+    this.close(error);
+    this.onFailure(error);
+    return false;
+  }
+
+  /** Sends what is collected and half-closes; then reads and drops for a while, so that a reset does not swallow our last bytes. */
+  protected close(error: Http2CodecError | null): void {
+    if (this.closing) return;
+    this.writer.flush();
+    this.#stop();
+    this.#loseStreams(error);
+    this.connection.end();
+    this.#cancelLinger = this.options.after(this.options.lingerMs, () => this.connection.destroy());
+  }
+
+  #stop(): void {
+    this.closing = true;
+    this.#reader.stop();
+    this.keepalive?.stop();
+    this.#cancelSettings?.();
+    this.#cancelSettings = null;
+    this.#waiting = [];
+    this.#fragments = [];
+  }
+
+  #loseStreams(error: Http2CodecError | null): void {
+    const lost = [...this.streams.values()];
+    this.streams.clear();
+    for (const stream of lost) {
+      stream.closed = true;
+      stream.queued = false;
+      stream.drop();
+      this.onStreamOver(stream);
+      stream.onConnectionLost(error);
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import type { Random } from '@meltemi/base';
+import type { Http2Options } from '@meltemi/snapshot';
+
+/** What a codec of either side needs. */
+export interface Http2CodecOptions {
+  readonly http2: Http2Options;
+  /** Size of a field list (RFC 9113 §6.5.2: 32 bytes on top of each field) and number of its fields. */
+  readonly limits: { readonly maxHeadBytes: number; readonly maxFields: number };
+  /** Longest wait for the peer to close after our last byte. */
+  readonly lingerMs: number;
+  /** Longest wait between the two steps of a graceful GOAWAY; usually a round trip ends it. Default 1,000. */
+  readonly drainNoticeMs?: number;
+  readonly random: Random;
+  /** Monotonic milliseconds, coarse will do. */
+  now(): number;
+  after(delayMs: number, task: () => void): () => void;
+}
+
+/** Longest wait for the peer to acknowledge our SETTINGS. */
+export const settingsTimeoutMs = 30_000;
+
+/** Until a server has said how many streams it takes, this many are opened. */
+export const streamsBeforeSettings = 100;
