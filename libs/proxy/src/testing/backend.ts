@@ -46,7 +46,7 @@ export class BackendRequest {
 
   /** The connection breaks. */
   break(stale = false): void {
-    this.#callbacks.onReset({ kind: 'termination', detail: 'broken by the test', stale });
+    this.#callbacks.onReset({ kind: 'termination', detail: 'broken by the test', stale, refused: false });
   }
 }
 

@@ -114,6 +114,11 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     if (!this.closing) this.#reader.execute(buffer, start, end);
   }
 
+  /** A field block is arriving but not complete. */
+  protected get blockOpen(): boolean {
+    return this.#continuing !== 0;
+  }
+
   /** The peer has said what it takes. */
   protected get settingsSeen(): boolean {
     return this.#settingsSeen;

@@ -62,6 +62,11 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     return this.streams.size > 0;
   }
 
+  /** The preface or the head of a request is arriving but not complete. */
+  get readingHead(): boolean {
+    return this.#prefaceAt < preface.length || this.blockOpen;
+  }
+
   get draining(): boolean {
     return this.#draining > 0;
   }
