@@ -9,6 +9,7 @@ export { cookieValue, requestHash, type HashSource } from './hash-policy.ts';
 export { applyHeaderOps, compileHeaderMutations, compileHeaderOps } from './header-ops.ts';
 export { compileRetryPolicy, parseRetryOn } from './retry-policy.ts';
 export { isGrpc } from './route-rule.ts';
+export { compileRequestMatcher, type RequestMatcher } from './request-matcher.ts';
 export { criteriaOf, metadataCriteria, plainMetadata } from './metadata-criteria.ts';
 export { stripPort } from './virtual-host-index.ts';
 export { durationMs } from './duration.ts';

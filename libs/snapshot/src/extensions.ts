@@ -39,6 +39,8 @@ export interface Extensions {
   readonly autoTlsNames?: boolean;
   /** The proxy reads the PROXY protocol in front of a connection; unset = the proxy_protocol listener filter is refused. */
   readonly proxyProtocol?: boolean;
+  /** Reads a file that a filter's config names, or says why it cannot; unset = such configs are refused. */
+  readonly readFile?: (path: string) => Result<Uint8Array, string>;
 }
 
 /** A compiled resource with what was left out because it only tunes. */

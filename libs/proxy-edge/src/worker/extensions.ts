@@ -1,7 +1,22 @@
+import { readFileSync, statSync } from 'node:fs';
+import { err, ok, type Result } from '@meltemi/base';
 import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions } from '@meltemi/proxy';
 import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), autoTlsNames: true };
+  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), autoTlsNames: true, readFile };
+}
+
+/** Larger files are no configuration. */
+const maxFileBytes = 1024 * 1024;
+
+/** For configs of filters that name a file, such as local_jwks. */
+function readFile(path: string): Result<Uint8Array, string> {
+  try {
+    if (statSync(path).size > maxFileBytes) return err(`${path} has more than ${maxFileBytes} bytes`);
+    return ok(readFileSync(path));
+  } catch (error) {
+    return err(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }

@@ -31,6 +31,13 @@ const members: Readonly<Record<string, Member>> = {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
     values: { 'io.istio.http.peer_metadata.Config': Object.fromEntries(['downstream_discovery', 'upstream_discovery', 'downstream_propagation', 'upstream_propagation'].map((name) => [name, [{ istioHeaders: {} }]])) },
   },
+  'envoy.filters.http.jwt_authn': {
+    config: {
+      providers: { idp: { localJwks: { inlineString: '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}' } } },
+      rules: [{ match: { prefix: '/', headers: [{ name: 'origin' }] }, requires: { providerName: 'idp' } }],
+    },
+    otherRoute: { disabled: true },
+  },
   'envoy.filters.http.rbac': {
     config: { rules: { action: 'DENY', policies: { origins: { permissions: [{ header: { name: 'origin', presentMatch: true } }], principals: [{ any: true }] } } } },
     otherRoute: { rbac: {} },

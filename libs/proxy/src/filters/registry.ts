@@ -5,6 +5,7 @@ import { corsFilter } from './http/cors/cors.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
+import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
 import { routerFilter } from './http/router/router.ts';
@@ -16,6 +17,8 @@ import { networkRbacFilter } from './network/rbac/rbac.ts';
 export const httpFilters: readonly HttpFilterFactory[] = [
   // First: its headers must be gone before anything matches on them.
   peerMetadataFilter,
+  // Before the policies that look at what tokens say.
+  jwtAuthnFilter,
   // Before whatever acts on a request: what is denied has no other effect.
   rbacFilter,
   grpcStatsFilter,

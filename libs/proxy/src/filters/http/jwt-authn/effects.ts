@@ -1,0 +1,53 @@
+import type { StreamControls } from '../../../filter.ts';
+import type { Jwt, JsonObject } from './jwt.ts';
+import { removeToken, type FoundToken } from './locations.ts';
+import type { Provider } from './provider.ts';
+
+/** Where other filters find what tokens said. */
+export const jwtMetadata = 'envoy.filters.http.jwt_authn';
+
+/** Takes away what only a verified token may put into a request. */
+export function sanitize(provider: Provider, { request }: StreamControls): void {
+  if (provider.payloadHeader !== '') request.headers.remove(provider.payloadHeader);
+  for (const { header } of provider.claimHeaders) request.headers.remove(header);
+}
+
+/** What a verified token does to its request. */
+export function applyToken(provider: Provider, token: FoundToken, jwt: Jwt, stream: StreamControls): void {
+  const { request, info } = stream;
+  if (provider.payloadHeader !== '') request.headers.add(provider.payloadHeader, provider.padPayload ? jwt.payloadText.padEnd(Math.ceil(jwt.payloadText.length / 4) * 4, '=') : jwt.payloadText);
+  for (const { header, claim } of provider.claimHeaders) {
+    const text = fieldText(claimAt(jwt.payload, claim));
+    if (text !== '') request.headers.add(header, text);
+  }
+  if (!provider.forward) removeToken(token, request);
+  if (provider.headerKey !== '') info.setMetadata(jwtMetadata, provider.headerKey, jwt.header);
+  if (provider.payloadKey !== '') info.setMetadata(jwtMetadata, provider.payloadKey, normalized(jwt.payload, provider.spaceDelimited));
+  if (provider.clearRoute) stream.clearRoute();
+}
+
+function claimAt(payload: JsonObject, path: readonly string[]): unknown {
+  let value: unknown = payload;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as JsonObject)[key];
+  }
+  return value;
+}
+
+/** A claim as a header's value; "" for what has none: lists, objects, and texts that would end the field. */
+function fieldText(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'string' || /[\0\r\n]/.test(value)) return '';
+  return Buffer.from(value).toString('latin1');
+}
+
+function normalized(payload: JsonObject, spaceDelimited: readonly string[]): JsonObject {
+  if (spaceDelimited.length === 0) return payload;
+  const copy: Record<string, unknown> = { ...payload };
+  for (const claim of spaceDelimited) {
+    const value = Object.hasOwn(payload, claim) ? payload[claim] : undefined;
+    if (typeof value === 'string') copy[claim] = value.split(' ').filter((word) => word !== '');
+  }
+  return copy;
+}
