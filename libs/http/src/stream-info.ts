@@ -22,6 +22,8 @@ export interface TlsInfo {
   readonly peerFingerprint256: string;
   /** PEM, for x-forwarded-client-cert's Cert. */
   readonly peerCertPem: string;
+  /** PEM of the certificate and those above it that the peer sent, for x-forwarded-client-cert's Chain. */
+  readonly peerChainPem: string;
   readonly peerCertValidFromMs: number;
   readonly peerCertValidToMs: number;
   readonly localSubject: string;

@@ -33,12 +33,22 @@ export function tlsInfoOf(socket: TLSSocket, facts: { sni: string; validated: bo
     get peerCertPem() {
       return peer?.toString() ?? '';
     },
+    get peerChainPem() {
+      return chainPem(peer);
+    },
     peerCertValidFromMs: peer ? Date.parse(peer.validFrom) : 0,
     peerCertValidToMs: peer ? Date.parse(peer.validTo) : 0,
     localSubject: local.subject,
     localUriSans: local.uriSans,
     localDnsSans: local.dnsSans,
   };
+}
+
+/** A root issued itself: it ends the chain. */
+function chainPem(peer: X509Certificate | undefined): string {
+  let text = '';
+  for (let one = peer; one !== undefined; one = one.issuerCertificate === one || one.issuerCertificate?.fingerprint256 === one.fingerprint256 ? undefined : one.issuerCertificate) text += one.toString();
+  return text;
 }
 
 export function localNames(certificate: X509Certificate): LocalNames {

@@ -5,7 +5,7 @@ import type { HcmConfig } from '@meltemi/snapshot';
 import { applyXfcc } from './xfcc.ts';
 
 const config = { forwardClientCert: 'sanitize-set', setCurrentClientCert: { subject: true, cert: false, chain: false, dns: true, uri: true } } as unknown as HcmConfig;
-const peer = { peerPresented: true, localUriSans: [], peerUriSans: [], peerDnsSans: [], peerFingerprint256: '', peerSubject: '', peerCertPem: '' };
+const peer = { peerPresented: true, localUriSans: [], peerUriSans: [], peerDnsSans: [], peerFingerprint256: '', peerSubject: '', peerCertPem: '', peerChainPem: '' };
 
 function elementOf(names: Partial<TlsInfo>): string | null {
   const headers = new HeaderMap();

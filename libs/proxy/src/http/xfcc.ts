@@ -36,6 +36,7 @@ function buildElement(config: HcmConfig, tls: TlsInfo): string {
   for (const uri of tls.localUriSans) parts.push(`By=${plain(uri)}`);
   if (tls.peerFingerprint256 !== '') parts.push(`Hash=${tls.peerFingerprint256}`);
   if (wanted.cert) parts.push(`Cert="${encodeURIComponent(tls.peerCertPem)}"`);
+  if (wanted.chain) parts.push(`Chain="${encodeURIComponent(tls.peerChainPem)}"`);
   // RFC 2253 has escaped quotes and backslashes already; a second time would undo the first.
   if (wanted.subject) parts.push(`Subject="${tls.peerSubject}"`);
   if (wanted.uri) for (const uri of tls.peerUriSans) parts.push(`URI=${plain(uri)}`);
