@@ -62,6 +62,7 @@ export const roots: readonly string[] = [
   'envoy/extensions/load_balancing_policies/common/v3/common.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/request_id/uuid/v3/uuid.proto',
+  'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
   // access logs
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',

@@ -5,7 +5,7 @@ import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { backend, tcpBackend, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, httpListener, route, type Json } from './testing/bootstrap.ts';
+import { bootstrap, cluster, httpListener, httpOptions, route, type Json } from './testing/bootstrap.ts';
 import { exchange, RawConnection, request } from './testing/client.ts';
 import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
 
@@ -34,6 +34,8 @@ const answers: Readonly<Record<string, string>> = {
 /** More than sockets and buffers hold. */
 const large = 'x'.repeat(12 * 1024 * 1024);
 const closing = new Set(['/until-close', '/short', '/nothing', '/garbage']);
+
+const trailersOn = httpOptions({ explicit_http_config: { http_protocol_options: { enable_trailers: true } } });
 
 before(async () => {
   app = await backend('app');
@@ -71,7 +73,7 @@ before(async () => {
     httpListener({ name: 'old', routes, hcm: { http_protocol_options: { accept_http_10: true, default_host_for_http_10: 'default.example' } } }),
     httpListener({ name: 'strict', routes, hcm: { request_headers_timeout: '0.5s', delayed_close_timeout: '0.2s', proxy_100_continue: true } }),
     httpListener({ name: 'small', routes, listener: { per_connection_buffer_limit_bytes: 32768 } }),
-  ], [cluster('app', [app.port]), cluster('upgrade', [upgrade.port]), cluster('scripted', [scripted.port], { per_connection_buffer_limit_bytes: 32768 })]));
+  ], [cluster('app', [app.port]), cluster('upgrade', [upgrade.port]), cluster('scripted', [scripted.port], { per_connection_buffer_limit_bytes: 32768, ...trailersOn })]));
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
@@ -193,7 +195,7 @@ describe('requests', () => {
 /** The scripted backend keeps heads only; node's own server sees trailers. */
 async function trailersSeen(): Promise<string> {
   await using server = await trailerBackend();
-  await using own = await startProxy(bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], hcm: { http_protocol_options: { enable_trailers: true } } })], [cluster('app', [server.port])]));
+  await using own = await startProxy(bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], hcm: { http_protocol_options: { enable_trailers: true } } })], [cluster('app', [server.port], trailersOn)]));
   const text = await exchange(own.port('web'), 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Check: sum\r\n\r\n');
   return bodyOf(text);
 }

@@ -29,7 +29,7 @@ function request(path = '/shop/cart?id=1#top', headers: Record<string, string> =
 const tls = (more: Partial<TlsInfo>): Partial<ConnectionInfo> => ({
   tls: {
     version: 'TLSv1.3', cipher: '', sni: '', alpn: '', peerPresented: true, peerValidated: true, peerSubject: 'CN=ann', peerIssuer: '', peerUriSans: [], peerDnsSans: [], peerSerial: '', peerFingerprint256: '',
-    peerCertPem: '', peerCertValidFromMs: 0, peerCertValidToMs: 0, localSubject: '', localUriSans: [], localDnsSans: [], ...more,
+    peerCertPem: '', peerChainPem: '', peerCertValidFromMs: 0, peerCertValidToMs: 0, localSubject: '', localUriSans: [], localDnsSans: [], ...more,
   },
 });
 

@@ -1,3 +1,11 @@
+/** How names were written on the wire, kept where a configuration asks for it. */
+export interface HeaderSpelling {
+  /** Lower-case name → as it came. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Other names go out as Proper-Case-Words. */
+  readonly properCaseOthers: boolean;
+}
+
 /**
  * HTTP header fields in the order they came. One flat array `[name, value, name, value, …]`; names are lower-case, and the
  * caller that builds one from the wire lower-cases each name once. Lookups are linear: at the ~15 fields of a usual request
@@ -6,6 +14,8 @@
 export class HeaderMap {
   /** `[name, value, …]`. Owned by this map: who hands an array in gives it away. Readers may walk it, writers use the methods. */
   flat: string[];
+  /** null: names go out as the connection writes them. */
+  spelling: HeaderSpelling | null = null;
 
   /** `flat` has lower-case names on the even places. */
   constructor(flat: string[] = []) {
@@ -84,7 +94,9 @@ export class HeaderMap {
   }
 
   clone(): HeaderMap {
-    return new HeaderMap(this.flat.slice());
+    const copy = new HeaderMap(this.flat.slice());
+    copy.spelling = this.spelling;
+    return copy;
   }
 
   /** Pairs in order. Allocates: for cold paths; hot code walks `flat`. */

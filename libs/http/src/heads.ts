@@ -14,6 +14,8 @@ export class RequestHead {
   path: string;
   headers: HeaderMap;
   protocol: HttpProtocol;
+  /** The protocol that the client asks to switch to, lower-case; "connect" for CONNECT; "" for an ordinary request. */
+  upgrade = '';
 
   constructor(method: string, path: string, authority = '', headers = new HeaderMap(), scheme = 'http', protocol: HttpProtocol = 'HTTP/1.1') {
     this.method = method;

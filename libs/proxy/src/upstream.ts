@@ -72,7 +72,7 @@ export interface UpstreamConnectionInfo {
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly tls: TlsInfo | null;
-  readonly protocol: 'HTTP/1.1' | 'HTTP/2';
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2' | null;
 }
 
 export interface PoolFailure {

@@ -1,6 +1,6 @@
 import type {
   HeaderMatcher, QueryParameterMatcher, RedirectAction, RetryPolicy, Route, RouteAction, RouteAction_RequestMirrorPolicy, RouteMatch, VirtualHost,
-  WeightedCluster, WeightedCluster_ClusterWeight, CorsPolicy, DirectResponseAction, RouteAction_UpgradeConfig,
+  WeightedCluster, WeightedCluster_ClusterWeight, CorsPolicy, DirectResponseAction, RouteAction_UpgradeConfig, RouteAction_UpgradeConfig_ConnectConfig,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { oneof, refuse, use, warn, type FieldTable } from './fields.ts';
@@ -107,7 +107,12 @@ export const corsFields: FieldTable<CorsPolicy> = {
 };
 
 export const upgradeFields: FieldTable<RouteAction_UpgradeConfig> = { upgradeType: use, enabled: use,
-  connectConfig: refuse('CONNECT is not terminated here: without connect_config it is passed on'),
+  connectConfig: use,
+};
+
+export const connectFields: FieldTable<RouteAction_UpgradeConfig_ConnectConfig> = {
+  proxyProtocolConfig: refuse('a PROXY protocol header before the payload of a CONNECT is not supported'),
+  allowPost: refuse('only the payload of CONNECT is sent on as TCP, not that of POST'),
 };
 
 export const headerMatcherFields: FieldTable<HeaderMatcher> = {

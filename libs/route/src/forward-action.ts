@@ -4,7 +4,7 @@ import type {
 import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
-import { corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
+import { connectFields, corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
 import { compileHash } from './hash-policy.ts';
 import { metadataCriteria } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
@@ -55,6 +55,7 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),
     hashPolicy: action.hashPolicy.flatMap((policy, i) => compileHash(policy, `${path}.hash_policy[${i}]`, report)),
     upgrades: compileUpgrades(action, path, report),
+    terminatesConnect: action.upgradeConfigs.some((upgrade) => upgrade.upgradeType.toLowerCase() === 'connect' && upgrade.connectConfig !== undefined),
     priority: action.priority === 1 ? 'high' : 'default',
     includeAttemptCountInRequest: virtualHost.includeRequestAttemptCount,
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
@@ -132,7 +133,9 @@ function compileUpgrades(action: RouteActionMessage, path: string, report: Repor
   for (const [i, upgrade] of action.upgradeConfigs.entries()) {
     const at = `${path}.upgrade_configs[${i}]`;
     checkFields(upgrade, upgradeFields, at, report);
+    if (upgrade.connectConfig) checkFields(upgrade.connectConfig, connectFields, `${at}.connect_config`, report);
     const type = upgrade.upgradeType.toLowerCase();
+    if (upgrade.connectConfig && type !== 'connect') report.refuse(`${at}.connect_config`, 'belongs to upgrade_type CONNECT alone');
     if (upgrades.has(type)) report.refuse(`${at}.upgrade_type`, `"${upgrade.upgradeType}" is listed twice`);
     upgrades.set(type, upgrade.enabled ?? true);
   }

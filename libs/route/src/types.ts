@@ -133,6 +133,8 @@ export interface ForwardAction {
   readonly hashPolicy: readonly HashPolicy[];
   /** Upper-level upgrade switch by lower-case type: true/false overrides the connection manager's. */
   readonly upgrades: ReadonlyMap<string, boolean>;
+  /** connect_config: a CONNECT ends here and its payload goes to the cluster as plain TCP. */
+  readonly terminatesConnect: boolean;
   readonly priority: 'default' | 'high';
   readonly includeAttemptCountInRequest: boolean;
   readonly includeAttemptCountInResponse: boolean;

@@ -215,9 +215,10 @@ test('the PROXY protocol is refused by its field unless the proxy reads it: addr
 
 test('settings that nothing here can follow are refused by their path', () => {
   const at = 'filter_chains[0].filters[0].typed_config.http_protocol_options';
-  const options = { allow_absolute_url: false, allow_chunked_length: true, send_fully_qualified_url: true };
+  const preserveCase = { '@type': 'type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig', forward_reason_phrase: true };
+  const options = { allow_absolute_url: false, allow_chunked_length: true, send_fully_qualified_url: true, header_key_format: { stateful_formatter: { name: 'preserve_case', typed_config: preserveCase } } };
   assert.deepEqual(paths(listener({ filter_chains: [{ filters: [hcm({ http_protocol_options: options })] }] })).toSorted(),
-    [`${at}.allow_absolute_url`, `${at}.allow_chunked_length`, `${at}.send_fully_qualified_url`]);
+    [`${at}.header_key_format.stateful_formatter.forward_reason_phrase`]);
   assert.deepEqual(paths(listener({ filter_chains: [{ filters: [hcm({ http_protocol_options: { allow_absolute_url: true } })] }] })), []);
 });
 
@@ -227,6 +228,6 @@ test('settings that only tune are warned of by their path', () => {
     freebind: true, drain_type: 'MODIFY_ONLY',
     filter_chains: [{ filters: [hcm({ drain_timeout: '1s', stream_error_on_invalid_http_message: true, access_log_options: { flush_access_log_on_new_request: true } })] }],
   });
-  assert.deepEqual(warned(tuned).toSorted(), ['drain_type', `${at}.access_log_options`, `${at}.drain_timeout`, `${at}.stream_error_on_invalid_http_message`, 'freebind'].toSorted());
+  assert.deepEqual(warned(tuned).toSorted(), ['drain_type', `${at}.access_log_options`, `${at}.drain_timeout`, 'freebind'].toSorted());
   assert.deepEqual(warned(cluster({ type: 'STRICT_DNS', respect_dns_ttl: true, load_assignment: { cluster_name: 'c' } })), ['respect_dns_ttl']);
 });

@@ -1,5 +1,8 @@
 import type { Http1ProtocolOptions, Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
+import { PreserveCaseFormatterConfig } from '@meltemi/api/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.ts';
+import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { checkFields, durationMs, type Report } from '@meltemi/route';
+import { decodeAt } from './context.ts';
 import { http1Fields, http2Fields } from './listener-tables.ts';
 import type { Http1Options, Http2Options } from './listener-types.ts';
 
@@ -15,10 +18,7 @@ const http2Defaults = { maxConcurrentStreams: 1024, streamWindow: 1024 * 1024, c
 export function compileHttp1(options: Http1ProtocolOptions | undefined, path: string, report: Report): Http1Options {
   if (options) checkFields(options, http1Fields, path, report);
   const format = options?.headerKeyFormat?.headerFormat;
-  const stateful = format?.$case === 'statefulFormatter';
-  if (stateful && format.value.typedConfig?.typeUrl !== preserveCaseUrl) report.refuse(`${path}.header_key_format.stateful_formatter`, 'only preserve_case is known');
-  else if (stateful) report.warn(`${path}.header_key_format`, 'header names are written in lower case');
-  if (options?.allowAbsoluteUrl === false) report.refuse(`${path}.allow_absolute_url`, 'false is not supported: absolute targets are always understood');
+  const formatter = format?.$case === 'statefulFormatter' ? compilePreserveCase(format.value.typedConfig, `${path}.header_key_format.stateful_formatter`, report) : null;
   return {
     allowAbsoluteUrl: options?.allowAbsoluteUrl ?? true,
     acceptHttp10: options?.acceptHttp10 ?? false,
@@ -26,9 +26,20 @@ export function compileHttp1(options: Http1ProtocolOptions | undefined, path: st
     enableTrailers: options?.enableTrailers ?? false,
     allowChunkedLength: options?.allowChunkedLength ?? false,
     properCase: format?.$case === 'properCaseWords',
-    preserveCase: stateful,
+    preserveCase: formatter !== null,
+    properCaseOwn: formatter?.formatterTypeOnEnvoyHeaders === 1,
     sendFullyQualifiedUrl: options?.sendFullyQualifiedUrl ?? false,
   };
+}
+
+function compilePreserveCase(any: Any | undefined, path: string, report: Report): PreserveCaseFormatterConfig | null {
+  if (any?.typeUrl !== preserveCaseUrl) {
+    report.refuse(path, 'only preserve_case is known');
+    return null;
+  }
+  const config = decodeAt(PreserveCaseFormatterConfig, any.value, path, report);
+  if (config?.forwardReasonPhrase === true) report.refuse(`${path}.forward_reason_phrase`, 'reason phrases of upstreams are not passed on: status codes have their standard ones');
+  return config;
 }
 
 /** HTTP/2 options with Envoy's defaults. */

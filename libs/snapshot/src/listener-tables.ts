@@ -74,7 +74,7 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   representIpv4RemoteAddressAsIpv4MappedIpv6: refuse('IPv4-mapped remote addresses are not supported'),
   upgradeConfigs: use, normalizePath: use, mergeSlashes: use, pathWithEscapedSlashesAction: use, requestIdExtension: use, localReplyConfig: use,
   stripMatchingHostPort: use, stripPortMode: oneof({ stripAnyHostPort: use }),
-  streamErrorOnInvalidHttpMessage: warn('a connection closes after a message that cannot be read'),
+  streamErrorOnInvalidHttpMessage: use,
   pathNormalizationOptions: refuse('path_normalization_options is not supported: use normalize_path and merge_slashes'),
   stripTrailingHostDot: use,
   proxyStatusConfig: warn('the Proxy-Status header is not sent'),
@@ -90,9 +90,9 @@ export const commonHttpFields: FieldTable<HttpProtocolOptions> = {
 
 export const http1Fields: FieldTable<Http1ProtocolOptions> = {
   allowAbsoluteUrl: use, acceptHttp10: use, defaultHostForHttp10: use, headerKeyFormat: use, enableTrailers: use,
-  allowChunkedLength: refuse('messages with both Content-Length and Transfer-Encoding are always refused'),
-  overrideStreamErrorOnInvalidHttpMessage: warn('a connection closes after a message that cannot be read'),
-  sendFullyQualifiedUrl: refuse('requests go out in origin form'),
+  allowChunkedLength: use,
+  overrideStreamErrorOnInvalidHttpMessage: use,
+  sendFullyQualifiedUrl: use,
   useBalsaParser: warn('there is one parser'),
   allowCustomMethods: warn('any method token is accepted'),
 };

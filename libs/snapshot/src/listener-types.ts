@@ -183,6 +183,8 @@ export interface Http1Options {
   readonly properCase: boolean;
   /** Names go out as they came in (stateful formatter preserve_case). */
   readonly preserveCase: boolean;
+  /** With preserveCase: names that the proxy adds go out as Proper-Case-Words. */
+  readonly properCaseOwn: boolean;
   readonly sendFullyQualifiedUrl: boolean;
 }
 

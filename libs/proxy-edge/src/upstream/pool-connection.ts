@@ -48,7 +48,7 @@ export class Http1PoolConnection implements PoolConnection {
     this.idleSinceMs = nowMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/1.1' };
     const limits = { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount };
-    this.#client = new Http1ClientConnection(connection, { onIdle: () => owner.onRoom(this), onGone: () => owner.onGone(this) }, limits, cluster.http.http1.properCase);
+    this.#client = new Http1ClientConnection(connection, { onIdle: () => owner.onRoom(this), onGone: () => owner.onGone(this) }, { ...cluster.http.http1, limits });
   }
 
   get room(): number {

@@ -391,12 +391,12 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
 
   sendLocalReply(reply: LocalReply): void {
     if (this.#finished || this.#local) return;
+    this.info.responseCodeDetails = reply.details;
+    this.info.responseFlags |= reply.flags ?? 0;
     if (this.#headSent) return this.resetStream();
     this.#local = true;
     // A response that a filter holds is replaced; the answer goes past the filters, which have seen that response.
     if (this.responseStarted) this.#dropHeldResponse();
-    this.info.responseCodeDetails = reply.details;
-    this.info.responseFlags |= reply.flags ?? 0;
     const { head, body } = buildLocalReply(this.#manager.config, this.info, reply, this.random.next());
     const empty = body.length === 0 || this.request.method === 'HEAD';
     this.encodeHead(head, empty);
@@ -435,6 +435,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     }
     this.info.responseCode = head.status;
     prepareResponse(this.#manager, this, head);
+    if (!this.requestComplete && head.status !== 101) this.#manager.stats.rqResponseBeforeComplete.inc();
     if (this.info.downstreamFirstSentMonoMs < 0) this.info.downstreamFirstSentMonoMs = this.clock.monotonic();
     const endStream = this.#endStreamOfHead;
     this.#headSent = true;

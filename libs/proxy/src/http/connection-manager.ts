@@ -50,7 +50,6 @@ export class HttpConnectionManager {
   readonly stats: HttpStats;
   readonly sessions = new Set<HttpSession>();
   readonly #plainPaths: boolean;
-  readonly #upgrades: ReadonlySet<string>;
 
   constructor(config: HcmConfig, routes: RouteHolder, deps: HttpDeps) {
     this.config = config;
@@ -59,12 +58,11 @@ export class HttpConnectionManager {
     this.stats = httpStats(deps.stats, config.statPrefix);
     this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps.httpFilter);
     this.#plainPaths = !config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep';
-    this.#upgrades = new Set([...config.upgrades].filter(([, enabled]) => enabled).map(([type]) => type));
   }
 
   /** Serves a connection from its first byte on. */
   serve(connection: ByteConnection, info: ConnectionInfo): HttpSession {
-    const session = new HttpSession(this, connection, info, this.#upgrades);
+    const session = new HttpSession(this, connection, info);
     this.sessions.add(session);
     this.stats.cxTotal.inc();
     this.stats.cxActive.inc();
@@ -80,6 +78,10 @@ export class HttpConnectionManager {
       if (config.http1.defaultHostForHttp10 === '') return { status: 400, body: '', details: 'missing_host_header' };
       head.authority = config.http1.defaultHostForHttp10;
     }
+    if (head.path.charCodeAt(0) !== 47 && head.method !== 'CONNECT') {
+      this.stats.nonRelativePath.inc();
+      return { status: 404, body: '', details: 'absolute_path_rejected' };
+    }
     const refusal = this.#plainPaths ? null : this.#preparePath(head);
     if (refusal !== null) return refusal;
     if (config.stripPort !== 'none' || config.stripTrailingHostDot) this.#stripHost(stream, head);
@@ -88,7 +90,18 @@ export class HttpConnectionManager {
       if (bad !== null) return bad;
     }
     prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node }, head, stream.info);
-    return null;
+    return head.upgrade === '' || this.#mayUpgrade(stream, head.upgrade) ? null : this.#refuseUpgrade();
+  }
+
+  /** The route says, where it does; else the connection manager. */
+  #mayUpgrade(stream: ActiveStream, type: string): boolean {
+    const action = stream.route()?.action;
+    return (action?.kind === 'forward' ? action.upgrades.get(type) : undefined) ?? this.config.upgrades.get(type) ?? false;
+  }
+
+  #refuseUpgrade(): LocalReply {
+    this.stats.rqWsOnNonWsRoute.inc();
+    return { status: 403, body: '', details: 'upgrade_failed' };
   }
 
   /** Counts and logs a stream that is over. @hot */

@@ -1,10 +1,12 @@
-import { ResponseFlag, ResponseHead, StreamInfo, type ConnectionInfo, type RequestHead } from '@meltemi/http';
+import { ResponseFlag, ResponseHead, StreamInfo, statusText, type ConnectionInfo, type RequestHead } from '@meltemi/http';
 import type { CodecError } from '../codec/http1/errors.ts';
 import { Http1ServerConnection, type RequestHandler } from '../codec/http1/server-connection.ts';
 import type { ByteConnection } from '../connection.ts';
 import type { RequestReceiver, ResponseWriter } from '../stream.ts';
 import { ActiveStream } from './active-stream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
+import { buildLocalReply, type BuiltReply } from './local-reply.ts';
+import { setServerAndDate } from './prepare-response.ts';
 import { PrefaceSniffer, type ServerCodec } from './server-codec.ts';
 
 /** One downstream connection under a connection manager: its codec, and the streams that run on it. */
@@ -17,7 +19,6 @@ export class HttpSession implements RequestHandler {
   codec: ServerCodec | null = null;
   /** HTTP/1 runs one stream at a time, HTTP/2 has the others in `#more`. */
   #stream: ActiveStream | null = null;
-  readonly #upgrades: ReadonlySet<string>;
   #more: Set<ActiveStream> | null = null;
   #sniffer: PrefaceSniffer | null = null;
   #lastActiveMs: number;
@@ -28,11 +29,10 @@ export class HttpSession implements RequestHandler {
   /** The request whose head was arriving at the last look, by its number on the connection; -1 when none was. */
   #arriving = -1;
 
-  constructor(manager: HttpConnectionManager, connection: ByteConnection, info: ConnectionInfo, upgrades: ReadonlySet<string>) {
+  constructor(manager: HttpConnectionManager, connection: ByteConnection, info: ConnectionInfo) {
     this.manager = manager;
     this.info = info;
     this.connection = connection;
-    this.#upgrades = upgrades;
     this.openedMs = manager.deps.clock.monotonic();
     this.#lastActiveMs = this.openedMs;
     const version = versionOf(manager.config.codecType, connection.tls?.alpn ?? '');
@@ -114,8 +114,7 @@ export class HttpSession implements RequestHandler {
     return new Http1ServerConnection(this.connection, this, {
       limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
       scheme: this.connection.tls === null ? 'http' : 'https',
-      upgrades: this.#upgrades,
-      properCase: config.http1.properCase,
+      ...config.http1,
       lingerMs: config.delayedCloseTimeoutMs || 1000,
       after: (delayMs, task) => deps.clock.after(delayMs, task),
     });
@@ -169,6 +168,18 @@ export class HttpSession implements RequestHandler {
     info.responseFlags = ResponseFlag.DPE;
     info.endMonoMs = info.startMonoMs;
     manager.deps.onComplete(manager.config, info);
+  }
+
+  /** The answer to bytes that are no HTTP/1. */
+  refusal(error: CodecError): BuiltReply {
+    const { config, deps } = this.manager;
+    const info = new StreamInfo(this.info, deps.clock.now(), deps.clock.monotonic());
+    info.responseFlags = ResponseFlag.DPE;
+    info.responseCodeDetails = error.details;
+    const built = buildLocalReply(config, info, { status: error.status, body: statusText(error.status), details: error.details }, deps.random.next());
+    built.head.headers.set('content-length', String(built.body.length));
+    setServerAndDate(config, deps.httpDate(), built.head.headers);
+    return built;
   }
 
   onConnectionClose(): void {

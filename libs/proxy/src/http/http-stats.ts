@@ -20,6 +20,9 @@ export interface HttpStats {
   readonly rqHeaderTimeout: Counter;
   readonly rqIdleTimeout: Counter;
   readonly rqTooLarge: Counter;
+  readonly nonRelativePath: Counter;
+  readonly rqWsOnNonWsRoute: Counter;
+  readonly rqResponseBeforeComplete: Counter;
   readonly noRoute: Counter;
   readonly noCluster: Counter;
   readonly rqRedirect: Counter;
@@ -50,6 +53,9 @@ export function httpStats(stats: FlatStats, prefix: string): HttpStats {
     rqHeaderTimeout: counter('downstream_rq_header_timeout'),
     rqIdleTimeout: counter('downstream_rq_idle_timeout'),
     rqTooLarge: counter('downstream_rq_too_large'),
+    nonRelativePath: counter('downstream_rq_non_relative_path'),
+    rqWsOnNonWsRoute: counter('downstream_rq_ws_on_non_ws_route'),
+    rqResponseBeforeComplete: counter('downstream_rq_response_before_rq_complete'),
     noRoute: counter('no_route'),
     noCluster: counter('no_cluster'),
     rqRedirect: counter('rq_redirect'),

@@ -17,6 +17,8 @@ export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: Loca
   const mapper = config.localReply?.mappers.find(({ filter }) => filter.evaluate(info, random));
   const status = mapper?.status ?? reply.status;
   const headers = new HeaderMap();
+  // What cannot be trusted to be framed as it seems ends its connection, as in Envoy.
+  if (reply.status === 400 && !config.streamErrorOnInvalidMessage && info.request?.protocol.startsWith('HTTP/1') === true) headers.add('connection', 'close');
   for (const [name, value] of reply.headers ?? []) headers.add(name, value);
   info.responseCode = status;
   const format = mapper?.bodyFormat ?? config.localReply?.body ?? null;

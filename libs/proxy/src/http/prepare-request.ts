@@ -69,7 +69,7 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
     internal = sent === null && isInternalAddress(config, client);
     if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
     if (config.xffNumTrustedHops === 0 || forwardedProto < 0) headers.set('x-forwarded-proto', scheme);
-    if (config.appendXForwardedPort) headers.set('x-forwarded-port', info.connection.localAddress.slice(info.connection.localAddress.lastIndexOf(':') + 1));
+    if (config.appendXForwardedPort && (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-port'))) headers.set('x-forwarded-port', info.connection.localAddress.slice(info.connection.localAddress.lastIndexOf(':') + 1));
   } else {
     if (forwardedFor >= 0) {
       const origin = originOf(headers.getAll('x-forwarded-for'), config.xffNumTrustedHops);

@@ -2,9 +2,10 @@ import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import type { ByteConnection, ConnectionSink } from '../../connection.ts';
 import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
+import { ParserState } from './message-parser.ts';
 import { Http1ResponseParser, type ResponseSink } from './response-parser.ts';
-import { BodyFraming, lastChunkText, properCase, requestText } from './serialise.ts';
-import type { Http1Limits } from './limits.ts';
+import { BodyFraming, lastChunkText, requestText, spelled } from './serialise.ts';
+import type { Http1ParserRules } from './limits.ts';
 
 /** The pool a connection belongs to. */
 export interface ClientConnectionOwner {
@@ -12,6 +13,13 @@ export interface ClientConnectionOwner {
   onIdle(connection: Http1ClientConnection): void;
   /** The connection is gone or must not be used again. Once. */
   onGone(connection: Http1ClientConnection): void;
+}
+
+export interface ClientConnectionOptions extends Http1ParserRules {
+  /** Names go out as Proper-Case-Words instead of lower-case. */
+  readonly properCase?: boolean;
+  /** Targets go out as scheme://host/path. */
+  readonly sendFullyQualifiedUrl?: boolean;
 }
 
 /** HTTP/1 towards a host: one request at a time over any ByteConnection. @hot */
@@ -25,7 +33,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   retired = false;
   readonly #owner: ClientConnectionOwner;
   readonly #parser: Http1ResponseParser;
-  readonly #properCase: boolean;
+  readonly #options: ClientConnectionOptions;
   #receiver: ResponseReceiver | null = null;
   #requestDone = true;
   #responseDone = true;
@@ -34,13 +42,15 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   #gone = false;
   #reading = false;
   #paused = false;
+  /** What the client sent of the other protocol before the host agreed to switch: a host that refuses would read it as requests. */
+  #early: Buffer[] | null = null;
+  #earlyEnd = false;
 
-  /** `properCaseNames`: names go out as Proper-Case-Words instead of lower-case. */
-  constructor(connection: ByteConnection, owner: ClientConnectionOwner, limits?: Http1Limits, properCaseNames = false) {
-    this.#properCase = properCaseNames;
+  constructor(connection: ByteConnection, owner: ClientConnectionOwner, options: ClientConnectionOptions = {}) {
+    this.#options = options;
     this.connection = connection;
     this.#owner = owner;
-    this.#parser = new Http1ResponseParser(this, limits);
+    this.#parser = new Http1ResponseParser(this, options);
     connection.sink = this;
   }
 
@@ -52,7 +62,9 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
     this.#responseDone = false;
     this.#anyByte = false;
     this.#parser.expect(method, upgrade);
-    this.#framing = upgrade ? BodyFraming.upgrade : BodyFraming.asHeaders;
+    this.#framing = method === 'CONNECT' ? BodyFraming.tunnel : upgrade ? BodyFraming.upgrade : BodyFraming.asHeaders;
+    this.#early = this.#framing === BodyFraming.asHeaders ? null : [];
+    this.#earlyEnd = false;
   }
 
   get busy(): boolean {
@@ -62,14 +74,18 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   // RequestWriter
 
   head(head: RequestHead, endStream: boolean): void {
-    if (!endStream && this.#framing !== BodyFraming.upgrade && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
-    const text = requestText(head, this.#framing);
-    this.connection.writeText(this.#properCase ? properCase(text) : text);
+    if (!endStream && this.#framing === BodyFraming.asHeaders && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
+    const text = requestText(head, this.#framing, this.#options.sendFullyQualifiedUrl === true);
+    this.connection.writeText(spelled(text, head.headers.spelling, this.#options.properCase === true));
     if (endStream) this.#requestEnd();
   }
 
   data(buffer: Buffer, start: number, end: number): boolean {
     if (end === start) return true;
+    if (this.#early !== null) {
+      this.#early.push(Buffer.from(buffer.subarray(start, end)));
+      return false;
+    }
     if (this.#framing !== BodyFraming.chunked) return this.connection.write(buffer, start, end);
     this.connection.writeText(`${(end - start).toString(16)}\r\n`);
     this.connection.write(buffer, start, end);
@@ -77,8 +93,12 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   }
 
   end(trailers: HeaderMap | null): void {
-    if (this.#framing === BodyFraming.chunked) this.connection.writeText(lastChunkText(trailers));
-    if (this.#framing === BodyFraming.upgrade) this.connection.end();
+    if (this.#framing === BodyFraming.chunked) this.connection.writeText(lastChunkText(this.#options.enableTrailers === true ? trailers : null));
+    if (this.#early !== null) {
+      this.#earlyEnd = true;
+      return;
+    }
+    if (this.#framing === BodyFraming.upgrade || this.#framing === BodyFraming.tunnel) this.connection.end();
     this.#requestEnd();
   }
 
@@ -107,6 +127,18 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
     const receiver = this.#receiver;
     if (endStream) this.#responseEnd();
     receiver?.onHead(head, endStream);
+    if (this.#early !== null && this.#parser.state === ParserState.tunnel) this.#switched(this.#early);
+  }
+
+  /** The host agreed: what waited for it goes out. */
+  #switched(early: readonly Buffer[]): void {
+    this.#early = null;
+    let room = true;
+    for (const part of early) room = this.connection.write(part, 0, part.length) && room;
+    if (this.#earlyEnd) {
+      this.connection.end();
+      this.#requestEnd();
+    } else if (early.length > 0 && room) this.#receiver?.onWritable();
   }
 
   onBody(buffer: Buffer, start: number, end: number): void {
@@ -188,6 +220,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   /** Closes for good and tells the owner once. */
   #leave(): void {
     if (this.#gone) return;
+    this.#early = null;
     this.#gone = true;
     this.connection.destroy();
     this.#owner.onGone(this);

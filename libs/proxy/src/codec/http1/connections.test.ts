@@ -21,6 +21,7 @@ function serverSide() {
       return receiver;
     },
     onCodecError: (_connection, error) => seen.push(`error ${error.status}`),
+    refusal: (error) => ({ head: new ResponseHead(error.status, new HeaderMap(['content-length', '0'])), body: Buffer.alloc(0) }),
     onConnectionClose: () => seen.push('closed'),
   }, { lingerMs: 1, after: () => () => {} });
   const answer = (body = 'ok') => {

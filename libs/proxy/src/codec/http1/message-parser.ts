@@ -2,7 +2,7 @@ import { HeaderMap } from '@meltemi/http';
 import { latin1 } from '../../latin1.ts';
 import { codecErrors, type CodecError } from './errors.ts';
 import { FieldKind, fieldName } from './field-names.ts';
-import { maxChunkExtensionBytes, type Http1Limits } from './limits.ts';
+import { defaultHttp1Limits, maxChunkExtensionBytes, type Http1Limits, type Http1ParserRules } from './limits.ts';
 
 /** What a parser tells. Buffers are the caller's and valid only during the call. */
 export interface BodySink {
@@ -39,7 +39,11 @@ export abstract class Http1MessageParser {
   expectContinue = false;
   protected host: string | null = null;
   protected readonly limits: Http1Limits;
+  protected readonly allowChunkedLength: boolean;
   readonly #sink: BodySink;
+  readonly #enableTrailers: boolean;
+  readonly #preserveCase: boolean;
+  readonly #properCaseOwn: boolean;
   #nominated: string | null = null;
   #remaining = 0;
   #chunkDigits = 0;
@@ -47,9 +51,13 @@ export abstract class Http1MessageParser {
   #carry: Buffer | null = null;
   #carried = 0;
 
-  constructor(sink: BodySink, limits: Http1Limits) {
+  constructor(sink: BodySink, rules: Http1ParserRules) {
     this.#sink = sink;
-    this.limits = limits;
+    this.limits = rules.limits ?? defaultHttp1Limits;
+    this.allowChunkedLength = rules.allowChunkedLength === true;
+    this.#enableTrailers = rules.enableTrailers === true;
+    this.#preserveCase = rules.preserveCase === true;
+    this.#properCaseOwn = rules.properCaseOwn === true;
   }
 
   /** Reads the start line and fields of one head, then calls `beginBody`; returns why not, or null. `text` ends after the last field's CRLF. */
@@ -164,7 +172,17 @@ export abstract class Http1MessageParser {
     }
     const headers = new HeaderMap(flat);
     if (this.#nominated !== null) this.#dropNominated(headers);
+    if (this.#preserveCase) headers.spelling = { names: spellings(text, from), properCaseOthers: this.#properCaseOwn };
     return headers;
+  }
+
+  /** Both ways to delimit one body: refused, or the length goes and the connection with it. */
+  protected chunkedWithLength(headers: HeaderMap): CodecError | null {
+    if (!this.allowChunkedLength) return codecErrors.lengthAndChunked;
+    headers.remove('content-length');
+    this.contentLength = -1;
+    this.connectionClose = true;
+    return null;
   }
 
   #special(kind: number, name: string, value: string, flat: string[]): CodecError | null {
@@ -301,7 +319,7 @@ export abstract class Http1MessageParser {
           break;
         case ParserState.chunkExtension:
           if (byte === 13) this.state = ParserState.chunkSizeLf;
-          else if (byte === 10 || byte === 0 || ++this.#extensionBytes > maxChunkExtensionBytes) return this.#badChunk(at);
+          else if ((byte < 32 && byte !== 9) || byte === 127 || ++this.#extensionBytes > maxChunkExtensionBytes) return this.#badChunk(at);
           break;
         case ParserState.chunkSizeLf:
           if (byte !== 10) return this.#badChunk(at);
@@ -359,7 +377,7 @@ export abstract class Http1MessageParser {
     const limit = this.limits.maxHeadBytes;
     if (found < 0 || found + 4 > limit) {
       if (carry[0] === 13 && carry.length >= 2) this.fail(codecErrors.badTrailers);
-      else if (carry.length > limit || found >= 0) this.fail(codecErrors.headTooLarge);
+      else if (carry.length > limit || found >= 0) this.fail(codecErrors.trailersTooLarge);
       return end;
     }
     this.#carried = 0;
@@ -377,8 +395,8 @@ export abstract class Http1MessageParser {
     const misplaced = this.contentLength >= 0 || this.chunked;
     this.contentLength = framing.length;
     this.chunked = framing.chunked;
-    if (!(trailers instanceof HeaderMap)) return this.fail(trailers === codecErrors.tooManyFields ? trailers : codecErrors.badTrailers);
-    return misplaced ? this.fail(codecErrors.badTrailers) : this.complete(trailers);
+    if (!(trailers instanceof HeaderMap)) return this.fail(trailers === codecErrors.tooManyFields ? codecErrors.tooManyTrailers : codecErrors.badTrailers);
+    return misplaced ? this.fail(codecErrors.badTrailers) : this.complete(this.#enableTrailers ? trailers : null);
   }
 
   #append(buffer: Buffer, start: number, end: number): void {
@@ -391,6 +409,17 @@ export abstract class Http1MessageParser {
     buffer.copy(this.#carry, this.#carried, start, end);
     this.#carried = needed;
   }
+}
+
+/** Lower-case name → how it was written first. */
+function spellings(text: string, from: number): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (let at = from; at < text.length; at = text.indexOf('\r\n', at) + 2) {
+    const raw = text.slice(at, text.indexOf(':', at));
+    const name = raw.toLowerCase();
+    if (!names.has(name)) names.set(name, raw);
+  }
+  return names;
 }
 
 function isBlank(code: number): boolean {

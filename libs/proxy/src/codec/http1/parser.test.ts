@@ -51,7 +51,7 @@ class Recorder {
   }
 }
 
-const requests = (log: Recorder) => new Http1RequestParser(log, { upgrades: new Set(['websocket']) });
+const requests = (log: Recorder) => new Http1RequestParser(log, { enableTrailers: true });
 const whole = (text: string) => read([Buffer.from(text, 'latin1')], requests);
 const byByte = (text: string) => read([...Buffer.from(text, 'latin1')].map((byte) => Buffer.from([byte])), requests);
 const response = (text: string, method = 'GET', finish = false) =>
@@ -82,6 +82,8 @@ const readable: Record<string, [string, Event[]]> = {
     'GET /chat HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nraw\r\n\r\n',
     [['head', 'GET', '/chat', 'x', 'http', 'HTTP/1.1', ['upgrade', 'websocket'], false], ['body', 'raw\r\n\r\n']],
   ],
+  'CONNECT, and then raw bytes': ['CONNECT db:5432 HTTP/1.1\r\nhost: db:5432\r\ncontent-length: 0\r\n\r\nraw', [['head', 'CONNECT', '', 'db:5432', 'http', 'HTTP/1.1', [], false], ['body', 'raw']]],
+  'h2c as a plain request': ['GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: x\r\n\r\n', [['head', 'GET', '/', 'x', 'http', 'HTTP/1.1', [], true]]],
   'HTTP/1.0 without host': ['GET / HTTP/1.0\r\n\r\n', [['head', 'GET', '/', '', 'http', 'HTTP/1.0', [], true]]],
 };
 for (const [name, [text, events]] of Object.entries(readable))
@@ -106,7 +108,11 @@ const refused: Record<string, [string, number]> = {
   'another transfer coding': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n', 501],
   'chunked twice': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n', 501],
   'chunked in HTTP/1.0': ['POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n', 400],
-  'CONNECT': ['CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n', 405],
+  'CONNECT with a body': ['CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\ncontent-length: 3\r\n\r\nabc', 400],
+  'CONNECT to a path': ['CONNECT /a HTTP/1.1\r\nhost: a:1\r\n\r\n', 400],
+  'CONNECT without a port': ['CONNECT a HTTP/1.1\r\nhost: a\r\n\r\n', 400],
+  'trailers of 61 KiB': [`POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: ${'b'.repeat(61 * 1024)}\r\n\r\n`, 431],
+  '101 trailers': [`POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n${'a: b\r\n'.repeat(101)}\r\n`, 431],
   'HTTP/2 with prior knowledge': ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
   'a wrong chunk size': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n', 400],
   'a chunk longer than its size': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n', 400],

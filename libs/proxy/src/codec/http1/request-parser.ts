@@ -1,7 +1,7 @@
 import { HeaderMap, RequestHead } from '@meltemi/http';
 import { codecErrors, type CodecError } from './errors.ts';
 import { isToken } from './field-names.ts';
-import { defaultHttp1Limits, type Http1Limits } from './limits.ts';
+import type { Http1ParserRules } from './limits.ts';
 import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
 
 /** What the request parser tells. */
@@ -10,34 +10,36 @@ export interface RequestSink extends BodySink {
   onRequestHead(head: RequestHead, endStream: boolean): void;
 }
 
-export interface RequestParserOptions {
-  readonly limits?: Http1Limits;
+export interface RequestParserOptions extends Http1ParserRules {
   /** Scheme of origin-form targets: "https" on TLS connections. Default "http". */
   readonly scheme?: 'http' | 'https';
-  /** Protocols a client may switch to, lower-case ("websocket"). An upgrade to anything else is read as a plain request. Default none. */
-  readonly upgrades?: ReadonlySet<string>;
+  /** False: a target like "http://host/path" is left as it is, as in Envoy without allow_absolute_url. Default true. */
+  readonly allowAbsoluteUrl?: boolean;
 }
 
-const noUpgrades: ReadonlySet<string> = new Set();
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE']);
 const badInTarget = /[^\x21-\x22\x24-\x7e\x80-\xff]/;
 const badInHost = /[^A-Za-z0-9\-._~!$&'()*+,;=%:[\]]/;
+const hostAndPort = /^(?:[^:[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
 
-/** Reads requests. After `onRequestHead` with `isUpgrade` true, all further bytes are the body until the connection ends. @hot */
+/**
+ * Reads requests. After `onRequestHead` with `isUpgrade` true, all further bytes are the body until the connection ends; whether
+ * the switch happens is the connection manager's to say. @hot
+ */
 export class Http1RequestParser extends Http1MessageParser {
-  /** The current request asks for one of the allowed protocol switches. */
+  /** The current request asks for a switch of protocols, or is a CONNECT. */
   isUpgrade = false;
   /** The current request came as HTTP/1.0. */
   isHttp10 = false;
   readonly #requests: RequestSink;
   readonly #scheme: 'http' | 'https';
-  readonly #upgrades: ReadonlySet<string>;
+  readonly #absolute: boolean;
 
   constructor(sink: RequestSink, options: RequestParserOptions = {}) {
-    super(sink, options.limits ?? defaultHttp1Limits);
+    super(sink, options);
     this.#requests = sink;
     this.#scheme = options.scheme ?? 'http';
-    this.#upgrades = options.upgrades ?? noUpgrades;
+    this.#absolute = options.allowAbsoluteUrl ?? true;
   }
 
   override next(): void {
@@ -57,35 +59,57 @@ export class Http1RequestParser extends Http1MessageParser {
     this.isHttp10 = minor === 48;
     const method = text.slice(0, space);
     if (!methods.has(method) && !isToken(method)) return codecErrors.badStartLine;
-    if (method === 'CONNECT') return codecErrors.connectRefused;
     const target = text.slice(space + 1, targetEnd);
     if (badInTarget.test(target)) return codecErrors.badTarget;
     const headers = this.readFields(text, eol + 2);
     if (!(headers instanceof HeaderMap)) return headers;
-    return this.#framing() ?? this.#emit(method, target, headers);
+    return this.#framing(headers) ?? this.#emit(method, target, headers);
   }
 
-  #framing(): CodecError | null {
+  #framing(headers: HeaderMap): CodecError | null {
     if (this.chunked && this.isHttp10) return codecErrors.chunkedIn10;
-    if (this.chunked && this.contentLength >= 0) return codecErrors.lengthAndChunked;
+    if (this.chunked && this.contentLength >= 0) {
+      const error = this.chunkedWithLength(headers);
+      if (error !== null) return error;
+    }
     if (this.host === null) return this.isHttp10 ? null : codecErrors.missingHost;
     return badInHost.test(this.host) ? codecErrors.badHost : null;
   }
 
   #emit(method: string, target: string, headers: HeaderMap): CodecError | null {
     const head = new RequestHead(method, target, this.host ?? '', headers, this.#scheme, this.isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1');
+    if (method === 'CONNECT') return this.#connect(head, target);
     if (target.charCodeAt(0) !== 47) {
-      const error = absoluteTarget(head, target);
+      const error = otherTarget(head, target, this.#absolute);
       if (error !== null) return error;
     }
-    this.isUpgrade = this.connectionUpgrade && this.upgradeTo !== '' && this.contentLength <= 0 && !this.chunked && this.#upgrades.has(this.upgradeTo.toLowerCase());
-    if (this.isUpgrade) {
+    if (this.connectionUpgrade && this.#mayUpgrade()) {
       headers.add('upgrade', this.upgradeTo);
-      this.state = ParserState.tunnel;
-      this.#requests.onRequestHead(head, false);
-      return null;
+      return this.#tunnel(head, this.upgradeTo.toLowerCase());
     }
     this.#requests.onRequestHead(head, this.beginBody());
+    return null;
+  }
+
+  /** A switch may be ignored (RFC 9110 §7.8): where the request has a body, whose end would be unclear, and for h2c as in Envoy. */
+  #mayUpgrade(): boolean {
+    return this.upgradeTo !== '' && this.contentLength <= 0 && !this.chunked && this.upgradeTo.toLowerCase() !== 'h2c';
+  }
+
+  #connect(head: RequestHead, target: string): CodecError | null {
+    if (!hostAndPort.test(target) || badInHost.test(target)) return codecErrors.badTarget;
+    if (this.chunked || this.contentLength > 0) return codecErrors.connectBody;
+    if (this.contentLength === 0) head.headers.remove('content-length');
+    head.authority = target;
+    head.path = '';
+    return this.#tunnel(head, 'connect');
+  }
+
+  #tunnel(head: RequestHead, protocol: string): null {
+    head.upgrade = protocol;
+    this.isUpgrade = true;
+    this.state = ParserState.tunnel;
+    this.#requests.onRequestHead(head, false);
     return null;
   }
 }
@@ -96,8 +120,9 @@ function startLineError(line: string): CodecError {
 }
 
 /** "http://host/path" as clients send it to a proxy; its host wins over Host (RFC 9112 §3.2.2). "*" belongs to OPTIONS alone. */
-function absoluteTarget(head: RequestHead, target: string): CodecError | null {
+function otherTarget(head: RequestHead, target: string, absolute: boolean): CodecError | null {
   if (target === '*') return head.method === 'OPTIONS' ? null : codecErrors.badTarget;
+  if (!absolute) return null;
   const matched = /^(https?):\/\/([^/?]+)(.*)$/i.exec(target);
   const authority = matched?.[2] ?? '';
   if (matched === null || badInHost.test(authority)) return codecErrors.badTarget;

@@ -1,6 +1,6 @@
 import { HeaderMap, ResponseHead } from '@meltemi/http';
 import { codecErrors, type CodecError } from './errors.ts';
-import { defaultHttp1Limits, type Http1Limits } from './limits.ts';
+import { maxInterimResponses, type Http1ParserRules } from './limits.ts';
 import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
 
 /** What the response parser tells. */
@@ -17,18 +17,22 @@ export class Http1ResponseParser extends Http1MessageParser {
   readonly #responses: ResponseSink;
   #toHead = false;
   #upgradeAsked = false;
+  #connecting = false;
+  #interims = 0;
 
-  constructor(sink: ResponseSink, limits: Http1Limits = defaultHttp1Limits) {
-    super(sink, limits);
+  constructor(sink: ResponseSink, rules: Http1ParserRules = {}) {
+    super(sink, rules);
     this.#responses = sink;
   }
 
-  /** A request with this method was sent; `upgradeAsked` allows 101. */
+  /** A request with this method was sent; `upgradeAsked` allows 101. A 2xx to CONNECT begins a tunnel. */
   expect(method: string, upgradeAsked: boolean): void {
     this.next();
     this.reusable = false;
     this.#toHead = method === 'HEAD';
-    this.#upgradeAsked = upgradeAsked;
+    this.#connecting = method === 'CONNECT';
+    this.#upgradeAsked = upgradeAsked && !this.#connecting;
+    this.#interims = 0;
   }
 
   protected readHead(text: string): CodecError | null {
@@ -41,9 +45,17 @@ export class Http1ResponseParser extends Http1MessageParser {
     const headers = this.readFields(text, eol + 2);
     if (!(headers instanceof HeaderMap)) return headers;
     if (this.chunked && minor === 48) return codecErrors.chunkedIn10;
-    if (this.chunked && this.contentLength >= 0) return codecErrors.lengthAndChunked;
+    if (this.chunked && this.contentLength >= 0) {
+      const error = this.chunkedWithLength(headers);
+      if (error !== null) return error;
+    }
     const head = new ResponseHead(status, headers);
+    if (status < 200 || status === 204) {
+      const error = this.#bodyless(headers);
+      if (error !== null) return error;
+    }
     if (status < 200) return this.#interim(head);
+    if (this.#connecting && status < 300) return this.#switched(head);
     this.reusable = minor === 49 ? !this.connectionClose : this.connectionKeepAlive;
     this.#responses.onResponseHead(head, this.#begin(status));
     return null;
@@ -51,12 +63,27 @@ export class Http1ResponseParser extends Http1MessageParser {
 
   #interim(head: ResponseHead): CodecError | null {
     if (head.status !== 101) {
+      if (++this.#interims > maxInterimResponses) return codecErrors.interimFlood;
       this.next();
       this.#responses.onInterimHead(head);
       return null;
     }
-    if (!this.#upgradeAsked) return codecErrors.badStartLine;
+    if (!this.#upgradeAsked) return codecErrors.unasked101;
     if (this.upgradeTo !== '') head.headers.add('upgrade', this.upgradeTo);
+    return this.#switched(head);
+  }
+
+  /** 1xx and 204 have no body to delimit; as in Envoy a length of 0 is overlooked. */
+  #bodyless(headers: HeaderMap): CodecError | null {
+    if (this.chunked) return codecErrors.bodylessChunked;
+    if (this.contentLength > 0) return codecErrors.bodylessLength;
+    if (this.contentLength === 0) headers.remove('content-length');
+    return null;
+  }
+
+  #switched(head: ResponseHead): null {
+    this.reusable = false;
+    head.headers.remove('content-length');
     this.state = ParserState.tunnel;
     this.#responses.onResponseHead(head, false);
     return null;

@@ -1,4 +1,4 @@
-import { statusText, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
+import { statusText, type HeaderMap, type HeaderSpelling, type RequestHead, type ResponseHead } from '@meltemi/http';
 
 /** How the body that follows a head is delimited. */
 export const BodyFraming = {
@@ -9,11 +9,14 @@ export const BodyFraming = {
   untilClose: 2,
   /** The protocol changes after this head. */
   upgrade: 3,
+  /** CONNECT, or the 2xx to it: raw bytes follow, and no field says so. */
+  tunnel: 4,
 } as const;
 
-/** One string per head, latin1. @hot */
-export function requestText(head: RequestHead, framing: number): string {
-  let text = `${head.method} ${head.path} HTTP/1.1\r\nhost: ${head.authority}\r\n`;
+/** One string per head, latin1. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
+export function requestText(head: RequestHead, framing: number, absolute = false): string {
+  const target = head.method === 'CONNECT' ? head.authority : absolute && head.path !== '*' ? `${head.scheme}://${head.authority}${head.path}` : head.path;
+  let text = `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`;
   const flat = head.headers.flat;
   for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
   return text + tail(framing);
@@ -29,8 +32,19 @@ export function responseText(head: ResponseHead, framing: number, closing: boole
 }
 
 /** The same head with names as Proper-Case-Words, for peers that insist (header_key_format). */
-export function properCase(headText: string): string {
-  return headText.replace(/(?<=\r\n)[^:\r\n]+(?=:)/g, (name) => name.replace(/(?:^|-)[a-z]/g, (letter) => letter.toUpperCase()));
+function properCase(headText: string): string {
+  return headText.replace(/(?<=\r\n)[^:\r\n]+(?=:)/g, properName);
+}
+
+/** As in Envoy, any character that is no letter or digit begins a word. */
+function properName(name: string): string {
+  return name.replace(/(?:^|[^a-z0-9])[a-z]/g, (letter) => letter.toUpperCase());
+}
+
+/** The head with names as its message was spelled, else as the connection writes them. @hot */
+export function spelled(headText: string, spelling: HeaderSpelling | null, proper: boolean): string {
+  if (spelling === null) return proper ? properCase(headText) : headText;
+  return headText.replace(/(?<=\r\n)[^:\r\n]+(?=:)/g, (name) => spelling.names.get(name) ?? (spelling.properCaseOthers ? properName(name) : name));
 }
 
 /** The end of a chunked body. */

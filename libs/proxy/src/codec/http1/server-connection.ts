@@ -1,17 +1,19 @@
-import { HeaderMap, ResponseHead, type RequestHead } from '@meltemi/http';
+import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import type { ByteConnection, ConnectionSink } from '../../connection.ts';
 import type { RequestReceiver, ResponseWriter } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
 import { ParserState } from './message-parser.ts';
 import { Http1RequestParser, type RequestParserOptions, type RequestSink } from './request-parser.ts';
-import { BodyFraming, lastChunkText, properCase, responseText } from './serialise.ts';
+import { BodyFraming, lastChunkText, responseText, spelled } from './serialise.ts';
 
 /** Who serves the requests of a connection. */
 export interface RequestHandler {
-  /** A request begins. The writer is the connection's: use it until the response ended. `upgrade` is what the client wants to switch to, or "". */
+  /** A request begins. The writer is the connection's: use it until the response ended. */
   onRequest(connection: Http1ServerConnection, head: RequestHead, endStream: boolean): RequestReceiver | null;
-  /** Bytes that are no request; the connection answers and closes by itself. */
+  /** Bytes that are no request, when none is under way; the connection then answers with `refusal` and closes. */
   onCodecError(connection: Http1ServerConnection, error: CodecError): void;
+  /** The answer to bytes that cannot be read, with its length. */
+  refusal(error: CodecError): { readonly head: ResponseHead; readonly body: Buffer };
   onConnectionClose(connection: Http1ServerConnection, cause: Error | null): void;
 }
 
@@ -38,6 +40,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   #responseDone = true;
   #responseStarted = false;
   #toHead = false;
+  #connecting = false;
   #closeAfter = false;
   #closing = false;
   #framing: number = BodyFraming.asHeaders;
@@ -113,6 +116,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     this.#responseDone = false;
     this.#responseStarted = false;
     this.#toHead = head.method === 'HEAD';
+    this.#connecting = head.method === 'CONNECT';
     const parser = this.parser;
     if (parser.connectionClose || (parser.isHttp10 && !parser.connectionKeepAlive)) this.#closeAfter = true;
     const receiver = this.#handler.onRequest(this, head, endStream);
@@ -144,7 +148,10 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     this.#receiver = null;
     if (receiver === null) this.#handler.onCodecError(this, error);
     else receiver.onReset('protocol');
-    return this.#refuse(error);
+    const { head, body } = this.#handler.refusal(error);
+    this.connection.writeText(responseText(head, BodyFraming.asHeaders, true));
+    this.connection.write(body, 0, body.length);
+    return this.#close();
   }
 
   // ResponseWriter
@@ -157,12 +164,12 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     this.#responseStarted = true;
     const status = head.status;
     this.#bodyless = this.#toHead || status === 204 || status === 304;
-    if (this.parser.isUpgrade && status !== 101) this.#closeAfter = true;
-    if (!this.#requestDone && status !== 101) this.#closeAfter = true;
-    this.#framing = this.#frame(head, endStream);
-    if (this.parser.isHttp10 && !this.#closeAfter) head.headers.set('connection', 'keep-alive');
-    const text = responseText(head, this.#framing, this.#closeAfter);
-    this.connection.writeText(this.#options.properCase === true ? properCase(text) : text);
+    const switching = this.parser.isUpgrade && (status === 101 || (this.#connecting && status >= 200 && status < 300));
+    if (!switching && (this.parser.isUpgrade || !this.#requestDone)) this.#closeAfter = true;
+    this.#framing = switching ? this.#switch(head) : this.#frame(head, endStream);
+    if (this.parser.isHttp10 && !this.#closeAfter && !switching) head.headers.set('connection', 'keep-alive');
+    const text = responseText(head, this.#framing, this.#closeAfter && !switching);
+    this.connection.writeText(spelled(text, head.headers.spelling, this.#options.properCase === true));
     if (endStream) this.#responseEnd();
   }
 
@@ -175,8 +182,8 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   }
 
   end(trailers: HeaderMap | null): void {
-    if (this.#framing === BodyFraming.chunked && !this.#bodyless) this.connection.writeText(lastChunkText(trailers));
-    if (this.#framing === BodyFraming.untilClose || this.#framing === BodyFraming.upgrade) this.#closeAfter = true;
+    if (this.#framing === BodyFraming.chunked && !this.#bodyless) this.connection.writeText(lastChunkText(this.#options.enableTrailers === true ? trailers : null));
+    if (this.#framing === BodyFraming.untilClose || this.#framing === BodyFraming.upgrade || this.#framing === BodyFraming.tunnel) this.#closeAfter = true;
     this.#responseEnd();
   }
 
@@ -196,10 +203,26 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (this.#rest === null) this.connection.resume();
   }
 
+  #switch(head: ResponseHead): number {
+    this.#bodyless = false;
+    head.headers.remove('content-length');
+    return head.status === 101 ? BodyFraming.upgrade : BodyFraming.tunnel;
+  }
+
   #frame(head: ResponseHead, endStream: boolean): number {
-    if (head.status === 101) return BodyFraming.upgrade;
-    if (this.#bodyless) return BodyFraming.asHeaders;
-    if (head.headers.has('content-length')) return BodyFraming.asHeaders;
+    let counted = false;
+    const flat = head.headers.flat;
+    for (let i = 0; i < flat.length; i += 2) {
+      if (flat[i] === 'content-length') counted = true;
+      else if (flat[i] === 'connection') this.#closeAfter = true;
+    }
+    // Only answers of our own have it: upstream's ended at the codec. It is written below, once.
+    if (this.#closeAfter) head.headers.remove('connection');
+    if (this.#bodyless) {
+      if (counted && head.status === 204) head.headers.remove('content-length');
+      return BodyFraming.asHeaders;
+    }
+    if (counted) return BodyFraming.asHeaders;
     if (endStream) {
       head.headers.add('content-length', '0');
       return BodyFraming.asHeaders;
@@ -242,14 +265,6 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   #keep(buffer: Buffer, start: number, end: number): void {
     const more = buffer.subarray(start, end);
     this.#rest = this.#rest === null ? Buffer.from(more) : Buffer.concat([this.#rest, more]);
-  }
-
-  #refuse(error: CodecError): void {
-    const head = new ResponseHead(error.status, new HeaderMap(['content-type', 'text/plain']));
-    const body = error.status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
-    head.headers.add('content-length', String(body.length));
-    this.connection.writeText(responseText(head, BodyFraming.asHeaders, true) + body);
-    this.#close();
   }
 
   /** Sends what is pending and half-closes; then reads and drops for a while, so that a reset does not swallow our last bytes. */

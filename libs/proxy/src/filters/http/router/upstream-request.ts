@@ -11,6 +11,7 @@ import { RetryState } from './retry-state.ts';
 import type { RouterShared } from './router.ts';
 import { serverNameFor } from './server-name.ts';
 import { sendShadow } from './shadow-request.ts';
+import { openTcpTunnel } from './tcp-tunnel.ts';
 import { requestTimeouts } from './timeouts.ts';
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -107,8 +108,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     for (let i = 0; i < flat.length; i += 2) {
       const name = flat[i] ?? '';
       if (name.charCodeAt(0) === 120 && name.startsWith('x-envoy-')) control = true;
-      else if (name === 'upgrade') this.#upgrade = true;
     }
+    this.#upgrade = head.upgrade !== '';
     const action = this.#action;
     if (action.retry !== null || control) this.#retry = RetryState.create(action.retry, head, overridesOf(head, control));
     if (action.timeoutMs > 0 || control || action.retry !== null || action.grpcTimeoutHeaderMaxMs !== null) this.#readTimeouts(head, control);
@@ -215,7 +216,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     target.info.upstreamHost = host.key;
     target.info.upstreamMetadata = host.metadata;
     if (this.#perTryMs > 0) this.#cancelTry = target.clock.after(this.#perTryMs, () => this.#perTryTimeout());
-    const pending = cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head), http2: this.#head?.protocol === 'HTTP/2' }, this);
+    const pending = this.#terminates ? openTcpTunnel(cluster, host, this) : cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head), http2: this.#head?.protocol === 'HTTP/2' }, this);
     if (this.#writer === null && this.#host === host) this.#pending = pending;
     return undefined;
   }
@@ -297,6 +298,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     if (this.#route.responseHeaders.length > 0) applyHeaderOps(this.#route.responseHeaders, head.headers, info);
     if (this.#newCookies !== null) for (const cookie of this.#newCookies) head.headers.add('set-cookie', cookie);
     if (endStream) this.#responseDone(now);
+    // A tunnel lasts as long as its ends want: the route's timeout was for the answer.
+    if (this.#upgrade && (head.status === 101 || head.status < 300)) this.#totalMs = 0;
     this.#target.encodeHead(head, endStream);
   }
 
@@ -329,6 +332,11 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
       return;
     }
     this.#failed({ kind: 'reset', reset });
+  }
+
+  /** The payload of a CONNECT goes to the host as plain TCP. */
+  get #terminates(): boolean {
+    return this.#action.terminatesConnect && this.#head?.method === 'CONNECT';
   }
 
   /** The request can be sent again as it was, and doing it twice does no harm. */
