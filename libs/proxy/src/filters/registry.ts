@@ -2,6 +2,7 @@ import { fail } from '@meltemi/base';
 import type { Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
 import { corsFilter } from './http/cors/cors.ts';
+import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
@@ -17,6 +18,8 @@ import { networkRbacFilter } from './network/rbac/rbac.ts';
 export const httpFilters: readonly HttpFilterFactory[] = [
   // First: its headers must be gone before anything matches on them.
   peerMetadataFilter,
+  // Istio's CUSTOM policies come before all others: what they refuse needs no further look.
+  extAuthzFilter,
   // Before the policies that look at what tokens say.
   jwtAuthnFilter,
   // Before whatever acts on a request: what is denied has no other effect.
