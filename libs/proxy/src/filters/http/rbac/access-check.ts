@@ -62,10 +62,10 @@ export class AccessCheck {
     info.setMetadata(this.#namespace, this.#resultKey, allowed ? 'allowed' : 'denied');
   }
 
-  /** False when it is to be denied; `denied` tells by which policy. */
+  /** False when it is to be denied; `lastPolicy` tells by which policy. */
   allows(policies: AccessControl, info: StreamInfo): boolean {
     const policy = policies.match(info);
-    this.denied = policy;
+    this.lastPolicy = policy;
     if (policies.action === 'log') info.setMetadata('envoy.common', 'access_log_hint', policy !== null);
     const allowed = policies.allows(policy);
     (allowed ? this.#allowed : this.#denied).inc();
@@ -73,7 +73,7 @@ export class AccessCheck {
   }
 
   /** The policy that the last `allows` matched; null when none did. */
-  denied: string | null = null;
+  lastPolicy: string | null = null;
 }
 
 /** "a" + "b" → "a.b"; a dot at the end of the first, as Istio writes them, is not doubled. */

@@ -65,7 +65,7 @@ class RbacStream extends HttpStreamFilter {
     const { rules, shadow } = (stream.perRoute(this.#name) as AccessRules | null) ?? this.#base;
     if (shadow !== null) this.#check.shadow(shadow, stream.info);
     if (rules === null || this.#check.allows(rules, stream.info)) return FilterStatus.continue;
-    stream.sendLocalReply({ status: 403, body: 'RBAC: access denied', details: deniedDetails(this.#check.denied) });
+    stream.sendLocalReply({ status: 403, body: 'RBAC: access denied', details: deniedDetails(this.#check.lastPolicy) });
     return FilterStatus.stopIteration;
   }
 }

@@ -64,6 +64,6 @@ class RbacConnection extends NetworkStreamFilter {
     if (this.#checked && !continuous) return;
     this.#checked = true;
     if (shadow !== null) this.#check.shadow(shadow, controls.info);
-    if (rules !== null && !this.#check.allows(rules, controls.info)) controls.close(deniedDetails(this.#check.denied));
+    if (rules !== null && !this.#check.allows(rules, controls.info)) controls.close(deniedDetails(this.#check.lastPolicy));
   }
 }
