@@ -43,7 +43,8 @@ export function encodeCheck(config: ExtAuthzConfig, stream: StreamControls, exte
     attributes: {
       source: peer(connection.directRemoteAddress, {
         service: request.headers.get('x-envoy-downstream-service-cluster') ?? '',
-        principal: tls === null ? '' : principal(tls.peerUriSans, tls.peerDnsSans, tls.peerSubject),
+        // Deviation: a certificate that nobody verified names nobody.
+        principal: tls?.peerValidated === true ? principal(tls.peerUriSans, tls.peerDnsSans, tls.peerSubject) : '',
         certificate: config.includePeerCertificate ? certificateOf(tls) : '',
       }),
       destination: peer(connection.localAddress, { service: '', principal: tls === null ? '' : principal(tls.localUriSans, tls.localDnsSans, tls.localSubject), certificate: '' }),

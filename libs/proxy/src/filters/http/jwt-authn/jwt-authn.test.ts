@@ -91,6 +91,10 @@ test('tokens are found in headers, parameters and cookies', () => {
 test('of several tokens all must be good', () => {
   assert.equal(ask(served(oneProvider()), [good, bearer('a.b.c')]).status, 401);
   assert.equal(ask(served(oneProvider()), [good], '/?access_token=a.b.c').status, 401);
+  const token = idp.token(claims);
+  assert.equal(ask(served(oneProvider()), [], `/?access_token=${token}&access_token=a.b.c`).status, 401);
+  assert.equal(ask(served(oneProvider({ fromCookies: ['t'] })), [`cookie: t=${token}; t=a.b.c`]).status, 401);
+  assert.equal(ask(served(oneProvider({ fromHeaders: [{ name: 'x-t' }] })), [...Array.from({ length: 40 }, () => `x-t: ${token}`), 'x-t: a.b.c']).status, 401);
 });
 
 test('what a token says reaches upstream headers and other filters; what a client claims for it does not', () => {

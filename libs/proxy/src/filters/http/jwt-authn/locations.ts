@@ -20,27 +20,24 @@ export interface FoundToken {
   readonly prefix: string;
 }
 
-/** Most tokens looked at in one request. */
-const maxTokens = 16;
-
-/** Every token at these places: headers, then parameters, then cookies. */
+/**
+ * Every token at these places: headers, then parameters, then cookies. Deviation: of a parameter or cookie that comes twice both, where
+ * Envoy takes the first, for an upstream may believe the other. As many as the head has room for.
+ */
 export function findTokens(locations: TokenLocations, head: RequestHead): FoundToken[] {
-  const found: FoundToken[] = [];
+  const found = new Map<string, FoundToken>();
+  // The same one again says nothing new.
+  const add = (token: FoundToken): unknown => found.set(`${token.kind} ${token.name} ${token.text}`, token);
   for (const { name, prefix } of locations.headers)
     for (const value of head.headers.values(name)) {
       const text = afterPrefix(value, prefix);
-      if (text !== null) found.push({ text, kind: 'header', name, prefix });
+      if (text !== null) add({ text, kind: 'header', name, prefix });
     }
   const query = locations.params.length === 0 ? '' : queryOf(head.path);
-  for (const name of locations.params) {
-    const text = decodedParameter(query, name);
-    if (text !== null) found.push({ text, kind: 'param', name, prefix: '' });
-  }
-  for (const name of locations.cookies) {
-    const text = cookie(head, name);
-    if (text !== null) found.push({ text, kind: 'cookie', name, prefix: '' });
-  }
-  return found.slice(0, maxTokens);
+  for (const name of locations.params)
+    for (const [key, value] of pairs(query)) if (key === name) add({ text: decoded(value), kind: 'param', name, prefix: '' });
+  for (const name of locations.cookies) for (const text of cookies(head, name)) add({ text, kind: 'cookie', name, prefix: '' });
+  return [...found.values()];
 }
 
 /** True when these places include the one a token was found at. */
@@ -71,11 +68,6 @@ function* pairs(query: string): Generator<readonly [name: string, value: string,
   }
 }
 
-function decodedParameter(query: string, name: string): string | null {
-  for (const [key, value] of pairs(query)) if (key === name) return decoded(value);
-  return null;
-}
-
 function withoutParameter(path: string, name: string): string {
   const kept = [...pairs(queryOf(path))].filter(([key]) => key !== name).map(([, , text]) => text).join('&');
   const start = path.slice(0, pathEnd(path));
@@ -90,13 +82,11 @@ function decoded(text: string): string {
   }
 }
 
-function cookie(head: RequestHead, name: string): string | null {
-  for (const field of head.headers.values('cookie'))
-    for (const part of field.split(';')) {
-      const equals = part.indexOf('=');
-      if (equals < 0 || part.slice(0, equals).trim() !== name) continue;
-      const value = part.slice(equals + 1).trim();
-      return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
-    }
-  return null;
+function cookies(head: RequestHead, name: string): string[] {
+  return head.headers.values('cookie').flatMap((field) => field.split(';')).flatMap((part) => {
+    const equals = part.indexOf('=');
+    if (equals < 0 || part.slice(0, equals).trim() !== name) return [];
+    const value = part.slice(equals + 1).trim();
+    return [value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value];
+  });
 }
