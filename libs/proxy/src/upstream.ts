@@ -38,6 +38,8 @@ export interface UpstreamCluster {
   drops(random: Random): string | null;
   /** How requests to this host went, for outlier detection. `status` 0: no answer; negative: nothing to do with the host. */
   report(host: Host, status: number): void;
+  /** The host answered with x-envoy-immediate-health-check-fail: it is out until it passes its health checks again. */
+  failHealthCheck(host: Host): void;
 }
 
 export interface NewStreamOptions {

@@ -8,6 +8,7 @@ import type { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@melte
 import type { Endpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import type { HttpProtocolOptions } from '@meltemi/api/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
 import type { Subset as SubsetExtension } from '@meltemi/api/gen/envoy/extensions/load_balancing_policies/subset/v3/subset.ts';
+import type { HealthCheck, HealthCheck_GrpcHealthCheck, HealthCheck_HttpHealthCheck, HealthCheck_TcpHealthCheck } from '@meltemi/api/gen/envoy/config/core/v3/health_check.ts';
 import type { BindConfig } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
@@ -19,7 +20,7 @@ export const clusterFields: FieldTable<Cluster> = {
   transportSocketMatches: use, name: use, altStatName: use,
   clusterDiscoveryType: oneof({ type: use, clusterType: refuse('custom cluster types are not supported') }),
   edsClusterConfig: use, connectTimeout: use, perConnectionBufferLimitBytes: use, lbPolicy: use, loadAssignment: use,
-  healthChecks: refuse('active health checks are not run, so traffic would go to hosts they exclude: use outlier_detection'),
+  healthChecks: use,
   maxRequestsPerConnection: use, circuitBreakers: use,
   upstreamHttpProtocolOptions: oldOptions, commonHttpProtocolOptions: oldOptions, httpProtocolOptions: oldOptions, http2ProtocolOptions: oldOptions,
   typedExtensionProtocolOptions: use, dnsRefreshRate: use, dnsFailureRefreshRate: use,
@@ -98,7 +99,7 @@ export const outlierFields: FieldTable<OutlierDetection> = {
   enforcingConsecutiveLocalOriginFailure: use, enforcingLocalOriginSuccessRate: use, failurePercentageThreshold: use, enforcingFailurePercentage: use,
   enforcingFailurePercentageLocalOrigin: use, failurePercentageMinimumHosts: use, failurePercentageRequestVolume: use, maxEjectionTime: use,
   maxEjectionTimeJitter: use,
-  successfulActiveHealthCheckUnejectHost: warn('there are no active health checks'),
+  successfulActiveHealthCheckUnejectHost: use,
   monitors: warn('outlier monitors from extensions are not run'),
   alwaysEjectOneHost: use,
 };
@@ -131,6 +132,29 @@ export const lbEndpointFields: FieldTable<LbEndpoint> = {
 };
 
 export const endpointFields: FieldTable<Endpoint> = {
-  address: use, healthCheckConfig: warn('there are no active health checks'), hostname: use,
+  address: use, healthCheckConfig: use, hostname: use,
   additionalAddresses: warn('only the first address is used'),
 };
+
+const noEvents = warn('health check events are not written: changes of a host are logged, and shown by /clusters');
+
+export const healthCheckFields: FieldTable<HealthCheck> = {
+  timeout: use, interval: use, initialJitter: use, intervalJitter: use, intervalJitterPercent: use, unhealthyThreshold: use, healthyThreshold: use, altPort: use, reuseConnection: use,
+  healthChecker: oneof({
+    httpHealthCheck: use, tcpHealthCheck: use, grpcHealthCheck: use,
+    customHealthCheck: refuse('health checkers from extensions (Redis, Thrift) are not supported: use http_health_check, tcp_health_check or grpc_health_check'),
+  }),
+  noTrafficInterval: use, noTrafficHealthyInterval: use, unhealthyInterval: use, unhealthyEdgeInterval: use, healthyEdgeInterval: use,
+  eventLogPath: noEvents, eventLogger: noEvents, eventService: noEvents,
+  alwaysLogHealthCheckFailures: use, alwaysLogHealthCheckSuccess: warn('checks that pass are not logged'),
+  tlsOptions: use, transportSocketMatchCriteria: use,
+};
+
+export const httpCheckFields: FieldTable<HealthCheck_HttpHealthCheck> = {
+  host: use, path: use, send: use, receive: use, responseBufferSize: use, requestHeadersToAdd: use, requestHeadersToRemove: use, expectedStatuses: use, retriableStatuses: use,
+  codecClientType: use, serviceNameMatcher: use, method: use,
+};
+
+export const tcpCheckFields: FieldTable<HealthCheck_TcpHealthCheck> = { send: use, receive: use, proxyProtocolConfig: refuse('a PROXY protocol header before checks is not supported') };
+
+export const grpcCheckFields: FieldTable<HealthCheck_GrpcHealthCheck> = { serviceName: use, authority: use, initialMetadata: use };

@@ -1,4 +1,6 @@
 import type { DynamicMetadata } from '@meltemi/http';
+import type { StringMatch } from '@meltemi/match';
+import type { HeaderOps } from '@meltemi/route';
 import type { Reference } from './config-source-types.ts';
 import type { Http1Options, Http2Options, SocketTarget } from './listener-types.ts';
 import type { UpstreamTls } from './tls-types.ts';
@@ -25,6 +27,8 @@ export interface Cluster {
   readonly perConnectionBufferLimit: number;
   readonly circuitBreakers: { readonly default: CircuitBreaker; readonly high: CircuitBreaker; readonly perHostMaxConnections: number };
   readonly outlierDetection: OutlierDetection | null;
+  /** null = hosts are not asked. */
+  readonly healthCheck: HealthCheck | null;
   readonly http: UpstreamHttp;
   /** null = plaintext. */
   readonly tls: UpstreamTls | null;
@@ -144,6 +148,76 @@ export interface OutlierDetection {
   readonly enforcingFailurePercentageLocalOrigin: number;
   readonly failurePercentageMinimumHosts: number;
   readonly failurePercentageRequestVolume: number;
+  /** A host that passes an active health check comes back at once. */
+  readonly unejectByHealthCheck: boolean;
+}
+
+/** Active health checking, Envoy's defaults filled in. */
+export interface HealthCheck {
+  readonly kind: HttpCheck | TcpCheck | GrpcCheck;
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  readonly initialJitterMs: number;
+  readonly intervalJitterMs: number;
+  readonly intervalJitterPercent: number;
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+  readonly reuseConnection: boolean;
+  /** While the cluster was never used. */
+  readonly noTrafficIntervalMs: number;
+  readonly noTrafficHealthyIntervalMs: number;
+  readonly unhealthyIntervalMs: number;
+  /** Between checks that must still add up to a threshold. */
+  readonly unhealthyEdgeIntervalMs: number;
+  readonly healthyEdgeIntervalMs: number;
+  readonly alwaysLogFailures: boolean;
+  /** null = where traffic goes. An endpoint's own comes first. */
+  readonly altPort: number | null;
+  /** null = as the TLS context says. */
+  readonly alpn: readonly string[] | null;
+  /** Picks among transport_socket_matches instead of the endpoint's metadata; null = the endpoint's. */
+  readonly socketMatch: Readonly<Record<string, unknown>> | null;
+  /** New hosts do not count before their first check. */
+  readonly ignoreNewHosts: boolean;
+}
+
+export interface HttpCheck {
+  readonly kind: 'http';
+  readonly protocol: 'http1' | 'http2';
+  readonly method: string;
+  /** "" = the cluster's name. An endpoint's own comes first. */
+  readonly host: string;
+  readonly path: string;
+  readonly send: Buffer | null;
+  /** All in this order, anywhere in the body. */
+  readonly receive: readonly Buffer[];
+  readonly responseBufferBytes: number;
+  readonly expectedStatuses: readonly StatusRange[];
+  /** Count like no answer. */
+  readonly retriableStatuses: readonly StatusRange[];
+  readonly requestHeaders: HeaderOps;
+  readonly serviceName: StringMatch | null;
+}
+
+/** `from` included, `to` not. */
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface TcpCheck {
+  readonly kind: 'tcp';
+  readonly send: Buffer | null;
+  readonly receive: readonly Buffer[];
+}
+
+/** grpc.health.v1.Health/Check. */
+export interface GrpcCheck {
+  readonly kind: 'grpc';
+  readonly serviceName: string;
+  /** "" = the cluster's name. */
+  readonly authority: string;
+  readonly metadata: HeaderOps;
 }
 
 export interface UpstreamHttp {
@@ -215,4 +289,16 @@ export interface Endpoint {
   /** Filter namespace → values, as in the resource; null when none. */
   readonly metadata: DynamicMetadata | null;
   readonly locality: Locality;
+  /** How the host is checked, where it differs. */
+  readonly healthCheck?: EndpointHealthCheck;
+}
+
+export interface EndpointHealthCheck {
+  /** null = the endpoint's address. */
+  readonly target: SocketTarget | null;
+  /** null = as the target, or the check's alt_port. */
+  readonly port: number | null;
+  /** "" = the check's. */
+  readonly hostname: string;
+  readonly disabled: boolean;
 }

@@ -9,6 +9,7 @@ import { compileConfigSource } from './config-source.ts';
 import type { Cluster, DnsConfig, LoadAssignment } from './cluster-types.ts';
 import { finish, newContext, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
+import { compileHealthChecks } from './health-check.ts';
 import { compileBalancing } from './lb-policy.ts';
 import { compileAssignment } from './load-assignment.ts';
 import { compileOutlier } from './outlier.ts';
@@ -44,6 +45,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
     outlierDetection: compileOutlier(message.outlierDetection, report),
+    healthCheck: compileHealthChecks(message, extensions, report),
     http: compileUpstreamHttp(message, extensions, report),
     tls: compileUpstreamSocket(message.transportSocket, 'transport_socket', context),
     transportSocketMatches: socketMatches(message, context),

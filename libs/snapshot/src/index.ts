@@ -4,8 +4,8 @@ export type {
   ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, SocketTarget, TcpProxyConfig, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {
-  CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, Endpoint, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,
-  RingHashPolicy, SlowStart, SubsetConfig, SubsetSelector, TransportSocketMatch, UpstreamHttp,
+  CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, Endpoint, EndpointHealthCheck, GrpcCheck, HealthCheck, HttpCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,
+  RingHashPolicy, SlowStart, StatusRange, SubsetConfig, SubsetSelector, TcpCheck, TransportSocketMatch, UpstreamHttp,
 } from './cluster-types.ts';
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';
 export type { ApiSource, ConfigSource, GoogleTls, GrpcTarget, Reference, SourceSpec } from './config-source-types.ts';

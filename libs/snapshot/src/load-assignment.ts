@@ -1,6 +1,6 @@
 import type { Locality as LocalityMessage } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
-import type { LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
+import type { Endpoint_HealthCheckConfig, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import type { Result } from '@meltemi/base';
 import { compileFraction, never } from '@meltemi/match';
 import { checkFields, plainMetadata, Report } from '@meltemi/route';
@@ -76,6 +76,13 @@ function compileEndpoint(message: LbEndpoint, locality: Locality, path: string, 
   if (message.loadBalancingWeight === 0) report.refuse(`${path}.load_balancing_weight`, 'must be at least 1');
   return target && {
     target, key: targetKey(target), hostname: identifier.value.hostname, weight: message.loadBalancingWeight ?? 1, health: state ?? 'unhealthy',
-    metadata: plainMetadata(message.metadata), locality,
+    metadata: plainMetadata(message.metadata), locality, ...endpointCheck(identifier.value.healthCheckConfig, `${path}.endpoint.health_check_config`, report),
   };
+}
+
+function endpointCheck(config: Endpoint_HealthCheckConfig | undefined, path: string, report: Report): Pick<Endpoint, 'healthCheck'> {
+  if (!config) return {};
+  const target = config.address ? compileAddress(config.address, `${path}.address`, false, report) : null;
+  if (config.portValue > 65_535) report.refuse(`${path}.port_value`, `${config.portValue} is not a port`);
+  return { healthCheck: { target, port: config.portValue === 0 ? null : config.portValue, hostname: config.hostname, disabled: config.disableActiveHealthCheck } };
 }

@@ -35,5 +35,6 @@ export function compileOutlier(message: OutlierMessage | undefined, report: Repo
     enforcingFailurePercentageLocalOrigin: message.enforcingFailurePercentageLocalOrigin ?? 0,
     failurePercentageMinimumHosts: message.failurePercentageMinimumHosts ?? 5,
     failurePercentageRequestVolume: message.failurePercentageRequestVolume ?? 50,
+    unejectByHealthCheck: message.successfulActiveHealthCheckUnejectHost ?? true,
   };
 }

@@ -1,6 +1,6 @@
 import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import type { ResourceStore } from '../control/resource-store.ts';
-import type { HostDescription } from '../control/worker-messages.ts';
+import type { HealthFlag, HostDescription } from '../control/worker-messages.ts';
 
 /** Envoy's /clusters as text: "cluster::address:port::stat::value". */
 export function clustersText(store: ResourceStore, hosts: readonly HostDescription[]): string {
@@ -28,7 +28,7 @@ export function clustersJson(store: ResourceStore, hosts: readonly HostDescripti
       host_statuses: hosts.filter((host) => host.cluster === name).map((host) => ({
         address: host.port === 0 ? { pipe: { path: host.address } } : { socket_address: { address: host.address, port_value: host.port } },
         stats: [{ name: 'rq_total', value: String(host.requests) }, { name: 'rq_active', type: 'GAUGE', value: String(host.activeRequests) }, { name: 'cx_active', type: 'GAUGE', value: String(host.activeConnections) }],
-        health_status: { eds_health_status: host.healthy ? 'HEALTHY' : 'UNHEALTHY', ...(host.ejected ? { failed_outlier_check: true } : {}) },
+        health_status: { eds_health_status: host.edsHealth.toUpperCase(), ...Object.fromEntries(host.flags.flatMap((flag) => jsonFlags[flag] ?? []).map((name) => [name, true])) },
         weight: host.weight,
         hostname: host.hostname,
         priority: host.priority,
@@ -55,6 +55,11 @@ function target(host: HostDescription): string {
 }
 
 function flags(host: HostDescription): string {
-  const set = [...(host.ejected ? ['/failed_outlier_check'] : []), ...(host.healthy ? [] : ['/failed_eds_health'])];
-  return set.length === 0 ? 'healthy' : set.join('');
+  return host.flags.length === 0 ? 'healthy' : host.flags.map((flag) => `/${flag}`).join('');
 }
+
+/** Names in envoy.admin.v3.HostHealthStatus; what EDS says has a field of its own. */
+const jsonFlags: Readonly<Partial<Record<HealthFlag, string>>> = {
+  failed_active_hc: 'failed_active_health_check', failed_outlier_check: 'failed_outlier_check', degraded_active_hc: 'failed_active_degraded_check', pending_dynamic_removal: 'pending_dynamic_removal',
+  pending_active_hc: 'pending_active_hc', excluded_via_immediate_hc_fail: 'excluded_via_immediate_hc_fail',
+};

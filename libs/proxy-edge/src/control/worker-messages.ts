@@ -61,6 +61,12 @@ export interface BoundListener {
   readonly port: number;
 }
 
+/** Names and order as /clusters prints them. */
+export const healthFlags = [
+  'failed_active_hc', 'failed_outlier_check', 'failed_eds_health', 'degraded_active_hc', 'degraded_eds_health', 'pending_dynamic_removal', 'pending_active_hc', 'excluded_via_immediate_hc_fail',
+] as const;
+export type HealthFlag = (typeof healthFlags)[number];
+
 /** One host of a cluster, as /clusters shows it. */
 export interface HostDescription {
   readonly cluster: string;
@@ -69,8 +75,10 @@ export interface HostDescription {
   readonly hostname: string;
   readonly weight: number;
   readonly priority: number;
-  readonly healthy: boolean;
-  readonly ejected: boolean;
+  /** What discovery says. */
+  readonly edsHealth: 'healthy' | 'degraded' | 'unhealthy';
+  /** Envoy's health flags, in Envoy's order; none = healthy. */
+  readonly flags: readonly HealthFlag[];
   readonly activeRequests: number;
   readonly activeConnections: number;
   readonly requests: number;

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
 import type { NodeFacts } from '@meltemi/proxy';
-import type { BoundListener, FromWorker, HostDescription, ResourceUpdate, ToWorker, WorkerDescription, WorkerRefusal, WorkerSetup } from './worker-messages.ts';
+import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
 export interface PoolLog {
   info(fields: object, message: string): void;
@@ -184,7 +184,7 @@ function mergeHosts(descriptions: readonly WorkerDescription[]): HostDescription
   for (const host of descriptions.flatMap((each) => each.hosts)) {
     const key = `${host.cluster} ${host.address}:${host.port}`;
     const known = merged.get(key);
-    merged.set(key, known ? { ...known, activeRequests: known.activeRequests + host.activeRequests, activeConnections: known.activeConnections + host.activeConnections, requests: known.requests + host.requests, ejected: known.ejected || host.ejected } : host);
+    merged.set(key, known ? { ...known, activeRequests: known.activeRequests + host.activeRequests, activeConnections: known.activeConnections + host.activeConnections, requests: known.requests + host.requests, flags: healthFlags.filter((flag) => known.flags.includes(flag) || host.flags.includes(flag)) } : host);
   }
   return [...merged.values()];
 }

@@ -46,7 +46,7 @@ export class WorkerServer {
     this.#options = options;
     const random = options.random ?? mathRandom;
     const now = () => this.#nowMs;
-    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, ...(options.resolver !== undefined && { resolver: options.resolver }) });
+    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), ...(options.resolver !== undefined && { resolver: options.resolver }) });
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#deps = {

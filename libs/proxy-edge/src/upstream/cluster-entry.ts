@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, newHostState, OutlierDetector, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -7,6 +7,7 @@ import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
+import { startHealthChecks } from './health-checks.ts';
 import { HostPool, openConnection, poolKey, type PoolOptions, type PoolProtocol } from './host-pool.ts';
 
 export interface EntryDeps {
@@ -16,6 +17,7 @@ export interface EntryDeps {
   readonly secrets: SecretLookup;
   /** Coarse monotonic milliseconds. */
   now(): number;
+  log(fields: object, message: string): void;
 }
 
 /** TLS contexts of a cluster: the default one and one per transport socket match. */
@@ -37,6 +39,14 @@ export class ClusterEntry implements UpstreamCluster {
   #balancer: Balancer;
   #picker: Picker;
   #outliers: OutlierDetector | null = null;
+  #checks: ClusterChecker | null = null;
+  /** Told when every host has been checked once; for who waits with traffic until then. */
+  onFirstChecks: () => void = () => {};
+  /** Health checks changed something: the picker is made anew when it is next asked. */
+  #stale = false;
+  /** What discovery said last, and the hosts that it does not list any more but that still pass their checks. */
+  #listed: LoadAssignment | null = null;
+  #leaving: ReadonlySet<string> = new Set();
   #drops: LoadAssignment['drops'] = [];
   #tls: TlsSet;
   /** By host key; high-priority requests have pools of their own, as their limits are. */
@@ -57,6 +67,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
     this.#watchOutliers();
+    this.#watchHealth();
   }
 
   /** Fails while a secret is missing or cannot be used. */
@@ -76,6 +87,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.limits.default.limits = config.circuitBreakers.default;
     this.limits.high.limits = config.circuitBreakers.high;
     this.#watchOutliers();
+    this.#watchHealth();
     this.drainPools();
     return ok(undefined);
   }
@@ -93,16 +105,32 @@ export class ClusterEntry implements UpstreamCluster {
     return this.#store.current.all;
   }
 
-  assign(assignment: LoadAssignment): void {
-    const set = this.#store.update(assignment);
+  /** Discovery does not list the host any more; it stays while it passes its health checks. */
+  isLeaving(host: Host): boolean {
+    return this.#leaving.has(host.key);
+  }
+
+  /** Some host has not had its first health check yet. */
+  get awaitsChecks(): boolean {
+    return this.#checks?.waiting === true;
+  }
+
+  assign(listed: LoadAssignment): void {
+    this.#listed = listed;
+    const { healthCheck, ignoreHealthOnHostRemoval, discovery } = this.config;
+    const stays = healthCheck !== null && !ignoreHealthOnHostRemoval && discovery !== 'static';
+    const { assignment, leaving } = stays ? keepPassing(listed, this.#store.current) : { assignment: listed, leaving: new Set<string>() };
+    this.#leaving = leaving;
+    this.#store.update(assignment);
+    this.#checks?.follow(this.#store.current.all);
+    const set = this.#refresh();
     this.#drops = assignment.drops;
-    this.#picker = this.#balancer.picker(set);
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (!set.byKey.has(pool.host.key)) this.#drainPool(pools, pool);
     this.#membership.set(set.all.length);
-    this.#countHealthy(set);
   }
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
+    if (this.#stale) this.#refresh();
     return this.config.discovery === 'original_dst' ? this.#originalDestination(context, downstreamAddress) : this.#picker.pick(context);
   }
 
@@ -128,9 +156,14 @@ export class ClusterEntry implements UpstreamCluster {
     this.#outliers?.report(host, status, this.#deps.now());
   }
 
+  failHealthCheck(host: Host): void {
+    this.#checks?.failNow(host);
+  }
+
   /** Housekeeping, about once a second. */
   tick(nowMs: number): void {
     this.#outliers?.tick(nowMs);
+    if (this.#stale) this.#refresh();
     for (const pools of [this.#pools.default, this.#pools.high]) {
       for (const pool of pools.values()) {
         pool.tick(nowMs);
@@ -146,12 +179,20 @@ export class ClusterEntry implements UpstreamCluster {
     }
   }
 
+  /** The cluster is removed: takes nothing new. */
+  retire(): void {
+    this.#checks?.stop(false);
+    this.#checks = null;
+    this.drainPools();
+  }
+
   /** Retires all connections; requests under way end on theirs. */
   drainPools(): void {
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) this.#drainPool(pools, pool);
   }
 
   destroy(): void {
+    this.#checks?.stop(false);
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
     for (const pool of this.#draining) pool.destroy();
   }
@@ -174,9 +215,10 @@ export class ClusterEntry implements UpstreamCluster {
     return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, protocol, stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
   }
 
-  #tlsOf(host: Host): ClientTls | null {
+  /** `criteria` replace the host's metadata. */
+  #tlsOf(host: Host, criteria: Readonly<Record<string, unknown>> | null = null): ClientTls | null {
     if (this.#tls.matches.length === 0) return this.#tls.fallback;
-    const metadata = host.metadata?.['envoy.transport_socket_match'] ?? {};
+    const metadata = criteria ?? host.metadata?.['envoy.transport_socket_match'] ?? {};
     const found = this.#tls.matches.find(({ match }) => Object.entries(match).every(([key, value]) => sameValue(metadata[key], value)));
     return found === undefined ? this.#tls.fallback : found.tls;
   }
@@ -199,11 +241,45 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   #ejectionsChanged(ejected: Host | null): void {
+    this.#refresh();
+    if (ejected !== null) this.#closeConnectionsTo(ejected);
+  }
+
+  /** Hosts are sorted by health anew, and chosen among by that. */
+  #refresh(): HostSet {
+    this.#stale = false;
     const set = this.#store.refresh();
     this.#picker = this.#balancer.picker(set);
     this.#countHealthy(set);
-    if (ejected === null || !this.config.closeConnectionsOnHealthFailure) return;
-    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === ejected.key) this.#drainPool(pools, pool);
+    return set;
+  }
+
+  #closeConnectionsTo(unhealthy: Host): void {
+    if (!this.config.closeConnectionsOnHealthFailure) return;
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === unhealthy.key) this.#drainPool(pools, pool);
+  }
+
+  /** Starts, changes or ends active health checks as the config says. Hosts that are in use stay so until a check says otherwise. */
+  #watchHealth(): void {
+    const { healthCheck } = this.config;
+    if (this.#checks !== null) this.#checks.stop(healthCheck === null);
+    this.#checks = null;
+    this.#stale = true;
+    if (healthCheck === null) return;
+    this.#checks = startHealthChecks(healthCheck, {
+      ...this.#deps, cluster: () => this.config, tlsOf: (host, criteria) => this.#tlsOf(host, criteria), hasTraffic: () => this.stats.cxTotal.value > 0,
+      onChecked: (host, passed, changed) => this.#checked(host, passed, changed), onFirstRound: () => this.onFirstChecks(),
+    });
+    this.#checks.adopt(this.#store.current.all);
+  }
+
+  #checked(host: Host, passed: boolean, changed: boolean): void {
+    if (passed) this.#outliers?.passedHealthCheck(host);
+    if (!changed) return;
+    this.#stale = true;
+    if (!host.state.failedHealthCheck) return;
+    this.#closeConnectionsTo(host);
+    if (this.#leaving.has(host.key) && this.#listed !== null) this.assign(this.#listed);
   }
 
   #newBalancer(): Balancer {

@@ -17,6 +17,8 @@ export interface ClusterManagerOptions {
   now(): number;
   /** A cluster became ready for traffic, or an update of it. */
   onWarm?(name: string): void;
+  /** What health checks find. Default: nothing is written. */
+  log?(fields: object, message: string): void;
 }
 
 /** How long a cluster waits for its first DNS answer before it serves without; EDS has its initial_fetch_timeout. */
@@ -27,6 +29,10 @@ interface Warming {
   readonly sinceMs: number;
   assignment: LoadAssignment | null;
   stop: (() => void) | null;
+  /** A new cluster whose hosts have not all been checked yet. */
+  unchecked: ClusterEntry | null;
+  /** Goes on without what is missing. */
+  hurried: boolean;
 }
 
 /** All clusters of a worker. New ones and updates warm (endpoints, addresses, secrets) before traffic sees them. */
@@ -58,22 +64,22 @@ export class ClusterManager implements Clusters {
 
   addOrUpdate(config: Cluster): Result<void> {
     if (config.http.protocol === 'http2') return fail(`cluster ${config.name}`, 'asks for HTTP/2 towards its hosts, which this proxy does not speak yet: use HTTP/1.1, or route its port as TCP');
-    this.#warming.get(config.name)?.stop?.();
-    const warming: Warming = { config, sinceMs: this.#options.now(), assignment: assignmentAtHand(config, this.#assignments), stop: null };
+    this.#forget(this.#warming.get(config.name));
+    const warming: Warming = { config, sinceMs: this.#options.now(), assignment: assignmentAtHand(config, this.#assignments), stop: null, unchecked: null, hurried: false };
     this.#warming.set(config.name, warming);
     if (config.discovery === 'strict_dns' || config.discovery === 'logical_dns') this.#watchDns(warming);
     return this.#tryActivate(config.name);
   }
 
   remove(name: string): void {
-    this.#warming.get(name)?.stop?.();
+    this.#forget(this.#warming.get(name));
     this.#warming.delete(name);
     this.#resolving.get(name)?.();
     this.#resolving.delete(name);
     const entry = this.#active.get(name);
     if (entry === undefined) return;
     this.#active.delete(name);
-    entry.drainPools();
+    entry.retire();
     this.#draining.add(entry);
   }
 
@@ -95,6 +101,7 @@ export class ClusterManager implements Clusters {
     const warming = this.#warming.get(name);
     if (warming === undefined) return;
     warming.assignment ??= emptyAssignment(name);
+    warming.hurried = true;
     this.#tryActivate(name);
   }
 
@@ -112,7 +119,7 @@ export class ClusterManager implements Clusters {
 
   destroy(): void {
     for (const stop of this.#resolving.values()) stop();
-    for (const warming of this.#warming.values()) warming.stop?.();
+    for (const warming of this.#warming.values()) this.#forget(warming);
     for (const entry of [...this.#active.values(), ...this.#draining]) entry.destroy();
     this.#active.clear();
     this.#warming.clear();
@@ -130,6 +137,11 @@ export class ClusterManager implements Clusters {
     warming.stop = stop;
   }
 
+  #forget(warming: Warming | undefined): void {
+    warming?.stop?.();
+    warming?.unchecked?.destroy();
+  }
+
   /** Swaps the warmed config in once nothing is missing. A secret that is there but cannot be used is an error. */
   #tryActivate(name: string): Result<void> {
     const warming = this.#warming.get(name);
@@ -137,11 +149,17 @@ export class ClusterManager implements Clusters {
     for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
-    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now() };
-    const done = known === undefined ? ClusterEntry.create(config, deps) : known.update(config);
+    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
+    const done = known !== undefined ? known.update(config) : warming.unchecked !== null ? ok(warming.unchecked) : ClusterEntry.create(config, deps);
     if (!done.ok) return done;
     const entry = known ?? (done.value as ClusterEntry);
     if (warming.assignment !== null) entry.assign(warming.assignment);
+    if (known === undefined && entry.awaitsChecks && !warming.hurried) {
+      warming.unchecked = entry;
+      entry.onFirstChecks = () => this.#tryActivate(name);
+      return ok(undefined);
+    }
+    entry.onFirstChecks = () => {};
     this.#warming.delete(name);
     this.#resolving.get(name)?.();
     this.#resolving.delete(name);

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
-import type { HostDescription, FromWorker, ToWorker, WorkerDescription, WorkerSetup } from '../control/worker-messages.ts';
+import type { Host } from '@meltemi/proxy';
+import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, type ToWorker, type WorkerDescription, type WorkerSetup } from '../control/worker-messages.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
 import { AccessLogWriters } from './access-log-writers.ts';
 import { applyUpdate } from './apply-update.ts';
@@ -60,10 +61,18 @@ function describe(server: WorkerServer): WorkerDescription {
       const target = endpoint.target;
       hosts.push({
         cluster: entry.name, address: target.kind === 'ip' ? target.address : target.path, port: target.kind === 'ip' ? target.port : 0, hostname: endpoint.hostname, weight: host.weight, priority: host.priority,
-        healthy: endpoint.health !== 'unhealthy', ejected: host.state.ejected, activeRequests: host.state.activeRequests, activeConnections: host.state.connections, requests: host.state.requests,
+        edsHealth: endpoint.health, flags: flagsOf(host, entry.isLeaving(host)), activeRequests: host.state.activeRequests, activeConnections: host.state.connections, requests: host.state.requests,
       });
     }
   return { listeners, hosts };
+}
+
+function flagsOf({ endpoint, state }: Host, leaving: boolean): HealthFlag[] {
+  const set: Record<HealthFlag, boolean> = {
+    failed_active_hc: state.failedHealthCheck, failed_outlier_check: state.ejected, failed_eds_health: endpoint.health === 'unhealthy', degraded_active_hc: state.degradedHealthCheck,
+    degraded_eds_health: endpoint.health === 'degraded', pending_dynamic_removal: leaving, pending_active_hc: state.excluded === 'pending', excluded_via_immediate_hc_fail: state.excluded === 'asked',
+  };
+  return healthFlags.filter((flag) => set[flag]);
 }
 
 /** Errors do not survive being posted with all their fields; their text does. */

@@ -106,7 +106,7 @@ function byHealth(all: readonly Host[], before: HostLists | undefined): HostList
     all: same(all, before?.all),
     healthy: same(all.filter((host) => healthOf(host) === 'healthy'), before?.healthy),
     degraded: same(all.filter((host) => healthOf(host) === 'degraded'), before?.degraded),
-    excluded: all.reduce((count, { state }) => count + (state.excluded ? 1 : 0), 0),
+    excluded: all.reduce((count, { state }) => count + (state.excluded === 'no' ? 0 : 1), 0),
   };
 }
 
@@ -116,7 +116,7 @@ function same(list: readonly Host[], before: readonly Host[] | undefined): reado
 
 /** What all who judge a host say together: any "unhealthy" wins, then any "degraded". */
 export function healthOf({ endpoint, state }: Host): 'healthy' | 'degraded' | 'unhealthy' {
-  if (endpoint.health === 'unhealthy' || state.ejected || state.failedHealthCheck || state.excluded) return 'unhealthy';
+  if (endpoint.health === 'unhealthy' || state.ejected || state.failedHealthCheck || state.excluded !== 'no') return 'unhealthy';
   return endpoint.health === 'degraded' || state.degradedHealthCheck ? 'degraded' : 'healthy';
 }
 
@@ -124,7 +124,7 @@ export function healthOf({ endpoint, state }: Host): 'healthy' | 'degraded' | 'u
 export function filterHostSet(set: HostSet, keep: (host: Host) => boolean): HostSet {
   const filtered = <T extends HostLists>(hosts: T): T => {
     const all = hosts.all.filter(keep);
-    return { ...hosts, all, healthy: hosts.healthy.filter(keep), degraded: hosts.degraded.filter(keep), excluded: all.reduce((count, { state }) => count + (state.excluded ? 1 : 0), 0) };
+    return { ...hosts, all, healthy: hosts.healthy.filter(keep), degraded: hosts.degraded.filter(keep), excluded: all.reduce((count, { state }) => count + (state.excluded === 'no' ? 0 : 1), 0) };
   };
   const all = set.all.filter(keep);
   return {

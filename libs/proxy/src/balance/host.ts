@@ -15,15 +15,15 @@ export interface HostState {
   failedHealthCheck: boolean;
   /** The host passes its checks but asks to be spared (x-envoy-degraded). */
   degradedHealthCheck: boolean;
-  /** Not checked yet, or asked to be left out at once: counts neither as healthy nor in the number of hosts. */
-  excluded: boolean;
+  /** Waits for its first check, or asked to be left out at once: counts neither as healthy nor in the number of hosts. */
+  excluded: 'no' | 'pending' | 'asked';
   /** Monotonic milliseconds since when the host takes traffic: seen first, or passed its health checks again. For slow start. */
   readySinceMs: number;
 }
 
 /** The state of an address that was not known before. */
 export function newHostState(key: string, nowMs: number): HostState {
-  return { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, degradedHealthCheck: false, excluded: false, readySinceMs: nowMs };
+  return { key, activeRequests: 0, requests: 0, connections: 0, ejected: false, failedHealthCheck: false, degradedHealthCheck: false, excluded: 'no', readySinceMs: nowMs };
 }
 
 /** One endpoint as pickers see it. Identity (`===`) survives updates as long as address and settings stay; `state` survives as long as the address stays. */

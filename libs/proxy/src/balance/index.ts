@@ -4,3 +4,4 @@ export { plainPick, type BalanceParts, type LbStat, type PickContext, type Picke
 export { Balancer } from './balancer.ts';
 export type { BalanceConfig } from './set-picker.ts';
 export { priorityLoad, type PriorityLoad } from './priority-load.ts';
+export { keepPassing } from './leaving-hosts.ts';

@@ -177,7 +177,7 @@ test('weighted_priority_health counts weights instead of hosts', () => {
 
 test('hosts that wait for their first health check do not count', () => {
   const store = storeOf([endpoint(1), endpoint(2), endpoint(3)], [endpoint(4)]);
-  for (const n of [2, 3]) (store.current.byKey.get(`10.0.0.${n}:80`) as Host).state.excluded = true;
+  for (const n of [2, 3]) (store.current.byKey.get(`10.0.0.${n}:80`) as Host).state.excluded = 'pending';
   store.refresh();
   assert.deepEqual([...pickMany(config(roundRobin), store, 300).keys()], ['10.0.0.1:80']);
 });

@@ -11,7 +11,7 @@ const defaults: OutlierDetection = {
   consecutive5xx: 5, enforcingConsecutive5xx: 100, consecutiveGatewayFailure: 5, enforcingConsecutiveGatewayFailure: 0, splitExternalLocalOrigin: false,
   consecutiveLocalOriginFailure: 5, enforcingConsecutiveLocalOriginFailure: 100, enforcingSuccessRate: 100, successRateMinimumHosts: 5, successRateRequestVolume: 100,
   successRateStdevFactor: 1900, enforcingLocalOriginSuccessRate: 100, failurePercentageThreshold: 85, enforcingFailurePercentage: 0, enforcingFailurePercentageLocalOrigin: 0,
-  failurePercentageMinimumHosts: 5, failurePercentageRequestVolume: 50,
+  failurePercentageMinimumHosts: 5, failurePercentageRequestVolume: 50, unejectByHealthCheck: true,
 };
 
 /** A cluster of `count` hosts and its detector. */
@@ -42,6 +42,7 @@ function setUp(changes: Partial<OutlierDetection>, count = 2) {
     stat: (name: string) => stats.entries({}).find((entry) => entry.name === `cluster.c.outlier_detection.${name}`)?.value ?? 0,
     changes: () => changed,
     detector,
+    host,
   };
 }
 
@@ -157,4 +158,27 @@ test('a stopped detector leaves nobody outside', () => {
   report(0, 500);
   detector.stop();
   assert.deepEqual(ejected(), []);
+});
+
+test('a host that passes an active health check is back at once, unless that is switched off', () => {
+  const { report, ejected, detector, host, stat } = setUp({ consecutive5xx: 1 });
+  report(0, 500);
+  detector.passedHealthCheck(host(0));
+  assert.deepEqual(ejected(), []);
+  assert.equal(stat('ejections_active'), 0);
+  const off = setUp({ consecutive5xx: 1, unejectByHealthCheck: false });
+  off.report(0, 500);
+  off.detector.passedHealthCheck(off.host(0));
+  assert.deepEqual(off.ejected(), [0]);
+});
+
+test('rates that are not enforced are still counted as detected', () => {
+  const { report, ejected, wait, stat } = setUp({ consecutive5xx: 1000, enforcingSuccessRate: 0, failurePercentageMinimumHosts: 2, failurePercentageThreshold: 50 });
+  for (let n = 0; n < 60; n++) {
+    report(0, 500);
+    report(1, 200);
+  }
+  wait(10_000);
+  assert.deepEqual(ejected(), []);
+  assert.equal(stat('ejections_detected_failure_percentage'), 1);
 });

@@ -30,7 +30,10 @@ interface Record5xx {
   local: Volume;
 }
 
-type Cause = 'consecutive_5xx' | 'consecutive_gateway_failure' | 'consecutive_local_origin_failure' | 'success_rate' | 'failure_percentage' | 'local_origin_success_rate' | 'local_origin_failure_percentage';
+const causes = [
+  'consecutive_5xx', 'consecutive_gateway_failure', 'consecutive_local_origin_failure', 'success_rate', 'failure_percentage', 'local_origin_success_rate', 'local_origin_failure_percentage',
+] as const;
+type Cause = (typeof causes)[number];
 
 /**
  * Takes hosts that keep failing out of a cluster for a while, by Envoy's rules (outlier detection docs). A state machine: it is told what
@@ -53,6 +56,7 @@ export class OutlierDetector {
     this.#active = parts.stats.gauge(`${prefix}.ejections_active`);
     this.#enforced = parts.stats.counter(`${prefix}.ejections_enforced_total`);
     this.#overflow = parts.stats.counter(`${prefix}.ejections_overflow`);
+    for (const cause of causes) for (const what of ['detected', 'enforced']) parts.stats.counter(`${prefix}.ejections_${what}_${cause}`);
   }
 
   /** A new config: counts and ejections stay. */
@@ -99,6 +103,14 @@ export class OutlierDetector {
     this.#readmit(nowMs);
     this.#judgeRates(nowMs);
     this.#active.set(this.#ejected());
+  }
+
+  /** An active health check of the host passed: it is back at once, where the config says so. */
+  passedHealthCheck(host: Host): void {
+    if (!host.state.ejected || !this.#config.unejectByHealthCheck) return;
+    this.#readmitOne(host);
+    this.#active.set(this.#ejected());
+    this.#parts.onChange(null);
   }
 
   /** Lets everybody back in: the cluster has no outlier detection any more. */
@@ -148,20 +160,25 @@ export class OutlierDetector {
         continue;
       }
       if (nowMs < record.until) continue;
-      host.state.ejected = false;
-      Object.assign(record, { fiveXx: 0, gateway: 0, localOrigin: 0, until: 0 });
+      this.#readmitOne(host);
       back = true;
     }
     if (back) this.#parts.onChange(null);
   }
 
+  #readmitOne(host: Host): void {
+    host.state.ejected = false;
+    Object.assign(this.#record(host), { fiveXx: 0, gateway: 0, localOrigin: 0, until: 0 });
+  }
+
   #judgeRates(nowMs: number): void {
     const config = this.#config;
     const all = this.#parts.hosts().map((host) => ({ host, record: this.#record(host) }));
-    const judge = (volume: (record: Record5xx) => Volume, causes: { rate: Cause; rateEnforcing: number; percentage: Cause; percentageEnforcing: number }) => {
+    const judge = (volume: (record: Record5xx) => Volume, judged: { rate: Cause; rateEnforcing: number; percentage: Cause; percentageEnforcing: number }) => {
       const seen = all.filter(({ host }) => !host.state.ejected).map(({ host, record }) => ({ host, ...volume(record) }));
-      if (causes.rateEnforcing > 0) for (const { host } of successRateOutliers(seen, config)) this.#eject(host, causes.rate, causes.rateEnforcing, nowMs);
-      if (causes.percentageEnforcing > 0) for (const { host } of failurePercentageOutliers(seen, config)) this.#eject(host, causes.percentage, causes.percentageEnforcing, nowMs);
+      // Without enforcing they are still counted as detected.
+      for (const { host } of successRateOutliers(seen, config)) this.#eject(host, judged.rate, judged.rateEnforcing, nowMs);
+      for (const { host } of failurePercentageOutliers(seen, config)) this.#eject(host, judged.percentage, judged.percentageEnforcing, nowMs);
     };
     judge((record) => record.external, { rate: 'success_rate', rateEnforcing: config.enforcingSuccessRate, percentage: 'failure_percentage', percentageEnforcing: config.enforcingFailurePercentage });
     if (config.splitExternalLocalOrigin) {

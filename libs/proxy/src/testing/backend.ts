@@ -69,6 +69,8 @@ export class Backend implements UpstreamCluster {
     this.host = new Host(endpoint, 0, newHostState('10.1.0.1:80', clock.monotonic()));
   }
 
+  failHealthCheck(): void {}
+
   pick(): Host {
     return this.host;
   }

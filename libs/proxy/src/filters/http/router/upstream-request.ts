@@ -277,6 +277,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     const now = clock.monotonic();
     info.upstreamFirstReceivedMonoMs = now;
     this.#count(head.status);
+    if (this.#cluster.config.healthCheck !== null && this.#host !== null && head.headers.has('x-envoy-immediate-health-check-fail')) this.#cluster.failHealthCheck(this.#host);
     if (this.#retry !== null && this.#wantsRetry(head)) {
       if (endStream) this.#writer = null;
       this.#abandon();

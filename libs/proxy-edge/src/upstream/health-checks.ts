@@ -1,0 +1,69 @@
+import type { Clock, Random } from '@meltemi/base';
+import type { FlatStats } from '@meltemi/observe';
+import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host } from '@meltemi/proxy';
+import type { Cluster, HealthCheck, SocketTarget } from '@meltemi/snapshot';
+import { dial } from '../transport/dial.ts';
+import type { ClientTls } from '../transport/tls-client.ts';
+
+/** What a cluster lends to its health checks. */
+export interface CheckSource {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stats: FlatStats;
+  /** The cluster as it is now. */
+  cluster(): Cluster;
+  /** The TLS context for checks of a host; `criteria` instead of its metadata where not null. */
+  tlsOf(host: Host, criteria: Readonly<Record<string, unknown>> | null): ClientTls | null;
+  hasTraffic(): boolean;
+  onChecked(host: Host, passed: boolean, changed: boolean): void;
+  onFirstRound(): void;
+  log(fields: object, message: string): void;
+}
+
+/**
+ * Checks the hosts of a cluster over connections of their own, outside pools and their limits.
+ * Deviation: Envoy checks once per process; here each worker checks for itself, because each decides by what it sees. N workers ask N times.
+ */
+export function startHealthChecks(config: HealthCheck, source: CheckSource): ClusterChecker {
+  const stats = healthCheckStats(source.stats, source.cluster().statName);
+  return new ClusterChecker(config, {
+    clock: source.clock, random: source.random, stats,
+    hasTraffic: () => source.hasTraffic(),
+    onChecked: (host, passed, changed) => source.onChecked(host, passed, changed),
+    onFirstRound: () => source.onFirstRound(),
+    log: (host, event, reason) => source.log({ cluster: source.cluster().name, host: host.key, event, reason }, `health check: host ${event}`),
+    probe: (host) => createProbe(config, {
+      host, clusterName: source.cluster().name, secure: source.tlsOf(host, config.socketMatch) !== null, transport: transportTo(host, config, source), onVerify: () => stats.verifyCluster.inc(),
+    }),
+  });
+}
+
+function transportTo(host: Host, config: HealthCheck, source: CheckSource): CheckTransport {
+  const target = checkTarget(host, config);
+  return {
+    connect: (result) => {
+      const { bindAddress, perConnectionBufferLimit, tcpKeepaliveMs } = source.cluster();
+      const tls = source.tlsOf(host, config.socketMatch);
+      return dial({
+        // The checker's own deadline is the timeout; this one only makes sure that the dial ends.
+        target, connectTimeoutMs: config.timeoutMs + 1000, bufferLimit: perConnectionBufferLimit, tls, keepAliveMs: tcpKeepaliveMs,
+        ...(config.alpn !== null && { alpn: config.alpn }), ...(bindAddress !== null && { localAddress: bindAddress.address }),
+      }, { onOpen: (connection) => result.onOpen(connection), onFailure: ({ cause }) => result.onFailure(cause.message) });
+    },
+  };
+}
+
+function checkTarget({ endpoint }: Host, { altPort }: HealthCheck): SocketTarget {
+  const target = endpoint.healthCheck?.target ?? endpoint.target;
+  const port = endpoint.healthCheck?.port ?? (endpoint.healthCheck?.target ? null : altPort);
+  return target.kind === 'ip' && port !== null ? { ...target, port } : target;
+}
+
+function healthCheckStats(stats: FlatStats, name: string): HealthCheckStats {
+  const counter = (stat: string) => stats.counter(`cluster.${name}.health_check.${stat}`);
+  const gauge = (stat: string) => stats.gauge(`cluster.${name}.health_check.${stat}`);
+  return {
+    attempt: counter('attempt'), success: counter('success'), failure: counter('failure'), passiveFailure: counter('passive_failure'), networkFailure: counter('network_failure'),
+    verifyCluster: counter('verify_cluster'), healthy: gauge('healthy'), degraded: gauge('degraded'),
+  };
+}
