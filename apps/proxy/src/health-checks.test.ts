@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { backend, tcpBackend, type Backend } from './testing/backend.ts';
@@ -24,22 +26,40 @@ const spare = (name: string, first: number, second: number): Json => ({
 let proxy: RunningProxy;
 let apps: Backend[];
 let pong = true;
+/** 1 = SERVING, 2 = NOT_SERVING. */
+let serving = 1;
+const grpcServer = http2.createServer();
+const grpcSessions = new Set<http2.ServerHttp2Session>();
+grpcServer.on('session', (session) => grpcSessions.add(session));
+grpcServer.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+  assert.equal(headers[':path'], '/grpc.health.v1.Health/Check');
+  stream.on('error', () => {}).resume();
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(Buffer.from([0, 0, 0, 0, 2, 8, serving]));
+});
 
 before(async () => {
   apps = await Promise.all([checked('one'), checked('two'), checked('three'), tcpBackend('tcp', (socket) => socket.on('data', () => { if (pong) socket.write('PONG'); }))]);
+  await new Promise<void>((resolve) => grpcServer.listen(0, '127.0.0.1', resolve));
+  const grpcPort = (grpcServer.address() as AddressInfo).port;
   const [one = 0, two = 0, three = 0, tcp = 0] = apps.map(({ port }) => port);
   const tcpCheck = { ...pace, timeout: '0.1s', tcp_health_check: { send: { text: Buffer.from('PING').toString('hex') }, receive: [{ text: Buffer.from('PONG').toString('hex') }] } };
+  const checkedAt = (port: number): Json => ({ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: one } }, health_check_config: { port_value: port } } });
   proxy = await startProxy(bootstrap(
-    [httpListener({ routes: ['pair', 'spare', 'panic', 'by-port'].map((name) => route({ path: `/${name}` }, name)) })],
+    [httpListener({ routes: ['pair', 'spare', 'panic', 'by-port', 'by-grpc'].map((name) => route({ path: `/${name}` }, name)) })],
     [
       cluster('pair', [one, two], { health_checks: [http], ...noPanic }), spare('spare', two, three), cluster('panic', [three], { health_checks: [http] }),
-      cluster('by-port', [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: one } }, health_check_config: { port_value: tcp } } }], { health_checks: [tcpCheck], ...noPanic }),
+      cluster('by-port', [checkedAt(tcp)], { health_checks: [tcpCheck], ...noPanic }),
+      cluster('by-grpc', [checkedAt(grpcPort)], { health_checks: [{ ...pace, grpc_health_check: { service_name: 'app' } }], ...noPanic }),
     ],
   ));
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await Promise.all(apps.map((app) => app.stop()));
+  for (const session of grpcSessions) session.destroy();
+  grpcServer.close();
 });
 
 const ask = (path: string) => request(proxy.port('web'), { path });
@@ -95,5 +115,13 @@ describe('active health checks', () => {
     await becomes('no host', '/by-port', ['503']);
     pong = true;
     await becomes('the host again', '/by-port', ['one']);
+  });
+
+  test('a gRPC check asks the health service', async () => {
+    await becomes('the host', '/by-grpc', ['one']);
+    serving = 2;
+    await becomes('no host', '/by-grpc', ['503']);
+    serving = 1;
+    await becomes('the host again', '/by-grpc', ['one']);
   });
 });

@@ -45,7 +45,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
     outlierDetection: compileOutlier(message.outlierDetection, report),
-    healthCheck: compileHealthChecks(message, extensions, report),
+    healthCheck: compileHealthChecks(message, report),
     http: compileUpstreamHttp(message, extensions, report),
     tls: compileUpstreamSocket(message.transportSocket, 'transport_socket', context),
     transportSocketMatches: socketMatches(message, context),

@@ -5,12 +5,10 @@ import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { Report } from '@meltemi/route';
 import { compileHealthChecks } from './health-check.ts';
 
-const none = { networkFilters: new Map(), httpFilters: new Map(), listenerFilters: new Map(), accessLoggers: new Map() };
-
-function compile(check: object, { cluster = {}, http2 = false } = {}) {
+function compile(check: object, { cluster = {} } = {}) {
   const report = new Report();
   const message = Cluster.decode(jsonToBinary('envoy.config.cluster.v3.Cluster', { name: 'c', health_checks: [check], ...cluster }));
-  const value = compileHealthChecks(message, { ...none, http2 }, report);
+  const value = compileHealthChecks(message, report);
   return { value, errors: report.errors.map(({ path }) => path), warnings: report.warnings.map(({ path }) => path) };
 }
 
@@ -49,15 +47,15 @@ test('what is missing or cannot be done is refused by its path', () => {
   assert.deepEqual(http({ expected_statuses: [{ start: 300, end: 200 }] }), ['expected_statuses[0]']);
   assert.deepEqual(http({ send: { text: '00' } }), ['send']);
   assert.deepEqual(http({ codec_client_type: 'HTTP3' }), ['codec_client_type']);
-  assert.deepEqual(http({ codec_client_type: 'HTTP2' }), ['codec_client_type']);
   assert.deepEqual(compile({ ...pace, tcp_health_check: { send: { text: 'PING' } } }).errors, [`${base}.tcp_health_check.send`]);
   assert.deepEqual(compile({ ...pace, custom_health_check: { name: 'envoy.health_checkers.redis' } }).errors, [`${base}.custom_health_check`]);
   assert.deepEqual(compile({ ...pace, tcp_health_check: {} }, { cluster: { type: 'ORIGINAL_DST' } }).errors, ['health_checks']);
   assert.deepEqual(compile({ ...pace, tcp_health_check: {}, event_log_path: '/tmp/x' }).warnings, [`${base}.event_log_path`]);
 });
 
-test('gRPC checks need HTTP/2', () => {
-  const check = { ...pace, grpc_health_check: { service_name: 's', authority: 'a' } };
-  assert.deepEqual(compile(check).errors, [`${base}.grpc_health_check`]);
-  assert.deepEqual(compile(check, { http2: true }).value?.kind, { kind: 'grpc', serviceName: 's', authority: 'a', metadata: [] });
+test('a gRPC check asks for a service', () => {
+  const { value, errors } = compile({ ...pace, grpc_health_check: { service_name: 's', authority: 'a', initial_metadata: [{ header: { key: 'X-A', value: '1' } }] } });
+  assert.deepEqual([errors, value?.kind.kind === 'grpc' && [value.kind.serviceName, value.kind.authority, value.kind.metadata.length]], [[], ['s', 'a', 1]]);
+  const http2 = compile({ ...pace, http_health_check: { path: '/', codec_client_type: 'HTTP2' } }).value?.kind;
+  assert.equal(http2?.kind === 'http' && http2.protocol, 'http2');
 });

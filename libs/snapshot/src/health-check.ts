@@ -7,7 +7,6 @@ import { compileStringMatcher } from '@meltemi/match';
 import { checkFields, compileHeaderOps, durationMs, type Report } from '@meltemi/route';
 import { grpcCheckFields, healthCheckFields, httpCheckFields, tcpCheckFields } from './cluster-tables.ts';
 import type { GrpcCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck } from './cluster-types.ts';
-import type { Extensions } from './extensions.ts';
 
 /** Envoy's pace while a cluster was never used. */
 const noTrafficMs = 60_000;
@@ -16,22 +15,21 @@ const defaultBufferBytes = 1024;
 const maxBufferBytes = 1_048_576;
 
 /** Compiles health_checks with Envoy's defaults; null when there are none. */
-export function compileHealthChecks(message: Cluster, extensions: Extensions, report: Report): HealthCheck | null {
+export function compileHealthChecks(message: Cluster, report: Report): HealthCheck | null {
   const [check] = message.healthChecks;
   if (!check) return null;
   if (message.healthChecks.length > 1) report.refuse('health_checks', 'only one health check per cluster is supported, as in Envoy');
   const discovery = message.clusterDiscoveryType;
   if (discovery?.$case === 'type' && discovery.value === 4) report.refuse('health_checks', 'hosts of ORIGINAL_DST clusters are not known before they are used, so they cannot be checked');
-  return compileCheck(check, { extensions, report, ignoreNewHosts: message.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false });
+  return compileCheck(check, { report, ignoreNewHosts: message.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false });
 }
 
 interface Scope {
-  readonly extensions: Extensions;
   readonly report: Report;
   readonly ignoreNewHosts: boolean;
 }
 
-function compileCheck(message: Message, { extensions, report, ignoreNewHosts }: Scope): HealthCheck {
+function compileCheck(message: Message, { report, ignoreNewHosts }: Scope): HealthCheck {
   const path = 'health_checks[0]';
   checkFields(message, healthCheckFields, path, report);
   const positive = (duration: Duration | undefined, name: string): number => {
@@ -48,7 +46,7 @@ function compileCheck(message: Message, { extensions, report, ignoreNewHosts }: 
   const unhealthyIntervalMs = durationMs(message.unhealthyInterval, intervalMs);
   if ((message.altPort ?? 0) > 65_535) report.refuse(`${path}.alt_port`, 'is not a port');
   return {
-    kind: compileKind(message, path, extensions, report),
+    kind: compileKind(message, path, report),
     timeoutMs: positive(message.timeout, 'timeout'), intervalMs,
     initialJitterMs: durationMs(message.initialJitter, 0), intervalJitterMs: durationMs(message.intervalJitter, 0), intervalJitterPercent: message.intervalJitterPercent,
     unhealthyThreshold: threshold(message.unhealthyThreshold, 'unhealthy_threshold'), healthyThreshold: threshold(message.healthyThreshold, 'healthy_threshold'),
@@ -63,15 +61,15 @@ function compileCheck(message: Message, { extensions, report, ignoreNewHosts }: 
 
 const never: TcpCheck = { kind: 'tcp', send: null, receive: [] };
 
-function compileKind(message: Message, path: string, extensions: Extensions, report: Report): HealthCheck['kind'] {
+function compileKind(message: Message, path: string, report: Report): HealthCheck['kind'] {
   const checker = message.healthChecker;
   switch (checker?.$case) {
     case 'httpHealthCheck':
-      return compileHttp(checker.value, `${path}.http_health_check`, extensions, report);
+      return compileHttp(checker.value, `${path}.http_health_check`, report);
     case 'tcpHealthCheck':
       return compileTcp(checker.value, `${path}.tcp_health_check`, report);
     case 'grpcHealthCheck':
-      return compileGrpc(checker.value, `${path}.grpc_health_check`, extensions, report);
+      return compileGrpc(checker.value, `${path}.grpc_health_check`, report);
     case 'customHealthCheck':
       return never;
     case undefined:
@@ -80,12 +78,11 @@ function compileKind(message: Message, path: string, extensions: Extensions, rep
   }
 }
 
-function compileHttp(message: HealthCheck_HttpHealthCheck, path: string, extensions: Extensions, report: Report): HttpCheck {
+function compileHttp(message: HealthCheck_HttpHealthCheck, path: string, report: Report): HttpCheck {
   checkFields(message, httpCheckFields, path, report);
   if (!/^[\x21-\x7e]+$/.test(message.path)) report.refuse(`${path}.path`, message.path === '' ? 'is required' : 'is not a path');
   if (/[\r\n\0 ]/.test(message.host)) report.refuse(`${path}.host`, 'is not a host');
   if (message.codecClientType === 2) report.refuse(`${path}.codec_client_type`, 'there is no HTTP/3');
-  if (message.codecClientType === 1 && extensions.http2 !== true) report.refuse(`${path}.codec_client_type`, 'health checks over HTTP/2 are not supported yet');
   if (message.method === RequestMethod.CONNECT) report.refuse(`${path}.method`, 'CONNECT is not a way of asking');
   const send = message.send ? payload(message.send, `${path}.send`, report) : null;
   const method = message.method === 0 ? 'GET' : (Object.entries(RequestMethod).find(([, value]) => value === message.method)?.[0] ?? 'GET');
@@ -106,9 +103,8 @@ function compileTcp(message: HealthCheck_TcpHealthCheck, path: string, report: R
   return { kind: 'tcp', send: message.send ? payload(message.send, `${path}.send`, report) : null, receive: message.receive.map((part, i) => payload(part, `${path}.receive[${i}]`, report)) };
 }
 
-function compileGrpc(message: HealthCheck_GrpcHealthCheck, path: string, extensions: Extensions, report: Report): GrpcCheck {
+function compileGrpc(message: HealthCheck_GrpcHealthCheck, path: string, report: Report): GrpcCheck {
   checkFields(message, grpcCheckFields, path, report);
-  if (extensions.http2 !== true) report.refuse(path, 'gRPC health checks need HTTP/2 towards hosts, which is not supported yet: use http_health_check or tcp_health_check');
   return { kind: 'grpc', serviceName: message.serviceName, authority: message.authority, metadata: compileHeaderOps(message.initialMetadata, [], path, 'initial_metadata', report) };
 }
 

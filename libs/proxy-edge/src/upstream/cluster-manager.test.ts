@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { ManualClock } from '@meltemi/base';
+import { ManualClock, waitFor } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import { plainPick } from '@meltemi/proxy';
 import { assignmentOf, clusterOf, endpoints, must, staticCluster } from '../server/fixture.ts';
@@ -67,4 +68,50 @@ test('a removed cluster is gone at once', () => {
   assert.ok(manager.get('app'));
   manager.remove('app');
   assert.equal(manager.get('app'), null);
+});
+
+const tcpCheck = { healthChecks: [{ timeout: '1s', interval: '60s', unhealthyThreshold: 1, healthyThreshold: 1, tcpHealthCheck: {} }], commonLbConfig: { healthyPanicThreshold: { value: 0 } } };
+
+test('a new cluster with health checks serves when every host has been asked once', async (t) => {
+  const server = net.createServer((socket) => socket.on('error', () => {}).destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  t.after(() => server.close());
+  const { manager, warm } = setUp();
+  t.after(() => manager.destroy());
+  must(manager.addOrUpdate(staticCluster('app', [port, 1], tcpCheck)));
+  assert.deepEqual([manager.get('app'), manager.warming], [null, ['app']]);
+  await waitFor('the first round', () => manager.get('app') !== null);
+  assert.deepEqual(warm, ['app']);
+  assert.deepEqual(new Set(Array.from({ length: 4 }, () => manager.get('app')?.pick(context, '')?.key)), new Set([`127.0.0.1:${port}`]));
+});
+
+test('a host that discovery forgets stays while it passes its checks, unless the cluster says otherwise', async (t) => {
+  const server = net.createServer((socket) => socket.on('error', () => {}).destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  t.after(() => server.close());
+  const { manager } = setUp();
+  t.after(() => manager.destroy());
+  must(manager.addOrUpdate(eds(tcpCheck)));
+  manager.setEndpoints('svc', assignmentOf(endpoints('svc', port)));
+  await waitFor('the first round', () => manager.get('app') !== null);
+  manager.setEndpoints('svc', assignmentOf(endpoints('svc')));
+  assert.equal(manager.get('app')?.pick(context, '')?.key, `127.0.0.1:${port}`);
+  must(manager.addOrUpdate(eds({ ...tcpCheck, ignoreHealthOnHostRemoval: true })));
+  manager.setEndpoints('svc', assignmentOf(endpoints('svc')));
+  assert.equal(manager.get('app')?.pick(context, ''), null);
+});
+
+test('original destination: a header may name it, a port may replace it', () => {
+  const { manager } = setUp();
+  const pick = (name: string, header: string | null, connection: string) => manager.get(name)?.pick({ ...context, field: (field) => (field === 'x-envoy-original-dst-host' ? header : null) }, connection)?.key ?? null;
+  const original = (name: string, config: Record<string, unknown>) => must(manager.addOrUpdate(clusterOf({ name, type: 'ORIGINAL_DST', lbPolicy: 'CLUSTER_PROVIDED', originalDstLbConfig: config })));
+  original('header', { useHttpHeader: true });
+  original('port', { upstreamPortOverride: 9000 });
+  assert.equal(pick('header', '10.0.0.7:81', '10.0.0.1:80'), '10.0.0.7:81');
+  assert.equal(pick('header', '[fd00::7]:81', ''), '[fd00::7]:81');
+  assert.equal(pick('header', 'localhost:81', '10.0.0.1:80'), '10.0.0.1:80');
+  assert.equal(pick('header', null, ''), null);
+  assert.equal(pick('port', '10.0.0.7:81', '10.0.0.1:80'), '10.0.0.1:9000');
 });

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
-import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host } from '@meltemi/proxy';
+import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host, type Http2CodecOptions } from '@meltemi/proxy';
 import type { Cluster, HealthCheck, SocketTarget } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
@@ -33,7 +33,7 @@ export function startHealthChecks(config: HealthCheck, source: CheckSource): Clu
     onFirstRound: () => source.onFirstRound(),
     log: (host, event, reason) => source.log({ cluster: source.cluster().name, host: host.key, event, reason }, `health check: host ${event}`),
     probe: (host) => createProbe(config, {
-      host, clusterName: source.cluster().name, secure: source.tlsOf(host, config.socketMatch) !== null, transport: transportTo(host, config, source), onVerify: () => stats.verifyCluster.inc(),
+      host, clusterName: source.cluster().name, secure: source.tlsOf(host, config.socketMatch) !== null, transport: transportTo(host, config, source), http2: codecOptions(source), onVerify: () => stats.verifyCluster.inc(),
     }),
   });
 }
@@ -47,9 +47,21 @@ function transportTo(host: Host, config: HealthCheck, source: CheckSource): Chec
       return dial({
         // The checker's own deadline is the timeout; this one only makes sure that the dial ends.
         target, connectTimeoutMs: config.timeoutMs + 1000, bufferLimit: perConnectionBufferLimit, tls, keepAliveMs: tcpKeepaliveMs,
-        ...(config.alpn !== null && { alpn: config.alpn }), ...(bindAddress !== null && { localAddress: bindAddress.address }),
+        ...(config.alpn === null ? overHttp2(config) && { alpnFallback: ['h2'] } : { alpn: config.alpn }), ...(bindAddress !== null && { localAddress: bindAddress.address }),
       }, { onOpen: (connection) => result.onOpen(connection), onFailure: ({ cause }) => result.onFailure(cause.message) });
     },
+  };
+}
+
+function overHttp2({ kind }: HealthCheck): boolean {
+  return kind.kind === 'grpc' || (kind.kind === 'http' && kind.protocol === 'http2');
+}
+
+function codecOptions(source: CheckSource): Http2CodecOptions {
+  const { clock, random } = source;
+  const { http } = source.cluster();
+  return {
+    http2: http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: http.maxHeadersCount }, lingerMs: 1000, random, now: () => clock.monotonic(), after: (delayMs, task) => clock.after(delayMs, task),
   };
 }
 

@@ -40,12 +40,12 @@ export function callGrpc(call: GrpcCall, port: AsyncPort, done: (result: Result<
   for (const [name, value] of call.metadata) headers.add(name, value);
   const head = new RequestHead('POST', call.path, call.authority === '' ? call.cluster : call.authority, headers, 'http', 'HTTP/2');
   const maxBytes = call.maxBytes ?? defaultMaxBytes;
-  const request = { cluster: call.cluster, head, body: frame(call.message), timeoutMs: call.timeoutMs, maxBytes: maxBytes + frameBytes, ...(call.repeatable === undefined ? {} : { repeatable: call.repeatable }) };
-  return sendAsync(request, port, (result) => done(result.ok ? readAnswer(result.value) : err(failureOf(result.error))));
+  const request = { cluster: call.cluster, head, body: grpcFrame(call.message), timeoutMs: call.timeoutMs, maxBytes: maxBytes + frameBytes, ...(call.repeatable === undefined ? {} : { repeatable: call.repeatable }) };
+  return sendAsync(request, port, (result) => done(result.ok ? readGrpcAnswer(result.value) : err(failureOf(result.error))));
 }
 
-/** Length-prefixed, not compressed. */
-function frame(message: Uint8Array): Buffer {
+/** A message as a call's body: length-prefixed, not compressed. */
+export function grpcFrame(message: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(frameBytes + message.length);
   framed[0] = 0;
   framed.writeUInt32BE(message.length, 1);
@@ -59,7 +59,8 @@ export function grpcTimeout(ms: number): string {
   return `${Math.min(99_999_999, Math.ceil(ms / 1000))}S`;
 }
 
-function readAnswer({ status, head, body, trailers }: AsyncAnswer): Result<Buffer, GrpcFailure> {
+/** The message of a unary call's answer, or its status. */
+export function readGrpcAnswer({ status, head, body, trailers }: AsyncAnswer): Result<Buffer, GrpcFailure> {
   // Trailers-only answers have theirs in the head.
   const from = trailers?.has('grpc-status') === true ? trailers : head.headers;
   const text = from.get('grpc-status');

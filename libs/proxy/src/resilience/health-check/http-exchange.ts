@@ -1,7 +1,8 @@
 import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
-import { Http1ClientConnection, type ClientConnectionOwner } from '../../codec/http1/client-connection.ts';
+import type { Http2CodecOptions } from '../../codec/http2/options.ts';
 import type { ByteConnection } from '../../connection.ts';
-import type { ResponseReceiver, UpstreamReset } from '../../stream.ts';
+import type { RequestWriter, ResponseReceiver, UpstreamReset } from '../../stream.ts';
+import { http1Client, http2Client, type ExchangeClient } from './exchange-client.ts';
 import type { CheckTransport } from './probe.ts';
 
 export type ExchangeResult =
@@ -13,13 +14,18 @@ export interface ExchangeOptions {
   readonly reuse: boolean;
   /** Of the body that much is kept; the rest is read and dropped. */
   readonly maxBodyBytes: number;
+  /** null = HTTP/1.1. */
+  readonly http2: Http2CodecOptions | null;
 }
 
 /** One request at a time over a connection of its own; answers are collected whole. */
-export class HttpExchange implements ResponseReceiver, ClientConnectionOwner {
+export class HttpExchange implements ResponseReceiver {
   readonly #transport: CheckTransport;
   readonly #options: ExchangeOptions;
-  #client: Http1ClientConnection | null = null;
+  #client: ExchangeClient | null = null;
+  #writer: RequestWriter | null = null;
+  /** The request goes over a connection that was kept. */
+  #reused = false;
   #giveUp: (() => void) | null = null;
   #done: ((result: ExchangeResult) => void) | null = null;
   #request: RequestHead | null = null;
@@ -40,7 +46,8 @@ export class HttpExchange implements ResponseReceiver, ClientConnectionOwner {
     this.#head = null;
     this.#parts = [];
     this.#bytes = 0;
-    if (this.#client !== null) this.#write(this.#client);
+    this.#reused = this.#client?.usable === true;
+    if (this.#client !== null && this.#reused) this.#write(this.#client);
     else this.#connect();
   }
 
@@ -51,7 +58,9 @@ export class HttpExchange implements ResponseReceiver, ClientConnectionOwner {
     this.#giveUp = null;
     const client = this.#client;
     this.#client = null;
-    client?.reset();
+    this.#writer?.reset();
+    this.#writer = null;
+    client?.close();
   }
 
   #connect(): void {
@@ -61,23 +70,27 @@ export class HttpExchange implements ResponseReceiver, ClientConnectionOwner {
 
   #opened(connection: ByteConnection): void {
     this.#giveUp = null;
-    const client = new Http1ClientConnection(connection, this);
+    const onGone = (): void => {
+      if (this.#client === client) this.#client = null;
+    };
+    const client: ExchangeClient = this.#options.http2 === null ? http1Client(connection, onGone) : http2Client(connection, onGone, this.#options.http2);
     this.#client = client;
     connection.resume();
     this.#write(client);
   }
 
-  #write(client: Http1ClientConnection): void {
+  #write(client: ExchangeClient): void {
     const request = this.#request;
     if (request === null) return;
-    client.begin(this, request.method, false);
+    const writer = client.begin(this, request.method);
+    this.#writer = writer;
     const body = this.#requestBody;
-    client.head(request, body === null);
+    writer.head(request, body === null);
     if (body !== null) {
-      client.data(body, 0, body.length);
-      client.end(null);
+      writer.data(body, 0, body.length);
+      writer.end(null);
     }
-    client.connection.flush();
+    client.flush();
   }
 
   // Response
@@ -102,30 +115,28 @@ export class HttpExchange implements ResponseReceiver, ClientConnectionOwner {
   }
 
   onReset(reset: UpstreamReset): void {
+    this.#writer = null;
+    const client = this.#client;
     this.#client = null;
+    client?.close();
     // A kept connection that the host closed between two checks says nothing about the host.
-    if (reset.stale) this.#connect();
-    else this.#finish({ kind: 'lost', reason: reset.kind === 'protocol' ? `answered what is not HTTP: ${reset.detail}` : 'closed the connection' });
+    if (this.#reused && (reset.stale || reset.refused)) {
+      this.#reused = false;
+      this.#connect();
+    } else this.#finish({ kind: 'lost', reason: reset.kind === 'protocol' ? `answered what is not HTTP: ${reset.detail}` : 'closed the connection' });
   }
 
   onWritable(): void {}
-
-  // Connection
-
-  onIdle(client: Http1ClientConnection): void {
-    if (this.#options.reuse) return;
-    this.#client = null;
-    client.retire();
-  }
-
-  onGone(client: Http1ClientConnection): void {
-    if (this.#client === client) this.#client = null;
-  }
 
   #finish(result: ExchangeResult): void {
     const done = this.#done;
     this.#done = null;
     this.#giveUp = null;
+    this.#writer = null;
+    if (!this.#options.reuse) {
+      this.#client?.close();
+      this.#client = null;
+    }
     done?.(result);
   }
 }

@@ -1,6 +1,7 @@
 import { HeaderMap, RequestHead, StreamInfo, unknownConnection } from '@meltemi/http';
 import { applyHeaderOps } from '@meltemi/route';
 import type { HttpCheck, StatusRange } from '@meltemi/snapshot';
+import type { Http2CodecOptions } from '../../codec/http2/options.ts';
 import { HttpExchange, type ExchangeResult } from './http-exchange.ts';
 import { payloadsMatch } from './payload-match.ts';
 import { networkFailure, type CheckResult, type CheckTransport, type Probe } from './probe.ts';
@@ -11,6 +12,8 @@ export interface HttpProbeOptions {
   /** `host` of requests: the endpoint's own name for checks, the check's, or the cluster's. */
   readonly authority: string;
   readonly scheme: 'http' | 'https';
+  /** For checks over HTTP/2. */
+  readonly http2: Http2CodecOptions;
   /** The answer named a service, which is compared: for verify_cluster. */
   onVerify(): void;
 }
@@ -24,7 +27,7 @@ export class HttpProbe implements Probe {
   constructor(check: HttpCheck, options: HttpProbeOptions) {
     this.#check = check;
     this.#options = options;
-    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: check.receive.length > 0 ? check.responseBufferBytes : 0 });
+    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: check.receive.length > 0 ? check.responseBufferBytes : 0, http2: check.protocol === 'http2' ? options.http2 : null });
   }
 
   start(done: (result: CheckResult) => void): void {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { HttpCheck, TcpCheck } from '@meltemi/snapshot';
+import { frame, headers, settings, testOptions } from '../../testing/http2-wire.ts';
 import { Wire } from '../../testing/wire.ts';
+import { GrpcProbe } from './grpc-probe.ts';
 import { HttpProbe } from './http-probe.ts';
 import { payloadsMatch } from './payload-match.ts';
 import type { CheckResult, CheckTransport, Probe } from './probe.ts';
@@ -30,7 +32,7 @@ function setUp(make: (transport: CheckTransport) => Probe) {
 }
 
 const httpProbe = (changes: Partial<HttpCheck> = {}, reuse = true, onVerify = () => {}) =>
-  setUp((transport) => new HttpProbe({ ...http, ...changes }, { transport, reuse, authority: 'app', scheme: 'http', onVerify }));
+  setUp((transport) => new HttpProbe({ ...http, ...changes }, { transport, reuse, authority: 'app', scheme: 'http', http2: testOptions(), onVerify }));
 const answer = (status: number, more = '', body = '') => `HTTP/1.1 ${status} X\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
 const kinds = (results: CheckResult[]) => results.map((result) => (result.kind === 'passed' ? (result.degraded ? 'degraded' : 'passed') : `failed${result.counted ? ' counted' : ''}${result.network ? ' network' : ''}${result.excluded ? ' excluded' : ''}`));
 
@@ -133,13 +135,47 @@ test('TCP: a closed connection fails, endless talk too', () => {
   assert.deepEqual(kinds(results), ['failed counted network', 'failed']);
 });
 
+const grpcProbe = () => setUp((transport) => new GrpcProbe({ kind: 'grpc', serviceName: 'svc', authority: '', metadata: [] }, { transport, reuse: true, authority: 'app', scheme: 'http', http2: testOptions() }));
+const grpcHead = [':status', '200', 'content-type', 'application/grpc'];
+/** An answer on a stream: the message with that serving status, then the call's status. */
+const grpcAnswer = (stream: number, serving: number, status = '0') =>
+  headers(stream, grpcHead, 4) + frame(0, 0, stream, Buffer.from([0, 0, 0, 0, 2, 8, serving])) + headers(stream, ['grpc-status', status]);
+
+test('gRPC: only SERVING passes; the connection is kept', () => {
+  const { start, receive, results, wires, wire } = grpcProbe();
+  start();
+  receive(settings() + grpcAnswer(1, 1));
+  for (const [stream, text] of [[3, grpcAnswer(3, 2)], [5, grpcAnswer(5, 1, '5')], [7, headers(7, [...grpcHead, 'grpc-status', '12'])], [9, headers(9, [':status', '503'])]] as const) {
+    assert.ok(stream > 0);
+    start();
+    receive(text);
+  }
+  assert.deepEqual([kinds(results), wires.length], [['passed', 'failed', 'failed', 'failed', 'failed'], 1]);
+  assert.match(wire().sent, /svc/);
+});
+
+test('gRPC: a reset stream and a lost connection are network failures; a kept connection that goes away is replaced', () => {
+  const { start, receive, results, wires, wire } = grpcProbe();
+  start();
+  receive(settings() + frame(3, 0, 1, Buffer.from([0, 0, 0, 2])));
+  start();
+  receive(settings());
+  wire().sink.onClose(null);
+  start();
+  receive(settings() + grpcAnswer(1, 1));
+  start();
+  receive(frame(7, 0, 0, Buffer.from([0, 0, 0, 1, 0, 0, 0, 0])));
+  receive(settings() + grpcAnswer(1, 1));
+  assert.deepEqual([kinds(results), wires.length], [['failed counted network', 'failed counted network', 'passed', 'passed'], 4]);
+});
+
 test('a probe that was given up says nothing any more', () => {
-  for (const { probe, start, results, wire } of [tcpProbe({ receive: [Buffer.from('x')] }), httpProbe()]) {
+  for (const { probe, start, results, wire } of [tcpProbe({ receive: [Buffer.from('x')] }), httpProbe(), grpcProbe()]) {
     start();
     const given = wire();
     probe.close();
     given.sink.onClose(null);
-    assert.deepEqual([results, given.closed], [[], true]);
+    assert.deepEqual([results, given.closed || given.ended], [[], true]);
   }
 });
 
