@@ -31,7 +31,7 @@ export { callGrpc, type GrpcCall, type GrpcFailure } from './http/grpc-call.ts';
 export { compileGrpcService, metadataOf, type GrpcTarget } from './http/grpc-service.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
-export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostSet, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostLists, type HostSet, type LbStat, type HostState, type PickContext, type Picker } from './balance/index.ts';
 export { ClusterChecker } from './resilience/health-check/cluster-checker.ts';
 export type { HealthCheckStats } from './resilience/health-check/host-checker.ts';
 export { createProbe, type CheckTransport } from './resilience/health-check/create-probe.ts';

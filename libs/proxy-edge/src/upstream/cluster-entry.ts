@@ -1,6 +1,6 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type ConnectionCallbacks, type HostSet, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
-import type { FlatStats, Gauge } from '@meltemi/observe';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type ConnectionCallbacks, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
@@ -36,6 +36,8 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #store: HostStore;
   readonly #membership: Gauge;
   readonly #healthy: Gauge;
+  readonly #degraded: Gauge;
+  readonly #excluded: Gauge;
   #balancer: Balancer;
   #picker: Picker;
   #outliers: OutlierDetector | null = null;
@@ -66,6 +68,8 @@ export class ClusterEntry implements UpstreamCluster {
     this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
+    this.#degraded = deps.stats.gauge(`cluster.${config.statName}.membership_degraded`);
+    this.#excluded = deps.stats.gauge(`cluster.${config.statName}.membership_excluded`);
     this.#watchOutliers();
     this.#watchHealth();
   }
@@ -224,7 +228,10 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   #countHealthy(set: HostSet): void {
-    this.#healthy.set(set.priorities.reduce((count, { healthy }) => count + healthy.length, 0));
+    const sum = (count: (hosts: HostLists) => number) => set.priorities.reduce((total, priority) => total + count(priority), 0);
+    this.#healthy.set(sum(({ healthy }) => healthy.length));
+    this.#degraded.set(sum(({ degraded }) => degraded.length));
+    this.#excluded.set(sum(({ excluded }) => excluded));
   }
 
   /** Starts, changes or ends outlier detection as the config says. */
@@ -285,7 +292,8 @@ export class ClusterEntry implements UpstreamCluster {
   #newBalancer(): Balancer {
     const { stats, clock } = this.#deps;
     const prefix = `cluster.${this.config.statName}`;
-    return new Balancer(this.config, { now: () => clock.monotonic(), activeRequests: () => this.stats.rqActive.value, count: (stat) => stats.counter(`${prefix}.${stat}`).inc() });
+    const counters: Partial<Record<LbStat, Counter>> = {};
+    return new Balancer(this.config, { now: () => clock.monotonic(), activeRequests: () => this.stats.rqActive.value, count: (stat) => (counters[stat] ??= stats.counter(`${prefix}.${stat}`)).inc() });
   }
 
   #originalDestination(context: PickContext, connection: string): Host | null {
