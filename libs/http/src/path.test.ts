@@ -23,6 +23,7 @@ test('normalisation removes dot segments, unescapes unreserved and escapes the r
     ['/a/b', '/a/b'], ['/a/./b', '/a/b'], ['/a/../b', '/b'], ['/../../a', '/a'], ['/a/..', '/'], ['/a/.', '/a/'], ['/a/b/..', '/a/'], ['/a/%2e%2E/b', '/b'],
     ['/a/.%2e/b', '/b'], ['/%41%7e', '/A~'], ['/a%2Fb', '/a%2Fb'], ['/a\\b', '/a/b'], ['/a\\..\\b', '/b'], ['/a b', '/a%20b'], ['/a%zz', '/a%zz'], ['/a%', '/a%'],
     ['/a?../x', '/a?../x'], ['/a//b', '/a//b'], ['/...', '/...'], ['/.a', '/.a'], ['/"<>', '/%22%3C%3E'], ['/a\u00e9', '/a%E9'], ['/a/..b', '/a/..b'],
+    ['/%/%2e%2E/a', '/a'], ['/a/%4/%2e%2e/b', '/a/b'],
   ] as const) assert.equal(normalizePath(before), after, before);
   assert.equal(normalizePath('/a%00b'), null);
   assert.equal(normalizePath('/a\0b'), null);

@@ -84,7 +84,7 @@ const clean = /^[A-Za-z0-9\-_~!$&'()*+,;=:@/|^[\]]*(?:\.[A-Za-z0-9\-_~!$&'()*+,;
  * RFC 3986 §6 normalisation as Chromium does it (what Envoy's normalize_path means): dot segments removed, also when written %2E;
  * "\" is "/"; escaped unreserved characters are unescaped; characters that may not stand in a path are escaped; broken escapes
  * stay. Idempotent. null when the path holds a NUL (plain or %00).
- * Deviation: an escape right behind a broken one stays escaped, because unescaping it could complete the broken one ("%4%41" → "%4A").
+ * Deviation: an escaped hex digit right behind a broken escape stays escaped, because it could complete the broken one ("%4%41" → "%4A").
  */
 export function normalizePath(path: string): string | null {
   const end = pathEnd(path);
@@ -108,7 +108,7 @@ function canonicalCharacters(part: string): string | null {
         broken = out.length;
         out += '%';
       } else {
-        out += isUnreserved(value) && out.length - broken > 2 ? String.fromCharCode(value) : part.slice(i, i + 3);
+        out += isUnreserved(value) && (out.length - broken > 2 || hexValue(value) < 0) ? String.fromCharCode(value) : part.slice(i, i + 3);
         i += 2;
       }
     } else out += needsEscape(code) ? escapeCode(part, i) : part.charAt(i);
