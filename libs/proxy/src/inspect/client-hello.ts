@@ -25,14 +25,18 @@ function tooLong(bytes: Buffer): 'more' | 'not-tls' {
   return bytes.length >= maxClientHelloBytes ? 'not-tls' : 'more';
 }
 
-/** The handshake bytes of the records so far: a hello may be cut into several. */
+/** The handshake bytes of the records so far, up to a whole hello: it may be cut into several, and early data may follow it. */
 function joinRecords(bytes: Buffer): Buffer | 'not-tls' {
   const parts: Buffer[] = [];
-  for (let at = 0; at + 5 <= bytes.length; ) {
+  let total = 0;
+  let needed = Infinity;
+  for (let at = 0; total < needed && at + 5 <= bytes.length; ) {
     if (bytes[at] !== 22) return 'not-tls';
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0 || length > 16_384 + 256) return 'not-tls';
     parts.push(bytes.subarray(at + 5, at + 5 + length));
+    total += parts[parts.length - 1]?.length ?? 0;
+    if (total >= 4 && needed === Infinity) needed = 4 + Buffer.concat(parts).readUIntBE(1, 3);
     at += 5 + length;
   }
   return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts);

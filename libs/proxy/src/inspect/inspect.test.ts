@@ -23,6 +23,8 @@ test('server name and protocols are read, also when the hello spans records', ()
   const expected = { serverName: 'reviews.local', alpn: ['istio', 'http/1.1'] };
   assert.deepEqual(readClientHello(record(hello)), expected);
   assert.deepEqual(readClientHello(Buffer.concat([record(hello.subarray(0, 30)), record(hello.subarray(30))])), expected);
+  // TLS 1.3 clients send a change of cipher and early data behind it, in the same packet.
+  assert.deepEqual(readClientHello(Buffer.concat([record(hello), Buffer.from([20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 2, 9, 9])])), expected);
 });
 
 test('an incomplete hello asks for more, other bytes are not TLS', () => {
