@@ -26,6 +26,21 @@ test('a fuzz run ends when its time is over', () => {
   assert.ok(Number(/fuzz: (\d+) cases/.exec(stdout)?.[1]) > 10, stdout);
 });
 
+const counted = (...args: string[]) => spawnSync(process.execPath, [fileURLToPath(new URL('./fuzz.ts', import.meta.url)), ...args], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'] } });
+
+test('a run by number of inputs says seed and rate for each target, and one input of it can be tried alone', () => {
+  const { status, stdout } = counted('--inputs', '2000', '--only', 'http1', '--seed', '7');
+  assert.equal(status, 0, stdout);
+  for (const target of ['http1-request', 'http1-response', 'http1-chunked']) assert.match(stdout, new RegExp(`fuzz: ${target}: 2000 inputs, seed 7, in .* nothing found`));
+  const one = counted('--input', '3', '--only', 'path', '--seed', '7');
+  assert.equal(one.status, 0, one.stderr);
+});
+
+test('a run by number of inputs needs a target that there is, and whole numbers', () => {
+  assert.equal(counted('--inputs', '5', '--only', 'no-such').status, 2);
+  assert.equal(counted('--inputs', 'many').status, 2);
+});
+
 test('the property tests of packages are found', () => {
   const identity = findPropertyTests(repository).find((each) => each.folder === 'libs/identity');
   assert.ok(identity?.files.includes('src/parsers.test.ts'));

@@ -35,6 +35,11 @@ export class BackendRequest {
     this.#callbacks.onHead(new ResponseHead(status, new HeaderMap([...fields])), false);
   }
 
+  /** A whole answer without a body. */
+  empty(status: number): void {
+    this.#callbacks.onHead(new ResponseHead(status), true);
+  }
+
   part(text: string | Buffer): void {
     const bytes = Buffer.from(text as string);
     this.#callbacks.onData(bytes, 0, bytes.length);
