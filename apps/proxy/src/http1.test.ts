@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { backend, tcpBackend, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, httpListener, httpOptions, route, type Json } from './testing/bootstrap.ts';
+import { bootstrap, cluster, fileLog, httpListener, httpOptions, route, type Json } from './testing/bootstrap.ts';
 import { exchange, RawConnection, request } from './testing/client.ts';
-import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
+import { startProxy, temporaryFolder, type RunningProxy } from './testing/proxy-process.ts';
 
 let app: Backend;
 let upgrade: Backend;
@@ -26,6 +27,11 @@ const answers: Readonly<Record<string, string>> = {
   '/garbage': 'SSH-2.0-OpenSSH\r\n\r\n',
   '/two-lengths': 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd',
   '/both': 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+  '/unasked-101': 'HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n',
+  '/flood': 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100),
+  '/fat': `HTTP/1.1 200 OK\r\nx-fat: ${'f'.repeat(70_000)}\r\n\r\n`,
+  '/many': `HTTP/1.1 200 OK\r\n${'x-one: 1\r\n'.repeat(101)}\r\n`,
+  '/204-with-body': 'HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc',
   '/extra': 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\npoisoned',
   '/short': 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this',
   '/strange': 'HTTP/1.1 299 Own Words\r\ncontent-length: 0\r\nkeep-alive: timeout=5\r\nconnection: x-hop, keep-alive\r\nx-hop: 1\r\n\r\n',
@@ -35,6 +41,7 @@ const answers: Readonly<Record<string, string>> = {
 const large = 'x'.repeat(12 * 1024 * 1024);
 const closing = new Set(['/until-close', '/short', '/nothing', '/garbage']);
 
+const log = join(temporaryFolder(), 'access.log');
 const trailersOn = httpOptions({ explicit_http_config: { http_protocol_options: { enable_trailers: true } } });
 
 before(async () => {
@@ -69,7 +76,7 @@ before(async () => {
   });
   const routes: Json[] = [route({ prefix: '/upgrade' }, 'upgrade'), route({ prefix: '/s/' }, { cluster: 'scripted', prefix_rewrite: '/' }), route({ prefix: '/' }, { cluster: 'app', timeout: '0s' })];
   proxy = await startProxy(bootstrap([
-    httpListener({ routes, hcm: { upgrade_configs: [{ upgrade_type: 'websocket' }], http_protocol_options: { enable_trailers: true } } }),
+    httpListener({ routes, hcm: { access_log: [fileLog(log, { log_format: { text_format_source: { inline_string: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n' } } })], upgrade_configs: [{ upgrade_type: 'websocket' }], http_protocol_options: { enable_trailers: true } } }),
     httpListener({ name: 'old', routes, hcm: { http_protocol_options: { accept_http_10: true, default_host_for_http_10: 'default.example' } } }),
     httpListener({ name: 'strict', routes, hcm: { request_headers_timeout: '0.5s', delayed_close_timeout: '0.2s', proxy_100_continue: true } }),
     httpListener({ name: 'small', routes, listener: { per_connection_buffer_limit_bytes: 32768 } }),
@@ -242,11 +249,11 @@ describe('responses', () => {
     assert.equal(statusOf(text), 299);
     assert.doesNotMatch(text, /x-hop|keep-alive/);
   });
-  for (const path of ['/garbage', '/two-lengths', '/both']) {
+  for (const path of ['/garbage', '/two-lengths', '/both', '/unasked-101', '/flood', '/fat', '/many', '/204-with-body']) {
     test(`${path}: what is no HTTP answer is a 502`, async () => {
       const text = await exchange(web(), s(path));
-      assert.equal(statusOf(text), 502, text);
-      assert.match(text, /protocol error/);
+      assert.match(text, /(?:^|\r\n)HTTP\/1\.1 502 [\s\S]*protocol error/);
+      await waitFor('its line in the log', () => readFileSync(log, 'utf8').includes(`${path} 502 UPE upstream_reset_before_response_started{protocol_error}`));
     });
   }
   test('bytes behind an answer never answer the next request', async () => {
@@ -261,6 +268,7 @@ describe('responses', () => {
     const text = await exchange(web(), s('/nothing'));
     assert.equal(statusOf(text), 503);
     assert.match(text, /upstream connect error or disconnect\/reset before headers\. reset reason: connection termination/);
+    await waitFor('its line in the log', () => readFileSync(log, 'utf8').includes('/nothing 503 UC upstream_reset_before_response_started{connection_termination}'));
   });
   test('an answer before the request is complete is passed on at once', async () => {
     const connection = new RawConnection(web()).send('POST /s/eager HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nsome');
