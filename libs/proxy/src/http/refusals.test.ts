@@ -62,3 +62,15 @@ test('a CONNECT that ends here is a connection of its own: 200, then bytes both 
   wire.sink.onEnd();
   assert.equal(host.ended, true);
 });
+
+test('the route\'s timeout is for the answer to an upgrade, not for what comes after', () => {
+  const ask = requestText('/', ['connection: upgrade', 'upgrade: websocket']);
+  for (const agreed of [true, false]) {
+    const { wire, proxy } = send(ask, { upgradeConfigs: [{ upgradeType: 'websocket' }] }, [routeToApp({}, { timeout: '2s' })]);
+    if (agreed) proxy.backend.requests[0]?.begin(101, ['upgrade', 'websocket']);
+    wire.sink.onEnd();
+    proxy.pass(3_000);
+    assert.equal(wire.sent.includes('504 Gateway Timeout'), !agreed);
+    assert.equal(proxy.done.length, agreed ? 0 : 1);
+  }
+});

@@ -300,7 +300,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     if (this.#newCookies !== null) for (const cookie of this.#newCookies) head.headers.add('set-cookie', cookie);
     if (endStream) this.#responseDone(now);
     // A tunnel lasts as long as its ends want: the route's timeout was for the answer.
-    if (this.#upgrade && (head.status === 101 || head.status < 300)) this.#totalMs = 0;
+    if (this.#upgrade && (head.status === 101 || (this.#head?.method === 'CONNECT' && head.status < 300))) this.#untimed();
     this.#target.encodeHead(head, endStream);
   }
 
@@ -333,6 +333,11 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
       return;
     }
     this.#failed({ kind: 'reset', reset });
+  }
+
+  #untimed(): void {
+    this.#totalMs = 0;
+    this.#cancelTotal?.();
   }
 
   /** The payload of a CONNECT goes to the host as plain TCP. */
