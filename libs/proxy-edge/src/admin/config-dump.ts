@@ -1,5 +1,5 @@
 import { binaryToJson } from '@meltemi/api';
-import type { HeldResource, ResourceStore } from '../control/resource-store.ts';
+import type { HeldResource, RefusedResource, ResourceStore } from '../control/resource-store.ts';
 import type { ResourceKind } from '../control/worker-messages.ts';
 
 const typeNames: Readonly<Record<ResourceKind, string>> = {
@@ -21,15 +21,23 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
   const keep = (resource: { name: string }) => options.nameRegex?.test(resource.name) ?? true;
   const of = (kind: ResourceKind, origin: HeldResource['origin']) => store.held(kind).filter((resource) => resource.origin === origin && keep(resource));
   const item = (kind: ResourceKind, field: string, resource: HeldResource) => ({ ...versioned(resource), [field]: resourceJson(kind, resource), last_updated: date(resource.lastUpdatedMs) });
-  const all = (kind: ResourceKind, origin: HeldResource['origin'], field: string) => of(kind, origin).map((resource) => item(kind, field, resource));
+  const all = (kind: ResourceKind, field: string) => of(kind, 'static').map((resource) => item(kind, field, resource));
+  const dynamic = (kind: ResourceKind, field: string) => {
+    const refused = store.refused(kind);
+    const neverGood = [...refused].filter(([name]) => !store.get(kind, name) && keep({ name }));
+    return [
+      ...of(kind, 'dynamic').map((resource) => ({ ...item(kind, field, resource), ...errorState(refused.get(resource.name)) })),
+      ...neverGood.map(([name, refusal]) => ({ [field]: typed(kind, { [kind === 'endpoints' ? 'cluster_name' : 'name']: name }), ...errorState(refusal) })),
+    ];
+  };
   return {
     configs: [
       ...(bootstrap === undefined ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump', bootstrap: redacted(bootstrap) }]),
-      { '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump', version_info: version(store, 'clusters'), static_clusters: all('clusters', 'static', 'cluster'), dynamic_active_clusters: all('clusters', 'dynamic', 'cluster') },
-      ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: inlineEndpoints(store, keep), dynamic_endpoint_configs: all('endpoints', 'dynamic', 'endpoint_config') }] : []),
-      { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'static', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
-      { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: inlineRoutes(store, keep), dynamic_route_configs: all('routes', 'dynamic', 'route_config') },
-      { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic')) },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump', version_info: version(store, 'clusters'), static_clusters: all('clusters', 'cluster'), dynamic_active_clusters: dynamic('clusters', 'cluster') },
+      ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: inlineEndpoints(store, keep), dynamic_endpoint_configs: dynamic('endpoints', 'endpoint_config') }] : []),
+      { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: inlineRoutes(store, keep), dynamic_route_configs: dynamic('routes', 'route_config') },
+      { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic'), store.refused('secrets')) },
     ],
   };
 }
@@ -83,12 +91,12 @@ function dynamicListeners(store: ResourceStore, keep: (resource: { name: string 
   return [...active, ...neverGood];
 }
 
-function errorState(refusal: { version: string; atMs: number; message: string } | undefined): object {
-  return refusal ? { error_state: { version_info: refusal.version, last_update_attempt: date(refusal.atMs), details: refusal.message } } : {};
+function errorState(refusal: RefusedResource | undefined): object {
+  return refusal ? { error_state: { ...(refusal.version && { version_info: refusal.version }), last_update_attempt: date(refusal.atMs), details: refusal.message } } : {};
 }
 
-function secrets(held: readonly HeldResource[]): unknown[] {
-  return held.map((resource) => ({ name: resource.name, ...versioned(resource), last_updated: date(resource.lastUpdatedMs), secret: resourceJson('secrets', resource) }));
+function secrets(held: readonly HeldResource[], refused: ReadonlyMap<string, RefusedResource> = new Map()): unknown[] {
+  return held.map((resource) => ({ name: resource.name, ...versioned(resource), last_updated: date(resource.lastUpdatedMs), secret: resourceJson('secrets', resource), ...errorState(refused.get(resource.name)) }));
 }
 
 /** What the messages mark as sensitive, wherever it stands: TLS contexts of listeners and clusters may hold keys inline. */

@@ -127,6 +127,7 @@ export class ControlThread {
       onInitialized: () => done.resolve(undefined),
     });
     this.#dynamic = dynamic;
+    if (this.store.held('listeners').length === 0) ready.resolve([]);
     const errors = dynamic.start(options, this.#owners);
     return errors.length > 0 ? err(errors) : ok({ staticListeners: ready.promise, initialized: done.promise });
   }

@@ -39,7 +39,8 @@ function read(subscription: ClientSubscription, response: DeltaDiscoveryResponse
     else if (resource.typeUrl !== response.typeUrl) malformed.push({ name, reason: `is a ${shortTypeName(resource.typeUrl)} resource in an ${shortTypeName(response.typeUrl)} response` });
     else added.set(name, { name, version, any: resource });
   }
-  const removed = response.removedResources.filter((name) => subscription.names.has(name) || subscription.held.has(name));
+  // Under a wildcard also of what was refused and is not held: its refusal ends with it.
+  const removed = response.removedResources.filter((name) => subscription.wildcard || subscription.names.has(name) || subscription.held.has(name));
   return { nonce: response.nonce, version: response.systemVersionInfo, added: [...added.values()], removed, ttls, malformed };
 }
 
