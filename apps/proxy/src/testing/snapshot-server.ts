@@ -82,7 +82,7 @@ export class SnapshotServer {
 
   set(nodeId: string, snapshot: Snapshot): void {
     this.#snapshots.set(nodeId, snapshot);
-    for (const watch of [...this.#watches]) watch.answer();
+    for (const watch of this.#watches) watch.answer();
   }
 
   /** The last request of a type that answers a response. */
@@ -104,7 +104,7 @@ export class SnapshotServer {
       if (!state || !snapshot) return;
       const names = state.request.resourceNames;
       const wanted = Object.entries(snapshot.resources).filter(([name]) => names.length === 0 || names.includes(name));
-      const key = `${snapshot.version} ${[...names].sort().join()}`;
+      const key = `${snapshot.version} ${names.toSorted().join()}`;
       // A refused version is not sent again; changed names are answered.
       if (state.sent === key || (state.sent === '' && state.request.versionInfo === snapshot.version && names.length === 0)) return;
       state.sent = key;
