@@ -52,7 +52,7 @@ export const tlsParameterFields: FieldTable<TlsParameters> = {
 export const tlsCertificateFields: FieldTable<TlsCertificate> = {
   certificateChain: use, privateKey: use,
   pkcs12: refuse('PKCS#12 is not supported: use certificate_chain and private_key'),
-  watchedDirectory: warn('files are read again when they change, the directory is not watched'),
+  watchedDirectory: use,
   privateKeyProvider: refuse('private key providers are not supported'),
   password: use,
   ocspStaple: warn('OCSP stapling is not supported'), signedCertificateTimestamp: warn('signed certificate timestamps are not sent'),
@@ -60,7 +60,7 @@ export const tlsCertificateFields: FieldTable<TlsCertificate> = {
 
 export const validationFields: FieldTable<CertificateValidationContext> = {
   trustedCa: use, caCertificateProviderInstance: provider, systemRootCerts: use,
-  watchedDirectory: warn('files are read again when they change, the directory is not watched'),
+  watchedDirectory: use,
   verifyCertificateSpki: use, verifyCertificateHash: use, matchTypedSubjectAltNames: use, matchSubjectAltNames: use,
   requireSignedCertificateTimestamp: refuse('certificate transparency is not checked'),
   crl: use, allowExpiredCertificate: use, trustChainVerification: use,

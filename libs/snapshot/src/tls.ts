@@ -16,6 +16,7 @@ import type { DownstreamTls, SanMatcher, Secret, SecretValue, TlsCertificate, Tl
 
 const prefix = 'type.googleapis.com/envoy.extensions.transport_sockets';
 const rawBufferUrl = `${prefix}.raw_buffer.v3.RawBuffer`;
+const readOnce = 'only secrets over SDS are watched, as in Envoy: give it by sds_config with a path_config_source';
 const versions = [null, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
 const sanTypes = [null, 'email', 'dns', 'uri', 'ip'] as const;
 
@@ -89,6 +90,8 @@ function compileCommon(message: CommonTlsContext | undefined, path: string, cont
   const { report } = context;
   if (message) checkFields(message, commonTlsFields, path, report);
   const certificates = (message?.tlsCertificates ?? []).flatMap((certificate, i) => compileCertificate(certificate, `${path}.tls_certificates[${i}]`, report) ?? []);
+  const watched = (message?.tlsCertificates ?? []).findIndex((certificate) => certificate.watchedDirectory);
+  if (watched >= 0) report.warn(`${path}.tls_certificates[${watched}].watched_directory`, readOnce);
   const names = (message?.tlsCertificateSdsSecretConfigs ?? []).flatMap((sds, i) => sdsName(sds, `${path}.tls_certificate_sds_secret_configs[${i}]`, context));
   return {
     ...compileParameters(message?.tlsParams, `${path}.tls_params`, report),
@@ -102,6 +105,7 @@ function compileTrust(message: CommonTlsContext | undefined, path: string, conte
   const type = message?.validationContextType;
   switch (type?.$case) {
     case 'validationContext':
+      if (type.value.watchedDirectory) context.report.warn(`${path}.validation_context.watched_directory`, readOnce);
       return { validation: compileValidation(type.value, `${path}.validation_context`, context.report), validationSdsName: null };
     case 'validationContextSdsSecretConfig':
       return { validation: null, validationSdsName: sdsName(type.value, `${path}.validation_context_sds_secret_config`, context)[0] ?? null };

@@ -24,7 +24,7 @@ const tuning: ReadonlyMap<string, string> = new Map([
   ['stats_config', 'every statistic is kept under its full name'],
   ['stats_sinks', 'statistics are not pushed: scrape /stats/prometheus'],
   ['flags_path', 'unused'],
-  ['cluster_manager', 'cluster manager settings keep their defaults'],
+  ['cluster_manager', 'outlier events are in the log, there is no local cluster, and load reports are not sent'],
   ['perf_tracing_file_path', 'unused'],
   ['fatal_actions', 'unused'],
   ['memory_allocator_manager', 'memory belongs to the JavaScript engine'],
@@ -38,6 +38,7 @@ const tuning: ReadonlyMap<string, string> = new Map([
   ['listener_manager', 'there is one kind of listener manager'],
   ['xds_delegate_extension', 'resources are not kept across restarts'],
   ['xds_config_tracker_extension', 'unused'],
+  ['stats_server_version_override', 'unused'],
   ['hds_config', 'health is not reported to a management server'],
   ['default_regex_engine', 'regular expressions follow RE2'],
 ]);

@@ -9,7 +9,8 @@ import { nodeFacts } from '@meltemi/proxy';
 import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue } from '@meltemi/snapshot';
 import type { OpenFeed } from '../sources/feed.ts';
 import type { Compiler } from './compile.ts';
-import { DynamicConfig, type DynamicRoots, type StaticOwner } from './dynamic-config.ts';
+import { DynamicConfig } from './dynamic-config.ts';
+import type { DynamicConfigOptions, DynamicRoots, StaticOwner } from './dynamic-types.ts';
 import { identitySecrets } from './identity-secrets.ts';
 import { ResourceStore } from './resource-store.ts';
 import { readStaticResources } from './static-resources.ts';
@@ -147,7 +148,7 @@ export class ControlThread {
     await this.workers.stop();
   }
 
-  #makeDynamic(options: FollowOptions, more: Pick<ConstructorParameters<typeof DynamicConfig>[0], 'log' | 'apply' | 'onClustersReady' | 'onInitialized' | 'onRefused'>): DynamicConfig {
+  #makeDynamic(options: FollowOptions, more: Pick<DynamicConfigOptions, 'log' | 'apply' | 'onClustersReady' | 'onInitialized' | 'onRefused'>): DynamicConfig {
     const { compiler, flat } = this.#options;
     return new DynamicConfig({ compiler, flat, store: this.store, open: options.open, now: () => Date.now(), isOwnSecret: options.isOwnSecret ?? (() => false), onState: options.onState ?? (() => {}), ...more });
   }

@@ -4,7 +4,7 @@ import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts'
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { compileResource, type CompiledResource, type Compiler } from './compile.ts';
-import type { StaticOwner } from './dynamic-config.ts';
+import type { StaticOwner } from './dynamic-types.ts';
 import type { ResourceKind, WireResource } from './worker-messages.ts';
 
 export interface StaticResource extends WireResource {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DeltaDiscoveryResponse, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
+import { Resource } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import { testResource } from '../resource-set.fake.ts';
 import { xdsType } from '../resource-types.ts';
 import { deltaXdsClient, sotwXdsClient } from './xds-client.ts';
@@ -145,4 +146,54 @@ test('state of the world: bytes that are no message are refused, never thrown', 
       client.settle(updates[0]?.ticket ?? 0, { kind: 'accept' });
     }),
   );
+});
+
+test('the node goes with every request when it is asked for', () => {
+  const client = sotwXdsClient(node, { nodeInEveryRequest: true });
+  client.subscribe(cluster, '*');
+  client.subscribe(endpoint, ['a']);
+  assert.deepEqual(client.connected().requests.map((request) => request.node?.id), ['n', 'n']);
+});
+
+test('a removal of what was refused, and so is not held, is handed on under a wildcard', () => {
+  const client = deltaXdsClient(node);
+  client.subscribe(cluster, '*');
+  client.connected();
+  const [first] = client.received(delta(cluster, '1', { a: '1' })).updates;
+  client.settle(first?.ticket ?? 0, { kind: 'reject', resources: [{ name: 'a', reason: 'no' }] });
+  assert.deepEqual(client.received(delta(cluster, '2', {}, ['a'])).updates[0]?.removed, ['a']);
+});
+
+const ttl = (seconds: number) => ({ seconds: BigInt(seconds), nanos: 500_000_000 });
+
+test('delta: a TTL is told, a heartbeat without a body renews it, and what is over is held no more', () => {
+  const client = deltaXdsClient(node);
+  client.subscribe(cluster, '*');
+  client.connected();
+  const { resources: [resource] } = delta(cluster, '1', { a: '1' });
+  assert.ok(resource);
+  const [first] = client.received({ ...delta(cluster, '1', {}), resources: [{ ...resource, ttl: ttl(2) }] }).updates;
+  assert.deepEqual([...(first?.ttls ?? [])], [['a', 2500]]);
+  client.settle(first?.ticket ?? 0, { kind: 'accept' });
+  const [beat] = client.received({ ...delta(cluster, '2', {}), resources: [{ ...resource, resource: undefined, ttl: ttl(3) }] }).updates;
+  assert.deepEqual([beat?.added, beat?.removed, [...(beat?.ttls ?? [])]], [[], [], [['a', 3500]]]);
+  assert.deepEqual(client.settle(beat?.ticket ?? 0, { kind: 'accept' }).requests.map((request) => request.errorDetail), [undefined]);
+  assert.deepEqual(client.expire(cluster, 'a').updates.map((update) => update.removed), [['a']]);
+  assert.deepEqual(client.expire(cluster, 'a').updates, []);
+  assert.deepEqual(client.connected().requests[0]?.initialResourceVersions, {});
+});
+
+test('state of the world: wrappers carry a TTL, a heartbeat keeps its resource', () => {
+  const client = sotwXdsClient(node);
+  client.subscribe(cluster, '*');
+  client.connected();
+  const wrapped = (body: boolean) => ({ ...sotw(cluster, '1', {}), resources: [{
+    typeUrl: 'type.googleapis.com/envoy.service.discovery.v3.Resource',
+    value: Buffer.from(Resource.encode({ name: 'a', aliases: [], version: '1', resource: body ? testResource(cluster, 'a', 'x').any : undefined, ttl: ttl(1) }).finish()),
+  }] });
+  const [first] = client.received(wrapped(true)).updates;
+  assert.deepEqual([first?.added.map(({ name }) => name), [...(first?.ttls ?? [])]], [['a'], [['a', 1500]]]);
+  client.settle(first?.ticket ?? 0, { kind: 'accept' });
+  const [beat] = client.received(wrapped(false)).updates;
+  assert.deepEqual([beat?.added, beat?.removed, [...(beat?.ttls ?? [])]], [[], [], [['a', 1500]]]);
 });
