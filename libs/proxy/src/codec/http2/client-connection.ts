@@ -38,6 +38,9 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   #lastReadMs = 0;
   /** Id of the newest stream when bytes last came. */
   #newestAtRead = 0;
+  #reading = false;
+  /** Streams ended during this read: the owner hears of the room after their receivers. */
+  #unsettled = false;
 
   constructor(connection: ByteConnection, owner: Http2ClientOwner, options: Http2CodecOptions) {
     super(connection, options);
@@ -91,9 +94,9 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     this.streams.set(stream.id, stream);
   }
 
-  /** Bytes came after this stream was opened. */
-  readSince(stream: Http2ClientStream): boolean {
-    return this.#newestAtRead >= stream.id;
+  /** The server has spoken since an earlier stream was opened, and not since this one: it most likely closed while idle. */
+  isStale(stream: Http2ClientStream): boolean {
+    return this.#newestAtRead > 0 && this.#newestAtRead < stream.id;
   }
 
   /** Stops using the connection: now when idle, after the current requests otherwise. */
@@ -107,7 +110,12 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   override onData(buffer: Buffer, length: number): void {
     this.#lastReadMs = this.options.now();
     this.#newestAtRead = this.#nextId - 2;
+    this.#reading = true;
     super.onData(buffer, length);
+    this.#reading = false;
+    if (!this.#unsettled) return;
+    this.#unsettled = false;
+    this.#settle();
   }
 
   onEnd(): void {
@@ -163,8 +171,8 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
 
   protected onStreamOver(stream: Http2ClientStream): void {
     this.#unopened.delete(stream);
-    if (this.closing) return;
-    this.#settle();
+    if (this.#reading) this.#unsettled = true;
+    else this.#settle();
   }
 
   /** After a stream ended or the connection was retired. */
@@ -172,7 +180,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     if (this.closing) return undefined;
     const idle = this.active === 0;
     if (this.retired || this.#goneAway) return idle ? this.#leave() : undefined;
-    this.#owner.onCapacity(this);
+    if (this.capacity > 0) this.#owner.onCapacity(this);
     if (idle && this.active === 0) this.#owner.onIdle(this);
     return undefined;
   }
@@ -192,11 +200,11 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
       this.remove(stream);
       stream.lose({ kind: 'remote', detail: 'http2.remote_refuse', stale: false, refused: true });
     }
-    if (this.active === 0) this.#settle();
+    this.#unsettled = true;
   }
 
   protected onSettings(): void {
-    if (this.capacity > 0) this.#owner.onCapacity(this);
+    this.#unsettled = true;
   }
 
   protected maxConcurrent(value: number): void {

@@ -130,7 +130,7 @@ export class Http2ClientStream extends Http2Stream implements RequestWriter {
 
   onConnectionLost(error: Http2CodecError | null): void {
     if (error !== null) this.lose({ kind: 'protocol', detail: error.details, stale: false, refused: false });
-    else this.lose({ kind: 'termination', detail: '', stale: this.connection.requests > 1 && !this.connection.readSince(this), refused: this.id === 0 });
+    else this.lose({ kind: 'termination', detail: '', stale: this.connection.isStale(this), refused: this.id === 0 });
   }
 
   /** Tells the receiver once that nothing follows. */

@@ -34,8 +34,6 @@ const noUpgrades: ReadonlySet<string> = new Set();
 export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   /** Requests begun. */
   requests = 0;
-  /** Monotonic milliseconds, kept by the owner for idle timeouts. */
-  lastActiveMs = 0;
   readonly #handler: Http2RequestHandler;
   readonly #maxStreams: number;
   readonly #allowConnect: boolean;
