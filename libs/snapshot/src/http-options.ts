@@ -45,6 +45,7 @@ function compilePreserveCase(any: Any | undefined, path: string, report: Report)
 /** HTTP/2 options with Envoy's defaults. */
 export function compileHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Http2Options {
   if (options) checkFields(options, http2Fields, path, report);
+  if (options) checkHttp2(options, path, report);
   const keepalive = options?.connectionKeepalive;
   return {
     hpackTableSize: options?.hpackTableSize ?? 4096,
@@ -62,4 +63,14 @@ export function compileHttp2(options: Http2ProtocolOptions | undefined, path: st
     maxPriorityFramesPerStream: options?.maxInboundPriorityFramesPerStream ?? 100,
     maxWindowUpdatesPerDataFrame: options?.maxInboundWindowUpdateFramesPerDataFrameSent ?? 10,
   };
+}
+
+/** Envoy's ranges. */
+function checkHttp2(options: Http2ProtocolOptions, path: string, report: Report): void {
+  const { maxConcurrentStreams, initialStreamWindowSize, initialConnectionWindowSize, connectionKeepalive } = options;
+  if (maxConcurrentStreams !== undefined && (maxConcurrentStreams < 1 || maxConcurrentStreams > 2_147_483_647)) report.refuse(`${path}.max_concurrent_streams`, 'must be from 1 to 2147483647');
+  for (const [field, bytes] of [['initial_stream_window_size', initialStreamWindowSize], ['initial_connection_window_size', initialConnectionWindowSize]] as const) {
+    if (bytes !== undefined && (bytes < 65_535 || bytes > 2_147_483_647)) report.refuse(`${path}.${field}`, 'must be from 65535 to 2147483647 bytes');
+  }
+  if (connectionKeepalive !== undefined && durationMs(connectionKeepalive.timeout, 0) < 1) report.refuse(`${path}.connection_keepalive.timeout`, 'is required and must be at least 1ms: how long to wait for the answer to a PING');
 }
