@@ -53,6 +53,17 @@ test('answers that nobody reads: 10,000 frames wait', () => {
   assert.equal((id - 1) / 2 > 9_900 && (id - 1) / 2 < 10_100, true);
 });
 
+test('a stream of many small messages that is read slowly is no flood', () => {
+  const { open: begin, wire, streams, codec } = serverSide();
+  begin();
+  wire.pendingBytes = 1e9;
+  wire.receive(headers(1));
+  streams[0]?.head(new ResponseHead(200), false);
+  for (let i = 0; i < 20_000; i++) streams[0]?.data(Buffer.from('x'), 0, 1);
+  wire.receive(headers(3));
+  assert.equal(codec.closing, false);
+});
+
 test('empty DATA: the second in a row ends it', () => {
   assert.deepEqual(flood(() => frame(0, 0, 1), 10, open), { count: 2, why: 'http2.inbound_empty_frames_flood' });
 });

@@ -3,6 +3,9 @@ import { http2StreamErrors as errors, type Http2CodecError } from './errors.ts';
 import { maxFrameBytes } from './frames.ts';
 import type { Http2Connection } from './connection-base.ts';
 
+/** Most streams never keep a byte: they share this and none writes to it. */
+const noBuffers: Buffer[] = [];
+
 /** What both kinds of receivers have. */
 interface BodyReceiver {
   onData(buffer: Buffer, start: number, end: number): void;
@@ -28,13 +31,13 @@ export abstract class Http2Stream {
   expectedBytes = -1;
   #receivedBytes = 0;
   #credit = 0;
-  #pending: Buffer[] = [];
+  #pending = noBuffers;
   #pendingAt = 0;
   #endAsked = false;
   #trailers: HeaderMap | null = null;
   #wantsWritable = false;
   #paused = false;
-  #held: Buffer[] = [];
+  #held = noBuffers;
   #heldEnd = false;
   #heldTrailers: HeaderMap | null = null;
 
@@ -61,7 +64,7 @@ export abstract class Http2Stream {
   data(buffer: Buffer, start: number, end: number): boolean {
     if (this.localEnded || this.closed || this.#endAsked || end === start) return true;
     const sent = this.#pending.length > 0 ? 0 : this.#send(buffer, start, end);
-    if (start + sent < end) this.#pending.push(Buffer.from(buffer.subarray(start + sent, end)));
+    if (start + sent < end) this.#pending = kept(this.#pending, buffer.subarray(start + sent, end));
     else if (this.connection.writer.hasRoom) return true;
     this.#wantsWritable = true;
     this.connection.enqueue(this);
@@ -128,7 +131,7 @@ export abstract class Http2Stream {
       return this.connection.failStream(this, errors.badContentLength);
     }
     if (this.#paused) {
-      this.#held.push(Buffer.from(buffer.subarray(start, end)));
+      this.#held = kept(this.#held, buffer.subarray(start, end));
       return undefined;
     }
     this.bodyReceiver()?.onData(buffer, start, end);
@@ -190,12 +193,20 @@ export abstract class Http2Stream {
 
   /** Lets go of everything kept; what was received counts as consumed for the connection. */
   drop(): void {
-    this.#pending = [];
+    this.#pending = noBuffers;
     this.#trailers = null;
     this.#wantsWritable = false;
     const held = this.#held;
-    this.#held = [];
+    this.#held = noBuffers;
     this.#heldEnd = false;
     for (let i = 0; i < held.length; i++) this.connection.credit(held[i]?.length ?? 0);
   }
+}
+
+/** Adds a copy of `part` to what is kept. */
+function kept(buffers: Buffer[], part: Buffer): Buffer[] {
+  const copy = Buffer.from(part);
+  if (buffers === noBuffers) return [copy];
+  buffers.push(copy);
+  return buffers;
 }
