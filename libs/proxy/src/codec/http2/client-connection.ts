@@ -190,7 +190,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     this.close(null);
   }
 
-  protected onGoaway(lastStreamId: number): void {
+  protected onPeerLeaving(lastStreamId: number): void {
     this.#goneAway = true;
     this.#owner.onGoAway(this, lastStreamId);
     // A Map may lose entries while it is walked.

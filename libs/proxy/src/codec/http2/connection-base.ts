@@ -2,23 +2,23 @@ import type { HeaderMap } from '@meltemi/http';
 import type { ByteConnection, ConnectionSink } from '../../connection.ts';
 import { Http2Error, http2ConnectionErrors as errors, http2StreamErrors as streamErrors, type Http2CodecError } from './errors.ts';
 import { FloodGuard } from './flood-guard.ts';
-import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { FrameHandler, type FrameEvents } from './frame-handler.ts';
+import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { Flag, FrameType, Setting, initialWindow, maxFrameBytes, maxWindow } from './frames.ts';
+import { Setting, initialWindow, maxFrameBytes, maxWindow } from './frames.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
 import { Keepalive } from './keepalive.ts';
 import { settingsTimeoutMs, type Http2CodecOptions } from './options.ts';
+import { RecentResets } from './recent-resets.ts';
 import type { Http2Stream } from './stream-base.ts';
 
-/** Streams that we reset: their last frames may still be on the way. */
-const rememberedResets = 128;
 const pingKeepalive = 1;
 const pingDrain = 2;
 
-/** What both sides of an HTTP/2 connection do (RFC 9113 §§3–6). @hot */
-export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameSink {
+/** What both sides of an HTTP/2 connection do: settings, windows, floods, the ways to end (RFC 9113 §§3–6). @hot */
+export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameEvents {
   readonly connection: ByteConnection;
   readonly writer: FrameWriter;
   readonly streams = new Map<number, S>();
@@ -39,22 +39,16 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   readonly #decoder: HpackDecoder;
   readonly #encoder: HpackEncoder;
   readonly #connectionCreditStep: number;
-  readonly #maxBlockBytes: number;
-  readonly #resets = new Set<number>();
+  readonly #handler: FrameHandler;
+  readonly #resets = new RecentResets();
   protected readonly keepalive: Keepalive | null;
   #receiveWindow: number = initialWindow;
   #credit = 0;
   #waiting: S[] = [];
-  #settingsSeen = false;
   #cancelSettings: (() => void) | null;
   #cancelLinger: (() => void) | null = null;
-  /** The stream whose field block is not complete; 0 = none. */
-  #continuing = 0;
-  #continuingEnd = false;
-  #fragments: Buffer[] = [];
-  #fragmentBytes = 0;
   #dataStream: S | null = null;
-  #dataFlags = 0;
+  #dataEnds = false;
   #dataLength = 0;
   #dataBytes = 0;
   readonly #pingPayload = Buffer.alloc(8);
@@ -65,13 +59,13 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     this.writer = new FrameWriter(connection);
     this.guard = new FloodGuard(options.http2, this.writer);
     this.block = new HeaderBlock(options.limits);
-    this.#reader = new FrameReader(this);
+    this.#handler = new FrameHandler(this, this.guard, options.limits.maxHeadBytes);
+    this.#reader = new FrameReader(this.#handler);
     this.#decoder = new HpackDecoder(options.http2.hpackTableSize);
     this.#encoder = new HpackEncoder(options.http2.hpackTableSize);
     const { initialStreamWindow, initialConnectionWindow } = options.http2;
     this.streamCreditStep = Math.max(1, initialStreamWindow >>> 1);
     this.#connectionCreditStep = Math.max(initialWindow, initialConnectionWindow) >>> 1;
-    this.#maxBlockBytes = 2 * options.limits.maxHeadBytes + maxFrameBytes;
     this.keepalive = options.http2.keepaliveTimeoutMs > 0 ? new Keepalive(options, { ping: () => this.#ping(pingKeepalive), lost: () => this.#pingLost() }) : null;
     this.#cancelSettings = options.after(settingsTimeoutMs, () => this.fail(errors.settingsTimeout));
     connection.sink = this;
@@ -81,7 +75,8 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   protected abstract onHeaders(streamId: number, endStream: boolean): boolean;
   /** True for ids on which no frame but what opens a stream may come. */
   protected abstract isIdle(streamId: number): boolean;
-  protected abstract onGoaway(lastStreamId: number, code: number): void;
+  /** The peer sent GOAWAY. */
+  protected abstract onPeerLeaving(lastStreamId: number): void;
   protected abstract onSettings(): void;
   protected abstract onPeerDrained(): void;
   /** A stream left the table. */
@@ -116,12 +111,12 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
 
   /** A field block is arriving but not complete. */
   protected get blockOpen(): boolean {
-    return this.#continuing !== 0;
+    return this.#handler.blockOpen;
   }
 
   /** The peer has said what it takes. */
   protected get settingsSeen(): boolean {
-    return this.#settingsSeen;
+    return this.#handler.settingsSeen;
   }
 
   abstract onEnd(): void;
@@ -207,13 +202,10 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     this.#credit = 0;
   }
 
-  onDataBegin(streamId: number, flags: number, length: number): boolean {
-    if (!this.#settingsSeen) return this.fail(errors.firstFrame);
-    if (this.#continuing !== 0) return this.fail(errors.continuation);
-    if (streamId === 0) return this.fail(errors.streamId);
+  onDataBegin(streamId: number, endStream: boolean, length: number): boolean {
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.fail(errors.window);
-    this.#dataFlags = flags;
+    this.#dataEnds = endStream;
     this.#dataLength = length;
     this.#dataBytes = 0;
     const stream = this.streams.get(streamId) ?? null;
@@ -244,112 +236,35 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   onDataEnd(): boolean {
     const stream = this.#dataStream;
     this.#dataStream = null;
-    const endStream = (this.#dataFlags & Flag.endStream) !== 0;
-    const flood = this.guard.payload(this.#dataBytes === 0 && !endStream);
+    const flood = this.guard.payload(this.#dataBytes === 0 && !this.#dataEnds);
     if (flood !== null) return this.fail(flood);
     const padding = this.#dataLength - this.#dataBytes;
     if (stream === null || stream.closed) this.credit(padding);
     else {
       if (padding > 0) stream.consumed(padding);
-      if (endStream) stream.receiveEnd(null);
+      if (this.#dataEnds) stream.receiveEnd(null);
     }
     return !this.closing;
   }
 
   // Receiving: other frames
 
-  onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.#continuing !== 0 && (type !== FrameType.continuation || streamId !== this.#continuing)) return this.fail(errors.continuation);
-    if (!this.#settingsSeen && (type !== FrameType.settings || (flags & Flag.ack) !== 0)) return this.fail(errors.firstFrame);
-    switch (type) {
-      case FrameType.headers:
-        return this.#headers(flags, streamId, buffer, start, end);
-      case FrameType.continuation:
-        return this.#continuation(flags, streamId, buffer, start, end);
-      case FrameType.windowUpdate:
-        return this.#windowUpdate(streamId, buffer, start, end);
-      case FrameType.rstStream:
-        return this.#rstStream(streamId, buffer, start, end);
-      case FrameType.settings:
-        return this.#settings(flags, streamId, buffer, start, end);
-      case FrameType.ping:
-        return this.#pinged(flags, streamId, buffer, start, end);
-      case FrameType.goaway:
-        if (streamId !== 0) return this.fail(errors.streamId);
-        if (end - start < 8) return this.fail(errors.frameSize);
-        this.onGoaway(buffer.readUInt32BE(start) & maxWindow, buffer.readUInt32BE(start + 4));
-        return !this.closing;
-      case FrameType.priority:
-        if (streamId === 0) return this.fail(errors.streamId);
-        return end - start === 5 ? this.#unless(this.guard.priority()) : this.fail(errors.frameSize);
-      case FrameType.pushPromise:
-        return this.fail(errors.push);
-      default:
-        return true;
-    }
-  }
-
-  onFrameError(error: Http2CodecError): void {
-    this.fail(error);
-  }
-
-  #headers(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (streamId === 0) return this.fail(errors.streamId);
-    let at = start;
-    let stop = end;
-    if ((flags & Flag.padded) !== 0) {
-      if (at === stop) return this.fail(errors.frameSize);
-      stop -= buffer[at++] ?? 0;
-    }
-    if ((flags & Flag.priority) !== 0) at += 5;
-    if (at > stop) return this.fail(errors.padding);
-    const endStream = (flags & Flag.endStream) !== 0;
-    const flood = this.guard.payload(at === stop && !endStream);
-    if (flood !== null) return this.fail(flood);
-    if ((flags & Flag.endHeaders) !== 0) return this.#decode(streamId, endStream, buffer, at, stop);
-    this.#continuing = streamId;
-    this.#continuingEnd = endStream;
-    this.#fragments = [Buffer.from(buffer.subarray(at, stop))];
-    this.#fragmentBytes = stop - at;
-    return true;
-  }
-
-  #continuation(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.#continuing === 0) return this.fail(errors.continuation);
-    const flood = this.guard.payload(start === end);
-    if (flood !== null) return this.fail(flood);
-    this.#fragmentBytes += end - start;
-    this.#fragments.push(Buffer.from(buffer.subarray(start, end)));
-    if (this.#fragmentBytes > this.#maxBlockBytes || this.#fragments.length > 8 + this.#maxBlockBytes / maxFrameBytes) return this.fail(errors.continuationFlood);
-    if ((flags & Flag.endHeaders) === 0) return true;
-    const whole = Buffer.concat(this.#fragments, this.#fragmentBytes);
-    this.#fragments = [];
-    this.#continuing = 0;
-    return this.#decode(streamId, this.#continuingEnd, whole, 0, whole.length);
-  }
-
-  #decode(streamId: number, endStream: boolean, buffer: Buffer, start: number, end: number): boolean {
+  onBlock(streamId: number, endStream: boolean, buffer: Buffer, start: number, end: number): boolean {
     this.block.begin();
     if (!this.#decoder.decode(buffer, start, end, this.block)) return this.fail(errors.compression);
     return this.onHeaders(streamId, endStream) && this.#checkOutbound();
   }
 
-  #rstStream(streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (end - start !== 4) return this.fail(errors.frameSize);
-    if (streamId === 0) return this.fail(errors.streamId);
+  onReset(streamId: number, code: number): boolean {
     const stream = this.streams.get(streamId);
     if (stream === undefined) return this.isIdle(streamId) ? this.fail(errors.idleStream) : true;
     stream.drop();
     this.remove(stream);
-    stream.onPeerReset(buffer.readUInt32BE(start));
+    stream.onPeerReset(code);
     return !this.closing;
   }
 
-  #windowUpdate(streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (end - start !== 4) return this.fail(errors.frameSize);
-    const flood = this.guard.windowUpdate();
-    if (flood !== null) return this.fail(flood);
-    const more = buffer.readUInt32BE(start) & maxWindow;
+  onWindow(streamId: number, more: number): boolean {
     if (streamId === 0) {
       if (more === 0) return this.fail(errors.windowZero);
       this.sendWindow += more;
@@ -369,22 +284,14 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     return !this.closing;
   }
 
-  #settings(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (streamId !== 0) return this.fail(errors.streamId);
-    if ((flags & Flag.ack) !== 0) return end === start ? this.#settingsAcked() : this.fail(errors.frameSize);
-    if ((end - start) % 6 !== 0) return this.fail(errors.frameSize);
-    this.#settingsSeen = true;
-    for (let at = start; at < end; at += 6) {
-      const error = this.#setting(buffer.readUInt16BE(at), buffer.readUInt32BE(at + 2));
-      if (error !== null) return this.fail(error);
-    }
+  onSettingsEnd(): boolean {
     this.writer.settings(null);
     this.onSettings();
     this.#pumpAll();
     return this.#checkOutbound();
   }
 
-  #setting(id: number, value: number): Http2CodecError | null {
+  onSetting(id: number, value: number): Http2CodecError | null {
     switch (id) {
       case Setting.headerTableSize:
         this.#encoder.setPeerLimit(value);
@@ -420,7 +327,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     return null;
   }
 
-  #settingsAcked(): boolean {
+  onSettingsAck(): boolean {
     if (this.#cancelSettings === null) return true;
     this.#cancelSettings();
     this.#cancelSettings = null;
@@ -430,10 +337,8 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     return true;
   }
 
-  #pinged(flags: number, streamId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (streamId !== 0) return this.fail(errors.streamId);
-    if (end - start !== 8) return this.fail(errors.frameSize);
-    if ((flags & Flag.ack) === 0) {
+  onPing(ack: boolean, buffer: Buffer, start: number): boolean {
+    if (!ack) {
       this.writer.ping(true, buffer, start);
       return this.#checkOutbound();
     }
@@ -448,6 +353,11 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
 
   #unless(flood: Http2CodecError | null): boolean {
     return flood === null ? true : this.fail(flood);
+  }
+
+  onGoaway(lastStreamId: number): boolean {
+    this.onPeerLeaving(lastStreamId);
+    return !this.closing;
   }
 
   // Ends
@@ -482,11 +392,6 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     if (this.closing) return;
     this.writer.resetStream(streamId, code);
     this.#resets.add(streamId);
-    if (this.#resets.size <= rememberedResets) return;
-    for (const oldest of this.#resets) {
-      this.#resets.delete(oldest);
-      break;
-    }
   }
 
   /** True for a stream we reset not long ago. */
@@ -529,7 +434,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     this.#cancelSettings?.();
     this.#cancelSettings = null;
     this.#waiting = [];
-    this.#fragments = [];
+    this.#handler.drop();
   }
 
   #loseStreams(error: Http2CodecError | null): void {

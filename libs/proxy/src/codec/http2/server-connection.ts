@@ -205,7 +205,7 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     if (this.streams.size === 0) this.close(null);
   }
 
-  protected onGoaway(): void {
+  protected onPeerLeaving(): void {
     // The client opens no more streams; it closes when it has its answers.
   }
 
