@@ -20,6 +20,24 @@ const beyondLatin1 = /[^\0-\xff]/;
 
 let lastId = 0;
 
+/** Copies of large parts on their way to the system, used again when they are sent: allocating 64 KiB for each costs more than sending them. */
+const copies: Buffer[] = [];
+const copyBytes = 64 * 1024;
+const maxCopies = 32;
+
+function sendCopy(socket: net.Socket, buffer: Buffer, start: number, end: number): void {
+  if (end - start > copyBytes) {
+    socket.write(Buffer.from(buffer.subarray(start, end)));
+    return;
+  }
+  const copy = copies.pop() ?? Buffer.allocUnsafeSlow(copyBytes);
+  buffer.copy(copy, 0, start, end);
+  // Called once, sent or failed; until then the copy is the socket's.
+  socket.write(copy.subarray(0, end - start), () => {
+    if (copies.length < maxCopies) copies.push(copy);
+  });
+}
+
 /** ByteConnection over a net.Socket or tls.TLSSocket that nobody else reads or writes. @hot */
 export class SocketConnection implements ByteConnection {
   readonly id = ++lastId;
@@ -99,7 +117,7 @@ export class SocketConnection implements ByteConnection {
       return this.#queue();
     }
     this.flush();
-    this.socket.write(Buffer.from(buffer.subarray(start, end)));
+    sendCopy(this.socket, buffer, start, end);
     return this.#hasRoom();
   }
 
