@@ -5,6 +5,7 @@ import { applyCommand } from './commands/apply/apply.ts';
 import { completionCommand } from './commands/completion/completion.ts';
 import { deleteCommand } from './commands/delete/delete.ts';
 import { getCommand } from './commands/get/get.ts';
+import { interceptCommand } from './commands/intercept/intercept.ts';
 import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
 import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
 import { tokenCommand } from './commands/token/token.ts';
@@ -13,7 +14,7 @@ import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, tokenCommand, versionCommand, completionCommand];
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {
