@@ -47,19 +47,19 @@ class Chain {
     this.#chain = chain;
   }
 
-  add(why: string, when: Match, then: Action, family?: Family): this {
-    this.rules.push({ table: this.#table, chain: this.#chain, ...(family !== undefined && { family }), when, then, why });
+  add(why: string, when: Match, action: Action, family?: Family): this {
+    this.rules.push({ table: this.#table, chain: this.#chain, ...(family !== undefined && { family }), when, action, why });
     return this;
   }
 
   /** One rule a family, with its address. */
-  both(why: string, when: (family: Family) => Match, then: Action): this {
-    for (const family of families) this.add(why, when(family), then, family);
+  both(why: string, when: (family: Family) => Match, action: Action): this {
+    for (const family of families) this.add(why, when(family), action, family);
     return this;
   }
 
-  range(why: string, { text, family }: Range, then: Action, when: Match = {}): this {
-    return this.add(why, { ...when, to: text }, then, family);
+  range(why: string, { text, family }: Range, action: Action, when: Match = {}): this {
+    return this.add(why, { ...when, to: text }, action, family);
   }
 }
 

@@ -28,8 +28,8 @@ export function iptablesRevert(before: string, saved: string): string {
 function wantedLines(wanted: CaptureRules | null, table: Table, family: Family): Ours {
   const rules = (wanted?.rules ?? []).filter((rule) => rule.table === table && (rule.family ?? family) === family);
   return {
-    chains: [...new Set(rules.flatMap((rule) => [rule.chain, ...(rule.then.kind === 'jump' ? [rule.then.chain] : [])]))],
-    rules: rules.map((rule) => `-A ${rule.chain}${matchText(rule.when)} -m comment --comment "${commentStart}${rule.why}" ${actionText(rule.then, family)}`),
+    chains: [...new Set(rules.flatMap((rule) => [rule.chain, ...(rule.action.kind === 'jump' ? [rule.action.chain] : [])]))],
+    rules: rules.map((rule) => `-A ${rule.chain}${matchText(rule.when)} -m comment --comment "${commentStart}${rule.why}" ${actionText(rule.action, family)}`),
     hooks: (wanted?.hooks ?? []).filter((hook) => hook.table === table && rules.some((rule) => rule.chain === hook.chain)).map((hook) => `-A ${hook.from} -j ${hook.chain}`),
   };
 }

@@ -20,7 +20,7 @@ const hookText: Readonly<Record<Table, Readonly<Record<Hook['from'], string>>>> 
 export function nftScript(wanted: CaptureRules | null): string {
   if (wanted === null) return fresh;
   const { rules, hooks } = wanted;
-  const names = [...new Set(rules.flatMap((rule) => [chainName(rule.table, rule.chain), ...(rule.then.kind === 'jump' ? [chainName(rule.table, rule.then.chain)] : [])]))];
+  const names = [...new Set(rules.flatMap((rule) => [chainName(rule.table, rule.chain), ...(rule.action.kind === 'jump' ? [chainName(rule.table, rule.action.chain)] : [])]))];
   const headOf = (name: string) => {
     const hook = hooks.find((each) => chainName(each.table, each.chain) === name);
     return hook === undefined ? '' : `\t\t${hookText[hook.table][hook.from]}; policy accept;\n`;
@@ -46,8 +46,8 @@ function chainName(table: Table, chain: string): string {
   return `${table}_${chain.slice(chainPrefix.length).toLowerCase()}`;
 }
 
-function ruleText({ table, family, when, then, why }: Rule): string {
-  return `${[...matchTexts(when, family), ...actionTexts(then, { table, family })].join(' ')} comment "${why.slice(0, 120)}"`;
+function ruleText({ table, family, when, action, why }: Rule): string {
+  return `${[...matchTexts(when, family), ...actionTexts(action, { table, family })].join(' ')} comment "${why.slice(0, 120)}"`;
 }
 
 function matchTexts(match: Match, family: Family | undefined): string[] {

@@ -5,7 +5,7 @@ export interface Rule {
   /** Unset: for both families. */
   readonly family?: Family;
   readonly when: Match;
-  readonly then: Action;
+  readonly action: Action;
   /** What it is for, in a few words; kept with the rule where it is installed. */
   readonly why: string;
 }
