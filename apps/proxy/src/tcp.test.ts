@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import { closedPort, tcpBackend, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, filter, httpListener, tcpListener, typeOf } from './testing/bootstrap.ts';
+import { backend, closedPort, tcpBackend, type Backend } from './testing/backend.ts';
+import { bootstrap, cluster, filter, httpListener, route, tcpListener, typeOf } from './testing/bootstrap.ts';
 import { RawConnection, request } from './testing/client.ts';
-import { runToEnd, startProxy, temporaryFolder, writeBootstrap, type RunningProxy } from './testing/proxy-process.ts';
-import { rmSync } from 'node:fs';
+import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
 
 let upper: Backend;
 let named: readonly Backend[];
@@ -65,11 +64,12 @@ test('max_connect_attempts tries other hosts', async () => {
   for (let i = 0; i < 4; i++) assert.equal(await new RawConnection(proxy.port('retry')).untilClosed(), 'a');
 });
 
-test('the PROXY protocol listener filter is refused by name, also by --mode validate', async () => {
-  const dir = temporaryFolder();
-  const listener = { ...httpListener({ routes: [] }), listener_filters: [filter('envoy.filters.listener.proxy_protocol', typeOf.proxyProtocol)] };
-  const { code, err } = await runToEnd(['--mode', 'validate', '-c', writeBootstrap(dir, bootstrap([listener], []))]);
-  rmSync(dir, { recursive: true });
-  assert.equal(code, 1);
-  assert.match(err, /listener_filters\[0\].*PROXY protocol/);
+test('the PROXY protocol in front of a request names the client, and a connection without it is closed', async () => {
+  await using app = await backend('app');
+  const listener = httpListener({ name: 'balanced', routes: [route({ prefix: '/' }, 'app')], hcm: { use_remote_address: true }, listener: { listener_filters: [filter('envoy.filters.listener.proxy_protocol', typeOf.proxyProtocol)] } });
+  await using balanced = await startProxy(bootstrap([listener], [cluster('app', [app.port])]));
+  const connection = new RawConnection(balanced.port('balanced')).send('PROXY TCP4 203.0.113.7 10.0.0.9 51000 443\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await connection.until(/"x-forwarded-for":"203\.0\.113\.7"/);
+  connection.socket.destroy();
+  assert.equal(await new RawConnection(balanced.port('balanced')).send('GET / HTTP/1.1\r\nhost: x\r\n\r\n').untilClosed(), '');
 });

@@ -1,6 +1,7 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { Principal, Principal_Authenticated } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import type { FilterStateMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/filter_state.ts';
+import { remoteAddress } from '@meltemi/http';
 import { compileStringMatcher } from '@meltemi/match';
 import { mapped } from './permission.ts';
 import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, type Rule } from './rule.ts';
@@ -21,7 +22,7 @@ export function compilePrincipal({ identifier }: Principal, path: string, depth 
     case 'authenticated':
       return authenticatedRule(identifier.value, `${path}.authenticated`);
     case 'sourceIp':
-      return addressRule(identifier.value, `${path}.source_ip`, (info) => info.connection.directRemoteAddress);
+      return addressRule(identifier.value, `${path}.source_ip`, (info) => remoteAddress(info.connection));
     case 'directRemoteIp':
       return addressRule(identifier.value, `${path}.direct_remote_ip`, (info) => info.connection.directRemoteAddress);
     case 'remoteIp':

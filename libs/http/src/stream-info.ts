@@ -38,6 +38,8 @@ export interface ConnectionInfo {
   readonly localAddress: string;
   /** The TCP peer. */
   readonly directRemoteAddress: string;
+  /** Who is behind the TCP peer, by the PROXY protocol; unset: the peer itself. Read it through `remoteAddress`. */
+  readonly proxiedAddress?: string;
   readonly requestedServerName: string;
   readonly tls: TlsInfo | null;
 }
@@ -124,7 +126,7 @@ export class StreamInfo {
 
   constructor(connection: ConnectionInfo, startTimeMs: number, startMonoMs: number) {
     this.connection = connection;
-    this.downstreamRemoteAddress = connection.directRemoteAddress;
+    this.downstreamRemoteAddress = remoteAddress(connection);
     this.startTimeMs = startTimeMs;
     this.startMonoMs = startMonoMs;
   }
@@ -139,6 +141,11 @@ export class StreamInfo {
   setFilterState(key: string, value: unknown): void {
     (this.filterState ??= new Map()).set(key, value);
   }
+}
+
+/** The client of a connection, before x-forwarded-for: the TCP peer, or whom a balancer named by the PROXY protocol. */
+export function remoteAddress(connection: ConnectionInfo): string {
+  return connection.proxiedAddress ?? connection.directRemoteAddress;
 }
 
 /** A connection with nothing known: for tests and synthetic streams. */

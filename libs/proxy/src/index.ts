@@ -1,6 +1,8 @@
 export { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from './connection.ts';
 export { latin1 } from './latin1.ts';
 export { maxClientHelloBytes, readClientHello, type ClientHello } from './inspect/client-hello.ts';
+export { readProxyHeader, writeProxyHeader, type ProxyAddresses, type ProxyHeader, type ProxyTlv } from './inspect/proxy-protocol.ts';
+export { SilentDestinations } from './inspect/silent-destinations.ts';
 export { maxSniffedLineBytes, readHttpPreface } from './inspect/http-preface.ts';
 export { nodeFacts, unknownNode, type NodeFacts } from './node.ts';
 export {
@@ -37,6 +39,7 @@ export type { HealthCheckStats } from './resilience/health-check/host-checker.ts
 export { createProbe, type CheckTransport } from './resilience/health-check/create-probe.ts';
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { GuardedConnection } from './filters/network/guarded-connection.ts';
+export { TcpStats } from './filters/network/tcp-proxy/tcp-stats.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
 export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';

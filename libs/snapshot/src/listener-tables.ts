@@ -114,7 +114,7 @@ export const tcpProxyFields: FieldTable<TcpProxy> = {
   upstreamIdleTimeout: warn('not implemented (nor is it in Envoy): use idle_timeout'),
   accessLog: use, maxConnectAttempts: use, hashPolicy: use,
   tunnelingConfig: refuse('tunnelling over CONNECT is not supported'),
-  maxDownstreamConnectionDuration: use, accessLogFlushInterval: oneLine, flushAccessLogOnConnected: oneLine, accessLogOptions: oneLine,
+  maxDownstreamConnectionDuration: use, accessLogFlushInterval: use, flushAccessLogOnConnected: use, accessLogOptions: use,
 };
 
 export const tcpClusterWeightFields: FieldTable<TcpProxy_WeightedCluster_ClusterWeight> = { name: use, weight: use, metadataMatch: use };

@@ -48,8 +48,22 @@ export type ListenerFilter =
   | { readonly kind: 'tls_inspector'; readonly name: string; readonly disabled: PortPredicate | null }
   | { readonly kind: 'http_inspector'; readonly name: string; readonly disabled: PortPredicate | null }
   | { readonly kind: 'original_dst'; readonly name: string; readonly disabled: PortPredicate | null }
-  | { readonly kind: 'proxy_protocol'; readonly name: string; readonly disabled: PortPredicate | null; readonly allowWithoutHeader: boolean }
+  | ({ readonly kind: 'proxy_protocol'; readonly name: string; readonly disabled: PortPredicate | null } & ProxyProtocolSettings)
   | { readonly kind: 'extension'; readonly name: string; readonly disabled: PortPredicate | null; readonly typeUrl: string; readonly config: unknown };
+
+export interface ProxyProtocolSettings {
+  readonly allowWithoutHeader: boolean;
+  readonly versions: { readonly v1: boolean; readonly v2: boolean };
+  /** Values of version 2 that become dynamic metadata. */
+  readonly metadata: readonly { readonly type: number; readonly namespace: string; readonly key: string }[];
+  /** Values of version 2 that stay with the connection, for upstreams that want them. */
+  readonly passThrough: TlvSelection;
+  /** Between "proxy_proto." and the name of a counter; "" = none. */
+  readonly statPrefix: string;
+}
+
+/** Types of the PROXY protocol's extra values. */
+export type TlvSelection = 'all' | readonly number[];
 
 /** A compiled filter_disabled: true = skip the filter for this destination port. */
 export type PortPredicate = (destinationPort: number) => boolean;

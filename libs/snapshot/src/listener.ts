@@ -13,6 +13,7 @@ import { compileHcm, hcmUrl } from './hcm.ts';
 import { additionalAddressFields, filterChainFields, filterFields, listenerFields, listenerFilterFields } from './listener-tables.ts';
 import type { FilterChain, Listener, ListenerFilter, NetworkFilter, PortPredicate, SocketTarget } from './listener-types.ts';
 import { compileTcpProxy, tcpProxyUrl } from './tcp-proxy.ts';
+import { compileTlvs } from './tlv-selection.ts';
 import { compileDownstreamSocket } from './tls.ts';
 
 const filterPrefix = 'type.googleapis.com/envoy.extensions.filters.listener';
@@ -137,10 +138,17 @@ function compileProxyProtocol(bytes: Uint8Array, at: { name: string; disabled: P
   const message = decodeAt(ProxyProtocol, bytes, at.path, context.report);
   if (!message) return null;
   if (context.extensions.proxyProtocol !== true) context.report.refuse(at.path, 'the PROXY protocol is not read by this proxy: clients would be taken for the balancer before it; remove the listener filter and the header at its sender');
-  if (message.rules.length > 0) context.report.warn(`${at.path}.rules`, 'TLVs are not kept');
-  if (message.passThroughTlvs) context.report.warn(`${at.path}.pass_through_tlvs`, 'TLVs are not kept');
-  if (message.disallowedVersions.length > 0) context.report.refuse(`${at.path}.disallowed_versions`, 'is not supported: both versions are read');
-  return { kind: 'proxy_protocol', name: at.name, disabled: at.disabled, allowWithoutHeader: message.allowRequestsWithoutProxyProtocol };
+  const versions = { v1: !message.disallowedVersions.includes(0), v2: !message.disallowedVersions.includes(1) };
+  if (!versions.v1 && !versions.v2) context.report.refuse(`${at.path}.disallowed_versions`, 'leaves no version: remove the listener filter instead');
+  const metadata = message.rules.map(({ tlvType, onTlvPresent }, i) => {
+    if (tlvType > 255) context.report.refuse(`${at.path}.rules[${i}].tlv_type`, 'must be less than 256');
+    if (!onTlvPresent?.key) context.report.refuse(`${at.path}.rules[${i}].on_tlv_present.key`, 'is required');
+    return { type: tlvType, namespace: onTlvPresent?.metadataNamespace || 'envoy.filters.listener.proxy_protocol', key: onTlvPresent?.key ?? '' };
+  });
+  return {
+    kind: 'proxy_protocol', name: at.name, disabled: at.disabled, allowWithoutHeader: message.allowRequestsWithoutProxyProtocol, versions, metadata,
+    passThrough: compileTlvs(message.passThroughTlvs), statPrefix: message.statPrefix,
+  };
 }
 
 /** Chains that look at SNI, protocol or ALPN need the TLS inspector; like Envoy, it is added when it was forgotten. */

@@ -1,25 +1,19 @@
 import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
-import { readClientHello, readHttpPreface, type CapturedConnectionInfo, type ClientHello } from '@meltemi/proxy';
 import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
 import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
+import { infoOf, sourceOf, type Arrival, type Destination, type Seen } from './arrival.ts';
 import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
+import { ListenerFilters } from './listener-filters.ts';
 
 interface Generation {
   readonly listener: Listener;
   readonly chains: ReadonlyMap<FilterChain, ChainRuntime>;
   /** Of a listener that takes captured connections. */
   readonly socketOptions: SocketOptions | null;
-}
-
-interface Destination {
-  readonly ip: string;
-  readonly port: number;
-  /** A rule brought the connection here; false when the client dialled this listener itself. */
-  readonly captured: boolean;
 }
 
 /** Finds the listener that serves a captured connection's real destination. */
@@ -30,10 +24,11 @@ export class ActiveListener {
   readonly name: string;
   readonly #deps: ChainDeps;
   readonly #handOff: HandOff;
+  readonly #filters: ListenerFilters;
   #current: Generation;
   #sockets: ListenSocket[] = [];
   readonly #old = new Set<Generation>();
-  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly timeout: Counter };
+  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
@@ -48,8 +43,8 @@ export class ActiveListener {
       noChain: stats.counter(`${prefix}.no_filter_chain_match`),
       sslError: stats.counter(`${prefix}.ssl.connection_error`),
       sslHandshake: stats.counter(`${prefix}.ssl.handshake`),
-      timeout: stats.counter(`${prefix}.downstream_pre_cx_timeout`),
     };
+    this.#filters = new ListenerFilters({ stats, timeouts: stats.counter(`${prefix}.downstream_pre_cx_timeout`) });
   }
 
   /** Builds the chains and binds. Fails whole: with the chain's reason, or when the address cannot be bound. */
@@ -198,32 +193,16 @@ export class ActiveListener {
 
   /** Runs the listener filters, then picks the chain. */
   #inspect(accepted: AcceptedSocket, destination: Destination): void {
-    const { listener } = this.#current;
-    const runs = (kind: string) => listener.listenerFilters.some((filter) => filter.kind === kind && filter.disabled?.(destination.port) !== true);
-    const tls = runs('tls_inspector');
-    const http = runs('http_inspector');
-    if (!tls && !http) return this.#choose(accepted, destination, { hello: null, tls: false, protocols: [] });
-    const enough = (bytes: Buffer) => {
-      const hello = tls ? readClientHello(bytes) : 'not-tls';
-      return hello !== 'more' && (hello !== 'not-tls' || !http || readHttpPreface(bytes) !== 'more');
-    };
-    accepted.peek(listener.listenerFiltersTimeoutMs, enough, (outcome) => {
-      if (outcome === 'timeout') this.#stats.timeout.inc();
-      if (outcome === 'closed' || (outcome === 'ended' && accepted.peeked.length === 0) || (outcome === 'timeout' && !listener.continueOnListenerFiltersTimeout)) return accepted.destroy();
-      const read = tls ? readClientHello(accepted.peeked) : 'not-tls';
-      const hello = typeof read === 'string' ? null : read;
-      const preface = hello === null && http ? readHttpPreface(accepted.peeked) : 'none';
-      const protocols = hello !== null ? hello.alpn : preface === 'none' || preface === 'more' ? [] : [preface];
-      return this.#choose(accepted, destination, { hello, tls: hello !== null, protocols });
-    });
-    return undefined;
+    this.#filters.run(this.#current.listener, { accepted, destination, proxied: null }, (arrival, seen) => this.#choose(arrival, seen));
   }
 
-  #choose(accepted: AcceptedSocket, destination: Destination, seen: { hello: ClientHello | null; tls: boolean; protocols: readonly string[] }): void {
+  #choose(arrival: Arrival, seen: Seen): void {
     const { listener, chains } = this.#current;
+    const { accepted, destination } = arrival;
+    const source = sourceOf(arrival);
     const view: ConnectionView = {
-      destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.tls ? 'tls' : 'raw_buffer',
-      applicationProtocols: seen.protocols, directSourceIp: accepted.remoteIp, sourceIp: accepted.remoteIp, sourcePort: accepted.remotePort, localIp: accepted.localIp,
+      destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.hello !== null ? 'tls' : 'raw_buffer',
+      applicationProtocols: seen.protocols, directSourceIp: accepted.remoteIp, sourceIp: source.ip, sourcePort: source.port, localIp: accepted.localIp,
     };
     const chain = listener.filterChains.match(view);
     const runtime = chain === null ? undefined : chains.get(chain);
@@ -232,9 +211,10 @@ export class ActiveListener {
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
-      const originalDst = destination.captured ? joinAddress(destination) : '';
-      const info: CapturedConnectionInfo = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst };
-      runtime.serve(connection, info, () => accepted.start(connection));
+      runtime.serve(connection, infoOf(arrival, connection, view.serverName), () => {
+        if (seen.skipped) this.#filters.watch(arrival, connection);
+        accepted.start(connection);
+      });
     };
     if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
     return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: chain.transportSocketConnectTimeoutMs, limit: listener.perConnectionBufferLimit }, {
@@ -255,7 +235,7 @@ async function build(listener: Listener, deps: ChainDeps): Promise<Result<Genera
   if (!socketOptions.ok) return socketOptions;
   const chains = new Map<FilterChain, ChainRuntime>();
   const errors: FieldError[] = [];
-  for (const { kind, name } of listener.listenerFilters) if (kind === 'proxy_protocol' || kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
+  for (const { kind, name } of listener.listenerFilters) if (kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
   for (const chain of listener.allFilterChains) {
     const runtime = ChainRuntime.create(listener, chain, deps);
     if (runtime.ok) chains.set(chain, runtime.value);
@@ -276,8 +256,4 @@ function addressText(listener: Listener): string {
   const first = listener.addresses[0];
   if (first === undefined) return listener.name;
   return first.kind === 'ip' ? `${first.address}_${first.port}` : first.path;
-}
-
-function joinAddress({ ip, port }: { ip: string; port: number }): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

@@ -1,6 +1,6 @@
-import { fail, ok, type Result } from '@meltemi/base';
-import { StreamInfo, type ConnectionInfo } from '@meltemi/http';
-import { GuardedConnection, HttpConnectionManager, networkFilterFactory, TcpSession, type ByteConnection, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import { fail, ok, type Clock, type Result } from '@meltemi/base';
+import { StreamInfo } from '@meltemi/http';
+import { GuardedConnection, HttpConnectionManager, networkFilterFactory, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -16,7 +16,7 @@ export interface ChainDeps {
 
 interface Arrival {
   readonly connection: ByteConnection;
-  readonly info: ConnectionInfo;
+  readonly info: CapturedConnectionInfo;
   readonly read: () => void;
 }
 
@@ -34,6 +34,7 @@ export class ChainRuntime {
   readonly #deps: ChainDeps;
   readonly #filters: readonly NetworkFilterConfig[];
   readonly #writeTcpLog: LogWriter | null;
+  readonly #tcpStats: TcpStats | null;
   readonly #bufferLimit: number;
 
   private constructor(listener: Listener, chain: FilterChain, tls: ServerTls | null, deps: ChainDeps) {
@@ -49,6 +50,7 @@ export class ChainRuntime {
     });
     this.#tcp = last?.kind === 'tcp_proxy' ? last.config : null;
     this.#writeTcpLog = this.#tcp === null ? null : logWriter(this.#tcp.accessLogs, deps);
+    this.#tcpStats = this.#tcp === null ? null : new TcpStats(deps.options.stats, this.#tcp.statPrefix);
     if (last?.kind === 'http_connection_manager') {
       const write = logWriter(last.config.accessLogs, deps);
       const routes = last.config.routes.kind === 'rds' ? deps.routeHolder(last.config.routes.name) : { table: last.config.routes.table };
@@ -73,7 +75,7 @@ export class ChainRuntime {
   }
 
   /** Takes an open connection over; `read` begins the delivery of what the client sends, once the network filters let it pass. */
-  serve(connection: ByteConnection, info: ConnectionInfo, read: () => void): void {
+  serve(connection: ByteConnection, info: CapturedConnectionInfo, read: () => void): void {
     if (this.http !== null) this.#serveHttp(this.http, { connection, info, read });
     else if (this.#tcp !== null) this.#serveTcp(this.#tcp, { connection, info, read });
     else connection.destroy();
@@ -115,7 +117,7 @@ export class ChainRuntime {
     if (this.#filters.length === 0) return begin();
     const { clock } = this.#deps.http;
     const guarded: GuardedConnection = new GuardedConnection(connection, {
-      info: new StreamInfo(info, clock.now(), clock.monotonic()),
+      info: streamOf(info, clock),
       filters: this.#filters,
       monotonic: () => clock.monotonic(),
       begin: () => {
@@ -130,14 +132,16 @@ export class ChainRuntime {
 
   #serveTcp(config: TcpProxyConfig, { connection, info: connectionInfo, read }: Arrival): void {
     const { clock, random, clusters } = this.#deps.http;
-    const info = new StreamInfo(connectionInfo, clock.now(), clock.monotonic());
+    const info = streamOf(connectionInfo, clock);
     const filters: NetworkStreamFilter[] = [];
     const session = new TcpSession(connection, {
       config, info, clusters, random, filters,
       bufferLimit: this.#bufferLimit,
       monotonic: () => clock.monotonic(),
+      onProgress: () => this.#writeTcpLog?.(info),
       onDone: (done) => {
         this.tcpSessions.delete(done);
+        this.#tcpStats?.ended(info);
         this.#writeTcpLog?.(info);
       },
     });
@@ -146,8 +150,16 @@ export class ChainRuntime {
       if (created !== null) filters.push(created);
     }
     this.tcpSessions.add(session);
+    this.#tcpStats?.began();
     session.start(read);
   }
+}
+
+/** The connection itself as a stream, with what its listener filters left. */
+function streamOf(connection: CapturedConnectionInfo, clock: Clock): StreamInfo {
+  const info = new StreamInfo(connection, clock.now(), clock.monotonic());
+  if (connection.metadata !== undefined) info.dynamicMetadata = structuredClone(connection.metadata);
+  return info;
 }
 
 /** Writes an entry to each log whose filter holds; null when there is no log. */

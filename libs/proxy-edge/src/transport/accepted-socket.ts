@@ -49,9 +49,9 @@ export class AcceptedSocket {
   /**
    * Reads until `enough` says so, the peer ends, or the deadline passes (`timeoutMs` 0 = none); then `done` runs once.
    * Reading stops meanwhile. `enough` sees all bytes so far and must have its own limit. A connection that broke meanwhile has nothing to
-   * be served: `done` is told 'closed'.
+   * be served: `done` is told 'closed'. What was peeked before is looked at first. `patience`: 'turn' waits only for what is there already.
    */
-  peek(timeoutMs: number, enough: (bytes: Buffer) => boolean, done: (outcome: PeekOutcome) => void): void {
+  peek(patience: number | 'turn', enough: (bytes: Buffer) => boolean, done: (outcome: PeekOutcome) => void): void {
     const finish = (outcome: PeekOutcome) => {
       if (this.#look === null) return;
       this.#look = null;
@@ -69,10 +69,20 @@ export class AcceptedSocket {
     this.#look = () => {
       if (enough(this.peeked)) finish('enough');
     };
+    if (this.peeked.length > 0 && enough(this.peeked)) return finish('enough');
+    if (this.ended) return finish('ended');
     this.socket.on('end', onEnd);
     this.socket.on('close', onClose);
-    if (timeoutMs > 0) this.#timer = setTimeout(() => finish('timeout'), timeoutMs);
+    // The first immediate comes before the loop looks for bytes, the second after.
+    if (patience === 'turn') setImmediate(() => setImmediate(() => finish('timeout')));
+    else if (patience > 0) this.#timer = setTimeout(() => finish('timeout'), patience);
     this.socket.resume();
+    return undefined;
+  }
+
+  /** Takes bytes away from what was peeked: they are no part of what the owner reads. */
+  consume(length: number): void {
+    this.peeked = this.peeked.subarray(length);
   }
 
   /** Hands the bytes over; set the sink, then call `start` with the connection. */

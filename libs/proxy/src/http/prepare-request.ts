@@ -1,4 +1,4 @@
-import { addressWithoutPort, type HeaderMap, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { addressWithoutPort, remoteAddress, type HeaderMap, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
 import type { NodeFacts } from '../node.ts';
 import { isInternalAddress, originOf } from './forwarded.ts';
@@ -64,7 +64,7 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
   let client = '';
   if (config.useRemoteAddress) {
     const sent = forwardedFor < 0 ? null : headers.getAll('x-forwarded-for');
-    const direct = addressWithoutPort(info.connection.directRemoteAddress);
+    const direct = addressWithoutPort(remoteAddress(info.connection));
     client = config.xffNumTrustedHops === 0 ? direct : originOf(sent, config.xffNumTrustedHops - 1).address || direct;
     internal = sent === null && isInternalAddress(config, client);
     if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
@@ -78,7 +78,7 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
     }
     if (forwardedProto < 0) headers.add('x-forwarded-proto', scheme);
   }
-  if (client !== '' && client !== addressWithoutPort(info.connection.directRemoteAddress)) info.downstreamRemoteAddress = client.includes(':') ? `[${client}]:0` : `${client}:0`;
+  if (client !== '' && client !== addressWithoutPort(remoteAddress(info.connection))) info.downstreamRemoteAddress = client.includes(':') ? `[${client}]:0` : `${client}:0`;
   const proto = forwardedProto < 0 || config.useRemoteAddress ? scheme : headers.get('x-forwarded-proto');
   head.scheme = config.schemeToOverwrite ?? (proto === 'https' ? 'https' : 'http');
   const edge = config.useRemoteAddress && !internal;
