@@ -1,15 +1,20 @@
 import type { Random } from '@meltemi/base';
 import type { Counter, Gauge } from '@meltemi/observe';
-import type { ConnectionInfo, TlsInfo } from '@meltemi/http';
+import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
 import type { ByteConnection } from './connection.ts';
+import type { ProxyTlv } from './inspect/proxy-protocol.ts';
 import type { RequestWriter, ResponseReceiver } from './stream.ts';
 
 /** A connection of which the transport knows where the client meant to go. */
 export interface CapturedConnectionInfo extends ConnectionInfo {
+  /** Values of the PROXY protocol that may go on to upstreams. */
+  readonly tlvs?: readonly ProxyTlv[];
+  /** What listener filters leave for the connection's dynamic metadata. */
+  readonly metadata?: DynamicMetadata;
   /** "ip:port" from SO_ORIGINAL_DST or a transparent listener; "" when the client dialled this proxy itself. */
-  readonly originalDst: string;
+  readonly originalDst?: string;
 }
 
 /** Where the client meant to go, "" when unknown: only then may an original-destination cluster follow it, or the proxy would dial itself. */
@@ -32,8 +37,8 @@ export interface UpstreamCluster {
   pick(context: PickContext, originalDst: string): Host | null;
   /** Asks for a stream to this host. Told at once when a connection is idle, later otherwise. */
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null;
-  /** Asks for a connection of its own to this host. */
-  newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream;
+  /** Asks for a connection of its own to this host, for this client where the host is to be told of it. */
+  newConnection(host: Host, callbacks: ConnectionCallbacks, client?: CapturedConnectionInfo): PendingStream;
   /** The category under which a request is to be dropped (drop_overloads), or null. */
   drops(random: Random): string | null;
   /** How requests to this host went, for outlier detection. `status` 0: no answer; negative: nothing to do with the host. */

@@ -4,6 +4,7 @@ import type { HeaderOps } from '@meltemi/route';
 import type { Reference } from './config-source-types.ts';
 import type { Http1Options, Http2Options, SocketTarget } from './listener-types.ts';
 import type { UpstreamTls } from './tls-types.ts';
+import type { UpstreamProxyProtocol } from './upstream-proxy-protocol.ts';
 
 export interface Cluster {
   readonly name: string;
@@ -32,6 +33,8 @@ export interface Cluster {
   readonly http: UpstreamHttp;
   /** null = plaintext. */
   readonly tls: UpstreamTls | null;
+  /** A header in front of every connection; null = none. */
+  readonly proxyProtocol: UpstreamProxyProtocol | null;
   /** First match by endpoint metadata `envoy.transport_socket_match` wins; none = `tls`. */
   readonly transportSocketMatches: readonly TransportSocketMatch[];
   readonly dns: DnsConfig;

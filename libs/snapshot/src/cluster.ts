@@ -14,6 +14,7 @@ import { compileBalancing } from './lb-policy.ts';
 import { compileAssignment } from './load-assignment.ts';
 import { compileOutlier } from './outlier.ts';
 import { compileUpstreamSocket } from './tls.ts';
+import { unwrapProxyProtocol } from './upstream-proxy-protocol.ts';
 import { compileUpstreamHttp } from './upstream-http.ts';
 
 const discoveries = ['static', 'strict_dns', 'logical_dns', 'eds', 'original_dst'] as const;
@@ -32,6 +33,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
   checkFields(message, clusterFields, '', report);
   if (message.name === '') report.refuse('name', 'is required');
   const discovery = discoveryOf(message, report);
+  const { inner, innerPath, proxyProtocol } = unwrapProxyProtocol(message.transportSocket, 'transport_socket', context);
   const cluster: Cluster = {
     name: message.name,
     statName: message.altStatName || message.name,
@@ -47,7 +49,8 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     outlierDetection: compileOutlier(message.outlierDetection, report),
     healthCheck: compileHealthChecks(message, report),
     http: compileUpstreamHttp(message, extensions, report),
-    tls: compileUpstreamSocket(message.transportSocket, 'transport_socket', context),
+    tls: compileUpstreamSocket(inner, innerPath, context),
+    proxyProtocol,
     transportSocketMatches: socketMatches(message, context),
     dns: dnsConfig(message),
     originalDst: originalDst(message, report),

@@ -21,6 +21,8 @@ export interface DialOptions {
   readonly alpnFallback?: readonly string[];
   readonly localAddress?: string;
   readonly keepAliveMs?: number | null;
+  /** Sent as soon as the connection is open, before TLS. */
+  readonly first?: Buffer;
 }
 
 /** Told once how a dial ended. */
@@ -52,6 +54,7 @@ export function dial(options: DialOptions, result: DialResult): () => void {
     if (settled) return;
     const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(socket.getPeerX509Certificate(), options.peerName ?? '') ?? null) : null;
     if (refused !== null) return fail(new Error(refused), false);
+    if (options.tls === null && options.first !== undefined) socket.write(options.first);
     settled = true;
     clearTimeout(timer);
     socket.off('error', onError);
@@ -73,9 +76,15 @@ function open(options: DialOptions, onread: net.OnReadOpts): net.Socket {
   const { target } = options;
   const keepAlive = options.keepAliveMs !== undefined && options.keepAliveMs !== null;
   const where = target.kind === 'pipe' ? { path: target.path } : { host: target.address, port: target.port, ...(options.localAddress !== undefined && { localAddress: options.localAddress }) };
-  const common = { ...where, allowHalfOpen: true, noDelay: true, onread, ...(keepAlive && { keepAlive, keepAliveInitialDelay: options.keepAliveMs ?? 0 }) };
+  const plain = { ...where, allowHalfOpen: true, noDelay: true, ...(keepAlive && { keepAlive, keepAliveInitialDelay: options.keepAliveMs ?? 0 }) };
+  const common = { ...plain, onread };
   if (options.tls === null) return net.connect(common as net.NetConnectOpts);
-  return tls.connect({ ...common, ...options.tls.connectOptions(options.sni ?? '', options.alpn ?? (options.tls.alpn.length > 0 ? null : (options.alpnFallback ?? null))) } as tls.ConnectionOptions);
+  // TLS reads the socket beneath it by itself.
+  const beneath = options.first === undefined ? null : net.connect(plain as net.NetConnectOpts);
+  beneath?.once('connect', () => beneath.write(options.first ?? ''));
+  const secure = tls.connect({ ...(beneath === null ? common : { socket: beneath }), ...options.tls.connectOptions(options.sni ?? '', options.alpn ?? (options.tls.alpn.length > 0 ? null : (options.alpnFallback ?? null))) } as tls.ConnectionOptions);
+  beneath?.on('error', (error) => secure.destroy(error));
+  return secure;
 }
 
 function transportFailure(cause: Error): string {

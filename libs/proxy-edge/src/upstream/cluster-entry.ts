@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type ConnectionCallbacks, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -147,8 +147,8 @@ export class ClusterEntry implements UpstreamCluster {
     return this.#openPool(pools, host, options).newStream(options, callbacks);
   }
 
-  newConnection(host: Host, callbacks: ConnectionCallbacks): PendingStream {
-    return openConnection(this.#poolOptions(host, { priority: 'default', serverName: '', protocol: 'http1' }), callbacks);
+  newConnection(...[host, callbacks, client]: Parameters<UpstreamCluster['newConnection']>): PendingStream {
+    return openConnection(this.#poolOptions(host, { priority: 'default', serverName: '', protocol: 'http1' }), callbacks, client ?? null);
   }
 
   drops(random: Random): string | null {

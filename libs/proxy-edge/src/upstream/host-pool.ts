@@ -1,6 +1,7 @@
-import type { ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
+import type { CapturedConnectionInfo, ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
 import type { Cluster } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
+import { proxyHeader } from '../transport/proxy-header.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
 import { Http1PoolConnection, type PoolConnection, type PoolConnectionOwner } from './pool-connection.ts';
@@ -277,7 +278,7 @@ export function poolKey(host: Host, serverName: string, protocol: PoolProtocol):
 const alpnOf = { http2: ['h2'], auto: ['h2', 'http/1.1'] } as const;
 
 /** Dials a host as its cluster says. */
-export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1]): () => void {
+export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1], client: CapturedConnectionInfo | null = null): () => void {
   return dial(
     {
       target: host.endpoint.target,
@@ -289,13 +290,14 @@ export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptio
       ...(serverName !== '' && { sni: cluster.http.autoSni ? serverName : '', peerName: cluster.http.autoSanValidation ? serverName : '' }),
       ...(cluster.bindAddress !== null && { localAddress: cluster.bindAddress.address }),
       keepAliveMs: cluster.tcpKeepaliveMs,
+      ...(cluster.proxyProtocol !== null && { first: proxyHeader(cluster.proxyProtocol, client) }),
     },
     result,
   );
 }
 
 /** A connection outside the pool, for TCP sessions. */
-export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks): PendingStream {
+export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks, client: CapturedConnectionInfo | null): PendingStream {
   const { stats, limits } = options;
   if (!limits.canConnect) {
     stats.cxOverflow.inc();
@@ -330,7 +332,7 @@ export function openConnection(options: PoolOptions, callbacks: ConnectionCallba
       if (timedOut) stats.cxConnectTimeout.inc();
       callbacks.onPoolFailure({ kind: timedOut ? 'timeout' : 'connect', transportFailure });
     },
-  });
+  }, client);
   return {
     cancel: () => {
       uncount();
