@@ -10,9 +10,12 @@ import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
 import { routerFilter } from './http/router/router.ts';
+import { connectionLimitFilter } from './network/connection-limit/connection-limit.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
+import { localRateLimitFilter } from './network/local-ratelimit/local-ratelimit.ts';
 import { metadataExchangeFilter } from './network/metadata-exchange/metadata-exchange.ts';
 import { networkRbacFilter } from './network/rbac/rbac.ts';
+import { sniClusterFilter } from './network/sni-cluster/sni-cluster.ts';
 
 /** Every HTTP filter of this proxy, in the order a sidecar runs them. */
 export const httpFilters: readonly HttpFilterFactory[] = [
@@ -35,7 +38,7 @@ export const httpFilters: readonly HttpFilterFactory[] = [
 ];
 
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
-export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, metadataExchangeFilter, istioTcpStatsFilter];
+export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, metadataExchangeFilter, istioTcpStatsFilter];
 
 const httpByType = new Map(httpFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
 const networkByType = new Map(networkFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
@@ -58,5 +61,5 @@ export function networkFilterFactory(typeUrl: string): NetworkFilterFactory | un
 
 /** The filters as xDS compilation wants them. Access loggers come from whoever writes them. */
 export function filterExtensions(accessLoggers: Extensions['accessLoggers'] = new Map()): Extensions {
-  return { httpFilters: new Map<string, HttpFilterExtension>([...httpByType, ...routeOnly]), networkFilters: networkByType, listenerFilters: new Map(), accessLoggers };
+  return { httpFilters: new Map<string, HttpFilterExtension>([...httpByType, ...routeOnly]), networkFilters: networkByType, listenerFilters: new Map(), accessLoggers, proxyProtocol: true };
 }

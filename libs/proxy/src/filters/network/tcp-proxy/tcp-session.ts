@@ -6,6 +6,7 @@ import type { ByteConnection, ConnectionSink } from '../../../connection.ts';
 import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts';
 import type { Host, PickContext } from '../../../balance/index.ts';
 import { FilterGate } from '../filter-gate.ts';
+import { tcpClusterKey } from './tcp-cluster.ts';
 import { originalDestination, type Clusters, type ConnectionCallbacks, type PendingStream, type PoolFailure, type UpstreamCluster } from '../../../upstream.ts';
 
 export interface TcpSessionOptions {
@@ -18,6 +19,8 @@ export interface TcpSessionOptions {
   readonly bufferLimit: number;
   monotonic(): number;
   onDone(session: TcpSession): void;
+  /** An access log entry before the end: connected, or the interval is over. */
+  onProgress?(): void;
 }
 
 /** One TCP session: bytes both ways, each side's end passed on, a slow reader pausing the other side. */
@@ -38,6 +41,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #done = false;
   #read: () => void = () => {};
   #bytes = 0;
+  #loggedMs: number;
 
   constructor(connection: ByteConnection, options: TcpSessionOptions) {
     this.connection = connection;
@@ -46,6 +50,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     this.#gate = new FilterGate(options.filters, () => this.#begin());
     this.startedMs = options.monotonic();
     this.lastActiveMs = this.startedMs;
+    this.#loggedMs = this.startedMs;
     connection.sink = this;
   }
 
@@ -70,8 +75,14 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     if (!this.#done) this.#read();
   }
 
+  /** The cluster that an earlier filter chose. */
+  #chosen(): WeightedTarget | null {
+    const name = this.info.filterState?.get(tcpClusterKey);
+    return typeof name === 'string' ? { cluster: name, upTo: 1, metadataMatch: this.#options.config.clusters[0]?.metadataMatch ?? null } : null;
+  }
+
   #route(): void {
-    const target = pickTarget(this.#options.config, this.#options.random);
+    const target = this.#chosen() ?? pickTarget(this.#options.config, this.#options.random);
     const cluster = target === null ? null : this.#options.clusters.get(target.cluster);
     this.info.upstreamCluster = target?.cluster ?? null;
     if (target === null || cluster === null) return this.#refuse(ResponseFlag.NC, 'cluster_not_found');
@@ -92,6 +103,10 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.lastActiveMs = nowMs;
+    }
+    if (config.accessLogFlushIntervalMs > 0 && nowMs - this.#loggedMs >= config.accessLogFlushIntervalMs) {
+      this.#loggedMs = nowMs;
+      this.#options.onProgress?.();
     }
     if (config.idleTimeoutMs > 0 && nowMs - this.lastActiveMs > config.idleTimeoutMs) this.destroy('tcp_session_idle_timeout');
     else if (config.maxDownstreamConnectionDurationMs > 0 && nowMs - this.startedMs > config.maxDownstreamConnectionDurationMs) {
@@ -162,7 +177,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
         else this.#failed(failure);
       },
     };
-    const pending = cluster.newConnection(host, callbacks);
+    const pending = cluster.newConnection(host, callbacks, this.info.connection);
     if (this.#upstream === null && !this.#done) this.#pending = pending;
     return undefined;
   }
@@ -188,6 +203,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
       },
     };
     for (const filter of this.#options.filters) filter.onUpstream(this);
+    if (this.#options.config.flushAccessLogOnConnected) this.#options.onProgress?.();
     for (const part of this.#early) upstream.write(part, 0, part.length);
     this.#early = [];
     if (this.#endSeen) upstream.end();
