@@ -84,3 +84,8 @@ test('a plain Envoy gets no filter that only Istio\'s proxy has', () => {
   assert.doesNotMatch(text({ ISTIO_VERSION: '' }), /istio\.stats|peer_metadata/);
   for (const version of [{ ISTIO_VERSION: '1.30.0' }, { ISTIO_VERSION: '', MELTEMI_VERSION: '0.1.0' }]) assert.match(text(version), /istio\.stats[^]*peer_metadata|peer_metadata[^]*istio\.stats/);
 });
+
+test('under TPROXY the inbound listener is transparent, and only that', () => {
+  const transparent = (mode: string) => [...translate(meshOf(bookinfo()), laptop({ INTERCEPTION_MODE: mode }), { typeUrl: xdsType.listener }).resources].filter(([, { any }]) => Listener.decode(any.value).transparent === true).map(([name]) => name);
+  assert.deepEqual([transparent('TPROXY'), transparent('REDIRECT')], [['virtualInbound'], []]);
+});

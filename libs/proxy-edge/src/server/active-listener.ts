@@ -185,10 +185,10 @@ export class ActiveListener {
   #destination(accepted: AcceptedSocket): Destination {
     const { listener, socketOptions } = this.#current;
     const own = { ip: accepted.localIp, port: accepted.localPort };
-    // Under TPROXY the kernel leaves the destination in place: the local address is it.
-    if (listener.transparent) return { ...own, captured: !this.#sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
     const original = socketOptions?.originalDestination(accepted.fd) ?? own;
-    return { ...original, captured: original.ip !== own.ip || original.port !== own.port };
+    if (original.ip !== own.ip || original.port !== own.port) return { ...original, captured: true };
+    // Under TPROXY the kernel leaves the destination in place: the local address is it.
+    return { ...own, captured: listener.transparent && !this.#sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
   }
 
   /** Runs the listener filters, then picks the chain. */

@@ -75,7 +75,9 @@ export function inboundListeners(push: PushContext, proxy: Proxy): Listener[] {
   if (proxy.interception === 'NONE') return listeners;
   const { proxyInboundListenPort: port } = push.mesh;
   const filterChains = [...passthroughChains(push, proxy, new Set(ports.map((declared) => declared.targetPort))), ...virtual];
-  return [listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, '0.0.0.0'), port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true }), ...listeners];
+  const virtualInbound = listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, '0.0.0.0'), port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true });
+  // Deviation: no original_src filter; applications see the proxy as their client, as with REDIRECT.
+  return [proxy.interception === 'TPROXY' ? { ...virtualInbound, transparent: true } : virtualInbound, ...listeners];
 }
 
 function portChains(push: PushContext, proxy: Proxy, port: InboundPort): FilterChain[] {
