@@ -49,3 +49,26 @@ test('the commands of "A mesh by hand" make a mesh', async () => {
   }, { deadlineMs: 60_000, everyMs: 200 }).catch((cause: unknown) => { throw new Error(`${String(cause)}\n${said}`); });
   assert.match(answer.headers['x-forwarded-client-cert'] ?? '', /URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/client/);
 });
+
+test('the commands of "Transparent interception" capture what curl asks for', async () => {
+  assert.equal(process.getuid?.(), 0, 'this test makes network namespaces: run it as root');
+  const folder = mkdtempSync(join(dir, 'interception-'));
+  writeFileSync(join(folder, 'bootstrap.yaml'), block('interception.md', 'yaml'));
+  const script = block('interception.md', 'sh').replace('M=/path/to/meltemi/node_modules/.bin', `M=${join(repository, 'node_modules/.bin')}`);
+  const [setUp = '', finale = ''] = script.split('\nip netns exec mlt-here curl ');
+  assert.equal(finale.trim(), '-si http://192.0.2.2:8080/');
+  const shell = spawn('bash', ['-e', '-c', `${setUp}\nwait`], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  children.push(shell);
+  let said = '';
+  for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (part: Buffer) => { said = (said + part.toString()).slice(-4000); });
+  try {
+    await waitFor('curl to be answered by the proxy', () => {
+      if (shell.exitCode !== null) throw new Error(`the commands ended with ${shell.exitCode}:\n${said}`);
+      const run = spawnSync('ip', ['netns', 'exec', 'mlt-here', 'curl', '-si', '--max-time', '2', 'http://192.0.2.2:8080/'], { encoding: 'utf8' });
+      return /^HTTP\/1\.1 200[^]*x-envoy-upstream-service-time/.test(run.stdout);
+    }, { deadlineMs: 60_000, everyMs: 200 });
+    assert.match(said, /every other outbound connection/);
+  } finally {
+    for (const name of ['mlt-here', 'mlt-there']) spawnSync('ip', ['netns', 'del', name]);
+  }
+});
