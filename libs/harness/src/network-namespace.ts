@@ -18,13 +18,16 @@ export class NetworkNamespace {
     this.ip('link', 'set', 'lo', 'up');
   }
 
+  static #cables = 0;
+
   /** Joins two with a cable; each end has the addresses given. */
   static connect(one: { at: NetworkNamespace; addresses: readonly string[] }, other: { at: NetworkNamespace; addresses: readonly string[] }): void {
-    must(spawnSync('ip', ['link', 'add', 'cable0', 'netns', one.at.name, 'type', 'veth', 'peer', 'name', 'cable0', 'netns', other.at.name], { encoding: 'utf8' }));
+    const cable = `cable${NetworkNamespace.#cables++}`;
+    must(spawnSync('ip', ['link', 'add', cable, 'netns', one.at.name, 'type', 'veth', 'peer', 'name', cable, 'netns', other.at.name], { encoding: 'utf8' }));
     for (const { at, addresses } of [one, other]) {
       // nodad: an IPv6 address can be used at once.
-      for (const address of addresses) at.ip(...(address.includes(':') ? ['-6', 'addr', 'add', address, 'dev', 'cable0', 'nodad'] : ['addr', 'add', address, 'dev', 'cable0']));
-      at.ip('link', 'set', 'cable0', 'up');
+      for (const address of addresses) at.ip(...(address.includes(':') ? ['-6', 'addr', 'add', address, 'dev', cable, 'nodad'] : ['addr', 'add', address, 'dev', cable]));
+      at.ip('link', 'set', cable, 'up');
     }
   }
 
