@@ -1,4 +1,4 @@
-import type { CapturedConnectionInfo, ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
+import type { ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
 import type { Cluster } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
 import { proxyHeader } from '../transport/proxy-header.ts';
@@ -277,8 +277,11 @@ export function poolKey(host: Host, serverName: string, protocol: PoolProtocol):
 /** What to ask by ALPN where the TLS context does not say (Envoy's fallback); 'auto' asks in any case. */
 const alpnOf = { http2: ['h2'], auto: ['h2', 'http/1.1'] } as const;
 
+/** Whose connection it is; null: many clients share it. */
+type Client = Parameters<typeof proxyHeader>[1];
+
 /** Dials a host as its cluster says. */
-export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1], client: CapturedConnectionInfo | null = null): () => void {
+export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1], client: Client = null): () => void {
   return dial(
     {
       target: host.endpoint.target,
@@ -297,7 +300,7 @@ export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptio
 }
 
 /** A connection outside the pool, for TCP sessions. */
-export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks, client: CapturedConnectionInfo | null): PendingStream {
+export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks, client: Client): PendingStream {
   const { stats, limits } = options;
   if (!limits.canConnect) {
     stats.cxOverflow.inc();
