@@ -52,13 +52,17 @@ const __dirname = __dirnameOf(__filename);`;
 const entryPoints = ['main', 'worker'].map((name) => join(app, `src/${name}.ts`)).filter((file) => existsSync(file));
 const outdir = join(app, 'dist');
 rmSync(outdir, { recursive: true, force: true });
-const { metafile } = await build({
-  entryPoints, outdir, bundle: true, platform: 'node', target: 'node26', format: 'esm', banner: { js: banner }, sourcemap: 'linked',
-  minifySyntax: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos],
-  // Optional accelerators and pretty printers that a program must work without.
-  external: ['pino-pretty', 'bufferutil', 'utf-8-validate', nativeHelper], metafile: true,
-});
-if (Object.values(metafile.outputs).some((output) => output.imports.some(({ path }) => path === nativeHelper))) copyNativeHelper();
+// Apart, or what both load would drag everything of the one into the other. Splitting keeps what the program imports late out of its first file.
+const outputs = (await Promise.all(entryPoints.map(async (entry) => {
+  const { metafile } = await build({
+    entryPoints: [entry], outdir, bundle: true, platform: 'node', target: 'node26', format: 'esm', banner: { js: banner }, sourcemap: 'linked',
+    splitting: true, chunkNames: 'chunk-[hash]', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos],
+    // Optional accelerators and pretty printers that a program must work without.
+    external: ['pino-pretty', 'bufferutil', 'utf-8-validate', nativeHelper], metafile: true,
+  });
+  return Object.values(metafile.outputs);
+}))).flat();
+if (outputs.some((output) => output.imports.some(({ path }) => path === nativeHelper))) copyNativeHelper();
 for (const entry of entryPoints) {
   const file = join(outdir, entry.slice(entry.lastIndexOf('/') + 1).replace(/\.ts$/, '.js'));
   console.log(`${file.slice(app.length + 1)} ${Math.round(statSync(file).size / 1024)} kB`);

@@ -1,0 +1,14 @@
+/**
+ * What a process must have from its first breath on to stay small, and what each is worth (numbers in apps/docs/performance.md):
+ * one malloc arena instead of one per thread, and a small young generation in every thread. The heap itself stays unlimited.
+ */
+const environment = { MALLOC_ARENA_MAX: '1' } as const;
+const flags = ['--max-semi-space-size=2'] as const;
+
+/** Starts the program over in the same process (same pid, same files) with these settings, unless it has them. */
+export function restartFrugal(): void {
+  const { execArgv, execPath, argv, env } = process;
+  // Under a launcher with a channel to it (bin/), the channel would not survive. On other systems there is no execve.
+  if (env['MALLOC_ARENA_MAX'] !== undefined || process.connected || process.execve === undefined || process.platform !== 'linux') return;
+  process.execve(execPath, [execPath, ...flags, ...execArgv, ...argv.slice(1)], { ...env, ...environment });
+}
