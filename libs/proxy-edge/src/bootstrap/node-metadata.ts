@@ -29,6 +29,8 @@ export function meshNode(input: NodeInput): Result<Node> {
     LABELS: {},
     ...metadataFromEnvironment(input.env, errors),
     MELTEMI_VERSION: input.version,
+    // Proxies before this one spoke HTTP/1.1 alone, and pilot gives those TCP instead.
+    MELTEMI_HTTP2: 'true',
   };
   if (errors.length > 0) return err(errors);
   return ok({

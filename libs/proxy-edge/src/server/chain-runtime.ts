@@ -1,4 +1,4 @@
-import { fail, ok, type Clock, type Result } from '@meltemi/base';
+import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
 import { GuardedConnection, HttpConnectionManager, networkFilterFactory, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
@@ -59,8 +59,6 @@ export class ChainRuntime {
   }
 
   static create(listener: Listener, chain: FilterChain, deps: ChainDeps): Result<ChainRuntime> {
-    const last = chain.networkFilters.at(-1);
-    if (last?.kind === 'http_connection_manager' && last.config.codecType === 'http2') return fail(`filter_chain ${chain.name}`, 'codec_type HTTP2 is not spoken yet: use AUTO or HTTP1');
     const tls = chain.tls === null ? ok(null) : serverTls(chain.tls, (name) => deps.secrets.get(name));
     return tls.ok ? ok(new ChainRuntime(listener, chain, tls.value, deps)) : tls;
   }

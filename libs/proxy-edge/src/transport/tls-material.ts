@@ -116,9 +116,9 @@ function readSource(source: Source): Buffer {
   return Buffer.from(value, 'utf8');
 }
 
-/** What may be agreed on: not HTTP/2, and not Istio's TCP metadata prefix, since neither is spoken here yet. */
+/** What may be agreed on: not Istio's TCP metadata prefix, which is not spoken here. */
 export function spokenProtocols(alpn: readonly string[]): string[] {
-  return alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-peer-exchange');
+  return alpn.filter((protocol) => protocol !== 'istio-peer-exchange');
 }
 
 /** Null when the peer's certificate passes the SAN, SPKI and hash lists; else the reason. The chain itself is OpenSSL's part. */

@@ -216,7 +216,7 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   #poolOptions(host: Host, { priority, serverName, protocol }: { priority: 'default' | 'high'; serverName: string; protocol: PoolProtocol }): PoolOptions {
-    return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, protocol, stats: this.stats, limits: this.limits[priority], now: () => this.#deps.now() };
+    return { host, cluster: this.config, tls: this.#tlsOf(host), serverName, protocol, stats: this.stats, limits: this.limits[priority], random: this.#deps.random, now: () => this.#deps.now(), after: (delayMs, task) => this.#deps.clock.after(delayMs, task) };
   }
 
   /** `criteria` replace the host's metadata. */

@@ -53,15 +53,6 @@ test('a cluster waits for its endpoints as long as initial_fetch_timeout says, w
   assert.deepEqual(manager.warming, ['0s', '60s']);
 });
 
-test('HTTP/2 towards hosts is refused by name', () => {
-  const options = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', explicitHttpConfig: { http2ProtocolOptions: {} } };
-  assert.throws(() => staticCluster('grpc', [1], { typedExtensionProtocolOptions: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': options } }), /HTTP\/2/);
-  const asked = staticCluster('grpc', [1]);
-  const { manager } = setUp();
-  const result = manager.addOrUpdate({ ...asked, http: { ...asked.http, protocol: 'http2' } });
-  assert.match(result.ok ? '' : (result.error[0]?.message ?? ''), /HTTP\/2/);
-});
-
 test('a removed cluster is gone at once', () => {
   const { manager } = setUp();
   must(manager.addOrUpdate(staticCluster('app', [81])));

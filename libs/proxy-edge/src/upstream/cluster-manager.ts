@@ -1,4 +1,4 @@
-import { fail, mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
+import { mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
 import type { Clusters, UpstreamCluster } from '@meltemi/proxy';
 import type { Cluster, LoadAssignment } from '@meltemi/snapshot';
@@ -63,7 +63,6 @@ export class ClusterManager implements Clusters {
   }
 
   addOrUpdate(config: Cluster): Result<void> {
-    if (config.http.protocol === 'http2') return fail(`cluster ${config.name}`, 'asks for HTTP/2 towards its hosts, which this proxy does not speak yet: use HTTP/1.1, or route its port as TCP');
     this.#forget(this.#warming.get(config.name));
     const warming: Warming = { config, sinceMs: this.#options.now(), assignment: assignmentAtHand(config, this.#assignments), stop: null, unchecked: null, hurried: false };
     this.#warming.set(config.name, warming);

@@ -1,10 +1,11 @@
 import type { ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
+import type { Random } from '@meltemi/base';
 import type { Cluster } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
 import { proxyHeader } from '../transport/proxy-header.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
-import { Http1PoolConnection, type PoolConnection, type PoolConnectionOwner } from './pool-connection.ts';
+import { Http1PoolConnection, Http2PoolConnection, type PoolConnection, type PoolConnectionOwner } from './pool-connection.ts';
 
 /** What a pool shares with its cluster. */
 export interface PoolOptions {
@@ -17,8 +18,10 @@ export interface PoolOptions {
   readonly protocol: PoolProtocol;
   readonly stats: ClusterStats;
   readonly limits: ClusterLimits;
+  readonly random: Random;
   /** Coarse monotonic milliseconds. */
   now(): number;
+  after(delayMs: number, task: () => void): () => void;
 }
 
 export type PoolProtocol = 'http1' | 'http2' | 'auto';
@@ -223,9 +226,13 @@ export class HostPool implements PoolConnectionOwner {
   }
 
   #client(connection: SocketConnection): PoolConnection {
-    const { cluster, stats } = this.#options;
-    stats.cxHttp1Total.inc();
-    return new Http1PoolConnection(connection, this, { cluster, remoteAddress: this.host.key, nowMs: this.#options.now() });
+    const { protocol, stats } = this.#options;
+    const http2 = protocol === 'http2' || (protocol === 'auto' && connection.tls?.alpn === 'h2');
+    (http2 ? stats.cxHttp2Total : stats.cxHttp1Total).inc();
+    // What a host chose once it most likely chooses again.
+    if (protocol === 'auto') this.#expectedRoom = http2 ? this.#options.cluster.http.http2.maxConcurrentStreams : 1;
+    const options = { ...this.#options, remoteAddress: this.host.key };
+    return http2 ? new Http2PoolConnection(connection, this, options) : new Http1PoolConnection(connection, this, options);
   }
 
   #nextWaiting(): Waiting | null {

@@ -1,4 +1,5 @@
-import { Http1ClientConnection, type ByteConnection, type NewStreamOptions, type RequestWriter, type StreamCallbacks, type UpstreamConnectionInfo } from '@meltemi/proxy';
+import { Http1ClientConnection, Http2ClientConnection, type ByteConnection, type NewStreamOptions, type RequestWriter, type StreamCallbacks, type UpstreamConnectionInfo } from '@meltemi/proxy';
+import type { Random } from '@meltemi/base';
 import type { Cluster } from '@meltemi/snapshot';
 
 /** What a pool hears of its connections. */
@@ -31,6 +32,16 @@ export interface PoolConnection {
   retire(): void;
 }
 
+/** What a connection is made with. */
+export interface PoolConnectionOptions {
+  readonly cluster: Cluster;
+  readonly remoteAddress: string;
+  readonly random: Random;
+  /** Coarse monotonic milliseconds. */
+  now(): number;
+  after(delayMs: number, task: () => void): () => void;
+}
+
 /** HTTP/1.1: one request at a time. */
 export class Http1PoolConnection implements PoolConnection {
   readonly connection: ByteConnection;
@@ -42,10 +53,10 @@ export class Http1PoolConnection implements PoolConnection {
   writtenBefore = 0;
   readonly #client: Http1ClientConnection;
 
-  constructor(connection: ByteConnection, owner: PoolConnectionOwner, { cluster, remoteAddress, nowMs }: { cluster: Cluster; remoteAddress: string; nowMs: number }) {
+  constructor(connection: ByteConnection, owner: PoolConnectionOwner, { cluster, remoteAddress, now }: PoolConnectionOptions) {
     this.connection = connection;
-    this.openedMs = nowMs;
-    this.idleSinceMs = nowMs;
+    this.openedMs = now();
+    this.idleSinceMs = this.openedMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/1.1' };
     const limits = { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount };
     this.#client = new Http1ClientConnection(connection, { onIdle: () => owner.onRoom(this), onGone: () => owner.onGone(this) }, { ...cluster.http.http1, limits });
@@ -68,6 +79,52 @@ export class Http1PoolConnection implements PoolConnection {
     // After a switch of protocols nothing of HTTP comes back.
     if (options.upgrade) this.#client.retired = true;
     return this.#client;
+  }
+
+  retire(): void {
+    this.#client.retire();
+  }
+}
+
+/** How long the rest of a connection that ends is waited for. */
+const lingerMs = 1000;
+
+/** HTTP/2: as many requests at once as both sides allow. */
+export class Http2PoolConnection implements PoolConnection {
+  readonly connection: ByteConnection;
+  readonly info: UpstreamConnectionInfo;
+  readonly multiplexed = true;
+  readonly openedMs: number;
+  idleSinceMs: number;
+  readBefore = 0;
+  writtenBefore = 0;
+  readonly #client: Http2ClientConnection;
+
+  constructor(connection: ByteConnection, owner: PoolConnectionOwner, { cluster, remoteAddress, random, now, after }: PoolConnectionOptions) {
+    this.connection = connection;
+    this.openedMs = now();
+    this.idleSinceMs = this.openedMs;
+    this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/2' };
+    const room = () => owner.onRoom(this);
+    this.#client = new Http2ClientConnection(connection, { onCapacity: room, onIdle: room, onGoAway: () => {}, onGone: () => owner.onGone(this) }, {
+      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, now, after,
+    });
+  }
+
+  get room(): number {
+    return this.#client.capacity;
+  }
+
+  get busy(): boolean {
+    return this.#client.busy;
+  }
+
+  get requests(): number {
+    return this.#client.requests;
+  }
+
+  begin(options: NewStreamOptions, callbacks: StreamCallbacks): RequestWriter {
+    return this.#client.newStream(callbacks, options.method, options.upgrade);
   }
 
   retire(): void {

@@ -144,10 +144,10 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     }
   }
 
-  onReset(reason: 'disconnect' | 'protocol'): void {
+  onReset(reason: 'disconnect' | 'protocol', details?: string): void {
     if (this.#finished) return;
-    this.info.responseFlags |= reason === 'disconnect' ? ResponseFlag.DC : ResponseFlag.DPE;
-    this.info.responseCodeDetails ??= reason === 'disconnect' ? 'downstream_remote_disconnect' : this.request.protocol === 'HTTP/2' ? 'http2.codec_error' : 'http1.codec_error';
+    this.info.responseFlags |= reason === 'protocol' ? ResponseFlag.DPE : details === 'http2.remote_reset' ? ResponseFlag.DR : ResponseFlag.DC;
+    this.info.responseCodeDetails ??= details ?? (reason === 'disconnect' ? 'downstream_remote_disconnect' : 'http1.codec_error');
     this.#manager.stats.rqRxReset.inc();
     this.#finish();
   }

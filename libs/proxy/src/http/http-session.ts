@@ -1,8 +1,10 @@
 import { ResponseFlag, ResponseHead, StreamInfo, statusText, type ConnectionInfo, type RequestHead } from '@meltemi/http';
 import type { CodecError } from '../codec/http1/errors.ts';
 import { Http1ServerConnection, type RequestHandler } from '../codec/http1/server-connection.ts';
+import { Http2ServerConnection, type Http2RequestHandler } from '../codec/http2/server-connection.ts';
+import type { Http2ServerStream } from '../codec/http2/server-stream.ts';
 import type { ByteConnection } from '../connection.ts';
-import type { RequestReceiver, ResponseWriter } from '../stream.ts';
+import type { RequestReceiver } from '../stream.ts';
 import { ActiveStream } from './active-stream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
 import { buildLocalReply, type BuiltReply } from './local-reply.ts';
@@ -120,9 +122,22 @@ export class HttpSession implements RequestHandler {
     });
   }
 
-  /** HTTP/1's codec refuses the preface by name. */
   #http2(): ServerCodec {
-    return this.#http1();
+    const { config, deps } = this.manager;
+    const handler: Http2RequestHandler = {
+      onRequest: (codec, stream, head, endStream) => this.onStream(codec, stream, head, endStream),
+      onCodecError: (codec, error) => this.onCodecError(codec, error),
+      onConnectionClose: () => this.onConnectionClose(),
+    };
+    return new Http2ServerConnection(this.connection, handler, {
+      http2: config.http2,
+      limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
+      upgrades: this.#upgrades,
+      lingerMs: config.delayedCloseTimeoutMs || 1000,
+      random: deps.random,
+      now: () => deps.clock.monotonic(),
+      after: (delayMs, task) => deps.clock.after(delayMs, task),
+    });
   }
 
   onRequest(codec: Http1ServerConnection, head: RequestHead, endStream: boolean): RequestReceiver {
@@ -138,9 +153,9 @@ export class HttpSession implements RequestHandler {
   }
 
   /** A stream of HTTP/2 begins. */
-  onStream(codec: ServerCodec, writer: ResponseWriter, head: RequestHead, endStream: boolean): RequestReceiver {
+  onStream(codec: ServerCodec, writer: Http2ServerStream, head: RequestHead, endStream: boolean): RequestReceiver {
     this.#limitRequests(codec);
-    if (!this.manager.config.proxy100Continue && head.headers.get('expect')?.toLowerCase() === '100-continue') {
+    if (writer.expectContinue && !this.manager.config.proxy100Continue) {
       head.headers.remove('expect');
       writer.interim(continueHead);
     }

@@ -325,7 +325,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
       this.#target.resetStream();
       return;
     }
-    if (reset.stale && this.#canReplay()) {
+    if ((reset.stale && this.#canReplay()) || (reset.refused && this.#canRefuse())) {
       this.#release();
       this.#attempts--;
       this.#fresh = true;
@@ -348,6 +348,11 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
   /** The request can be sent again as it was, and doing it twice does no harm. */
   #canReplay(): boolean {
     return !this.#upgrade && idempotent.has(this.#head?.method ?? '') && (this.#noBody || (this.#keepBody && this.#body !== null));
+  }
+
+  /** The upstream has surely not processed it (REFUSED_STREAM, GOAWAY): any method may be sent again, once without a policy. */
+  #canRefuse(): boolean {
+    return !this.#fresh && !this.#upgrade && this.#retry === null && (this.#noBody || (this.#keepBody && this.#body !== null));
   }
 
   #responseDone(now: number): void {
