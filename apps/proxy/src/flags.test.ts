@@ -99,7 +99,6 @@ describe('what is not a bootstrap is refused by field path, all at once', () => 
     'a regex that RE2 refuses': [bootstrap([httpListener({ routes: [route({ safe_regex: { regex: '(a)\\1' } }, 'app')] })], [cluster('app', [1])]), /routes\[0\]\.match\.safe_regex\.regex/],
     'traffic-changing features that we lack': [listener({ api_listener: { api_listener: filter('x', 'type.googleapis.com/envoy.config.core.v3.Metadata')['typed_config'] } }), /api_listener/],
     'active health checks': [bootstrap([], [cluster('app', [1], { health_checks: [{ timeout: '1s', interval: '1s', unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {} }] })]), /static_resources\.clusters\[0\]\.health_checks: .*outlier_detection/],
-    'consistent hashing': [bootstrap([], [cluster('app', [1], { lb_policy: 'MAGLEV' })]), /clusters\[0\]\.lb_policy.*ROUND_ROBIN/],
     'EDS without a control plane': [bootstrap([], [{ name: 'app', type: 'EDS', eds_cluster_config: { eds_config: { ads: {} } } }]), /clusters\[0\]\.eds_cluster_config: `ads` needs dynamic_resources\.ads_config/],
     'two clusters of one name': [bootstrap([], [cluster('app', [1]), cluster('app', [2])]), /clusters\[1\]\.name: "app" is taken/],
     'a bootstrap field that changes traffic': [{ ...bootstrap([], []), grpc_mux: {}, bootstrap_extensions: [{ name: 'x', typed_config: { '@type': 'type.googleapis.com/google.protobuf.Struct' } }] }, /bootstrap_extensions: is not supported/],
