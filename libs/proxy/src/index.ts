@@ -22,7 +22,7 @@ export { Http1ServerConnection, type RequestHandler, type ServerConnectionOption
 export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
 export { http2ConnectionErrors, Http2Error, http2ErrorName, http2StreamErrors, type Http2CodecError } from './codec/http2/errors.ts';
 export type { Http2CodecOptions } from './codec/http2/options.ts';
-export { Http2ServerConnection, type Http2RequestHandler, type Http2ServerOptions } from './codec/http2/server-connection.ts';
+export { Http2ServerConnection, type Http2RequestHandler } from './codec/http2/server-connection.ts';
 export type { Http2ServerStream } from './codec/http2/server-stream.ts';
 export { Http2ClientConnection, type Http2ClientOwner } from './codec/http2/client-connection.ts';
 export type { Http2ClientStream } from './codec/http2/client-stream.ts';

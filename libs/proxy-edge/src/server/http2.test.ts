@@ -131,9 +131,11 @@ test('a stream the upstream refuses is asked again elsewhere without a retry pol
   let seen = 0;
   const app = await http2Application(t, (stream) => {
     stream.on('error', () => {});
-    if (seen++ === 0) return void stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
-    stream.respond({ ':status': 200 });
-    stream.end('ok');
+    if (seen++ === 0) stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+    else {
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    }
   });
   const { port } = await proxy(t, app, overHttp2);
   const answer = await ask(port);

@@ -53,9 +53,10 @@ export class Http1PoolConnection implements PoolConnection {
   writtenBefore = 0;
   readonly #client: Http1ClientConnection;
 
-  constructor(connection: ByteConnection, owner: PoolConnectionOwner, { cluster, remoteAddress, now }: PoolConnectionOptions) {
+  constructor(connection: ByteConnection, owner: PoolConnectionOwner, options: PoolConnectionOptions) {
+    const { cluster, remoteAddress } = options;
     this.connection = connection;
-    this.openedMs = now();
+    this.openedMs = options.now();
     this.idleSinceMs = this.openedMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/1.1' };
     const limits = { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount };
@@ -100,14 +101,15 @@ export class Http2PoolConnection implements PoolConnection {
   writtenBefore = 0;
   readonly #client: Http2ClientConnection;
 
-  constructor(connection: ByteConnection, owner: PoolConnectionOwner, { cluster, remoteAddress, random, now, after }: PoolConnectionOptions) {
+  constructor(connection: ByteConnection, owner: PoolConnectionOwner, options: PoolConnectionOptions) {
+    const { cluster, remoteAddress, random } = options;
     this.connection = connection;
-    this.openedMs = now();
+    this.openedMs = options.now();
     this.idleSinceMs = this.openedMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/2' };
     const room = () => owner.onRoom(this);
     this.#client = new Http2ClientConnection(connection, { onCapacity: room, onIdle: room, onGoAway: () => {}, onGone: () => owner.onGone(this) }, {
-      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, now, after,
+      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, now: () => options.now(), after: (delayMs, task) => options.after(delayMs, task),
     });
   }
 

@@ -132,7 +132,6 @@ export class HttpSession implements RequestHandler {
     return new Http2ServerConnection(this.connection, handler, {
       http2: config.http2,
       limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
-      upgrades: this.#upgrades,
       lingerMs: config.delayedCloseTimeoutMs || 1000,
       random: deps.random,
       now: () => deps.clock.monotonic(),

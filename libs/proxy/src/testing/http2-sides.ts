@@ -8,7 +8,7 @@ import { FrameTeller, settings, takeFrames, testOptions, type TestOptions } from
 import { Wire } from './wire.ts';
 
 /** Our server with a client of bytes; `seen` is what the codec told, in words, adjacent data joined. */
-export function serverSide(options: TestOptions = testOptions(), upgrades: ReadonlySet<string> = new Set()) {
+export function serverSide(options: TestOptions = testOptions()) {
   const wire = new Wire();
   const seen: string[] = [];
   const streams: Http2ServerStream[] = [];
@@ -21,7 +21,7 @@ export function serverSide(options: TestOptions = testOptions(), upgrades: Reado
     },
     onCodecError: (_connection, error) => seen.push(`error ${error.code} ${error.details}`),
     onConnectionClose: () => seen.push('closed'),
-  }, { ...options, upgrades });
+  }, options);
   return {
     wire, seen, streams, codec, options,
     /** Preface and SETTINGS of the client; what the server said so far is dropped. */

@@ -18,13 +18,6 @@ export interface Http2RequestHandler {
   onConnectionClose(connection: Http2ServerConnection, cause: Error | null): void;
 }
 
-export interface Http2ServerOptions extends Http2CodecOptions {
-  /** Protocols an extended CONNECT may switch to, lower-case ("websocket"). Default none. */
-  readonly upgrades?: ReadonlySet<string>;
-}
-
-const noUpgrades: ReadonlySet<string> = new Set();
-
 /**
  * HTTP/2 towards a client over any ByteConnection. An extended CONNECT arrives as the HTTP/1 upgrade it stands for (GET with `upgrade`), and a 101
  * goes out as 200, so that nothing above needs to know. A malformed request ends its stream. @hot
@@ -37,19 +30,17 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   readonly #handler: Http2RequestHandler;
   readonly #maxStreams: number;
   readonly #allowConnect: boolean;
-  readonly #upgrades: ReadonlySet<string>;
   #prefaceAt = 0;
   #lastStream = 0;
   /** 0: none, 1: asked to leave, 2: told the last stream. */
   #draining = 0;
   #cancelDrain: (() => void) | null = null;
 
-  constructor(connection: ByteConnection, handler: Http2RequestHandler, options: Http2ServerOptions) {
+  constructor(connection: ByteConnection, handler: Http2RequestHandler, options: Http2CodecOptions) {
     super(connection, options);
     this.#handler = handler;
     this.#maxStreams = options.http2.maxConcurrentStreams;
     this.#allowConnect = options.http2.allowConnect;
-    this.#upgrades = options.upgrades ?? noUpgrades;
     const pairs: number[] = [Setting.maxConcurrentStreams, this.#maxStreams];
     if (this.#allowConnect) pairs.push(Setting.enableConnectProtocol, 1);
     this.begin(pairs);
@@ -147,9 +138,7 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
 
   #connectError(head: RequestHead): Http2CodecError | null {
     if (head.method !== 'CONNECT') return null;
-    if (!this.#allowConnect) return streamErrors.connectRefused;
-    const { protocol } = this.block;
-    return protocol === null || this.#upgrades.has(protocol.toLowerCase()) ? null : streamErrors.connectRefused;
+    return this.#allowConnect ? null : streamErrors.connectRefused;
   }
 
   #trailers(stream: Http2ServerStream, endStream: boolean): boolean {
