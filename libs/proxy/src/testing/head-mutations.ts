@@ -7,7 +7,7 @@ interface Parts {
   body: string;
 }
 
-const lengths = ['+5', '5,5', '5, 5', '05', '5 ', '0x5', '5;', '-1', '', '5\x0b', '18446744073709551621', '5\r\n 5', '5_', '5.0', '٥', '"5"', '6', '4', '5\t', '5,', ',5', '5 5'];
+const lengths = ['+5', '5,5', '5, 5', '05', '5 ', '0x5', '5;', '-1', '', '5\x0b', '18446744073709551621', '5\r\n 5', '5_', '5.0', '\xd9\xa5', '"5"', '6', '4', '5\t', '5,', ',5', '5 5'];
 const codings = ['chunked', 'Chunked', 'chunked\x0b', '\x0bchunked', 'xchunked', 'chunkedx', 'chunked, identity', 'identity, chunked', 'chunked, chunked', '\tchunked', 'chunked\r\n ', 'gzip', '"chunked"', ',chunked', 'chunked,', 'identity', '', 'chunked\0', 'chunked;q=1', 'gzip, chunked', 'chunk\x00ed', 'chu\tnked'];
 const names = ['Content-Length', 'content-length', 'Content-Length ', 'Content-Length\t', 'Content_Length', 'Content Length', ' Content-Length', '\tContent-Length', 'Content-Length\0', 'Content-Length\x0b', 'Content-Length\xa0', ':Content-Length', 'X:Content-Length', 'Content-Lengt\\h'];
 const codingNames = ['Transfer-Encoding', 'transfer-encoding', 'Transfer-Encoding ', 'Transfer-Encoding\t', 'Transfer_Encoding', 'Transfer Encoding', ' Transfer-Encoding', '\x0bTransfer-Encoding', 'Transfer-Encoding\0', 'Transfer-Encoding\x0b', '\rTransfer-Encoding', 'Transfer-\rEncoding'];
