@@ -75,7 +75,7 @@ export class HttpConnectionManager {
     const head = stream.request;
     if (head.protocol === 'HTTP/1.0' && !config.http1.acceptHttp10) return { status: 426, body: 'Upgrade Required', details: 'low_version' };
     if (head.authority === '') {
-      if (config.http1.defaultHostForHttp10 === '') return { status: 400, body: '', details: 'missing_host_header' };
+      if (config.http1.defaultHostForHttp10 === '' || head.protocol !== 'HTTP/1.0') return { status: 400, body: '', details: 'missing_host_header' };
       head.authority = config.http1.defaultHostForHttp10;
     }
     if (head.path.charCodeAt(0) !== 47 && head.method !== 'CONNECT') {

@@ -74,3 +74,11 @@ test('the route\'s timeout is for the answer to an upgrade, not for what comes a
     assert.equal(proxy.done.length, agreed ? 0 : 1);
   }
 });
+
+test('an empty Host is a missing one, whatever host HTTP/1.0 would get', () => {
+  const options = { httpProtocolOptions: { acceptHttp10: true, defaultHostForHttp10: 'a' } };
+  const { wire, proxy } = send('GET / HTTP/1.1\r\nhost: \r\n\r\n', options);
+  assert.match(wire.sent, /^HTTP\/1\.1 400 /);
+  assert.equal(proxy.done[0]?.responseCodeDetails, 'missing_host_header');
+  assert.equal(send('GET / HTTP/1.0\r\n\r\n', options).proxy.backend.requests[0]?.head.authority, 'a');
+});

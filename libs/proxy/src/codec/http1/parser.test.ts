@@ -104,6 +104,7 @@ const refused: Record<string, [string, number]> = {
   'a null byte': ['GET / HTTP/1.1\r\nhost: x\r\na: \0\r\n\r\n', 400],
   'no host': ['GET / HTTP/1.1\r\n\r\n', 400],
   'two hosts': ['GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n', 400],
+  'a byte beyond ASCII in the path': ['GET /\x80 HTTP/1.1\r\nhost: x\r\n\r\n', 400],
   'a fragment in the path': ['GET /a#b HTTP/1.1\r\nhost: x\r\n\r\n', 400],
   'another transfer coding': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n', 501],
   'chunked twice': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n', 501],

@@ -18,7 +18,8 @@ export interface RequestParserOptions extends Http1ParserRules {
 }
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE']);
-const badInTarget = /[^\x21-\x22\x24-\x7e\x80-\xff]/;
+// RFC 9112 §3.2 has ASCII only; haproxy holds to it, and so does what reads the path behind us.
+const badInTarget = /[^\x21-\x22\x24-\x7e]/;
 const badInHost = /[^A-Za-z0-9\-._~!$&'()*+,;=%:[\]]/;
 const hostAndPort = /^(?:[^:[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
 
