@@ -1,3 +1,4 @@
+export { Backend } from './backend.ts';
 export { Draw } from './fuzz/draw.ts';
 export { runTarget, type Finding, type TargetRun } from './fuzz/run-target.ts';
 export type { FuzzTarget } from './fuzz/target.ts';
