@@ -1,7 +1,7 @@
 // Makes one self-contained bundle of the app in the current folder: dist/main.js (and dist/worker.js where src/worker.ts exists).
 // The bundle runs with nothing but Node. Where it asks for the optional native helper, this platform's copy goes into dist/node_modules, and
 // the program also runs without it.
-import { cpSync, existsSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
@@ -22,6 +22,25 @@ const embedProtos: Plugin = {
       const contents = text.replace(/grpc_proto_loader_1\.loadSync|proto_loader_1\.loadSync|\(0, \w+\.loadSync\)|\bloader\.loadSync/, '((_path, options) => require("@grpc/proto-loader").fromJSON(' + json + ', options))');
       if (contents === text && /loadSync/.test(text)) throw new Error('etcd3 loads its protos in a new way: mend tools/build/bundle.ts');
       return { contents, loader: 'js' };
+    });
+  },
+};
+
+/**
+ * Generated files hold a gRPC client for each service beside its messages. Who needs only the messages (the proxy's workers, which call over
+ * their own HTTP/2) must not carry all of grpc-js for it.
+ */
+const leaveUnusedClients: Plugin = {
+  name: 'leave-unused-grpc-clients',
+  setup(builder) {
+    builder.onResolve({ filter: /^@grpc\/grpc-js$/ }, async ({ path, resolveDir, pluginData, ...rest }) => {
+      if (pluginData === 'resolved') return undefined;
+      const found = await builder.resolve(path, { resolveDir, kind: rest.kind, pluginData: 'resolved' });
+      return { path: found.path, sideEffects: false };
+    });
+    builder.onLoad({ filter: /libs[\\/]api[\\/]src[\\/]gen[\\/].*\.ts$/ }, async ({ path }) => {
+      const { readFile } = await import('node:fs/promises');
+      return { contents: (await readFile(path, 'utf8')).replaceAll('= makeGenericClientConstructor(', '= /* @__PURE__ */ makeGenericClientConstructor('), loader: 'ts' };
     });
   },
 };
@@ -56,13 +75,18 @@ rmSync(outdir, { recursive: true, force: true });
 const outputs = (await Promise.all(entryPoints.map(async (entry) => {
   const { metafile } = await build({
     entryPoints: [entry], outdir, bundle: true, platform: 'node', target: 'node26', format: 'esm', banner: { js: banner }, sourcemap: 'linked',
-    splitting: true, chunkNames: 'chunk-[hash]', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos],
+    splitting: true, chunkNames: 'chunk-[hash]', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos, leaveUnusedClients],
     // Optional accelerators and pretty printers that a program must work without.
     external: ['pino-pretty', 'bufferutil', 'utf-8-validate', nativeHelper], metafile: true,
   });
   return Object.values(metafile.outputs);
 }))).flat();
 if (outputs.some((output) => output.imports.some(({ path }) => path === nativeHelper))) copyNativeHelper();
+for (const file of readdirSync(outdir)) {
+  // One character beyond ASCII may double what V8 keeps of the whole file.
+  const beyond = file.endsWith('.js') ? /[^\0-\x7f].{0,40}/.exec(readFileSync(join(outdir, file), 'utf8')) : null;
+  if (beyond) throw new Error(`${file} is not ASCII (a regular expression?): ${beyond[0]}`);
+}
 for (const entry of entryPoints) {
   const file = join(outdir, entry.slice(entry.lastIndexOf('/') + 1).replace(/\.ts$/, '.js'));
   console.log(`${file.slice(app.length + 1)} ${Math.round(statSync(file).size / 1024)} kB`);

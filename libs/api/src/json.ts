@@ -2,12 +2,18 @@ import { createFileRegistry, fromBinary, fromJson, toBinary, toJson, type FileRe
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { descriptorSet } from './gen/descriptors.ts';
 
-let registry: FileRegistry | undefined;
+let registry: WeakRef<FileRegistry> | undefined;
 
-/** Every message of proto/ and Envoy's protos by name. Built on first use: only admin pages and bootstrap files need it. */
+/**
+ * Every message of proto/ and Envoy's protos by name. Built on use and given up with the memory's next clean-up: only admin pages and
+ * bootstrap files need it, and its megabytes would stay for nothing.
+ */
 export function messageRegistry(): FileRegistry {
-  registry ??= createFileRegistry(fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')));
-  return registry;
+  const kept = registry?.deref();
+  if (kept !== undefined) return kept;
+  const made = createFileRegistry(fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')));
+  registry = new WeakRef(made);
+  return made;
 }
 
 /**
