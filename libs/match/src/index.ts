@@ -3,5 +3,5 @@ export { compileRegexMatch, compileStringMatcher, stringMatch } from './string-m
 export { compileRegex, compileRegexRewrite, maxPatternLength } from './safe-regex.ts';
 export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMatcher } from './header-match.ts';
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
-export { compileCidr, compileCidrs, inCidr, parseIp, type Cidr } from './ip.ts';
+export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher } from './metadata-match.ts';

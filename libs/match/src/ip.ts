@@ -64,6 +64,14 @@ function isMapped(bytes: Uint8Array): boolean {
   return bytes[10] === 255 && bytes[11] === 255;
 }
 
+/** What parseIp read: IPv6 in its shortest form (RFC 5952), IPv4 inside IPv6 as IPv4. */
+export function formatIp(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.');
+  if (isMapped(bytes)) return bytes.slice(12).join('.');
+  const groups = Array.from({ length: 8 }, (_, i) => (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16));
+  return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
+}
+
 /** A parsed range. */
 export interface Cidr {
   readonly bytes: Uint8Array;

@@ -1,4 +1,4 @@
-import type { DynamicMetadata } from '@meltemi/http';
+import { formatAddress, type DynamicMetadata } from '@meltemi/http';
 import type { CapturedConnectionInfo, ClientHello, ProxyHeader } from '@meltemi/proxy';
 import type { ProxyProtocolSettings } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
@@ -39,13 +39,14 @@ export function sourceOf({ accepted, proxied }: Arrival): { readonly ip: string;
 /** What the connection's owner is told of it. */
 export function infoOf(arrival: Arrival, connection: SocketConnection, serverName: string): CapturedConnectionInfo {
   const { accepted, destination, proxied } = arrival;
-  const originalDst = destination.captured ? joinAddress(destination) : '';
+  const originalDst = destination.captured ? formatAddress(destination.ip, destination.port) : '';
   const info = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: serverName, tls: connection.tls, originalDst };
   if (proxied === null) return info;
   const { header, settings } = proxied;
+  const source = sourceOf(arrival);
   return {
     ...info,
-    ...(header.addresses !== null && { proxiedAddress: joinAddress(sourceOf(arrival)) }),
+    ...(header.addresses !== null && { proxiedAddress: formatAddress(source.ip, source.port) }),
     tlvs: header.tlvs.filter(({ type }) => settings.passThrough === 'all' || settings.passThrough.includes(type)),
     ...metadataOf(header, settings),
   };
@@ -58,8 +59,4 @@ function metadataOf(header: ProxyHeader, settings: ProxyProtocolSettings): { met
     if (value !== undefined) (metadata[namespace] ??= {})[key] = value.toString('utf8');
   }
   return Object.keys(metadata).length > 0 ? { metadata } : {};
-}
-
-export function joinAddress({ ip, port }: { readonly ip: string; readonly port: number }): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

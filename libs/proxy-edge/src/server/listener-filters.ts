@@ -1,10 +1,11 @@
+import { formatAddress } from '@meltemi/http';
 import type { Counter, FlatStats } from '@meltemi/observe';
 import { readClientHello, readHttpPreface, readProxyHeader, SilentDestinations, type ConnectionObserver, type ProxyHeader } from '@meltemi/proxy';
 import type { Listener, ProxyProtocolSettings } from '@meltemi/snapshot';
 import { turnTime } from '../transport/turn.ts';
 import type { PeekOutcome } from '../transport/accepted-socket.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
-import { joinAddress, nothingSeen, type Arrival, type Seen } from './arrival.ts';
+import { nothingSeen, type Arrival, type Seen } from './arrival.ts';
 
 /**
  * Deviation: without a limit Envoy waits for the first bytes forever, and a client that waits for its server's greeting hangs. Here the wait
@@ -45,7 +46,7 @@ export class ListenerFilters {
 
   /** Watches who speaks first on a connection that was not waited for: a client that does wants to be looked at again. */
   watch(arrival: Arrival, connection: SocketConnection): void {
-    if (connection.observer === null) connection.observer = new FirstSpeaker(connection, () => this.#silent.spoke(joinAddress(arrival.destination)));
+    if (connection.observer === null) connection.observer = new FirstSpeaker(connection, () => this.#silent.spoke(formatAddress(arrival.destination.ip, arrival.destination.port)));
   }
 
   /** The header; 'none' = allowed without; null = refused. */
@@ -73,7 +74,7 @@ export class ListenerFilters {
     const runs = (kind: string) => listener.listenerFilters.some((filter) => filter.kind === kind && filter.disabled?.(destination.port) !== true);
     const wants = { tls: runs('tls_inspector'), http: runs('http_inspector') };
     if (!wants.tls && !wants.http) return done(arrival, nothingSeen);
-    const key = joinAddress(destination);
+    const key = formatAddress(destination.ip, destination.port);
     const skips = this.#silent.has(key, turnTime());
     const look = (patience: number | 'turn') => accepted.peek(patience, (bytes) => enough(bytes, wants), (outcome) => {
       const started = accepted.peeked.length > 0;

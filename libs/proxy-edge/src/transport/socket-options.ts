@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '@meltemi/base';
+import { formatIp } from '@meltemi/match';
 
 /** Options of sockets that Node does not give: read and set through the optional helper, by file descriptor. */
 export interface SocketOptions {
@@ -55,7 +56,7 @@ function bind(libc: { get: Call; set: Set; errno: () => number }): SocketOptions
   const ask = ({ level, originalDst, family }: typeof ipv4 | typeof ipv6, fd: number): Destination | null => {
     length.writeUInt32LE(sockaddrBytes);
     if (libc.get(fd, level, originalDst, address, length) !== 0 || address.readUInt16LE(0) !== family) return null;
-    return { ip: family === ipv4.family ? ipv4Text(address) : ipv6Text(address), port: address.readUInt16BE(2) };
+    return { ip: formatIp(family === ipv4.family ? address.subarray(4, 8) : address.subarray(8, 24)), port: address.readUInt16BE(2) };
   };
   return {
     // A dual-stack socket that carries IPv4 knows the destination by IPv4's option only.
@@ -68,14 +69,4 @@ function bind(libc: { get: Call; set: Set; errno: () => number }): SocketOptions
       return fail('transparent', errno === 1 ? 'needs the capability CAP_NET_ADMIN: run the proxy with it, or capture with REDIRECT' : `cannot be set on this socket (errno ${errno})`);
     },
   };
-}
-
-function ipv4Text(address: Buffer): string {
-  return `${address[4]}.${address[5]}.${address[6]}.${address[7]}`;
-}
-
-/** In the shortest form (RFC 5952), as Node writes addresses. */
-function ipv6Text(address: Buffer): string {
-  const groups = Array.from({ length: 8 }, (_, i) => address.readUInt16BE(8 + 2 * i).toString(16));
-  return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
 }

@@ -1,4 +1,4 @@
-import { parseIp } from '@meltemi/match';
+import { formatIp, parseIp } from '@meltemi/match';
 
 /** What a balancer in front says about a connection (PROXY protocol, version 1 or 2). */
 export interface ProxyHeader {
@@ -90,7 +90,7 @@ function readBinary(bytes: Buffer): ProxyHeaderRead {
   const tlvs = readTlvs(body.subarray(addressBytes));
   if (tlvs === null) return { version: 2, broken: 'a value after the addresses is cut off' };
   const addresses = {
-    sourceIp: ipText(body.subarray(0, ipBytes)), destinationIp: ipText(body.subarray(ipBytes, 2 * ipBytes)),
+    sourceIp: formatIp(body.subarray(0, ipBytes)), destinationIp: formatIp(body.subarray(ipBytes, 2 * ipBytes)),
     sourcePort: body.readUInt16BE(2 * ipBytes), destinationPort: body.readUInt16BE(2 * ipBytes + 2),
   };
   return { ...done, addresses, tlvs };
@@ -106,14 +106,6 @@ function readTlvs(bytes: Buffer): ProxyTlv[] | null {
     at = end;
   }
   return tlvs;
-}
-
-/** IPv6 in its shortest form (RFC 5952). */
-function ipText(bytes: Buffer): string {
-  if (bytes.length === 4) return bytes.join('.');
-  const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16));
-  const text = new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
-  return text.startsWith('::ffff:') && parseIp(text)?.length === 4 ? [...(parseIp(text) ?? [])].join('.') : text;
 }
 
 /** A header in front of an upstream connection; null addresses: the proxy speaks for itself. */
