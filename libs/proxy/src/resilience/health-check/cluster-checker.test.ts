@@ -99,7 +99,7 @@ test('an answer that says "not well" counts at once', () => {
   next(5000);
   answer(unwell);
   assert.equal(host.state.failedHealthCheck, true);
-  assert.deepEqual(log, ['10.0.0.1:80 healthy', '10.0.0.1:80 unhealthy']);
+  assert.deepEqual(log, ['10.0.0.1:80 unhealthy']);
   next(4000);
 });
 

@@ -110,7 +110,8 @@ export class HostChecker {
       state.excluded = 'no';
       state.readySinceMs = clock.monotonic();
       stats.healthy.inc();
-      this.#parts.log(this.host, 'healthy', this.#first ? 'first check' : 'passes its checks again');
+      // That new hosts are well is no news.
+      if (!this.#first) this.#parts.log(this.host, 'healthy', 'passes its checks again');
     }
     if (degraded !== state.degradedHealthCheck) {
       state.degradedHealthCheck = degraded;
