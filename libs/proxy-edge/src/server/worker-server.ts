@@ -46,7 +46,7 @@ export class WorkerServer {
     this.#options = options;
     const random = options.random ?? mathRandom;
     const now = () => this.#nowMs;
-    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), ...(options.resolver !== undefined && { resolver: options.resolver }) });
+    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#deps = {
@@ -99,7 +99,7 @@ export class WorkerServer {
 
   // Listeners
 
-  /** Resolves when the listener serves its new config, or with why it does not; the old one then stays in force. Waits for its routes and secrets. */
+  /** Resolves when the listener serves its new config, or with why it does not; the old one then stays in force. Waits for its routes and secrets; a new one for the first health checks of new clusters, too. */
   setListener(listener: Listener): Promise<Result<void>> {
     this.#warming.get(listener.name)?.settle(fail(`listener ${listener.name}`, 'was replaced while it waited for its routes or secrets'));
     this.#warming.delete(listener.name);
@@ -199,7 +199,9 @@ export class WorkerServer {
     const late = new Set(listener.references.filter(({ kind, source }) => kind === 'routes' && source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ name }) => name));
     const routes = [...listener.rdsNames].filter((name) => !late.has(name) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
     const secrets = [...listener.sdsNames].filter((name) => this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
-    return [...routes, ...secrets];
+    // A port that opens before would answer 503 for hosts that are well.
+    const checks = this.#listeners.has(listener.name) ? [] : this.clusters.unchecked.map((name) => `health checks of cluster ${name}`);
+    return [...routes, ...secrets, ...checks];
   }
 
   /** Something arrived: activates the listeners that waited for it. */

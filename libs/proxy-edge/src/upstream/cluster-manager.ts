@@ -58,6 +58,11 @@ export class ClusterManager implements Clusters {
     return [...this.#warming.keys()];
   }
 
+  /** Names of new clusters that wait for the first health checks of their hosts. */
+  get unchecked(): readonly string[] {
+    return [...this.#warming].flatMap(([name, { unchecked }]) => (unchecked === null ? [] : [name]));
+  }
+
   entries(): Iterable<ClusterEntry> {
     return this.#active.values();
   }
