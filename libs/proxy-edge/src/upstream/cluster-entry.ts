@@ -122,7 +122,8 @@ export class ClusterEntry implements UpstreamCluster {
   assign(listed: LoadAssignment): void {
     this.#listed = listed;
     const { healthCheck, ignoreHealthOnHostRemoval, discovery } = this.config;
-    const stays = healthCheck !== null && !ignoreHealthOnHostRemoval && discovery !== 'static';
+    // A logical host has one address at a time; static ones are never listed by mistake.
+    const stays = healthCheck !== null && !ignoreHealthOnHostRemoval && (discovery === 'eds' || discovery === 'strict_dns');
     const { assignment, leaving } = stays ? keepPassing(listed, this.#store.current) : { assignment: listed, leaving: new Set<string>() };
     this.#leaving = leaving;
     this.#store.update(assignment);
