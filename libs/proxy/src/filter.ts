@@ -54,6 +54,8 @@ export interface StreamControls {
   clearRoute(): void;
   /** The route's settings for the filter of this name; null when there are none. */
   perRoute(filterName: string): unknown;
+  /** The settings of all levels (weighted cluster, route, virtual host, table) that have some for it, most specific first. */
+  perRouteLevels(filterName: string): readonly unknown[];
   /** Answers from here. The response runs through the encoding filters like any other. */
   sendLocalReply(reply: LocalReply): void;
   /** Goes on after a stop in `decodeHead`; not from within it. */

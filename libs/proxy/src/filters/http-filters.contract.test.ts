@@ -54,7 +54,7 @@ const members: Readonly<Record<string, Member>> = {
   'envoy.filters.http.grpc_stats': { config: {} },
   'envoy.filters.http.fault': {
     config: { abort: { httpStatus: 418, percentage: all }, headers: [{ name: 'origin' }] },
-    values: { 'envoy.extensions.filters.http.fault.v3.HTTPFault': { delay: { fixedDelay: '1s', percentage: all }, abort: { httpStatus: 500 }, headers: [{ name: 'a' }], max_active_faults: 0 } },
+    values: { 'envoy.extensions.filters.http.fault.v3.HTTPFault': { delay: { fixedDelay: '1s', percentage: all }, abort: { httpStatus: 500 }, response_rate_limit: { fixedLimit: { limitKbps: 1 } }, headers: [{ name: 'a' }], max_active_faults: 0 } },
     otherRoute: { abort: { httpStatus: 429, percentage: all } },
   },
   'envoy.filters.http.cors': {
@@ -62,6 +62,20 @@ const members: Readonly<Record<string, Member>> = {
     values: { 'envoy.extensions.filters.http.cors.v3.CorsPolicy': { allow_origin_string_match: [{ exact: 'a' }], filter_enabled: { defaultValue: { numerator: 0 } }, forward_not_matching_preflights: false } },
     route: { allowOriginStringMatch: [{ exact: 'https://shop' }] },
     otherRoute: { allowOriginStringMatch: [{ exact: 'https://shop' }], exposeHeaders: 'x-a' },
+  },
+  'envoy.filters.http.buffer': {
+    config: { maxRequestBytes: 100 },
+    least: { max_request_bytes: 5 },
+    values: { 'envoy.extensions.filters.http.buffer.v3.BufferPerRoute': { disabled: true, buffer: { maxRequestBytes: 7 } } },
+    otherRoute: { buffer: { maxRequestBytes: 3 } },
+  },
+  'envoy.filters.http.header_mutation': {
+    config: { mutations: { responseMutations: [{ append: { header: { key: 'x-a', value: '1' } } }] } },
+    values: {
+      'envoy.extensions.filters.http.header_mutation.v3.HeaderMutation': { mutations: { requestMutations: [{ remove: 'a' }] } },
+      'envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute': { mutations: { requestMutations: [{ remove: 'a' }] } },
+    },
+    otherRoute: { mutations: { responseMutations: [{ append: { header: { key: 'x-b', value: '2' } } }] } },
   },
   'istio.stats': { config: {}, values: { 'stats.PluginConfig': { metrics: [{ drop: true }], reporter: 'SERVER_GATEWAY' } } },
   'envoy.filters.http.router': { config: {}, values: { 'envoy.extensions.filters.http.router.v3.Router': { dynamic_stats: false, upstream_http_filters: [{ name: 'a' }], upstream_log: [{ name: 'a' }], upstream_log_options: { flushUpstreamLogOnUpstreamStream: true } } } },

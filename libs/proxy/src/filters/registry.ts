@@ -1,10 +1,12 @@
 import { fail } from '@meltemi/base';
 import type { Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
+import { bufferFilter } from './http/buffer/buffer.ts';
 import { corsFilter } from './http/cors/cors.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
+import { headerMutationFilter } from './http/header-mutation/header-mutation.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
@@ -31,6 +33,10 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   // Before CORS, as in Istio: an aborted preflight is aborted.
   faultFilter,
   corsFilter,
+  // Behind what may refuse the request by its head: nothing is gathered for those.
+  bufferFilter,
+  // Last to touch the fields that the upstream gets, first those it answers with.
+  headerMutationFilter,
   // Sees what all others did.
   istioStatsFilter,
   // Last always: it takes the request away.

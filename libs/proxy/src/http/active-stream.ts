@@ -24,6 +24,8 @@ export interface ResponseTarget extends StreamControls {
   resumeRequest(): void;
 }
 
+const none: readonly unknown[] = [];
+
 /** Who wants no more of the request's body; reading goes on when nobody does. */
 const PauseReason = { terminal: 1, iteration: 2, filter: 4 } as const;
 
@@ -57,7 +59,8 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   #requestHolds = 0;
   #responseHolds = 0;
   #headSent = false;
-  #injectedFull = false;
+  /** The client, or a filter that holds the response's head, wants no more until `onWritable`. */
+  #responseFull = false;
   /** What had moved when the stream was last looked at, and when that was. */
   #progress = -1;
   #lastActiveMs = 0;
@@ -153,7 +156,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   onWritable(): void {
-    this.#injectedFull = false;
+    this.#responseFull = false;
     if (this.#responseHolds > 0) return;
     try {
       (this.#filters[this.#filters.length - 1] as HttpTerminalFilter | undefined)?.onDownstreamWritable();
@@ -307,6 +310,10 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     return route === null || route.perFilter.size === 0 ? null : (route.perFilter.get(filterName)?.config ?? null);
   }
 
+  perRouteLevels(filterName: string): readonly unknown[] {
+    return this.route()?.perFilter.get(filterName)?.levels ?? none;
+  }
+
   // Response side
 
   interim(head: ResponseHead): void {
@@ -354,10 +361,11 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       this.heldResponse = null;
       this.#encodeAt = -1;
       this.#bufferingResponse = false;
+      this.#responseFull = false;
       this.#encodeHead(at - 1);
       if (held !== null) for (const part of held.parts) this.#passResponseData(from, part, 0, part.length);
       if (held?.ended === true) this.#passResponseEnd(from, held.trailers);
-      else if (this.#encodeAt < 0 && !this.#finished) this.onWritable();
+      else if (this.#encodeAt < 0 && !this.#responseFull && !this.#finished) this.onWritable();
     } catch (error) {
       this.#failed(error);
     }
@@ -368,13 +376,13 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   releaseResponseBody(): void {
-    if (this.#responseHolds > 0 && --this.#responseHolds === 0 && !this.#finished) this.onWritable();
+    if (this.#responseHolds > 0 && --this.#responseHolds === 0 && !this.#responseFull && !this.#finished) this.onWritable();
   }
 
   injectResponseData(from: HttpStreamFilter, buffer: Buffer, start: number, end: number): void {
     if (this.#finished) return;
     try {
-      if (!this.#passResponseData(this.#filters.indexOf(from) - 1, buffer, start, end)) this.#injectedFull = true;
+      this.#passResponseData(this.#filters.indexOf(from) - 1, buffer, start, end);
     } catch (error) {
       this.#failed(error);
     }
@@ -449,19 +457,20 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     const filters = this.#filters;
     for (let i = from; i > this.#encodeAt; i--) {
       if (((this.#events[i] ?? 0) & FilterEvents.encodeData) === 0) continue;
-      if (filters[i]?.encodeData(this, buffer, start, end) === DataStatus.taken) return this.#takenResponse();
+      if (filters[i]?.encodeData(this, buffer, start, end) === DataStatus.taken) return this.#responseWanted;
     }
-    if (this.#encodeAt >= 0) return this.#holdResponse(buffer, start, end);
+    if (this.#encodeAt >= 0) {
+      this.#responseFull = !this.#holdResponse(buffer, start, end);
+      return this.#responseWanted;
+    }
     if (this.#finished) return true;
     this.info.bytesSent += end - start;
-    return this.#writer.data(buffer, start, end) && this.#responseHolds === 0;
+    this.#responseFull = !this.#writer.data(buffer, start, end);
+    return this.#responseWanted;
   }
 
-  /** A filter took the part; what it injected meanwhile may have filled the client's buffer. */
-  #takenResponse(): boolean {
-    const full = this.#injectedFull;
-    this.#injectedFull = false;
-    return !full && this.#responseHolds === 0;
+  get #responseWanted(): boolean {
+    return !this.#responseFull && this.#responseHolds === 0;
   }
 
   #passResponseEnd(from: number, trailers: HeaderMap | null): void {

@@ -16,6 +16,8 @@ export class BackendRequest {
   body = '';
   ended: boolean;
   wasReset = false;
+  /** The proxy wants no more of the response. */
+  paused = false;
   readonly #callbacks: StreamCallbacks;
 
   constructor(head: RequestHead, endStream: boolean, callbacks: StreamCallbacks) {
@@ -97,8 +99,12 @@ export class Backend implements UpstreamCluster {
       reset: () => {
         if (request !== null) request.wasReset = true;
       },
-      pauseResponse: () => {},
-      resumeResponse: () => {},
+      pauseResponse: () => {
+        if (request !== null) request.paused = true;
+      },
+      resumeResponse: () => {
+        if (request !== null) request.paused = false;
+      },
     };
     callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null, protocol: 'HTTP/1.1' });
     return null;
