@@ -182,7 +182,10 @@ await runProgram({
           control.workers.tell({ kind: 'log-level', level: next });
         },
         drainListeners: ({ inboundOnly }) => control.workers.tell({ kind: 'drain-listeners', inboundOnly }),
-        failHealthCheck: (failing) => { healthFailed = failing; },
+        failHealthCheck: (failing) => {
+          healthFailed = failing;
+          control.workers.failHealthChecks(failing);
+        },
         quit: () => shutdown('/quitquitquit'),
       }), ...healthRoutes(isReady)];
     }

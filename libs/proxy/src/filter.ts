@@ -6,6 +6,7 @@ import type { HcmConfig, ParseContext } from '@meltemi/snapshot';
 import type { ByteConnection } from './connection.ts';
 import type { HeldBody } from './http/held-body.ts';
 import type { NodeFacts } from './node.ts';
+import type { SharedState } from './shared-state.ts';
 import type { Clusters } from './upstream.ts';
 
 /** What the caller of a filter does next. */
@@ -131,6 +132,9 @@ export interface FilterContext {
   readonly clusters: Clusters;
   readonly hcm: HcmConfig;
   readonly direction: 'unspecified' | 'inbound' | 'outbound';
+  /** What all workers of the process know in common. */
+  readonly shared: SharedState;
+  readonly listenerName: string;
   /** Name of the filter in the chain, which per-route settings go by. */
   readonly filterName: string;
 }

@@ -35,6 +35,8 @@ export interface WorkerSetup {
   readonly drainTimeMs: number;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
+  /** Memory that all workers and the control thread share: see SharedState. */
+  readonly shared: SharedArrayBuffer;
   /** Everything in force: a worker that replaces a dead one starts with it. */
   readonly state: ResourceUpdate;
 }

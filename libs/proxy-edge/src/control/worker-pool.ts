@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
-import type { NodeFacts } from '@meltemi/proxy';
+import { AtomicState, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
 export interface PoolLog {
@@ -47,6 +47,8 @@ interface Slot {
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #slots: Slot[] = [];
+  readonly #shared = sharedStateBuffer();
+  readonly #sharedState = new AtomicState(this.#shared);
   #nextId = 0;
   #stopping = false;
   /** Workers that died and were replaced. */
@@ -90,9 +92,15 @@ export class WorkerPool {
     for (const slot of this.#slots) slot.worker.postMessage(message);
   }
 
+  /** What the workers' health_check filters say from now on. */
+  failHealthChecks(failed: boolean): void {
+    this.#sharedState.healthFailed = failed;
+  }
+
   /** Stops accepting and lets requests finish, at most `deadlineMs`. */
   async drain(deadlineMs: number): Promise<void> {
     this.#stopping = true;
+    this.failHealthChecks(true);
     const drained = this.#slots.filter((slot) => !slot.ended).map((slot) => new Promise<void>((resolve) => {
       slot.worker.on('message', (message: FromWorker) => { if (message.kind === 'drained') resolve(); });
       slot.worker.once('exit', () => resolve());
@@ -113,7 +121,7 @@ export class WorkerPool {
 
   #spawn(index: number): Slot {
     const options = this.#options;
-    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, state: options.state() };
+    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });

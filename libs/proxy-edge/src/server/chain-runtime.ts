@@ -8,7 +8,7 @@ import type { WorkerServerOptions } from './options.ts';
 
 /** What chains need of their worker. */
 export interface ChainDeps {
-  readonly http: Omit<HttpDeps, 'direction' | 'onComplete' | 'bufferLimit'>;
+  readonly http: Omit<HttpDeps, 'direction' | 'listenerName' | 'onComplete' | 'bufferLimit'>;
   readonly secrets: SecretStore;
   readonly routeHolder: (rdsName: string) => RouteHolder;
   readonly options: WorkerServerOptions;
@@ -43,7 +43,7 @@ export class ChainRuntime {
     this.#deps = deps;
     this.#bufferLimit = listener.perConnectionBufferLimit;
     const last = chain.networkFilters.at(-1);
-    const context = { ...deps.http, direction: listener.trafficDirection };
+    const context = { ...deps.http, direction: listener.trafficDirection, listenerName: listener.name };
     this.#filters = chain.networkFilters.flatMap((filter) => {
       const factory = filter.kind === 'extension' ? networkFilterFactory(filter.typeUrl) : undefined;
       return filter.kind === 'extension' && factory !== undefined ? [factory.bind(filter.config, { ...context, filterName: filter.name })] : [];

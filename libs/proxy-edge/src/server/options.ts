@@ -1,7 +1,7 @@
 import type { Random, Result } from '@meltemi/base';
 import type { StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
-import type { NodeFacts } from '@meltemi/proxy';
+import type { NodeFacts, SharedState } from '@meltemi/proxy';
 import type { AccessLog } from '@meltemi/snapshot';
 import type { SocketOptions } from '../transport/socket-options.ts';
 import type { Resolver } from '../upstream/dns.ts';
@@ -16,6 +16,8 @@ export interface WorkerServerOptions {
   readonly reusePort?: boolean;
   /** How long connections of replaced or removed listeners may stay. Default 45,000. */
   readonly drainTimeMs?: number;
+  /** What this worker knows in common with the others. Default: nothing. */
+  readonly shared?: SharedState;
   /** Default Math.random. */
   readonly random?: Random;
   /** Default the system's. */

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { fail, mathRandom, ok, waitFor, type Result } from '@meltemi/base';
-import { RequestIds, type RouteHolder } from '@meltemi/proxy';
+import { LocalState, RequestIds, type RouteHolder } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import type { Cluster, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
 import { SecretStore } from '../transport/secret-store.ts';
@@ -50,7 +50,7 @@ export class WorkerServer {
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#deps = {
-      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, httpDate, onBug },
+      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared: options.shared ?? new LocalState(), httpDate, onBug },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
-import type { Host } from '@meltemi/proxy';
+import { AtomicState, type Host } from '@meltemi/proxy';
 import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, type ToWorker, type WorkerDescription, type WorkerSetup } from '../control/worker-messages.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
 import { AccessLogWriters } from './access-log-writers.ts';
@@ -27,7 +27,7 @@ export async function runWorker(): Promise<void> {
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
-    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, drainTimeMs: setup.drainTimeMs, openAccessLog: (accessLog) => writers.open(accessLog),
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, openAccessLog: (accessLog) => writers.open(accessLog),
   });
   const extensions = proxyExtensions();
   port.on('message', (message: ToWorker) => {

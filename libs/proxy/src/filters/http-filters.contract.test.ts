@@ -26,6 +26,8 @@ interface Member {
 }
 
 const all = { numerator: 100 };
+const bucket = { maxTokens: 5, fillInterval: '1s' };
+const rateLimit = { tokenBucket: bucket, filterEnabled: { defaultValue: all }, filterEnforced: { defaultValue: all } };
 const members: Readonly<Record<string, Member>> = {
   'envoy.filters.http.peer_metadata': {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
@@ -62,6 +64,17 @@ const members: Readonly<Record<string, Member>> = {
     values: { 'envoy.extensions.filters.http.cors.v3.CorsPolicy': { allow_origin_string_match: [{ exact: 'a' }], filter_enabled: { defaultValue: { numerator: 0 } }, forward_not_matching_preflights: false } },
     route: { allowOriginStringMatch: [{ exact: 'https://shop' }] },
     otherRoute: { allowOriginStringMatch: [{ exact: 'https://shop' }], exposeHeaders: 'x-a' },
+  },
+  'envoy.filters.http.local_ratelimit': {
+    config: { ...rateLimit, statPrefix: 'a', responseHeadersToAdd: [{ header: { key: 'x-a', value: '1' } }] },
+    least: { stat_prefix: 'a', token_bucket: bucket },
+    values: {
+      'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit': {
+        status: { code: 'ServiceUnavailable' }, token_bucket: { ...bucket, maxTokens: 7 }, filter_enabled: rateLimit.filterEnabled, filter_enforced: rateLimit.filterEnabled, always_consume_default_token_bucket: false,
+        descriptors: [{ entries: [{ key: 'a', value: 'b' }], tokenBucket: bucket }], request_headers_to_add_when_not_enforced: [{ header: { key: 'a', value: 'b' } }], response_headers_to_add: [{ header: { key: 'a', value: 'b' } }],
+      },
+    },
+    otherRoute: { ...rateLimit, statPrefix: 'b', enableXRatelimitHeaders: 'DRAFT_VERSION_03' },
   },
   'envoy.filters.http.buffer': {
     config: { maxRequestBytes: 100 },

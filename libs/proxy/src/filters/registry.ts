@@ -11,6 +11,7 @@ import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
+import { localRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
 import { routerFilter } from './http/router/router.ts';
 import { connectionLimitFilter } from './network/connection-limit/connection-limit.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
@@ -33,6 +34,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   // Before CORS, as in Istio: an aborted preflight is aborted.
   faultFilter,
   corsFilter,
+  // Behind CORS: browsers may read the answer, and preflights cost no token.
+  localRateLimitFilter,
   // Behind what may refuse the request by its head: nothing is gathered for those.
   bufferFilter,
   // Last to touch the fields that the upstream gets, first those it answers with.

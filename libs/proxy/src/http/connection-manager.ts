@@ -6,6 +6,7 @@ import type { HcmConfig } from '@meltemi/snapshot';
 import type { ByteConnection } from '../connection.ts';
 import type { HttpFilterFactory, LocalReply } from '../filter.ts';
 import type { NodeFacts } from '../node.ts';
+import type { SharedState } from '../shared-state.ts';
 import type { Clusters } from '../upstream.ts';
 import type { ActiveStream } from './active-stream.ts';
 import { HttpFilterChain } from './filter-chain.ts';
@@ -29,6 +30,8 @@ export interface HttpDeps {
   readonly node: NodeFacts;
   readonly clusters: Clusters;
   readonly direction: 'unspecified' | 'inbound' | 'outbound';
+  readonly shared: SharedState;
+  readonly listenerName: string;
   /** Bytes of a body that filters or retries may hold. */
   readonly bufferLimit: number;
   /** RFC 9110 date of now; the worker makes it once a second. */

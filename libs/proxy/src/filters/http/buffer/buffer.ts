@@ -46,7 +46,7 @@ function compile(message: BufferMessage, ctx: Pick<ParseContext, 'path' | 'warn'
 
 function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<BufferConfig | 'disabled' | null> {
   const { override } = BufferPerRoute.decode(bytes);
-  if (override?.$case === 'buffer') return compile(override.value, { path: `${ctx.path}.buffer`, warn: ctx.warn });
+  if (override?.$case === 'buffer') return compile(override.value, { path: `${ctx.path}.buffer`, warn: (path, message) => ctx.warn(path, message) });
   if (override !== undefined && !override.value) return fail(`${ctx.path}.disabled`, 'can only be true');
   // Deviation: Envoy refuses settings that say neither; they change nothing.
   return ok(override === undefined ? null : 'disabled');

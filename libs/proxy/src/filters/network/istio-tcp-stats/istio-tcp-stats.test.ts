@@ -4,6 +4,7 @@ import { jsonToBinary } from '@meltemi/api';
 import { ManualClock, seededRandom } from '@meltemi/base';
 import { StreamInfo, unknownConnection } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { LocalState } from '../../../shared-state.ts';
 import { unknownNode } from '../../../node.ts';
 import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
 import { Backend } from '../../../testing/backend.ts';
@@ -24,7 +25,7 @@ function counted(settings: object) {
   const backend = new Backend(mongo, clock);
   const metrics = new StatsRegistry();
   const clusters = { get: () => backend };
-  const filter = istioTcpStatsFilter.bind(parsed.value, { clock, random: seededRandom(1), stats: new FlatStats(), metrics, node: unknownNode, clusters, direction: 'outbound', filterName: 'istio.stats' });
+  const filter = istioTcpStatsFilter.bind(parsed.value, { clock, random: seededRandom(1), stats: new FlatStats(), metrics, node: unknownNode, clusters, direction: 'outbound', shared: new LocalState(), listenerName: 'test', filterName: 'istio.stats' });
   const client = new Wire();
   const info = new StreamInfo(unknownConnection, 0, 0);
   const made = filter.create({ connection: client, info, continueReading: () => {}, close: () => {} });

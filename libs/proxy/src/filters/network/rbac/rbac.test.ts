@@ -4,6 +4,7 @@ import { jsonToBinary } from '@meltemi/api';
 import { ManualClock, seededRandom } from '@meltemi/base';
 import { StreamInfo, unknownConnection } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { LocalState } from '../../../shared-state.ts';
 import { unknownNode } from '../../../node.ts';
 import { Wire } from '../../../testing/wire.ts';
 import { filterExtensions } from '../../registry.ts';
@@ -19,7 +20,7 @@ function guarded(json: Json) {
   const parsed = parse({ statPrefix: 'tcp.', ...json });
   assert.ok(parsed.ok);
   const stats = new FlatStats();
-  const config = networkRbacFilter.bind(parsed.value, { clock: new ManualClock(), random: seededRandom(1), stats, metrics: new StatsRegistry(), node: unknownNode, clusters: { get: () => null }, direction: 'inbound', filterName: 'rbac' });
+  const config = networkRbacFilter.bind(parsed.value, { clock: new ManualClock(), random: seededRandom(1), stats, metrics: new StatsRegistry(), node: unknownNode, clusters: { get: () => null }, direction: 'inbound', shared: new LocalState(), listenerName: 'test', filterName: 'rbac' });
   const wire = new Wire();
   const info = new StreamInfo({ ...unknownConnection, directRemoteAddress: '10.0.0.5:4000', localAddress: '10.0.0.9:80' }, 0, 0);
   const connection = new GuardedConnection(wire, { info, filters: [config], monotonic: () => 0, begin: () => {}, onClose: () => {} });
