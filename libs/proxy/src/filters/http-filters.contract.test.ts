@@ -28,6 +28,7 @@ interface Member {
 const all = { numerator: 100 };
 const bucket = { maxTokens: 5, fillInterval: '1s' };
 const rateLimit = { tokenBucket: bucket, filterEnabled: { defaultValue: all }, filterEnforced: { defaultValue: all } };
+const gzip = { name: 'gzip', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip' } };
 const members: Readonly<Record<string, Member>> = {
   'envoy.filters.http.peer_metadata': {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
@@ -81,6 +82,17 @@ const members: Readonly<Record<string, Member>> = {
     least: { max_request_bytes: 5 },
     values: { 'envoy.extensions.filters.http.buffer.v3.BufferPerRoute': { disabled: true, buffer: { maxRequestBytes: 7 } } },
     otherRoute: { buffer: { maxRequestBytes: 3 } },
+  },
+  'envoy.filters.http.compressor': {
+    config: { compressorLibrary: gzip },
+    least: { compressor_library: gzip },
+    values: {
+      'envoy.extensions.filters.http.compressor.v3.Compressor': {
+        runtime_enabled: { defaultValue: false }, compressor_library: { ...gzip, name: 'other' }, response_direction_config: { disableOnEtagHeader: true },
+      },
+      'envoy.extensions.filters.http.compressor.v3.CompressorPerRoute': { disabled: true, overrides: { responseDirectionConfig: { removeAcceptEncodingHeader: true } } },
+    },
+    otherRoute: { disabled: true },
   },
   'envoy.filters.http.header_mutation': {
     config: { mutations: { responseMutations: [{ append: { header: { key: 'x-a', value: '1' } } }] } },

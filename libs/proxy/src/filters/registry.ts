@@ -2,6 +2,7 @@ import { fail } from '@meltemi/base';
 import type { Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
 import { bufferFilter } from './http/buffer/buffer.ts';
+import { compressorFilter } from './http/compressor/compressor.ts';
 import { corsFilter } from './http/cors/cors.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
@@ -38,6 +39,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   localRateLimitFilter,
   // Behind what may refuse the request by its head: nothing is gathered for those.
   bufferFilter,
+  // Sees the plain body of the upstream; those above see it as the client gets it.
+  compressorFilter,
   // Last to touch the fields that the upstream gets, first those it answers with.
   headerMutationFilter,
   // Sees what all others did.
