@@ -66,6 +66,8 @@ export interface StreamControls {
   /** What a stop has gathered of the request's body so far; null when nothing came. */
   readonly heldRequest: HeldBody | null;
   readonly heldResponse: HeldBody | null;
+  /** Forgets what `stopAndBuffer` gathered of the response, its trailers too: the filter says something else instead. */
+  discardHeldResponse(): void;
   /** Bytes of a request's body that stops may hold; the listener's limit unless a filter (buffer) changes it. */
   requestBufferLimit: number;
   /** Hands a body part to the filters behind `from`, which took one. The buffer may be used again when this returns. */

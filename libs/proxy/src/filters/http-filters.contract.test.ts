@@ -54,6 +54,7 @@ const members: Readonly<Record<string, Member>> = {
     config: { rules: { action: 'DENY', policies: { origins: { permissions: [{ header: { name: 'origin', presentMatch: true } }], principals: [{ any: true }] } } } },
     otherRoute: { rbac: {} },
   },
+  'envoy.filters.http.grpc_web': { config: {} },
   'envoy.filters.http.grpc_stats': { config: {} },
   'envoy.filters.http.fault': {
     config: { abort: { httpStatus: 418, percentage: all }, headers: [{ name: 'origin' }] },
@@ -273,7 +274,7 @@ function servedWith(factory: HttpFilterFactory, route: Json = routeSettings(fact
   return new Served({ filters, routes: [routeToApp(route)] });
 }
 
-const requests = [requestText('/a'), requestText('/b', ['origin: https://shop', 'content-length: 4'], 'POST')];
+const requests = [requestText('/a'), requestText('/b', ['origin: https://shop', 'content-type: application/grpc-web', 'content-length: 4'], 'POST')];
 
 /** Sends a request on a connection of its own; the body of the second one follows when all have begun. */
 function exchange(served: Served, which: number) {

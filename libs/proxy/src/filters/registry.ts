@@ -7,6 +7,7 @@ import { corsFilter } from './http/cors/cors.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
+import { grpcWebFilter } from './http/grpc-web/grpc-web.ts';
 import { headerMutationFilter } from './http/header-mutation/header-mutation.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
@@ -31,6 +32,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   jwtAuthnFilter,
   // Before whatever acts on a request: what is denied has no other effect.
   rbacFilter,
+  // Before what looks at gRPC: behind it requests are plain gRPC.
+  grpcWebFilter,
   grpcStatsFilter,
   // Before CORS, as in Istio: an aborted preflight is aborted.
   faultFilter,

@@ -371,6 +371,12 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     }
   }
 
+  discardHeldResponse(): void {
+    const ended = this.heldResponse?.ended === true;
+    this.heldResponse = null;
+    if (ended) (this.heldResponse = new HeldBody()).end(null);
+  }
+
   holdResponseBody(): void {
     this.#responseHolds++;
   }

@@ -1,5 +1,5 @@
 import { HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
-import { applyHeaderOps } from '@meltemi/route';
+import { applyHeaderOps, isGrpc } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
 import { grpcFromHttp } from './grpc-status.ts';
@@ -24,7 +24,7 @@ export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: Loca
   const format = mapper?.bodyFormat ?? config.localReply?.body ?? null;
   const text = mapper?.body ?? reply.body;
   const head = new ResponseHead(status, headers);
-  if (info.request?.headers.get('content-type')?.startsWith('application/grpc')) {
+  if (info.request !== null && isGrpc(info.request)) {
     head.status = 200;
     headers.set('content-type', 'application/grpc');
     headers.set('grpc-status', String(reply.grpcStatus ?? grpcFromHttp(status)));
