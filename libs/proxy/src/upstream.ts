@@ -32,6 +32,8 @@ export interface UpstreamCluster {
   readonly name: string;
   readonly config: Cluster;
   readonly stats: ClusterStats;
+  /** All of them, whatever their health. */
+  readonly hosts: readonly Host[];
   readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
   /** The host for a request, or null when none is healthy. `originalDst` is where the client meant to go, for original-destination clusters. */
   pick(context: PickContext, originalDst: string): Host | null;

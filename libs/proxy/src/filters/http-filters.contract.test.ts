@@ -34,6 +34,11 @@ const members: Readonly<Record<string, Member>> = {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
     values: { 'io.istio.http.peer_metadata.Config': Object.fromEntries(['downstream_discovery', 'upstream_discovery', 'downstream_propagation', 'upstream_propagation'].map((name) => [name, [{ istioHeaders: {} }]])) },
   },
+  'envoy.filters.http.health_check': {
+    config: { passThroughMode: true, cacheTime: '1s', headers: [{ name: 'origin' }] },
+    least: { pass_through_mode: true },
+    values: { 'envoy.extensions.filters.http.health_check.v3.HealthCheck': { pass_through_mode: false, headers: [{ name: 'a' }], cluster_min_healthy_percentages: { app: { value: 1 } } } },
+  },
   'envoy.filters.http.ext_authz': {
     config: { httpService: { serverUri: { uri: 'http://authz', cluster: 'authz' } }, failureModeAllow: true, withRequestBody: { maxRequestBytes: 8 } },
     least: { httpService: { serverUri: { uri: 'http://authz', cluster: 'authz' } } },

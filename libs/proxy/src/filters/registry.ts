@@ -9,6 +9,7 @@ import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
 import { grpcWebFilter } from './http/grpc-web/grpc-web.ts';
 import { headerMutationFilter } from './http/header-mutation/header-mutation.ts';
+import { healthCheckFilter } from './http/health-check/health-check.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
@@ -26,6 +27,8 @@ import { sniClusterFilter } from './network/sni-cluster/sni-cluster.ts';
 export const httpFilters: readonly HttpFilterFactory[] = [
   // First: its headers must be gone before anything matches on them.
   peerMetadataFilter,
+  // Before what refuses requests: who checks the proxy has no credentials.
+  healthCheckFilter,
   // Istio's CUSTOM policies come before all others: what they refuse needs no further look.
   extAuthzFilter,
   // Before the policies that look at what tokens say.

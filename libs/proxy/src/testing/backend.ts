@@ -78,6 +78,10 @@ export class Backend implements UpstreamCluster {
 
   failHealthCheck(): void {}
 
+  get hosts(): readonly Host[] {
+    return [this.host];
+  }
+
   pick(): Host {
     return this.host;
   }
