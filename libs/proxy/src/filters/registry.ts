@@ -15,6 +15,7 @@ import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
 import { localRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
+import { rateLimitFilter } from './http/ratelimit/ratelimit.ts';
 import { routerFilter } from './http/router/router.ts';
 import { connectionLimitFilter } from './network/connection-limit/connection-limit.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
@@ -43,6 +44,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   corsFilter,
   // Behind CORS: browsers may read the answer, and preflights cost no token.
   localRateLimitFilter,
+  // Behind the local one, which spares its service.
+  rateLimitFilter,
   // Behind what may refuse the request by its head: nothing is gathered for those.
   bufferFilter,
   // Sees the plain body of the upstream; those above see it as the client gets it.
