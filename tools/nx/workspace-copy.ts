@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, lstatSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, lstatSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 
@@ -30,6 +30,11 @@ export class WorkspaceCopy {
       const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
       throw new Error(`${command.join(' ')} in ${folder}:\n${stdout}\n${stderr}`, { cause });
     }
+  }
+
+  write(file: string, text: string | undefined): void {
+    if (text === undefined) throw new Error(`nothing to write to ${file}`);
+    writeFileSync(join(this.root, file), text);
   }
 
   remove(): void {

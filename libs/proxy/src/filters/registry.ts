@@ -12,10 +12,10 @@ import { headerMutationFilter } from './http/header-mutation/header-mutation.ts'
 import { healthCheckFilter } from './http/health-check/health-check.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
-import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
-import { rbacFilter } from './http/rbac/rbac.ts';
 import { localRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
+import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rateLimitFilter } from './http/ratelimit/ratelimit.ts';
+import { rbacFilter } from './http/rbac/rbac.ts';
 import { routerFilter } from './http/router/router.ts';
 import { connectionLimitFilter } from './network/connection-limit/connection-limit.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
