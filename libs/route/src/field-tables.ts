@@ -102,8 +102,7 @@ export const directResponseFields: FieldTable<DirectResponseAction> = { status: 
 export const corsFields: FieldTable<CorsPolicy> = {
   allowOriginStringMatch: use, allowMethods: use, allowHeaders: use, exposeHeaders: use, maxAge: use, allowCredentials: use,
   enabledSpecifier: oneof({ filterEnabled: use }),
-  shadowEnabled: warn('shadow CORS policies are not evaluated'),
-  allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
+  shadowEnabled: use, allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
 };
 
 export const upgradeFields: FieldTable<RouteAction_UpgradeConfig> = { upgradeType: use, enabled: use,

@@ -1,7 +1,7 @@
 import type {
   CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
+import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
 import { connectFields, corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
@@ -147,6 +147,7 @@ function compileCors(cors: CorsMessage | undefined, path: string, report: Report
   checkFields(cors, corsFields, path, report);
   return {
     enabled: compileFraction(cors.enabledSpecifier?.value.defaultValue, always),
+    shadow: compileFraction(cors.shadowEnabled?.defaultValue, never),
     allowOrigin: report.take(compileAll(cors.allowOriginStringMatch, `${path}.allow_origin_string_match`, compileStringMatcher), []),
     allowMethods: cors.allowMethods, allowHeaders: cors.allowHeaders, exposeHeaders: cors.exposeHeaders, maxAge: cors.maxAge,
     allowCredentials: cors.allowCredentials ?? false,

@@ -202,6 +202,8 @@ export interface MirrorPolicy {
 
 export interface CorsPolicy {
   readonly enabled: Fraction;
+  /** Of the requests not enabled: those whose origin is only looked at and counted. */
+  readonly shadow: Fraction;
   readonly allowOrigin: readonly StringMatch[];
   readonly allowMethods: string;
   readonly allowHeaders: string;

@@ -63,7 +63,7 @@ const members: Readonly<Record<string, Member>> = {
     otherRoute: { rbac: {} },
   },
   'envoy.filters.http.grpc_web': { config: {} },
-  'envoy.filters.http.grpc_stats': { config: {} },
+  'envoy.filters.http.grpc_stats': { config: {}, values: { 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': { individual_method_stats_allowlist: { services: [{ name: 'a', methodNames: ['b'] }] } } } },
   'envoy.filters.http.fault': {
     config: { abort: { httpStatus: 418, percentage: all }, headers: [{ name: 'origin' }] },
     values: { 'envoy.extensions.filters.http.fault.v3.HTTPFault': { delay: { fixedDelay: '1s', percentage: all }, abort: { httpStatus: 500 }, response_rate_limit: { fixedLimit: { limitKbps: 1 } }, headers: [{ name: 'a' }], max_active_faults: 0 } },
@@ -71,7 +71,7 @@ const members: Readonly<Record<string, Member>> = {
   },
   'envoy.filters.http.cors': {
     config: {},
-    values: { 'envoy.extensions.filters.http.cors.v3.CorsPolicy': { allow_origin_string_match: [{ exact: 'a' }], filter_enabled: { defaultValue: { numerator: 0 } }, forward_not_matching_preflights: false } },
+    values: { 'envoy.extensions.filters.http.cors.v3.CorsPolicy': { allow_origin_string_match: [{ exact: 'a' }], filter_enabled: { defaultValue: { numerator: 0 } }, shadow_enabled: { defaultValue: all }, forward_not_matching_preflights: false } },
     route: { allowOriginStringMatch: [{ exact: 'https://shop' }] },
     otherRoute: { allowOriginStringMatch: [{ exact: 'https://shop' }], exposeHeaders: 'x-a' },
   },

@@ -1,8 +1,8 @@
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { CorsPolicy as CorsMessage } from '@meltemi/api/gen/envoy/extensions/filters/http/cors/v3/cors.ts';
 import type { RequestHead, ResponseHead } from '@meltemi/http';
-import { always, compileAll, compileFraction, compileStringMatcher } from '@meltemi/match';
-import { use, warn, type CorsPolicy, type FieldTable } from '@meltemi/route';
+import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
+import { use, type CorsPolicy, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -23,7 +23,9 @@ export const corsFilter: HttpFilterFactory = {
       events: FilterEvents.decodeHead | FilterEvents.encodeHead,
       create(stream) {
         const policy = policyOf(stream, ctx.filterName);
-        return policy === null || !policy.enabled.hit(stream.random.next()) ? null : new CorsStream(policy, stats);
+        if (policy === null) return null;
+        const enabled = policy.enabled.hit(stream.random.next());
+        return enabled || policy.shadow.hit(stream.random.next()) ? new CorsStream(policy, stats, !enabled) : null;
       },
     };
   },
@@ -38,8 +40,7 @@ function policyOf(stream: StreamControls, filterName: string): CorsPolicy | null
 
 const policyFields: FieldTable<CorsMessage> = {
   allowOriginStringMatch: use, allowMethods: use, allowHeaders: use, exposeHeaders: use, maxAge: use, allowCredentials: use, filterEnabled: use,
-  shadowEnabled: warn('shadow CORS policies are not evaluated'),
-  allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
+  shadowEnabled: use, allowPrivateNetworkAccess: use, forwardNotMatchingPreflights: use,
 };
 
 function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<CorsPolicy> {
@@ -50,6 +51,7 @@ function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<CorsPolicy> {
   if (errors.length > 0 || !origins.ok) return err(errors);
   return ok({
     enabled: compileFraction(message.filterEnabled?.defaultValue, always),
+    shadow: compileFraction(message.shadowEnabled?.defaultValue, never),
     allowOrigin: origins.value,
     allowMethods: message.allowMethods,
     allowHeaders: message.allowHeaders,
@@ -69,12 +71,14 @@ interface CorsStats {
 class CorsStream extends HttpStreamFilter {
   readonly #policy: CorsPolicy;
   readonly #stats: CorsStats;
+  readonly #shadow: boolean;
   #origin: string | null = null;
 
-  constructor(policy: CorsPolicy, stats: CorsStats) {
+  constructor(policy: CorsPolicy, stats: CorsStats, shadow: boolean) {
     super();
     this.#policy = policy;
     this.#stats = stats;
+    this.#shadow = shadow;
   }
 
   override decodeHead(stream: StreamControls, head: RequestHead): number {
@@ -83,6 +87,7 @@ class CorsStream extends HttpStreamFilter {
     const policy = this.#policy;
     const allowed = policy.allowOrigin.some((match) => match.matches(origin));
     (allowed ? this.#stats.valid : this.#stats.invalid).inc();
+    if (this.#shadow) return FilterStatus.continue;
     const asks = head.headers.get('access-control-request-method') ?? '';
     const preflight = head.method === 'OPTIONS' && asks !== '';
     if (!allowed) {
