@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import http from 'node:http';
+import { RateLimitRequest, RateLimitResponse } from '@meltemi/api/gen/envoy/service/ratelimit/v3/rls.ts';
 import { waitFor } from '@meltemi/base';
 import { backend, echo, type Backend } from './testing/backend.ts';
 import { bootstrap, cluster, filter, httpListener, route, type Json } from './testing/bootstrap.ts';
@@ -19,6 +20,7 @@ const line = 'the meltemi blows in summer, dry and strong\n';
 /** Bytes that the endless page's server has handed over. */
 let streamed = 0;
 let app: Backend;
+let limiter: Backend;
 let proxy: RunningProxy;
 
 /** 64 MB of text that does compress, but not to nothing. */
@@ -39,7 +41,23 @@ function bigPage(response: http.ServerResponse): void {
   more();
 }
 
+/** What the rate limit service was asked, by path of the request (its only descriptor's value). */
+const asked: RateLimitRequest[] = [];
+
+/** A rate limit service: lets a descriptor pass once. It speaks gRPC's framing over HTTP/1.1, its status beside the message. */
+function limitOnce(message: http.IncomingMessage, response: http.ServerResponse, body: string): void {
+  const request = RateLimitRequest.decode(Buffer.from(body, 'latin1').subarray(5));
+  const key = JSON.stringify(request.descriptors);
+  const over = asked.some((earlier) => JSON.stringify(earlier.descriptors) === key);
+  asked.push(request);
+  const bytes = RateLimitResponse.encode({ overallCode: over ? 2 : 1, statuses: [], responseHeadersToAdd: [{ key: 'x-asked', value: message.url ?? '', rawValue: Buffer.alloc(0) }], requestHeadersToAdd: [], rawBody: Buffer.alloc(0) }).finish();
+  const frame = Buffer.alloc(5);
+  frame.writeUInt32BE(bytes.length, 1);
+  response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': '0' }).end(Buffer.concat([frame, bytes]));
+}
+
 before(async () => {
+  limiter = await backend('limiter', (message, response, { body }) => limitOnce(message, response, body));
   app = await backend('app', (message, response, seen) => {
     if (seen.url === '/big') bigPage(response);
     else if (seen.url === '/page') response.writeHead(200, { 'content-type': 'text/html', etag: '"1"' }).end(line.repeat(200));
@@ -57,12 +75,17 @@ before(async () => {
         httpFilter('header_mutation', 'header_mutation.v3.HeaderMutation', { mutations: { request_mutations: [{ append: { header: { key: 'x-from', value: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%' } } }], response_mutations: [{ remove: 'x-backend' }] } }),
       ],
     }),
+    httpListener({
+      name: 'asks', routes: [route({ prefix: '/' }, { cluster: 'app', rate_limits: [{ actions: [{ remote_address: {} }, { request_headers: { header_name: ':path', descriptor_key: 'path' } }] }] })],
+      filters: [httpFilter('ratelimit', 'ratelimit.v3.RateLimit', { domain: 'shop', failure_mode_deny: true, timeout: '5s', rate_limit_service: { transport_api_version: 'V3', grpc_service: { envoy_grpc: { cluster_name: 'limiter' } } } })],
+    }),
     httpListener({ name: 'grpc-web', routes: [route({ prefix: '/' }, 'app')], filters: [httpFilter('grpc_web', 'grpc_web.v3.GrpcWeb')] }),
-  ], [cluster('app', [app.port])]), { args: ['--concurrency', '2'] });
+  ], [cluster('app', [app.port]), cluster('limiter', [limiter.port])]), { args: ['--concurrency', '2'] });
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await app?.stop();
+  await limiter?.stop();
 });
 
 const curl = async (...args: readonly string[]) => (await run('curl', ['-sS', '--max-time', '20', ...args], { maxBuffer: 1 << 20 })).stdout;
@@ -104,6 +127,21 @@ test('workers share one bucket', async () => {
     return body.includes('rate_limited: 33') ? body : undefined;
   });
   assert.match(stats, /lim\.http_local_rate_limit\.ok: 7\n/);
+});
+
+test('a rate limit service is asked, and its answer kept to; without it requests are denied as configured', async () => {
+  const port = proxy.port('asks');
+  const first = await request(port, { path: '/once' });
+  assert.deepEqual([first.status, first.headers['x-asked']], [200, '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit']);
+  assert.deepEqual(asked[0], { domain: 'shop', descriptors: [{ entries: [{ key: 'remote_address', value: '127.0.0.1' }, { key: 'path', value: '/once' }], limit: undefined }], hitsAddend: 0 });
+  const second = await request(port, { path: '/once' });
+  assert.deepEqual([second.status, second.headers['x-envoy-ratelimited']], [429, 'true']);
+  await limiter.stop();
+  assert.equal((await request(port, { path: '/other' })).status, 500);
+  await waitFor('the workers to tell their counts', async () => {
+    const { body } = await request(proxy.port('admin'), { path: '/stats?filter=cluster.app.ratelimit' });
+    return /ratelimit\.error: 1\n/.test(body) && /ratelimit\.ok: 1\n/.test(body) && /ratelimit\.over_limit: 1\n/.test(body);
+  });
 });
 
 test('/healthcheck/fail fails the checks of every worker, /healthcheck/ok undoes it', async () => {
