@@ -32,6 +32,7 @@ const bucket = { maxTokens: 5, fillInterval: '1s' };
 const rateLimit = { tokenBucket: bucket, filterEnabled: { defaultValue: all }, filterEnforced: { defaultValue: all } };
 const rls = { domain: 'd', failureModeDeny: true, rateLimitService: { grpcService: { envoyGrpc: { clusterName: 'app' } }, transportApiVersion: 'V3' } };
 const gzip = { name: 'gzip', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip' } };
+const gunzip = { name: 'gzip', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip' } };
 const members: Readonly<Record<string, Member>> = {
   'envoy.filters.http.peer_metadata': {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
@@ -115,6 +116,15 @@ const members: Readonly<Record<string, Member>> = {
       'envoy.extensions.filters.http.compressor.v3.CompressorPerRoute': { disabled: true, overrides: { responseDirectionConfig: { removeAcceptEncodingHeader: true } } },
     },
     otherRoute: { disabled: true },
+  },
+  'envoy.filters.http.decompressor': {
+    config: { decompressorLibrary: gunzip },
+    least: { decompressor_library: gunzip },
+    values: {
+      'envoy.extensions.filters.http.decompressor.v3.Decompressor': {
+        decompressor_library: { ...gunzip, name: 'other' }, request_direction_config: { advertiseAcceptEncoding: false }, response_direction_config: { commonConfig: { ignoreNoTransformHeader: true } },
+      },
+    },
   },
   'envoy.filters.http.header_mutation': {
     config: { mutations: { responseMutations: [{ append: { header: { key: 'x-a', value: '1' } } }] } },

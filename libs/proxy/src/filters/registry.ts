@@ -4,6 +4,7 @@ import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
 import { bufferFilter } from './http/buffer/buffer.ts';
 import { compressorFilter } from './http/compressor/compressor.ts';
 import { corsFilter } from './http/cors/cors.ts';
+import { decompressorFilter } from './http/decompressor/decompressor.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
@@ -50,6 +51,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   bufferFilter,
   // Sees the plain body of the upstream; those above see it as the client gets it.
   compressorFilter,
+  // Nearer to the upstream: what that compressed may be compressed otherwise for the client.
+  decompressorFilter,
   // Last to touch the fields that the upstream gets, first those it answers with.
   headerMutationFilter,
   // Sees what all others did.

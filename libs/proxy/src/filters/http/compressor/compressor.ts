@@ -1,7 +1,8 @@
 import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import { DataStatus, FilterEvents, FilterStatus, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+import { BodyCoder } from '../body-coder.ts';
 import { chooseEncoding, type EncodingReason } from './accept-encoding.ts';
-import { BodyEncoder } from './body-encoder.ts';
+import { createEncoder } from './libraries.ts';
 import { longEnough, parseCompressor, parseCompressorRoute, rightType, type CompressorConfig, type CompressorOverrides, type DirectionConfig } from './settings.ts';
 
 /**
@@ -73,8 +74,8 @@ class CompressorStream extends HttpStreamFilter {
   readonly #shared: Shared;
   readonly #removeAcceptEncoding: boolean;
   #accepts: string | null = null;
-  #request: BodyEncoder | null = null;
-  #response: BodyEncoder | null = null;
+  #request: BodyCoder | null = null;
+  #response: BodyCoder | null = null;
 
   constructor(shared: Shared, removeAcceptEncoding: boolean) {
     super();
@@ -99,7 +100,7 @@ class CompressorStream extends HttpStreamFilter {
     stats.compressed.inc();
     headers.remove('content-length');
     headers.set('content-encoding', config.library.encoding);
-    this.#request = new BodyEncoder(config.library, {
+    this.#request = new BodyCoder(createEncoder(config.library), config.library.flush, {
       onData: (part) => {
         stats.bytesOut.inc(part.length);
         stream.injectRequestData(this, part, 0, part.length);
@@ -141,7 +142,7 @@ class CompressorStream extends HttpStreamFilter {
     if (etag !== null && !/^w\//i.test(etag)) headers.remove('etag');
     headers.remove('content-length');
     headers.set('content-encoding', config.library.encoding);
-    this.#response = new BodyEncoder(config.library, {
+    this.#response = new BodyCoder(createEncoder(config.library), config.library.flush, {
       onData: (part) => {
         stats.bytesOut.inc(part.length);
         stream.injectResponseData(this, part, 0, part.length);

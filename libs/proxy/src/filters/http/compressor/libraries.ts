@@ -1,13 +1,10 @@
-import { constants, createBrotliCompress, createGzip, createZstdCompress, type BrotliCompress, type BrotliOptions, type Gzip, type ZlibOptions, type ZstdCompress, type ZstdOptions } from 'node:zlib';
+import { constants, createBrotliCompress, createGzip, createZstdCompress, type BrotliOptions, type ZlibOptions, type ZstdOptions } from 'node:zlib';
 import { fail, ok, type Result } from '@meltemi/base';
 import { Brotli } from '@meltemi/api/gen/envoy/extensions/compression/brotli/compressor/v3/brotli.ts';
 import { Gzip as GzipMessage } from '@meltemi/api/gen/envoy/extensions/compression/gzip/compressor/v3/gzip.ts';
 import { Zstd } from '@meltemi/api/gen/envoy/extensions/compression/zstd/compressor/v3/zstd.ts';
 import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
-import type { Transform } from 'node:stream';
-
-/** A compressed body under way. */
-export type Encoder = Transform & Pick<Gzip | BrotliCompress | ZstdCompress, 'flush'>;
+import type { Coder } from '../body-coder.ts';
 
 /** One compression library with its settings. */
 export interface CompressorLibrary {
@@ -20,7 +17,7 @@ export interface CompressorLibrary {
   readonly flush: number;
 }
 
-export function createEncoder({ encoding, options }: CompressorLibrary): Encoder {
+export function createEncoder({ encoding, options }: CompressorLibrary): Coder {
   return encoding === 'gzip' ? createGzip(options) : encoding === 'br' ? createBrotliCompress(options) : createZstdCompress(options);
 }
 
