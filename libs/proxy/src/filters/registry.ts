@@ -13,7 +13,7 @@ import { headerMutationFilter } from './http/header-mutation/header-mutation.ts'
 import { healthCheckFilter } from './http/health-check/health-check.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
-import { localRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
+import { httpLocalRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rateLimitFilter } from './http/ratelimit/ratelimit.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
@@ -44,7 +44,7 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   faultFilter,
   corsFilter,
   // Behind CORS: browsers may read the answer, and preflights cost no token.
-  localRateLimitFilter,
+  httpLocalRateLimitFilter,
   // Behind the local one, which spares its service.
   rateLimitFilter,
   // Behind what may refuse the request by its head: nothing is gathered for those.

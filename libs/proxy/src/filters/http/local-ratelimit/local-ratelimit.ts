@@ -10,7 +10,7 @@ import { parseLocalRateLimit, parseLocalRateLimitRoute, type LocalRateLimitConfi
  * Lets so many requests through per time, counted in this process over all its workers. A route's config replaces the chain's.
  * Deviation: buckets keep their tokens when their config is pushed again unchanged; Envoy starts with full ones.
  */
-export const localRateLimitFilter: HttpFilterFactory = {
+export const httpLocalRateLimitFilter: HttpFilterFactory = {
   name: 'envoy.filters.http.local_ratelimit',
   typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit'],
   stage: 'traffic',
