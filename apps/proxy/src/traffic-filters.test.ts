@@ -5,10 +5,11 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import http from 'node:http';
-import { RateLimitRequest, RateLimitResponse } from '@meltemi/api/gen/envoy/service/ratelimit/v3/rls.ts';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { RateLimitRequest, RateLimitResponse, RateLimitServiceService, type RateLimitServiceServer } from '@meltemi/api/gen/envoy/service/ratelimit/v3/rls.ts';
 import { waitFor } from '@meltemi/base';
 import { backend, echo, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, filter, httpListener, route, type Json } from './testing/bootstrap.ts';
+import { bootstrap, cluster, filter, httpListener, httpOptions, route, type Json } from './testing/bootstrap.ts';
 import { request } from './testing/client.ts';
 import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
 
@@ -20,7 +21,7 @@ const line = 'the meltemi blows in summer, dry and strong\n';
 /** Bytes that the endless page's server has handed over. */
 let streamed = 0;
 let app: Backend;
-let limiter: Backend;
+let limiter: { port: number; stop(): void };
 let proxy: RunningProxy;
 
 /** 64 MB of text that does compress, but not to nothing. */
@@ -44,20 +45,23 @@ function bigPage(response: http.ServerResponse): void {
 /** What the rate limit service was asked, by path of the request (its only descriptor's value). */
 const asked: RateLimitRequest[] = [];
 
-/** A rate limit service: lets a descriptor pass once. It speaks gRPC's framing over HTTP/1.1, its status beside the message. */
-function limitOnce(message: http.IncomingMessage, response: http.ServerResponse, body: string): void {
-  const request = RateLimitRequest.decode(Buffer.from(body, 'latin1').subarray(5));
-  const key = JSON.stringify(request.descriptors);
-  const over = asked.some((earlier) => JSON.stringify(earlier.descriptors) === key);
-  asked.push(request);
-  const bytes = RateLimitResponse.encode({ overallCode: over ? 2 : 1, statuses: [], responseHeadersToAdd: [{ key: 'x-asked', value: message.url ?? '', rawValue: Buffer.alloc(0) }], requestHeadersToAdd: [], rawBody: Buffer.alloc(0) }).finish();
-  const frame = Buffer.alloc(5);
-  frame.writeUInt32BE(bytes.length, 1);
-  response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': '0' }).end(Buffer.concat([frame, bytes]));
+/** A rate limit service that lets a descriptor pass once. */
+async function limitOnce(): Promise<{ port: number; stop(): void }> {
+  const server = new Server();
+  server.addService(RateLimitServiceService, {
+    shouldRateLimit: (call, done) => {
+      const key = JSON.stringify(call.request.descriptors);
+      const over = asked.some((earlier) => JSON.stringify(earlier.descriptors) === key);
+      asked.push(call.request);
+      done(null, { overallCode: over ? 2 : 1, statuses: [], responseHeadersToAdd: [{ key: 'x-asked', value: call.request.domain, rawValue: Buffer.alloc(0) }], requestHeadersToAdd: [], rawBody: Buffer.alloc(0) });
+    },
+  } satisfies RateLimitServiceServer);
+  const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
+  return { port, stop: () => server.forceShutdown() };
 }
 
 before(async () => {
-  limiter = await backend('limiter', (message, response, { body }) => limitOnce(message, response, body));
+  limiter = await limitOnce();
   app = await backend('app', (message, response, seen) => {
     if (seen.url === '/big') bigPage(response);
     else if (seen.url === '/page') response.writeHead(200, { 'content-type': 'text/html', etag: '"1"' }).end(line.repeat(200));
@@ -79,13 +83,13 @@ before(async () => {
       name: 'asks', routes: [route({ prefix: '/' }, { cluster: 'app', rate_limits: [{ actions: [{ remote_address: {} }, { request_headers: { header_name: ':path', descriptor_key: 'path' } }] }] })],
       filters: [httpFilter('ratelimit', 'ratelimit.v3.RateLimit', { domain: 'shop', failure_mode_deny: true, timeout: '5s', rate_limit_service: { transport_api_version: 'V3', grpc_service: { envoy_grpc: { cluster_name: 'limiter' } } } })],
     }),
-    httpListener({ name: 'grpc-web', routes: [route({ prefix: '/' }, 'app')], filters: [httpFilter('grpc_web', 'grpc_web.v3.GrpcWeb')] }),
-  ], [cluster('app', [app.port]), cluster('limiter', [limiter.port])]), { args: ['--concurrency', '2'] });
+    httpListener({ name: 'grpc-web', routes: [route({ prefix: '/envoy.service' }, 'limiter'), route({ prefix: '/' }, 'app')], filters: [httpFilter('grpc_web', 'grpc_web.v3.GrpcWeb')] }),
+  ], [cluster('app', [app.port]), cluster('limiter', [limiter.port], httpOptions({ explicit_http_config: { http2_protocol_options: {} } }))]), { args: ['--concurrency', '2'] });
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await app?.stop();
-  await limiter?.stop();
+  limiter?.stop();
 });
 
 const curl = async (...args: readonly string[]) => (await run('curl', ['-sS', '--max-time', '20', ...args], { maxBuffer: 1 << 20 })).stdout;
@@ -129,14 +133,29 @@ test('workers share one bucket', async () => {
   assert.match(stats, /lim\.http_local_rate_limit\.ok: 7\n/);
 });
 
+test('a gRPC-Web client over HTTP/1.1 calls a gRPC server, in binary and in text', async () => {
+  for (const [kind, code] of [['application/grpc-web+proto', 'latin1'], ['application/grpc-web-text', 'base64']] as const) {
+    const message = RateLimitRequest.encode({ domain: `web ${code}`, descriptors: [], hitsAddend: 0 }).finish();
+    const frame = Buffer.from([0, 0, 0, 0, message.length, ...message]);
+    const answer = await request(proxy.port('grpc-web'), { method: 'POST', path: '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', headers: { 'content-type': kind, accept: kind }, body: code === 'base64' ? frame.toString('base64') : frame });
+    // Each frame is padded base64 of its own.
+    const bytes = code === 'base64' ? Buffer.concat(answer.body.split(/(?<==)(?!=)/).map((part) => Buffer.from(part, 'base64'))) : Buffer.from(answer.body, 'latin1');
+    const length = bytes.readUInt32BE(1);
+    assert.equal(RateLimitResponse.decode(bytes.subarray(5, 5 + length)).responseHeadersToAdd[0]?.value, `web ${code}`);
+    assert.equal(bytes[5 + length], 0x80);
+    assert.match(bytes.toString('latin1', 10 + length), /^grpc-status:0\r\n/);
+  }
+  asked.length = 0;
+});
+
 test('a rate limit service is asked, and its answer kept to; without it requests are denied as configured', async () => {
   const port = proxy.port('asks');
   const first = await request(port, { path: '/once' });
-  assert.deepEqual([first.status, first.headers['x-asked']], [200, '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit']);
+  assert.deepEqual([first.status, first.headers['x-asked']], [200, 'shop']);
   assert.deepEqual(asked[0], { domain: 'shop', descriptors: [{ entries: [{ key: 'remote_address', value: '127.0.0.1' }, { key: 'path', value: '/once' }], limit: undefined }], hitsAddend: 0 });
   const second = await request(port, { path: '/once' });
   assert.deepEqual([second.status, second.headers['x-envoy-ratelimited']], [429, 'true']);
-  await limiter.stop();
+  limiter.stop();
   assert.equal((await request(port, { path: '/other' })).status, 500);
   await waitFor('the workers to tell their counts', async () => {
     const { body } = await request(proxy.port('admin'), { path: '/stats?filter=cluster.app.ratelimit' });
