@@ -1,9 +1,10 @@
-// Makes one self-contained bundle of the app in the current folder: dist/main.js (and dist/worker.js where src/worker.ts exists).
+// Makes one self-contained bundle of the app in the current folder: dist/main.js (and dist/worker.js where src/worker.ts exists);
+// an argument is the folder to put it in instead of dist.
 // The bundle runs with nothing but Node. Where it asks for the optional native helper, this platform's copy goes into dist/node_modules, and
 // the program also runs without it.
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const app = process.cwd();
@@ -69,7 +70,7 @@ const __filename = __fileURLToPath(import.meta.url);
 const __dirname = __dirnameOf(__filename);`;
 
 const entryPoints = ['main', 'worker'].map((name) => join(app, `src/${name}.ts`)).filter((file) => existsSync(file));
-const outdir = join(app, 'dist');
+const outdir = resolve(process.argv[2] ?? 'dist');
 rmSync(outdir, { recursive: true, force: true });
 // Apart, or what both load would drag everything of the one into the other. Splitting keeps what the program imports late out of its first file.
 const outputs = (await Promise.all(entryPoints.map(async (entry) => {
@@ -89,5 +90,5 @@ for (const file of readdirSync(outdir)) {
 }
 for (const entry of entryPoints) {
   const file = join(outdir, entry.slice(entry.lastIndexOf('/') + 1).replace(/\.ts$/, '.js'));
-  console.log(`${file.slice(app.length + 1)} ${Math.round(statSync(file).size / 1024)} kB`);
+  console.log(`${relative(app, file)} ${Math.round(statSync(file).size / 1024)} kB`);
 }

@@ -73,6 +73,20 @@ export const roots: readonly string[] = [
   'envoy/extensions/access_loggers/grpc/v3/als.proto',
   'envoy/service/accesslog/v3/als.proto',
   'envoy/service/ratelimit/v3/rls.proto',
+  'envoy/extensions/access_loggers/open_telemetry/v3/logs_service.proto',
+  'envoy/extensions/formatter/req_without_query/v3/req_without_query.proto',
+  'envoy/extensions/formatter/metadata/v3/metadata.proto',
+  // tracing
+  'envoy/config/trace/v3/zipkin.proto',
+  'envoy/config/trace/v3/opentelemetry.proto',
+  'envoy/extensions/tracers/opentelemetry/samplers/v3/always_on_sampler.proto',
+  'envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector.proto',
+  'envoy/extensions/tracers/opentelemetry/resource_detectors/v3/static_config_resource_detector.proto',
+  'opentelemetry/proto/collector/trace/v1/trace_service.proto',
+  'opentelemetry/proto/collector/logs/v1/logs_service.proto',
+  // overload
+  'envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.proto',
+  'envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.proto',
   // admin
   'envoy/admin/v3/config_dump.proto',
   'envoy/admin/v3/clusters.proto',
@@ -89,4 +103,5 @@ export const roots: readonly string[] = [
   'meltemi/config/v1/config.proto',
   'meltemi/citadel/v1/citadel.proto',
   'meltemi/echo/v1/echo.proto',
+  'meltemi/filters/http/module/v1/module.proto',
 ];

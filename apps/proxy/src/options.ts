@@ -28,6 +28,7 @@ export const options = [
   { name: 'ignore-unknown-dynamic-fields', type: 'bool', description: 'accepted' },
   { name: 'file-flush-interval-msec', type: 'int', min: 1, max: 3_600_000, default: '1000', description: 'how long access log lines wait to be written together' },
   { name: 'allow-plaintext-xds', type: 'bool', description: 'xDS servers that a bootstrap names may be reached without TLS beyond loopback' },
+  { name: 'allow-filters-from', type: 'list', placeholder: 'folders', description: "folders that users' own HTTP filters may be loaded from; they run in this process with all its rights" },
   { name: 'discovery-address', type: 'string', placeholder: 'host:port', description: "pilot's xDS port: run as a mesh proxy" },
   { name: 'discovery-plaintext', type: 'bool', description: 'no mTLS to pilot, which must be on loopback' },
   { name: 'citadel-address', type: 'string', placeholder: 'host:port', description: 'where the certificate comes from' },

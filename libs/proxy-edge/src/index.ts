@@ -7,5 +7,6 @@ export { type WorkerRefusal } from './control/worker-messages.ts';
 export { adminRoutes, prometheus, type AdminParts } from './admin/admin-routes.ts';
 export { ReportSenders } from './als/report-senders.ts';
 export { proxyExtensions } from './worker/extensions.ts';
+export { ModuleLoader } from './modules/module-loader.ts';
 export { runWorker } from './worker/run-worker.ts';
 export { createWorkerServer, type WorkerServer } from './server/worker-server.ts';

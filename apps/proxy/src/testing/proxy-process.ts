@@ -19,6 +19,8 @@ export interface StartOptions {
   /** Bootstrap as YAML instead of JSON. */
   readonly yaml?: boolean;
   readonly args?: readonly string[];
+  /** main.js of a bundle, instead of the sources. */
+  readonly program?: string;
 }
 
 /** A running meltemi-proxy. */
@@ -44,8 +46,8 @@ interface Spawned {
   readonly ended: Promise<Ended>;
 }
 
-function launch(args: readonly string[]): Spawned {
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function launch(args: readonly string[], program = main): Spawned {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (part: string) => { text.out += part; });
   child.stderr.setEncoding('utf8').on('data', (part: string) => { text.err += part; });
@@ -79,7 +81,7 @@ export function writeBootstrap(dir: string, bootstrap: unknown, yaml = false): s
 export async function startProxy(bootstrap: unknown, options: StartOptions = {}): Promise<RunningProxy> {
   const dir = temporaryFolder();
   const portsFile = join(dir, 'ports.json');
-  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])]);
+  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])], options.program);
   const over = () => child.exitCode !== null || child.signalCode !== null;
   const dispose = async () => {
     if (!over()) child.kill('SIGKILL');

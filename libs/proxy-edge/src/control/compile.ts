@@ -5,10 +5,14 @@ import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions, type Reference } from '@meltemi/snapshot';
+import type { ModuleSource } from '../modules/module-host.ts';
+import { namesModule, withModules, type ModuleLoader } from '../modules/module-loader.ts';
 import type { ResourceKind } from './worker-messages.ts';
 
 export interface Compiler {
   readonly extensions: Extensions;
+  /** Finds users' filters; unset = none is loaded, and what names one is refused. */
+  readonly modules?: ModuleLoader;
 }
 
 /** What the control thread needs to know of a good resource; the runtime forms themselves are the workers'. */
@@ -18,6 +22,8 @@ export interface CompiledResource {
   readonly references: readonly Reference[];
   /** Secrets it names, with or without a source. */
   readonly sdsNames: ReadonlySet<string>;
+  /** The users' filters it names: go with it to the workers. */
+  readonly modules: readonly ModuleSource[];
 }
 
 const none: ReadonlySet<string> = new Set();
@@ -25,21 +31,25 @@ const none: ReadonlySet<string> = new Set();
 /** Decodes and compiles one resource as the workers will; the error says by field path what this proxy refuses. */
 export function compileResource(compiler: Compiler, kind: ResourceKind, resource: { readonly value: Uint8Array }): Result<CompiledResource> {
   try {
-    return compile(compiler, kind, resource.value);
+    const { extensions, modules } = compiler;
+    if (modules === undefined || !namesModule(resource.value)) return compile(extensions, kind, resource.value);
+    const used = new Map<string, ModuleSource>();
+    const compiled = compile(withModules(extensions, (ref) => modules.load(ref, used)), kind, resource.value);
+    return compiled.ok ? ok({ ...compiled.value, modules: [...used.values()] }) : compiled;
   } catch (cause) {
     return err([{ path: '', message: `cannot be decoded: ${cause instanceof Error ? cause.message : String(cause)}` }]);
   }
 }
 
-function compile({ extensions }: Compiler, kind: ResourceKind, bytes: Uint8Array): Result<CompiledResource> {
+function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array): Result<CompiledResource> {
   switch (kind) {
     case 'clusters': {
       const cluster = compileCluster(Cluster.decode(bytes), extensions);
-      return cluster.ok ? ok({ warnings: cluster.value.warnings, references: cluster.value.value.references, sdsNames: cluster.value.value.sdsNames }) : cluster;
+      return cluster.ok ? ok({ warnings: cluster.value.warnings, references: cluster.value.value.references, sdsNames: cluster.value.value.sdsNames, modules: [] }) : cluster;
     }
     case 'listeners': {
       const listener = compileListener(Listener.decode(bytes), extensions);
-      return listener.ok ? ok({ warnings: listener.value.warnings, references: listener.value.value.references, sdsNames: listener.value.value.sdsNames }) : listener;
+      return listener.ok ? ok({ warnings: listener.value.warnings, references: listener.value.value.references, sdsNames: listener.value.value.sdsNames, modules: [] }) : listener;
     }
     case 'endpoints':
       return plain(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
@@ -51,5 +61,5 @@ function compile({ extensions }: Compiler, kind: ResourceKind, bytes: Uint8Array
 }
 
 function plain(result: Result<{ readonly warnings: readonly FieldError[] }>): Result<CompiledResource> {
-  return result.ok ? ok({ warnings: result.value.warnings, references: [], sdsNames: none }) : result;
+  return result.ok ? ok({ warnings: result.value.warnings, references: [], sdsNames: none, modules: [] }) : result;
 }

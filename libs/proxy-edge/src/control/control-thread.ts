@@ -73,7 +73,7 @@ export class ControlThread {
     const read = readStaticResources(resources, this.#options.compiler);
     if (!read.ok) return read;
     for (const warning of read.value.warnings) this.#options.log.warn({ field: warning.path, reason: warning.message }, 'setting not acted on');
-    for (const { kind, name, bytes } of read.value.resources) this.store.put(kind, { name, bytes, version: '', lastUpdatedMs: nowMs, origin: 'static' });
+    for (const { kind, name, bytes, modules = [] } of read.value.resources) this.store.put(kind, { name, bytes, modules, version: '', lastUpdatedMs: nowMs, origin: 'static' });
     this.#owners = read.value.owners;
     return ok(undefined);
   }
@@ -156,7 +156,7 @@ export class ControlThread {
   async #release(): Promise<readonly WorkerRefusal[]> {
     if (!this.#holding) return [];
     this.#holding = false;
-    const held = this.store.held('listeners').filter(({ origin }) => origin === 'static').map(({ name, bytes }) => ({ name, bytes }));
+    const held = this.store.held('listeners').filter(({ origin }) => origin === 'static').map(({ name, bytes, modules = [] }) => ({ name, bytes, modules }));
     return this.workers.apply({ ...emptyUpdate, listeners: { set: held, removed: [] } });
   }
 }

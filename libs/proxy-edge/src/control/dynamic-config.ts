@@ -235,7 +235,7 @@ export class DynamicConfig {
     if (!wanted.ok) return wanted;
     const bytes = kind === 'secrets' ? this.#secretFiles.take(resource.name, resource.any.value) : { ok: true as const, value: resource.any.value };
     if (!bytes.ok) return bytes;
-    return { ok: true, value: { wire: { name: resource.name, bytes: bytes.value }, compiled: compiled.value, wanted: wanted.value } };
+    return { ok: true, value: { wire: { name: resource.name, bytes: bytes.value, modules: compiled.value.modules }, compiled: compiled.value, wanted: wanted.value } };
   }
 
   #accept(kind: ResourceKind, update: AdsUpdate, good: readonly Good[], bad: readonly RejectedResource[]): void {

@@ -73,7 +73,7 @@ export class ResourceStore {
 
   /** Everything, as one update. */
   state(): ResourceUpdate {
-    const all = (kind: ResourceKind) => ({ set: this.held(kind).map(({ name, bytes }) => ({ name, bytes })), removed: [] });
+    const all = (kind: ResourceKind) => ({ set: this.held(kind).map(({ name, bytes, modules = [] }) => ({ name, bytes, modules })), removed: [] });
     return Object.fromEntries(kinds.map((kind) => [kind, all(kind)])) as unknown as ResourceUpdate;
   }
 }

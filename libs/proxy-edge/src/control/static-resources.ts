@@ -27,6 +27,7 @@ export function readStaticResources(resources: Bootstrap['staticResources'], com
   const secrets = new Set(found.filter(({ kind }) => kind === 'secrets').map(({ name }) => name));
   const indexOf: Record<string, number> = {};
   const seen = new Set<string>();
+  const taken: StaticResource[] = [];
   for (const { kind, name, bytes } of found) {
     const at = `static_resources.${kind}[${(indexOf[kind] = (indexOf[kind] ?? -1) + 1)}]`;
     if (name === '') errors.push({ path: `${at}.name`, message: 'is required' });
@@ -35,13 +36,14 @@ export function readStaticResources(resources: Bootstrap['staticResources'], com
     const compiled = compileResource(compiler, kind, { value: bytes });
     if (!compiled.ok) errors.push(...compiled.error.map((error) => ({ path: join(at, error.path), message: error.message })));
     else {
-      const { references } = compiled.value;
+      const { references, modules } = compiled.value;
+      taken.push({ kind, name, bytes, modules });
       warnings.push(...compiled.value.warnings.map(({ path, message }) => ({ path: join(at, path), message })));
       for (const secret of unknownSecrets(compiled.value, secrets)) errors.push({ path: at, message: `secret "${secret}" has no sds_config, and static_resources.secrets does not have it` });
       if (references.length > 0) owners.push({ kind, name, path: at, references });
     }
   }
-  return errors.length > 0 ? err(errors) : ok({ resources: found, owners, warnings });
+  return errors.length > 0 ? err(errors) : ok({ resources: taken, owners, warnings });
 }
 
 /** Secrets without a source that no static one has the name of. */

@@ -1,10 +1,13 @@
 import type { StatsDelta } from '@meltemi/observe';
 import type { NodeFacts } from '@meltemi/proxy';
+import type { ModuleSource } from '../modules/module-host.ts';
 
 /** One resource on its way to the workers: encoded, each compiles its own copy. */
 export interface WireResource {
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** Users' filters it names, as they were when it was accepted: every worker, and one that starts later, runs the same. */
+  readonly modules?: readonly ModuleSource[];
 }
 
 /** A change of one type. */

@@ -5,6 +5,7 @@ import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { formatFieldErrors, type FieldError, type Result } from '@meltemi/base';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions } from '@meltemi/snapshot';
+import { loadFrom, withModules } from '../modules/module-loader.ts';
 import type { ResourceKind, ResourceUpdate, WireResource, WorkerRefusal } from '../control/worker-messages.ts';
 import type { WorkerServer } from '../server/worker-server.ts';
 
@@ -14,13 +15,13 @@ import type { WorkerServer } from '../server/worker-server.ts';
  */
 export async function applyUpdate(server: WorkerServer, extensions: Extensions, update: ResourceUpdate): Promise<WorkerRefusal[]> {
   const refusals: WorkerRefusal[] = [];
-  const each = (kind: ResourceKind, apply: (bytes: Uint8Array, name: string) => Result<unknown>) => {
-    for (const resource of update[kind].set) note(refusals, kind, resource, () => apply(resource.bytes, resource.name));
+  const each = (kind: ResourceKind, apply: (bytes: Uint8Array, name: string, own: Extensions) => Result<unknown>) => {
+    for (const resource of update[kind].set) note(refusals, kind, resource, () => apply(resource.bytes, resource.name, extensionsFor(resource, extensions)));
   };
   each('secrets', (bytes, name) => then(compileSecret(Secret.decode(bytes)), ({ value }) => server.setSecret(name, value.value)));
   each('clusters', (bytes) => then(compileCluster(Cluster.decode(bytes), extensions), ({ value }) => server.setCluster(value)));
   each('endpoints', (bytes, name) => then(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)), ({ value }) => done(server.setEndpoints(name, value))));
-  each('routes', (bytes, name) => then(compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions), ({ value }) => done(server.setRouteTable(name, value))));
+  each('routes', (bytes, name, own) => then(compileRouteConfiguration(RouteConfiguration.decode(bytes), own), ({ value }) => done(server.setRouteTable(name, value))));
   const warming = update.listeners.set.map((resource) => activate(server, extensions, resource, refusals));
   const leaving = update.listeners.removed.map((name) => server.removeListener(name));
   for (const name of update.routes.removed) server.setRouteTable(name, null);
@@ -33,12 +34,17 @@ export async function applyUpdate(server: WorkerServer, extensions: Extensions, 
 
 async function activate(server: WorkerServer, extensions: Extensions, resource: WireResource, refusals: WorkerRefusal[]): Promise<void> {
   try {
-    const compiled = compileListener(Listener.decode(resource.bytes), extensions);
+    const compiled = compileListener(Listener.decode(resource.bytes), extensionsFor(resource, extensions));
     const result = compiled.ok ? await server.setListener(compiled.value.value) : compiled;
     if (!result.ok) refuse(refusals, 'listeners', resource.name, result.error);
   } catch (cause) {
     refuse(refusals, 'listeners', resource.name, [{ path: '', message: text(cause) }]);
   }
+}
+
+/** With the users' filters that came along. */
+function extensionsFor({ modules }: WireResource, extensions: Extensions): Extensions {
+  return modules === undefined || modules.length === 0 ? extensions : withModules(extensions, loadFrom(modules));
 }
 
 function note(refusals: WorkerRefusal[], kind: ResourceKind, resource: WireResource, apply: () => Result<unknown>): void {

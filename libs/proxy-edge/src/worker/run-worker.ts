@@ -3,6 +3,7 @@ import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { AtomicState, type Host } from '@meltemi/proxy';
 import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, type ToWorker, type WorkerDescription, type WorkerSetup } from '../control/worker-messages.ts';
+import { keepRunningAfterModules } from '../modules/stray-errors.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
 import { AccessLogWriters } from './access-log-writers.ts';
 import { applyUpdate } from './apply-update.ts';
@@ -20,6 +21,7 @@ export async function runWorker(): Promise<void> {
   const send = (message: FromWorker) => port.postMessage(message);
   const log = (level: 'info' | 'warn' | 'error') => (fields: object, message: string) => send({ kind: 'log', level, fields: plain(fields), message });
   const logger = { info: log('info'), warn: log('warn'), error: log('error') };
+  keepRunningAfterModules(logger);
   const stats = new FlatStats();
   const metrics = new StatsRegistry();
   const writers = new AccessLogWriters({

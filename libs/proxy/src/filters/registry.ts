@@ -14,6 +14,7 @@ import { healthCheckFilter } from './http/health-check/health-check.ts';
 import { istioStatsFilter } from './http/istio-stats/istio-stats.ts';
 import { jwtAuthnFilter } from './http/jwt-authn/jwt-authn.ts';
 import { httpLocalRateLimitFilter } from './http/local-ratelimit/local-ratelimit.ts';
+import { moduleFilter } from './http/module/module-filter.ts';
 import { peerMetadataFilter } from './http/peer-metadata/peer-metadata.ts';
 import { rateLimitFilter } from './http/ratelimit/ratelimit.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
@@ -64,7 +65,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
 export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, metadataExchangeFilter, istioTcpStatsFilter];
 
-const httpByType = new Map(httpFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
+/** Besides them, what users bring: its parsers are replaced by whoever may load modules. */
+const httpByType = new Map([...httpFilters, moduleFilter].flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
 const networkByType = new Map(networkFilters.flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));
 
 /** Types that only routes may name. */
