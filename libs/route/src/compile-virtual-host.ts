@@ -1,4 +1,6 @@
-import type { Route as RouteMessage, VirtualHost as VirtualHostMessage, WeightedCluster } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import type { Route as RouteMessage, Tracing as TracingMessage, VirtualHost as VirtualHostMessage, WeightedCluster } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { always, compileFraction } from '@meltemi/match';
+import { compileCustomTags } from './custom-tags.ts';
 import { checkFields } from './fields.ts';
 import { clusterWeightFields, routeFields, virtualHostFields, weightedClusterFields } from './field-tables.ts';
 import { compileForward, compileMirrors, forWeightedCluster } from './forward-action.ts';
@@ -10,7 +12,7 @@ import { compilePerFilter, type PerFilters } from './per-filter.ts';
 import { compileRateLimits } from './rate-limits.ts';
 import type { Report } from './report.ts';
 import { compileConditions, RouteRule } from './route-rule.ts';
-import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, VirtualHost } from './types.ts';
+import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, RouteTracing, VirtualHost } from './types.ts';
 
 /** What the table hands down to its virtual hosts. */
 export interface TableScope {
@@ -69,6 +71,7 @@ function compileRoute(route: RouteMessage, scope: HostScope, path: string): Rout
     route, scope,
     headers: compileHeaderLevel(route, path, report),
     rateLimits: routeRateLimits(route, scope, path),
+    tracing: route.tracing ? compileRouteTracing(route.tracing, `${path}.tracing`, report) : null,
     perFilter: compilePerFilter(route.typedPerFilterConfig, scope.perFilter, scope.parsePerFilter, { path, report }),
   };
   const outcomes = compileOutcomes(level, when.path, path);
@@ -81,6 +84,7 @@ interface RouteLevel {
   readonly headers: LevelOps;
   readonly perFilter: PerFilters;
   readonly rateLimits: RouteRateLimits | null;
+  readonly tracing: RouteTracing | null;
 }
 
 interface Outcomes {
@@ -151,8 +155,17 @@ function outcome(level: RouteLevel, action: RouteAction, clusterHeaders: LevelOp
     perFilter,
     metadata: plainMetadata(route.metadata),
     decoratorOperation: route.decorator?.operation || null,
+    decoratorPropagate: route.decorator?.propagate ?? true,
+    tracing: level.tracing,
     statPrefix: route.statPrefix,
     rateLimits: level.rateLimits,
+  };
+}
+
+function compileRouteTracing(tracing: TracingMessage, path: string, report: Report): RouteTracing {
+  return {
+    clientSampling: compileFraction(tracing.clientSampling, always), randomSampling: compileFraction(tracing.randomSampling, always), overallSampling: compileFraction(tracing.overallSampling, always),
+    customTags: compileCustomTags(tracing.customTags, `${path}.custom_tags`, report),
   };
 }
 

@@ -35,7 +35,7 @@ export const routeFields: FieldTable<Route> = {
   name: use, match: use, ...headers,
   action: oneof({ route: use, redirect: use, directResponse: use, nonForwardingAction: use, filterAction: refuse('filter actions are not supported') }),
   metadata: use, decorator: use, typedPerFilterConfig: use,
-  tracing: warn('sampling per route is not supported: the connection manager decides'),
+  tracing: use,
   perRequestBufferLimitBytes: use, statPrefix: use,
 };
 

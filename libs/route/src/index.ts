@@ -1,7 +1,7 @@
 export {
   RetryOn, type CookieHash, type CorsPolicy, type DirectAction, type ForwardAction, type HashPolicy, type HeaderOp, type HeaderOps, type HostRewrite, type MetadataCriteria,
   type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RateLimitDescriptor, type RateLimitEntry, type RateLimitRule, type RateLimitSource, type RateLimitUnit, type RedirectAction, type RetryPolicy, type Route,
-  type RouteAction, type RouteMatch, type RouteRateLimits, type RouteTable, type VirtualHost,
+  type RouteAction, type RouteMatch, type RouteTracing, type RouteRateLimits, type RouteTable, type VirtualHost,
 } from './types.ts';
 export { compileRouteTable } from './route-table.ts';
 export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest } from './rewrite.ts';
@@ -12,6 +12,7 @@ export { isGrpc } from './route-rule.ts';
 export { compileRequestMatcher, type RequestMatcher } from './request-matcher.ts';
 export { criteriaOf, metadataCriteria, plainMetadata } from './metadata-criteria.ts';
 export { stripPort } from './virtual-host-index.ts';
+export { compileCustomTags, type CustomTag } from './custom-tags.ts';
 export { durationMs } from './duration.ts';
 export { Report } from './report.ts';
 export { checkFields, fieldPath, isSet, oneof, refuse, use, warn, type FieldRule, type FieldTable } from './fields.ts';

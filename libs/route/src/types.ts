@@ -2,6 +2,7 @@ import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import type { FieldError, Result } from '@meltemi/base';
 import type { DynamicMetadata, Formatter, RequestHead, StreamInfo } from '@meltemi/http';
 import type { Fraction, HeaderMatch, RegexRewrite, StringMatch } from '@meltemi/match';
+import type { CustomTag } from './custom-tags.ts';
 
 /** A compiled RouteConfiguration. Immutable; replaced whole. */
 export interface RouteTable {
@@ -48,9 +49,21 @@ export interface RouteMatch {
   /** Metadata of the route, for %METADATA(ROUTE:…)%. */
   readonly metadata: DynamicMetadata | null;
   readonly decoratorOperation: string | null;
+  /** The operation's name is told to the other side by x-envoy-decorator-operation. */
+  readonly decoratorPropagate: boolean;
+  /** What the route says of tracing; null = the connection manager decides. */
+  readonly tracing: RouteTracing | null;
   readonly statPrefix: string;
   /** What rate limit filters make descriptors from; null when neither route nor virtual host asks for any. */
   readonly rateLimits: RouteRateLimits | null;
+}
+
+/** Sampling of a route, in place of the connection manager's; its tags come after those. */
+export interface RouteTracing {
+  readonly clientSampling: Fraction;
+  readonly randomSampling: Fraction;
+  readonly overallSampling: Fraction;
+  readonly customTags: readonly CustomTag[];
 }
 
 /** rate_limits of a route and its virtual host. */

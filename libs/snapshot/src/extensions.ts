@@ -33,6 +33,8 @@ export interface Extensions {
   readonly httpFilters: ReadonlyMap<string, HttpFilterExtension>;
   readonly listenerFilters: ReadonlyMap<string, Extension>;
   readonly accessLoggers: ReadonlyMap<string, Extension>;
+  /** Tracing providers; unset = none: spans are not exported. */
+  readonly tracers?: ReadonlyMap<string, Extension>;
   /** The proxy speaks HTTP/2 too; unset = HTTP/1.1 only, and what insists on HTTP/2 is refused. */
   readonly http2?: boolean;
   /** The proxy takes SNI and the expected SAN from the request's host (auto_sni, auto_san_validation); unset = both are refused. */

@@ -2,15 +2,14 @@ import {
   HttpConnectionManager, type HttpConnectionManager_Tracing, type HttpFilter as HttpFilterMessage,
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
-import type { CustomTag as TagMessage } from '@meltemi/api/gen/envoy/type/tracing/v3/custom_tag.ts';
 import { always, compileCidrs, percentFraction } from '@meltemi/match';
-import { checkFields, compileRouteTable, durationMs, type Report } from '@meltemi/route';
+import { checkFields, compileCustomTags, compileRouteTable, durationMs, type Report } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
 import { compileConfigSource } from './config-source.ts';
 import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields, hcmFields, httpFilterFields } from './listener-tables.ts';
-import type { CustomTag, HcmConfig, HttpFilter, TracingConfig } from './listener-types.ts';
+import type { HcmConfig, HttpFilter, TracingConfig } from './listener-types.ts';
 import { compileLocalReply } from './local-reply.ts';
 
 export const hcmUrl = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -47,7 +46,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: Context): H
     accessLogs: compileAccessLogs(message.accessLog, `${path}.access_log`, context),
     flushAccessLogOnNewRequest: message.accessLogOptions?.flushAccessLogOnNewRequest ?? message.flushAccessLogOnNewRequest,
     accessLogFlushIntervalMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
-    tracing: compileTracing(message.tracing, `${path}.tracing`, report),
+    tracing: compileTracing(message.tracing, `${path}.tracing`, context),
     localReply: compileLocalReply(message.localReplyConfig, `${path}.local_reply_config`, report),
   };
 }
@@ -104,7 +103,7 @@ function compileHttpFilters(filters: readonly HttpFilterMessage[], path: string,
 
 type Identity = Pick<HcmConfig,
   'serverName' | 'serverHeader' | 'schemeToOverwrite' | 'useRemoteAddress' | 'xffNumTrustedHops' | 'skipXffAppend' | 'appendXForwardedPort' | 'internalAddresses' | 'via' |
-  'addUserAgent' | 'forwardClientCert' | 'setCurrentClientCert' | 'generateRequestId' | 'preserveExternalRequestId' | 'alwaysSetRequestIdInResponse' | 'packTraceReason'>;
+  'addUserAgent' | 'forwardClientCert' | 'setCurrentClientCert' | 'generateRequestId' | 'preserveExternalRequestId' | 'alwaysSetRequestIdInResponse' | 'packTraceReason' | 'sampleByRequestId'>;
 
 function identity(message: HttpConnectionManager, path: string, report: Report): Identity {
   const details = message.setCurrentClientCertDetails;
@@ -131,16 +130,15 @@ function identity(message: HttpConnectionManager, path: string, report: Report):
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
     alwaysSetRequestIdInResponse: message.alwaysSetRequestIdInResponse,
-    packTraceReason: packTraceReason(message, `${path}.request_id_extension`, report),
+    ...requestIds(message, `${path}.request_id_extension`, report),
   };
 }
 
-function packTraceReason(message: HttpConnectionManager, path: string, report: Report): boolean {
+function requestIds(message: HttpConnectionManager, path: string, report: Report): Pick<HcmConfig, 'packTraceReason' | 'sampleByRequestId'> {
   const any = message.requestIdExtension?.typedConfig;
-  if (!any) return true;
-  if (any.typeUrl !== uuidUrl) report.refuse(path, `${any.typeUrl} is not supported: only UUID request ids are`);
-  else return decodeAt(UuidRequestIdConfig, any.value, path, report)?.packTraceReason ?? true;
-  return true;
+  if (any && any.typeUrl !== uuidUrl) report.refuse(path, `${any.typeUrl} is not supported: only UUID request ids are`);
+  const config = any?.typeUrl === uuidUrl ? decodeAt(UuidRequestIdConfig, any.value, path, report) : null;
+  return { packTraceReason: config?.packTraceReason ?? true, sampleByRequestId: config?.useRequestIdForTraceSampling ?? true };
 }
 
 type Timeouts = Pick<HcmConfig,
@@ -199,31 +197,22 @@ function compileUpgrades(message: HttpConnectionManager, path: string, report: R
   return upgrades;
 }
 
-function compileTracing(tracing: HttpConnectionManager_Tracing | undefined, path: string, report: Report): TracingConfig | null {
+function compileTracing(tracing: HttpConnectionManager_Tracing | undefined, path: string, context: Context): TracingConfig | null {
   if (!tracing) return null;
   const sampling = (percent: { value: number } | undefined) => (percent ? percentFraction(percent.value) : always);
-  const provider = tracing.provider?.configType?.value;
-  if (provider) report.warn(`${path}.provider`, 'spans are not exported yet; trace headers are passed on');
   return {
     clientSampling: sampling(tracing.clientSampling), randomSampling: sampling(tracing.randomSampling), overallSampling: sampling(tracing.overallSampling),
     verbose: tracing.verbose, maxPathTagLength: tracing.maxPathTagLength ?? 256, spawnUpstreamSpan: tracing.spawnUpstreamSpan ?? false,
-    customTags: tracing.customTags.flatMap((tag, i) => compileTag(tag, `${path}.custom_tags[${i}]`, report)),
-    providerTypeUrl: provider?.typeUrl ?? null, providerName: tracing.provider?.name ?? null, providerConfig: provider?.value ?? null,
+    customTags: compileCustomTags(tracing.customTags, `${path}.custom_tags`, context.report),
+    provider: compileProvider(tracing, `${path}.provider`, context),
   };
 }
 
-function compileTag(tag: TagMessage, path: string, report: Report): CustomTag[] {
-  switch (tag.type?.$case) {
-    case 'literal':
-      return [{ tag: tag.tag, value: { kind: 'literal', value: tag.type.value.value } }];
-    case 'environment':
-      return [{ tag: tag.tag, value: { kind: 'environment', name: tag.type.value.name, defaultValue: tag.type.value.defaultValue } }];
-    case 'requestHeader':
-      return [{ tag: tag.tag, value: { kind: 'header', name: tag.type.value.name.toLowerCase(), defaultValue: tag.type.value.defaultValue } }];
-    default:
-      report.warn(path, 'tags from metadata are left out');
-      return [];
-  }
+function compileProvider({ provider }: HttpConnectionManager_Tracing, path: string, context: Context): TracingConfig['provider'] {
+  const any = provider?.configType?.value;
+  if (!provider || !any) return null;
+  const parsed = parseExtension(context.extensions.tracers ?? new Map(), any, { path, optional: false, what: 'tracing provider' }, context);
+  return parsed ? { name: provider.name, typeUrl: any.typeUrl, config: parsed.config } : null;
 }
 
 /** The word for an enum's number; unknown numbers are refused. */

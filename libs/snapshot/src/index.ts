@@ -1,6 +1,6 @@
 export type { Compiled, Extension, Extensions, HttpFilterExtension, ParseContext } from './extensions.ts';
 export type {
-  AccessLog, AccessLogFilter, ConnectionView, CustomTag, FilterChain, FilterChainMatcher, HcmConfig, Http1Options, Http2Options, HttpFilter, Listener,
+  AccessLog, AccessLogFilter, ConnectionView, FilterChain, FilterChainMatcher, HcmConfig, Http1Options, Http2Options, HttpFilter, Listener,
   ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, SocketTarget, TcpProxyConfig, TlvSelection, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {

@@ -1,4 +1,4 @@
-import type { RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
+import type { CustomTag, RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
 import type { CidrSet, Fraction } from '@meltemi/match';
 import type { Formatter, StreamInfo } from '@meltemi/http';
 import type { Reference } from './config-source-types.ts';
@@ -148,6 +148,8 @@ export interface HcmConfig {
   readonly alwaysSetRequestIdInResponse: boolean;
   /** Mark sampled traces in the request id's 14th nibble. */
   readonly packTraceReason: boolean;
+  /** Sampling follows the request id, so that every proxy on the way decides alike; false = every request is sampled. */
+  readonly sampleByRequestId: boolean;
   /** Connection idle; 3,600,000 when unset; 0 = none. */
   readonly idleTimeoutMs: number;
   /** 300,000 when unset; 0 = none. */
@@ -232,17 +234,8 @@ export interface TracingConfig {
   readonly maxPathTagLength: number;
   readonly spawnUpstreamSpan: boolean;
   readonly customTags: readonly CustomTag[];
-  readonly providerTypeUrl: string | null;
-  readonly providerName: string | null;
-  readonly providerConfig: Uint8Array | null;
-}
-
-export interface CustomTag {
-  readonly tag: string;
-  readonly value:
-    | { readonly kind: 'literal'; readonly value: string }
-    | { readonly kind: 'environment'; readonly name: string; readonly defaultValue: string }
-    | { readonly kind: 'header'; readonly name: string; readonly defaultValue: string };
+  /** Who takes the spans; null = nobody: sampling is decided and passed on all the same. */
+  readonly provider: { readonly name: string; readonly typeUrl: string; readonly config: unknown } | null;
 }
 
 /** local_reply_config: rewrites the answers the proxy makes itself. The first mapper whose filter holds wins. */

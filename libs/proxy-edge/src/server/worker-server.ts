@@ -1,11 +1,12 @@
 import { randomFillSync } from 'node:crypto';
-import { fail, mathRandom, ok, waitFor, type Result } from '@meltemi/base';
+import { fail, mathRandom, ok, waitFor, withDeadline, type Result } from '@meltemi/base';
 import { LocalState, RequestIds, type RouteHolder } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import type { Cluster, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
 import { SecretStore } from '../transport/secret-store.ts';
 import { turnTime } from '../transport/turn.ts';
 import { ClusterManager } from '../upstream/cluster-manager.ts';
+import { Exporters } from './exporters.ts';
 import { ActiveListener } from './active-listener.ts';
 import type { ChainDeps } from './chain-runtime.ts';
 import type { WorkerServerOptions } from './options.ts';
@@ -26,6 +27,8 @@ interface WarmingListener {
 }
 
 const tickMs = 1000;
+/** Longest wait for a collector at the end. */
+const lastSpansMs = 1000;
 
 /** Everything a worker thread serves with. Config comes compiled; each change is in force when its method returns or its promise resolves. */
 export class WorkerServer {
@@ -40,6 +43,7 @@ export class WorkerServer {
   readonly #ticker: NodeJS.Timeout;
   /** Updates of one listener run one after another. */
   readonly #queues = new Map<string, Promise<unknown>>();
+  readonly #exporters = new Exporters();
   #nowMs = turnTime();
 
   constructor(options: WorkerServerOptions) {
@@ -50,7 +54,7 @@ export class WorkerServer {
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#deps = {
-      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared: options.shared ?? new LocalState(), httpDate, onBug },
+      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared: options.shared ?? new LocalState(), httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,
@@ -151,6 +155,7 @@ export class WorkerServer {
     for (const active of this.#listeners.values()) this.#drainListener(active, Math.min(deadlineMs / 2, this.#drainTimeMs));
     this.#listeners.clear();
     await waitFor('connections to end', () => this.activeConnections === 0, { deadlineMs }).catch(() => {});
+    await withDeadline(this.#exporters.finished(), lastSpansMs, 'handing over the last spans').catch(() => {});
     this.stop();
   }
 

@@ -1,11 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { err, ok, type Result } from '@meltemi/base';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, tracerExtensions } from '@meltemi/proxy';
 import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), autoTlsNames: true, readFile };
+  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
 }
 
 /** Larger files are no configuration. */

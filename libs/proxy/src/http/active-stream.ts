@@ -4,6 +4,7 @@ import { clusterOf, type RouteMatch } from '@meltemi/route';
 import { DataStatus, FilterEvents, FilterStatus, type HttpStreamFilter, type HttpTerminalFilter, type LocalReply, type StreamControls } from '../filter.ts';
 import type { NodeFacts } from '../node.ts';
 import type { RequestReceiver, ResponseWriter } from '../stream.ts';
+import type { StreamTrace } from '../tracing/stream-trace.ts';
 import type { Clusters } from '../upstream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
 import type { HttpSession } from './http-session.ts';
@@ -14,6 +15,8 @@ import { prepareResponse } from './prepare-response.ts';
 /** What the terminal filter may do besides: bring the response. */
 export interface ResponseTarget extends StreamControls {
   readonly session: HttpSession;
+  /** Null where nothing is traced. */
+  readonly trace: StreamTrace | null;
   interim(head: ResponseHead): void;
   encodeHead(head: ResponseHead, endStream: boolean): void;
   /** False: ask for no more until onDownstreamWritable. */
@@ -38,6 +41,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   readonly request: RequestHead;
   response: ResponseHead | null = null;
   readonly session: HttpSession;
+  trace: StreamTrace | null = null;
   requestComplete: boolean;
   responseStarted = false;
   readonly clock: Clock;
@@ -108,6 +112,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       if (manager.config.requestTimeoutMs > 0 && !this.requestComplete) this.#cancelTimeout = this.clock.after(manager.config.requestTimeoutMs, () => this.#requestTimeout());
       if (manager.config.maxStreamDurationMs > 0) this.#cancelDuration = this.clock.after(manager.config.maxStreamDurationMs, () => this.#tooLong());
       const refusal = manager.prepare(this);
+      if (manager.tracer !== null && refusal === null) this.trace = manager.tracer.begin({ head: this.request, info: this.info, route: this.route() });
       manager.chain.build(this, this);
       if (refusal !== null) this.sendLocalReply(refusal);
       else this.#decodeHead(0);

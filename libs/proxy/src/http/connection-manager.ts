@@ -5,6 +5,8 @@ import type { RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
 import type { ByteConnection } from '../connection.ts';
 import type { HttpFilterFactory, LocalReply } from '../filter.ts';
+import type { SpanExporter } from '../tracing/span-exporter.ts';
+import { HttpTracer } from '../tracing/tracer.ts';
 import type { NodeFacts } from '../node.ts';
 import type { SharedState } from '../shared-state.ts';
 import type { Clusters } from '../upstream.ts';
@@ -42,6 +44,10 @@ export interface HttpDeps {
   onBug(error: unknown): void;
   /** Finds a filter by its config's type; those of this package unless said otherwise. */
   readonly httpFilter?: (typeUrl: string) => HttpFilterFactory | undefined;
+  /** Variables of the process, for tags of spans. */
+  readonly environment?: (name: string) => string | undefined;
+  /** Told of what sends spans, so that the end of the process can wait for it. */
+  readonly onExporter?: (exporter: SpanExporter) => void;
 }
 
 /** A compiled HTTP connection manager: everything its connections share. Replaced whole when its config changes. */
@@ -51,6 +57,8 @@ export class HttpConnectionManager {
   readonly routes: RouteHolder;
   readonly chain: HttpFilterChain;
   readonly stats: HttpStats;
+  /** Null when the config says nothing of tracing. */
+  readonly tracer: HttpTracer | null;
   readonly sessions = new Set<HttpSession>();
   readonly #plainPaths: boolean;
 
@@ -59,6 +67,7 @@ export class HttpConnectionManager {
     this.deps = deps;
     this.routes = routes;
     this.stats = httpStats(deps.stats, config.statPrefix);
+    this.tracer = config.tracing === null ? null : new HttpTracer(config, config.tracing, deps);
     this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps.httpFilter);
     this.#plainPaths = !config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep';
   }
@@ -116,6 +125,7 @@ export class HttpConnectionManager {
     const hundreds = (info.responseCode / 100) | 0;
     if (hundreds > 0) (stats.rqClass[hundreds] ?? stats.rqClass[0])?.inc();
     stream.session.ended(stream);
+    stream.trace?.finish();
     if (this.deps.onComplete !== null) this.deps.onComplete(this.config, info);
   }
 

@@ -6,6 +6,7 @@ import type { HttpConnectionManager } from './connection-manager.ts';
 /** The connection manager's own response fields: server, date, via, request id. @hot */
 export function prepareResponse(manager: HttpConnectionManager, stream: ActiveStream, head: ResponseHead): void {
   const { config } = manager;
+  stream.trace?.onResponse(head);
   setServerAndDate(config, manager.deps.httpDate(), head.headers);
   if (config.via !== '') head.headers.add('via', config.via);
   if (config.alwaysSetRequestIdInResponse && stream.info.requestId !== null) head.headers.set('x-request-id', stream.info.requestId);

@@ -13,16 +13,27 @@ export class RequestIds {
   }
 
   next(): string {
-    if (this.#at + 16 > poolBytes) {
-      this.#fill(this.#pool);
-      this.#at = 0;
-    }
     const p = this.#pool;
-    const i = this.#at;
-    this.#at += 16;
+    const i = this.#take(16);
     const h = (offset: number) => hex[p[i + offset] ?? 0] ?? '00';
     const version = hex[((p[i + 6] ?? 0) & 0x0f) | 0x40] ?? '40';
     const variant = hex[((p[i + 8] ?? 0) & 0x3f) | 0x80] ?? '80';
     return `${h(0)}${h(1)}${h(2)}${h(3)}-${h(4)}${h(5)}-${version}${h(7)}-${variant}${h(9)}-${h(10)}${h(11)}${h(12)}${h(13)}${h(14)}${h(15)}`;
+  }
+
+  /** 64 random bits as 16 hex digits: ids of traces and spans. */
+  hex64(): string {
+    const at = this.#take(8);
+    return this.#pool.toString('hex', at, at + 8);
+  }
+
+  #take(bytes: number): number {
+    if (this.#at + bytes > poolBytes) {
+      this.#fill(this.#pool);
+      this.#at = 0;
+    }
+    const at = this.#at;
+    this.#at += bytes;
+    return at;
   }
 }

@@ -19,7 +19,6 @@ export interface RouterShared {
   readonly config: RouterConfig;
   readonly stats: HttpStats;
   readonly bufferLimit: number;
-  readonly outboundTracing: boolean;
 }
 
 /** Sends the request where its route says, and brings the response. Always the last filter. */
@@ -41,7 +40,6 @@ export const routerFilter: HttpFilterFactory = {
       config: config as RouterConfig,
       stats: httpStats(ctx.stats, ctx.hcm.statPrefix),
       bufferLimit: defaultBufferLimit,
-      outboundTracing: ctx.hcm.tracing !== null && ctx.direction === 'outbound',
     };
     const events = FilterEvents.decodeHead | FilterEvents.decodeData | FilterEvents.decodeEnd | FilterEvents.destroy;
     return { events, create: () => new RouterStream(shared) };
@@ -50,7 +48,7 @@ export const routerFilter: HttpFilterFactory = {
 
 const settings: FieldTable<Router> = {
   dynamicStats: use, suppressEnvoyHeaders: use,
-  startChildSpan: warn('spans are not exported yet'),
+  startChildSpan: warn("attempts have spans of their own when the connection manager's tracing says spawn_upstream_span"),
   upstreamLog: warn('upstream access logs are not written'),
   upstreamLogOptions: warn('upstream access logs are not written'),
   strictCheckHeaders: refuse('checking x-envoy- request headers strictly is not supported: broken ones are ignored'),
@@ -120,7 +118,6 @@ class RouterStream extends HttpTerminalFilter {
     }
     if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
     rewriteRequest(action, head);
-    if (this.#shared.outboundTracing && route.decoratorOperation !== null) head.headers.set('x-envoy-decorator-operation', route.decoratorOperation);
     this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster });
     this.#upstream.start(head, endStream);
   }

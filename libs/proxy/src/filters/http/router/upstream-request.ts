@@ -6,6 +6,7 @@ import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter, UpstreamReset } from '../../../stream.ts';
 import { originalDestination, type ClusterLimits, type PendingStream, type PoolFailure, type StreamCallbacks, type UpstreamCluster, type UpstreamConnectionInfo } from '../../../upstream.ts';
+import type { AttemptTrace } from '../../../tracing/stream-trace.ts';
 import { failureReply, type AttemptFailure } from './failure-reply.ts';
 import { RetryState } from './retry-state.ts';
 import type { RouterShared } from './router.ts';
@@ -45,6 +46,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
   #writer: RequestWriter | null = null;
   #pending: PendingStream | null = null;
   #host: Host | null = null;
+  /** The attempt's own span. */
+  #trace: AttemptTrace | null = null;
   #lastHost: Host | null = null;
   #attempts = 0;
   #sent = false;
@@ -238,6 +241,7 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     const now = this.#target.clock.monotonic();
     info.upstreamFirstSentMonoMs = now;
     this.#sent = true;
+    this.#trace = this.#target.trace?.toUpstream(head, this.#attempts) ?? null;
     writer.head(head, this.#noBody);
     if (this.#noBody) {
       info.upstreamLastSentMonoMs = now;
@@ -472,6 +476,8 @@ export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource
     if (host === null) return;
     this.#host = null;
     this.#lastHost = host;
+    this.#trace?.finish(host.key, this.#started ? null : 'it brought no answer that was used');
+    this.#trace = null;
     this.#cancelTry?.();
     this.#cancelTry = null;
     host.state.activeRequests--;

@@ -1,0 +1,15 @@
+import type { SpanExporter } from '@meltemi/proxy';
+
+/** What sends spans in this worker. Those of connection managers that are gone are forgotten with them. */
+export class Exporters {
+  #known: WeakRef<SpanExporter>[] = [];
+
+  add(exporter: SpanExporter): void {
+    this.#known = [...this.#known.filter((ref) => ref.deref() !== undefined), new WeakRef(exporter)];
+  }
+
+  /** Resolves when collectors have answered for everything there is. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#known.map((ref) => ref.deref()?.finished()));
+  }
+}
