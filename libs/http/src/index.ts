@@ -1,7 +1,7 @@
 export { HeaderMap, type HeaderSpelling } from './header-map.ts';
 export { RequestHead, ResponseHead, type HttpProtocol } from './heads.ts';
 export { ResponseFlag, responseFlagNames, formatResponseFlags, formatResponseFlagsLong, type ResponseFlagName } from './response-flags.ts';
-export { remoteAddress, StreamInfo, unknownConnection, type ConnectionInfo, type DynamicMetadata, type TlsInfo } from './stream-info.ts';
+export { LogType, logTypeNames, logTypeOf, remoteAddress, StreamInfo, unknownConnection, type ConnectionInfo, type DynamicMetadata, type TlsInfo } from './stream-info.ts';
 export { statusText } from './status.ts';
 export { hasEscapedSlash, mergeSlashes, normalizePath, pathEnd, pathOf, preparePath, queryOf, queryParameter, type PathOptions } from './path.ts';
 export { percentEncode } from './percent.ts';

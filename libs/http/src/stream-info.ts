@@ -44,6 +44,17 @@ export interface ConnectionInfo {
   readonly tls: TlsInfo | null;
 }
 
+/** Kinds of access log entries: numbers of envoy.data.accesslog.v3.AccessLogType. */
+export const LogType = { notSet: 0, tcpUpstreamConnected: 1, tcpPeriodic: 2, tcpConnectionEnd: 3, downstreamStart: 4, downstreamPeriodic: 5, downstreamEnd: 6 } as const;
+
+/** Names that %ACCESS_LOG_TYPE% prints, by number. */
+export const logTypeNames = ['NotSet', 'TcpUpstreamConnected', 'TcpPeriodic', 'TcpConnectionEnd', 'DownstreamStart', 'DownstreamPeriodic', 'DownstreamEnd'] as const;
+
+/** The kind of entry that is being written; at the end of a stream unless said otherwise. */
+export function logTypeOf(info: StreamInfo): number {
+  return info.logType !== 0 ? info.logType : info.request === null ? LogType.tcpConnectionEnd : LogType.downstreamEnd;
+}
+
 /** Dynamic metadata: filter namespace → key → JSON value. */
 export type DynamicMetadata = Record<string, Record<string, unknown>>;
 
@@ -118,6 +129,8 @@ export class StreamInfo {
   traceId: string | null = null;
   /** Body of an answer that the proxy made itself, for %LOCAL_REPLY_BODY%. */
   localReplyBody: string | null = null;
+  /** Which of a stream's log entries is being written: a LogType; 0 outside of that. */
+  logType = 0;
   /** The request was answered by the health_check filter. */
   healthCheck = false;
   traceSampled = false;

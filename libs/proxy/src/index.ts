@@ -44,6 +44,7 @@ export { createProbe, type CheckTransport } from './resilience/health-check/crea
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { GuardedConnection } from './filters/network/guarded-connection.ts';
 export { TcpStats } from './filters/network/tcp-proxy/tcp-stats.ts';
+export { tcpLogsOnTheWay } from './filters/network/tcp-proxy/tcp-logs.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
 export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';

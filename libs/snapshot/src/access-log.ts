@@ -1,5 +1,5 @@
 import type { AccessLog as AccessLogMessage, AccessLogFilter as FilterMessage, ComparisonFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
-import { grpcStatus, ResponseFlag, type StreamInfo } from '@meltemi/http';
+import { grpcStatus, logTypeOf, ResponseFlag, type StreamInfo } from '@meltemi/http';
 import { always, compileFraction, compileHeaderMatcher, compileMetadataMatcher } from '@meltemi/match';
 import type { Report } from '@meltemi/route';
 import { parseExtension, type Context } from './context.ts';
@@ -9,9 +9,6 @@ type Evaluate = AccessLogFilter['evaluate'];
 
 /** Deepest nesting of and/or filters. */
 const maxDepth = 16;
-/** AccessLogType of a log at the end of an HTTP stream, and of a TCP session. */
-const downstreamEnd = 6;
-const tcpConnectionEnd = 3;
 
 /** Compiles access logs with the registry's loggers. */
 export function compileAccessLogs(logs: readonly AccessLogMessage[], path: string, context: Context): AccessLog[] {
@@ -84,7 +81,7 @@ function compileLeaf(specifier: Leaf, path: string, report: Report): Evaluate {
     case 'logTypeFilter': {
       const types = new Set<number>(specifier.value.types);
       const exclude = specifier.value.exclude;
-      return (info) => types.has(info.request === null ? tcpConnectionEnd : downstreamEnd) !== exclude;
+      return (info) => types.has(logTypeOf(info)) !== exclude;
     }
     case 'extensionFilter':
       report.refuse(`${path}.extension_filter`, 'filters from extensions (CEL) are not supported');

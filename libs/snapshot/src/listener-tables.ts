@@ -9,7 +9,6 @@ const quic = refuse('UDP and QUIC listeners are not supported');
 const discovery = refuse('extension config discovery (ECDS) is not supported: give typed_config');
 const socketTuning = warn('socket options are left to the system');
 const noHttp3 = warn('there is no HTTP/3');
-const oneLine = warn('access logs have one entry, at the end of a request or session');
 
 export const listenerFields: FieldTable<Listener> = {
   name: use, address: use, additionalAddresses: use, statPrefix: use, filterChains: use,
@@ -66,7 +65,7 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   httpFilters: use, addUserAgent: use, tracing: use, commonHttpProtocolOptions: use, httpProtocolOptions: use, http2ProtocolOptions: use,
   http3ProtocolOptions: noHttp3, serverName: use, serverHeaderTransformation: use, schemeHeaderTransformation: use, maxRequestHeadersKb: use,
   streamIdleTimeout: use, requestTimeout: use, requestHeadersTimeout: use, drainTimeout: warn('HTTP/1.1 connections close with their next response, without a first notice'), delayedCloseTimeout: use, accessLog: use,
-  accessLogFlushInterval: oneLine, flushAccessLogOnNewRequest: oneLine, accessLogOptions: oneLine, useRemoteAddress: use, xffNumTrustedHops: use,
+  accessLogFlushInterval: use, flushAccessLogOnNewRequest: use, accessLogOptions: use, useRemoteAddress: use, xffNumTrustedHops: use,
   originalIpDetectionExtensions: refuse('original IP detection extensions are not supported: use use_remote_address and xff_num_trusted_hops'),
   earlyHeaderMutationExtensions: refuse('early header mutation is not supported'),
   internalAddressConfig: use, skipXffAppend: use, via: use, generateRequestId: use, preserveExternalRequestId: use, alwaysSetRequestIdInResponse: use,

@@ -1,6 +1,6 @@
 import type { SubstitutionFormatString } from '@meltemi/api/gen/envoy/config/core/v3/substitution_format_string.ts';
 import type { LocalReplyConfig, ResponseMapper } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
-import type { Result } from '@meltemi/base';
+import { fail, type Result } from '@meltemi/base';
 import { compileFormat, compileJsonFormat, type FormatOptions, type Formatter } from '@meltemi/http';
 import { compileHeaderOps, type Report } from '@meltemi/route';
 import { compileLogFilter } from './access-log.ts';
@@ -35,8 +35,13 @@ function compileBody(format: SubstitutionFormatString | undefined, path: string,
   return formatter && { formatter, contentType: format.contentType || (json ? 'application/json' : 'text/plain') };
 }
 
+/** Formatter extensions whose commands are always there. */
+const formatters = new Set(['req_without_query.v3.ReqWithoutQuery', 'metadata.v3.Metadata'].map((name) => `type.googleapis.com/envoy.extensions.formatter.${name}`));
+
 /** Compiles a SubstitutionFormatString; errors carry `path`. */
 export function compileSubstitution(format: SubstitutionFormatString, path: string, options: FormatOptions): Result<Formatter> {
+  const unknown = format.formatters.findIndex(({ typedConfig }) => !formatters.has(typedConfig?.typeUrl ?? ''));
+  if (unknown >= 0) return fail(`${path}.formatters[${unknown}]`, `${format.formatters[unknown]?.typedConfig?.typeUrl ?? 'an empty one'} is not supported: req_without_query and metadata are, and need no mention`);
   const withEmpty = { ...options, omitEmpty: format.omitEmptyValues, sortKeys: format.jsonFormatOptions?.sortProperties ?? false };
   const result = pickFormat(format, withEmpty);
   return result.ok ? result : { ok: false, error: result.error.map((error) => ({ path: error.path === '' ? path : `${path}.${error.path}`, message: error.message })) };

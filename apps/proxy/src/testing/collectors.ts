@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { KeyValue } from '@meltemi/api/gen/opentelemetry/proto/common/v1/common.ts';
 import { ExportTraceServiceRequest } from '@meltemi/api/gen/opentelemetry/proto/collector/trace/v1/trace_service.ts';
 import { waitFor } from '@meltemi/base';
 
@@ -57,7 +58,7 @@ export async function collector(): Promise<Collector> {
 }
 
 export function otlp(body: Uint8Array): CollectedSpan[] {
-  const text = (pairs: readonly { key: string; value?: { value?: { $case: string; value: unknown } | undefined } | undefined }[]) => Object.fromEntries(pairs.map(({ key, value }) => [key, String(value?.value?.value ?? '')]));
+  const text = (pairs: readonly KeyValue[]) => Object.fromEntries(pairs.map(({ key, value }) => [key, value?.value?.$case === 'stringValue' ? value.value.value : '']));
   return ExportTraceServiceRequest.decode(body).resourceSpans.flatMap(({ resource, scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans.map((span): CollectedSpan => ({
     traceId: Buffer.from(span.traceId).toString('hex'), spanId: Buffer.from(span.spanId).toString('hex'), parentId: Buffer.from(span.parentSpanId).toString('hex'),
     name: span.name, kind: span.kind === 3 ? 'CLIENT' : 'SERVER', shared: false, service: text(resource?.attributes ?? [])['service.name'] ?? '', tags: text(span.attributes), annotations: [],

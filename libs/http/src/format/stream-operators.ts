@@ -1,8 +1,10 @@
 import { addressWithoutPort, portOf } from '../address.ts';
 import { formatResponseFlags, formatResponseFlagsLong } from '../response-flags.ts';
-import type { StreamInfo, TlsInfo } from '../stream-info.ts';
+import { logTypeNames, logTypeOf, type StreamInfo, type TlsInfo } from '../stream-info.ts';
 import { numberOperator, textOperator, type Operator } from './operator.ts';
 import { isoTime } from './time-format.ts';
+
+const missing = textOperator(() => null);
 
 /** Commands without arguments. Missing is null, never "". */
 export const streamOperators: Readonly<Record<string, Operator>> = {
@@ -44,7 +46,12 @@ export const streamOperators: Readonly<Record<string, Operator>> = {
   ROUTE_NAME: textOperator((info) => info.routeName || null),
   VIRTUAL_HOST_NAME: textOperator((info) => info.virtualHostName || null),
   // Virtual clusters are not kept: the command is known and always missing.
-  VIRTUAL_CLUSTER_NAME: textOperator(() => null),
+  VIRTUAL_CLUSTER_NAME: missing,
+  ACCESS_LOG_TYPE: textOperator((info) => logTypeNames[logTypeOf(info)] ?? null),
+  // Known to Envoy and never known here: of HTTP/3, of the kernel's TCP_INFO, of TLS session ids.
+  ROUNDTRIP_DURATION: missing, DOWNSTREAM_HANDSHAKE_DURATION: missing, BYTES_RETRANSMITTED: missing, PACKETS_RETRANSMITTED: missing, DOWNSTREAM_TLS_SESSION_ID: missing, UPSTREAM_TLS_SESSION_ID: missing,
+  DOWNSTREAM_HEADER_BYTES_RECEIVED: numberOperator((info) => info.requestHeaderBytes),
+  DOWNSTREAM_HEADER_BYTES_SENT: numberOperator((info) => info.responseHeaderBytes),
   STREAM_ID: textOperator((info) => info.requestId),
   TRACE_ID: textOperator((info) => info.traceId),
   LOCAL_REPLY_BODY: textOperator((info) => info.localReplyBody),

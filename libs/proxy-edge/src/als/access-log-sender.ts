@@ -1,6 +1,7 @@
 import { Client, type ChannelCredentials, type ClientWritableStream } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { AccessLogServiceService, type StreamAccessLogsMessage, type StreamAccessLogsResponse } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
+import { withDeadline } from '@meltemi/base';
 import { HTTPAccessLogEntry, TCPAccessLogEntry } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
 
 /** Where one sink's entries go. */
@@ -22,6 +23,8 @@ export interface AccessLogSenderOptions {
 /** Entries kept while the service is away; beyond it the newest are dropped and counted. */
 const maxBuffered = 10_000;
 const retryMs = 1000;
+/** Longest wait for the service at the end. */
+const lastEntriesMs = 1000;
 /** gRPC servers take 4 MiB unless told otherwise; one message over it would end the stream and lose what it carried. */
 const maxMessageBytes = 1024 * 1024;
 
@@ -34,6 +37,7 @@ export class AccessLogSender {
   #writable = true;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
+  #over: (() => void) | undefined;
 
   constructor(options: AccessLogSenderOptions) {
     this.#options = options;
@@ -47,10 +51,18 @@ export class AccessLogSender {
     this.#flush();
   }
 
-  stop(): void {
+  /** Sends what waits, if the service takes it soon; resolves when it has answered, or when that takes too long. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#flush();
     this.#stopped = true;
     clearTimeout(this.#retry);
-    this.#stream?.end();
+    const stream = this.#stream;
+    if (stream !== undefined) {
+      const over = new Promise<void>((resolve) => { this.#over = resolve; });
+      stream.end();
+      await withDeadline(over, lastEntriesMs, 'handing over the last access log entries').catch(() => undefined);
+    }
     this.#client?.close();
   }
 
@@ -89,6 +101,7 @@ export class AccessLogSender {
   }
 
   #closed(stream: ClientWritableStream<StreamAccessLogsMessage>): void {
+    this.#over?.();
     if (this.#stream !== stream) return;
     this.#stream = undefined;
     this.#writable = true;
@@ -97,6 +110,7 @@ export class AccessLogSender {
 
   #retryLater(): void {
     clearTimeout(this.#retry);
+    if (this.#stopped) return;
     this.#retry = setTimeout(() => this.#flush(), retryMs);
     this.#retry.unref();
   }

@@ -1,13 +1,16 @@
+import { X509Certificate } from 'node:crypto';
 import { credentials } from '@grpc/grpc-js';
 import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
+import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { formatSpiffeId } from '@meltemi/identity';
 import { channelCredentials, meshChannelOptions, type IdentityAgent } from '@meltemi/identity-edge';
 import { parseSinkKey } from '@meltemi/proxy';
-import { compileCluster, compileLoadAssignment, type LoadAssignment, type UpstreamTls } from '@meltemi/snapshot';
+import { compileCluster, compileLoadAssignment, compileSecret, type LoadAssignment, type UpstreamTls } from '@meltemi/snapshot';
 import type { ResourceStore } from '../control/resource-store.ts';
 import type { PoolLog } from '../control/worker-pool.ts';
+import { checkPeer, tlsMaterial } from '../transport/tls-material.ts';
 import { proxyExtensions } from '../worker/extensions.ts';
 import { AccessLogSender, type AlsTarget } from './access-log-sender.ts';
 
@@ -40,8 +43,8 @@ export class ReportSenders {
     sender.send(entries);
   }
 
-  stop(): void {
-    for (const sender of this.#senders.values()) sender.stop();
+  async stop(): Promise<void> {
+    await Promise.all([...this.#senders.values()].map((sender) => sender.stop()));
   }
 
   #target(clusterName: string): AlsTarget | undefined {
@@ -52,15 +55,34 @@ export class ReportSenders {
     if (!cluster.ok) return undefined;
     const { loadAssignment, edsServiceName, tls, transportSocketMatches } = cluster.value.value;
     const endpoints = loadAssignment ?? this.#assignment(edsServiceName || clusterName);
-    const endpoint = endpoints?.priorities[0]?.[0]?.endpoints[0];
+    // A stream that ends is opened again, perhaps to another one.
+    const all = endpoints?.priorities[0]?.flatMap((locality) => locality.endpoints) ?? [];
+    const endpoint = all[Math.floor(Math.random() * all.length)];
     if (endpoint?.target.kind !== 'ip') return undefined;
     const labels = endpoint.metadata?.['envoy.transport_socket_match'];
     const wanted = transportSocketMatches.find((each) => Object.entries(each.match).every(([key, value]) => labels?.[key] === value))?.tls ?? tls;
     const host = endpoint.target.address.includes(':') ? `[${endpoint.target.address}]` : endpoint.target.address;
     const identity = this.#options.identity();
     if (wanted === null) return { address: `${host}:${endpoint.target.port}`, credentials: credentials.createInsecure(), options: meshChannelOptions };
-    if (!identity) return undefined;
+    if (!identity) return this.#overTls(`${host}:${endpoint.target.port}`, wanted);
     return { address: `${host}:${endpoint.target.port}`, credentials: channelCredentials(identity, (server) => accepts(wanted, formatSpiffeId(server))), options: meshChannelOptions };
+  }
+
+  /** With certificates and roots as the cluster has them: a bootstrap of one's own, without the mesh. */
+  #overTls(address: string, config: UpstreamTls): AlsTarget | undefined {
+    const material = tlsMaterial(config, (name) => {
+      const held = this.#options.store().get('secrets', name);
+      const secret = held && compileSecret(Secret.decode(held.bytes));
+      return secret?.ok ? secret.value.value.value : undefined;
+    });
+    if (!material.ok) return undefined;
+    const { context, verifies, validation } = material.value;
+    const checkServerIdentity = (_host: string, { raw }: { raw: Buffer }) => {
+      const reason = checkPeer(new X509Certificate(raw), validation);
+      return reason === null ? undefined : new Error(reason);
+    };
+    const name = config.sni || 'access-log-service';
+    return { address, credentials: credentials.createFromSecureContext(context, { checkServerIdentity, rejectUnauthorized: verifies }), options: { ...meshChannelOptions, 'grpc.ssl_target_name_override': name, 'grpc.default_authority': name } };
   }
 
   #assignment(name: string): LoadAssignment | undefined {

@@ -1,4 +1,5 @@
 import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
+import { ResponseFlag, StreamInfo } from '@meltemi/http';
 import type { Counter, Gauge } from '@meltemi/observe';
 import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
@@ -6,7 +7,7 @@ import { listen, type ListenSocket } from '../transport/listen.ts';
 import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import { infoOf, sourceOf, type Arrival, type Destination, type Seen } from './arrival.ts';
-import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
+import { ChainRuntime, logWriter, type ChainDeps } from './chain-runtime.ts';
 import { ListenerFilters } from './listener-filters.ts';
 
 interface Generation {
@@ -14,6 +15,8 @@ interface Generation {
   readonly chains: ReadonlyMap<FilterChain, ChainRuntime>;
   /** Of a listener that takes captured connections. */
   readonly socketOptions: SocketOptions | null;
+  /** The listener's own access logs; null without any. */
+  readonly writeLog: ((info: StreamInfo) => void) | null;
 }
 
 /** Finds the listener that serves a captured connection's real destination. */
@@ -208,6 +211,7 @@ export class ActiveListener {
     const runtime = chain === null ? undefined : chains.get(chain);
     if (chain === null || runtime === undefined) {
       this.#stats.noChain.inc();
+      this.#logRefused(accepted, view.serverName, { flags: ResponseFlag.NR, details: 'filter_chain_not_found', transport: null });
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
@@ -224,9 +228,25 @@ export class ActiveListener {
       },
       failed: (reason) => {
         this.#stats.sslError.inc();
+        this.#logRefused(accepted, view.serverName, { flags: 0, details: null, transport: reason });
         this.#deps.options.log.info({ listener: this.name, peer: accepted.remoteAddress, reason }, 'TLS handshake refused');
       },
     });
+  }
+
+  /** Entries of the listener's own logs: for connections that no chain came to serve. */
+  #logRefused(accepted: AcceptedSocket, requestedServerName: string, why: { readonly flags: number; readonly details: string | null; readonly transport: string | null }): void {
+    const { writeLog } = this.#current;
+    if (writeLog === null) return;
+    const { clock } = this.#deps.http;
+    const connection = { id: 0, localAddress: accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName, tls: null };
+    const info = new StreamInfo(connection, clock.now(), clock.monotonic());
+    info.responseFlags = why.flags;
+    info.connectionTerminationDetails = why.details;
+    info.downstreamTransportFailureReason = why.transport;
+    info.bytesReceived = accepted.peeked.length;
+    info.endMonoMs = info.startMonoMs;
+    writeLog(info);
   }
 }
 
@@ -241,7 +261,7 @@ async function build(listener: Listener, deps: ChainDeps): Promise<Result<Genera
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
-  return errors.length > 0 ? err(errors) : ok({ listener, chains, socketOptions: socketOptions.value });
+  return errors.length > 0 ? err(errors) : ok({ listener, chains, socketOptions: socketOptions.value, writeLog: logWriter(listener.accessLogs, deps) });
 }
 
 /** Null when the listener has nothing to ask the kernel. */

@@ -1,6 +1,6 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
-import { GuardedConnection, HttpConnectionManager, networkFilterFactory, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import { GuardedConnection, HttpConnectionManager, networkFilterFactory, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -147,6 +147,8 @@ export class ChainRuntime {
       const created = filter.create(session);
       if (created !== null) filters.push(created);
     }
+    const logs = this.#writeTcpLog === null ? null : tcpLogsOnTheWay(config, clock, this.#writeTcpLog);
+    if (logs !== null) filters.push(logs);
     this.tcpSessions.add(session);
     this.#tcpStats?.began();
     session.start(read);
@@ -161,7 +163,7 @@ function streamOf(connection: CapturedConnectionInfo, clock: Clock): StreamInfo 
 }
 
 /** Writes an entry to each log whose filter holds; null when there is no log. */
-function logWriter(logs: readonly AccessLog[], deps: ChainDeps): LogWriter | null {
+export function logWriter(logs: readonly AccessLog[], deps: ChainDeps): LogWriter | null {
   const open = logs.flatMap((log) => {
     const write = deps.options.openAccessLog?.(log) ?? null;
     return write === null ? [] : [{ filter: log.filter, write }];

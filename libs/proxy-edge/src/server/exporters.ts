@@ -10,6 +10,6 @@ export class Exporters {
 
   /** Resolves when collectors have answered for everything there is. */
   async finished(): Promise<void> {
-    await Promise.all(this.#known.map((ref) => ref.deref()?.finished()));
+    await Promise.all(this.#known.map((ref) => ref.deref()?.finished() ?? Promise.resolve()));
   }
 }

@@ -42,26 +42,32 @@ export class AccessLogWriters {
 
   #openGrpc(config: GrpcAccessLogConfig): (info: StreamInfo) => void {
     const key = sinkKey(config);
-    const batch = this.#batches.get(key) ?? new Batch(config.flushMs, (entries) => this.#parts.post(key, entries));
+    const batch = this.#batches.get(key) ?? new Batch(config, (entries) => this.#parts.post(key, entries));
     this.#batches.set(key, batch);
-    return config.kind === 'http' ? (info) => batch.add(httpAccessLogEntry(info, config)) : (info) => batch.add(tcpAccessLogEntry(info));
+    return config.kind === 'http' ? (info) => batch.add(httpAccessLogEntry(info, config, environment)) : (info) => batch.add(tcpAccessLogEntry(info, config, environment));
   }
 }
+
+const environment = (name: string): string | undefined => process.env[name];
 
 class Batch {
   #entries: Uint8Array[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #flushMs: number;
+  readonly #bufferBytes: number;
+  #bytes = 0;
   readonly #post: (entries: readonly Uint8Array[]) => void;
 
-  constructor(flushMs: number, post: (entries: readonly Uint8Array[]) => void) {
+  constructor({ flushMs, bufferBytes }: Pick<GrpcAccessLogConfig, 'flushMs' | 'bufferBytes'>, post: (entries: readonly Uint8Array[]) => void) {
     this.#flushMs = flushMs;
+    this.#bufferBytes = bufferBytes;
     this.#post = post;
   }
 
   add(entry: Uint8Array): void {
     this.#entries.push(entry);
-    if (this.#entries.length >= maxBatch) this.flush();
+    this.#bytes += entry.length;
+    if (this.#entries.length >= maxBatch || this.#bytes >= this.#bufferBytes) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), this.#flushMs).unref();
   }
 
@@ -71,6 +77,7 @@ class Batch {
     if (this.#entries.length === 0) return;
     const entries = this.#entries;
     this.#entries = [];
+    this.#bytes = 0;
     this.#post(entries);
   }
 }

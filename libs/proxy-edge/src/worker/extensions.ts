@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { err, ok, type Result } from '@meltemi/base';
 import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, tracerExtensions } from '@meltemi/proxy';
 import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  return { ...filterExtensions(new Map([...fileAccessLoggers(), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
+  return { ...filterExtensions(new Map([...fileAccessLoggers({ hostname: hostname(), environment: environment() }), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
 }
 
 /** Larger files are no configuration. */
@@ -19,4 +20,8 @@ function readFile(path: string): Result<Uint8Array, string> {
   } catch (error) {
     return err(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function environment(): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }

@@ -75,6 +75,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   #local = false;
   #cancelTimeout: (() => void) | null = null;
   #cancelDuration: (() => void) | null = null;
+  #cancelLogs: (() => void) | null = null;
 
   constructor(session: HttpSession, writer: ResponseWriter, head: RequestHead, endStream: boolean) {
     const manager = session.manager;
@@ -113,6 +114,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       if (manager.config.maxStreamDurationMs > 0) this.#cancelDuration = this.clock.after(manager.config.maxStreamDurationMs, () => this.#tooLong());
       const refusal = manager.prepare(this);
       if (manager.tracer !== null && refusal === null) this.trace = manager.tracer.begin({ head: this.request, info: this.info, route: this.route() });
+      this.#cancelLogs = manager.logsOnTheWay(this);
       manager.chain.build(this, this);
       if (refusal !== null) this.sendLocalReply(refusal);
       else this.#decodeHead(0);
@@ -525,6 +527,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     this.#finished = true;
     this.#cancelTimeout?.();
     this.#cancelDuration?.();
+    this.#cancelLogs?.();
     this.info.endMonoMs = this.clock.monotonic();
     const filters = this.#filters;
     for (let i = 0; i < filters.length; i++) {

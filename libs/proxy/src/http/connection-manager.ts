@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@meltemi/base';
-import { hasEscapedSlash, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { LogType, hasEscapedSlash, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
@@ -11,6 +11,7 @@ import type { NodeFacts } from '../node.ts';
 import type { SharedState } from '../shared-state.ts';
 import type { Clusters } from '../upstream.ts';
 import type { ActiveStream } from './active-stream.ts';
+import { every } from './every.ts';
 import { HttpFilterChain } from './filter-chain.ts';
 import { HttpSession } from './http-session.ts';
 import { httpStats, type HttpStats } from './http-stats.ts';
@@ -114,6 +115,20 @@ export class HttpConnectionManager {
   #refuseUpgrade(): LocalReply {
     this.stats.rqWsOnNonWsRoute.inc();
     return { status: 403, body: '', details: 'upgrade_failed' };
+  }
+
+  /** Logs a stream that goes on: when it begins and every now and then, where the config asks for that. */
+  logsOnTheWay(stream: ActiveStream): (() => void) | null {
+    const { onComplete, clock } = this.deps;
+    const { flushAccessLogOnNewRequest, accessLogFlushIntervalMs } = this.config;
+    if (onComplete === null || (!flushAccessLogOnNewRequest && accessLogFlushIntervalMs <= 0)) return null;
+    const log = (type: number) => {
+      stream.info.logType = type;
+      onComplete(this.config, stream.info);
+      stream.info.logType = LogType.notSet;
+    };
+    if (flushAccessLogOnNewRequest) log(LogType.downstreamStart);
+    return accessLogFlushIntervalMs > 0 ? every(clock, accessLogFlushIntervalMs, () => log(LogType.downstreamPeriodic)) : null;
   }
 
   /** Counts and logs a stream that is over. @hot */

@@ -1,21 +1,26 @@
 import type { Address } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { RequestMethod } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import {
-  AccessLogType, HTTPAccessLogEntry, HTTPAccessLogEntry_HTTPVersion, TCPAccessLogEntry, TLSProperties_TLSVersion,
-  type AccessLogCommon, type ResponseFlags, type TLSProperties,
+  HTTPAccessLogEntry, HTTPAccessLogEntry_HTTPVersion, TCPAccessLogEntry, TLSProperties_TLSVersion,
+  type AccessLogCommon, type AccessLogType, type ResponseFlags, type TLSProperties,
 } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
-import { ResponseFlag, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
+import { Value } from '@meltemi/api/gen/google/protobuf/struct.ts';
+import { LogType, logTypeOf, ResponseFlag, type StreamInfo, type TlsInfo } from '@meltemi/http';
 import type { GrpcAccessLogConfig } from './grpc-access-log.ts';
 
 /** Dynamic metadata under which the stats filters leave both ends of a request, by Istio's label names. */
 export const peerMetadataKey = 'meltemi.peer';
 
+/** Reads a variable of the process. */
+type Environment = (name: string) => string | undefined;
+
 /** One finished HTTP stream as Envoy's access log service takes it. */
-export function httpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig): Uint8Array {
+export function httpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig, environment: Environment = () => undefined): Uint8Array {
   const { request, response } = info;
   const header = (name: string) => request?.field(name) ?? '';
   return HTTPAccessLogEntry.encode({
-    commonProperties: commonProperties(info),
+    commonProperties: commonProperties(info, config, environment),
     protocolVersion: versions[request?.protocol ?? ''] ?? HTTPAccessLogEntry_HTTPVersion.PROTOCOL_UNSPECIFIED,
     request: {
       requestMethod: methods[request?.method ?? ''] ?? RequestMethod.METHOD_UNSPECIFIED,
@@ -26,21 +31,22 @@ export function httpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig
     },
     response: {
       responseCode: info.responseCode, responseHeadersBytes: BigInt(info.responseHeaderBytes), responseBodyBytes: BigInt(info.bytesSent),
-      responseHeaders: pickHeaders(config.responseHeaders, (name) => response?.field(name) ?? null), responseTrailers: {}, responseCodeDetails: info.responseCodeDetails ?? '',
+      responseHeaders: pickHeaders(config.responseHeaders, (name) => response?.field(name) ?? null), responseTrailers: pickHeaders(config.responseTrailers, (name) => trailer(info, name)), responseCodeDetails: info.responseCodeDetails ?? '',
       upstreamHeaderBytesReceived: 0n, downstreamHeaderBytesSent: BigInt(info.responseHeaderBytes),
     },
   }).finish();
 }
 
 /** One finished TCP session. */
-export function tcpAccessLogEntry(info: StreamInfo): Uint8Array {
+export function tcpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig, environment: Environment = () => undefined): Uint8Array {
   return TCPAccessLogEntry.encode({
-    commonProperties: { ...commonProperties(info), accessLogType: AccessLogType.TcpConnectionEnd, streamId: String(info.connection.id) },
+    commonProperties: { ...commonProperties(info, config, environment), streamId: String(info.connection.id) },
     connectionProperties: { receivedBytes: BigInt(info.bytesReceived), sentBytes: BigInt(info.bytesSent) },
   }).finish();
 }
 
-function commonProperties(info: StreamInfo): AccessLogCommon {
+function commonProperties(info: StreamInfo, config: GrpcAccessLogConfig, environment: Environment): AccessLogCommon {
+  const type = logTypeOf(info);
   return {
     sampleRate: 0,
     downstreamRemoteAddress: address(info.downstreamRemoteAddress),
@@ -62,20 +68,45 @@ function commonProperties(info: StreamInfo): AccessLogCommon {
     metadata: peerMetadata(info),
     upstreamTransportFailureReason: info.upstreamTransportFailureReason ?? '',
     routeName: info.routeName,
-    filterStateObjects: {}, customTags: {},
+    filterStateObjects: filterState(info, config.filterState), customTags: tags(info, config, environment),
     duration: since(info, info.endMonoMs),
     upstreamRequestAttemptCount: info.attemptCount,
     connectionTerminationDetails: info.connectionTerminationDetails ?? '',
-    streamId: info.requestId ?? '', intermediateLogEntry: false, downstreamTransportFailureReason: info.downstreamTransportFailureReason ?? '',
+    streamId: info.requestId ?? '', intermediateLogEntry: type !== LogType.downstreamEnd && type !== LogType.tcpConnectionEnd, downstreamTransportFailureReason: info.downstreamTransportFailureReason ?? '',
     downstreamWireBytesSent: BigInt(info.downstreamWireBytesSent), downstreamWireBytesReceived: BigInt(info.downstreamWireBytesReceived),
     upstreamWireBytesSent: BigInt(info.upstreamWireBytesSent), upstreamWireBytesReceived: BigInt(info.upstreamWireBytesReceived),
-    accessLogType: AccessLogType.DownstreamEnd,
+    accessLogType: type as AccessLogType,
   };
 }
 
 function peerMetadata(info: StreamInfo): AccessLogCommon['metadata'] {
   const peer = info.dynamicMetadata?.[peerMetadataKey];
   return peer === undefined ? undefined : { filterMetadata: { [peerMetadataKey]: peer }, typedFilterMetadata: {} };
+}
+
+function tags(info: StreamInfo, config: GrpcAccessLogConfig, environment: Environment): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const custom of config.customTags) {
+    const text = custom.value(info, environment);
+    if (text !== null && text !== '') found[custom.tag] = text;
+  }
+  return found;
+}
+
+/** What filters left under these names, as JSON of a google.protobuf.Value. */
+function filterState(info: StreamInfo, names: readonly string[]): AccessLogCommon['filterStateObjects'] {
+  const found: Record<string, Any> = {};
+  for (const name of names) {
+    const value = info.filterState?.get(name);
+    if (value !== undefined) found[name] = { typeUrl: 'type.googleapis.com/google.protobuf.Value', value: Value.encode(Value.wrap(value)).finish() as Buffer };
+  }
+  return found;
+}
+
+function trailer(info: StreamInfo, name: string): string | null {
+  const trailers = info.responseTrailers ?? [];
+  for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === name) return trailers[i + 1] ?? null;
+  return null;
 }
 
 function since(info: StreamInfo, monoMs: number): AccessLogCommon['duration'] {

@@ -1,6 +1,7 @@
 import { HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig, type CommonGrpcAccessLogConfig } from '@meltemi/api/gen/envoy/extensions/access_loggers/grpc/v3/als.ts';
-import { fail, ok, type Result } from '@meltemi/base';
-import type { Extension } from '@meltemi/snapshot';
+import { err, fail, ok, type Result } from '@meltemi/base';
+import { compileCustomTags, durationMs, Report, type CustomTag } from '@meltemi/route';
+import type { Extension, ParseContext } from '@meltemi/snapshot';
 
 /** A gRPC access log: which cluster takes the entries, under which name. */
 export interface GrpcAccessLogConfig {
@@ -9,22 +10,31 @@ export interface GrpcAccessLogConfig {
   readonly clusterName: string;
   /** Longest time an entry waits before it is sent; Envoy's default is one second. */
   readonly flushMs: number;
+  /** Bytes of entries that are sent without waiting for more; Envoy's default is 16 KiB, 0 = each at once. */
+  readonly bufferBytes: number;
   readonly requestHeaders: readonly string[];
   readonly responseHeaders: readonly string[];
+  readonly responseTrailers: readonly string[];
+  /** Names of filter state that entries carry. */
+  readonly filterState: readonly string[];
+  readonly customTags: readonly CustomTag[];
 }
 
+const defaultBufferBytes = 16_384;
 const httpType = 'type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
 const tcpType = 'type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig';
 
 /** Envoy's gRPC access loggers, for the registry of extensions. */
 export const grpcAccessLogExtensions: ReadonlyMap<string, Extension> = new Map<string, Extension>([
   [httpType, {
-    parse: (bytes, { path }) => {
-      const { commonConfig, additionalRequestHeadersToLog, additionalResponseHeadersToLog } = HttpGrpcAccessLogConfig.decode(bytes);
-      return common('http', commonConfig, path, additionalRequestHeadersToLog, additionalResponseHeadersToLog);
+    parse: (bytes, ctx) => {
+      const message = HttpGrpcAccessLogConfig.decode(bytes);
+      const shared = common('http', message.commonConfig, ctx);
+      if (!shared.ok) return shared;
+      return ok({ ...shared.value, requestHeaders: lower(message.additionalRequestHeadersToLog), responseHeaders: lower(message.additionalResponseHeadersToLog), responseTrailers: lower(message.additionalResponseTrailersToLog) });
     },
   }],
-  [tcpType, { parse: (bytes, { path }) => common('tcp', TcpGrpcAccessLogConfig.decode(bytes).commonConfig, path, [], []) }],
+  [tcpType, { parse: (bytes, ctx) => common('tcp', TcpGrpcAccessLogConfig.decode(bytes).commonConfig, ctx) }],
 ]);
 
 /** The sink key under which a worker hands its entries to the control thread. */
@@ -37,13 +47,22 @@ export function parseSinkKey(key: string): Pick<GrpcAccessLogConfig, 'kind' | 'c
   return { kind: kind === 'tcp' ? 'tcp' : 'http', logName: rest.at(-1) ?? '', clusterName: rest.slice(0, -1).join('|') };
 }
 
-function common(kind: 'http' | 'tcp', config: CommonGrpcAccessLogConfig | undefined, path: string, requestHeaders: readonly string[], responseHeaders: readonly string[]): Result<GrpcAccessLogConfig> {
+function common(kind: 'http' | 'tcp', config: CommonGrpcAccessLogConfig | undefined, ctx: ParseContext): Result<GrpcAccessLogConfig> {
+  const path = `${ctx.path}.common_config`;
   const service = config?.grpcService?.targetSpecifier;
-  if (service?.$case !== 'envoyGrpc' || service.value.clusterName === '') return fail(`${path}.common_config.grpc_service`, 'needs envoy_grpc with a cluster_name: google_grpc is not supported');
-  const flush = config?.bufferFlushInterval;
+  if (service?.$case !== 'envoyGrpc' || service.value.clusterName === '') return fail(`${path}.grpc_service`, 'needs envoy_grpc with a cluster_name: google_grpc is not supported');
+  if ((config?.logName ?? '') === '') return fail(`${path}.log_name`, 'is required');
+  if ((config?.grpcService?.initialMetadata.length ?? 0) > 0) ctx.warn(`${path}.grpc_service.initial_metadata`, 'is not sent');
+  if (config?.grpcStreamRetryPolicy !== undefined) ctx.warn(`${path}.grpc_stream_retry_policy`, 'a stream that ends is opened again a second later, for ever');
+  const report = new Report();
+  const customTags = compileCustomTags(config?.customTags ?? [], `${path}.custom_tags`, report);
+  if (report.errors.length > 0) return err(report.errors);
   return ok({
-    kind, logName: config?.logName ?? '', clusterName: service.value.clusterName,
-    flushMs: flush ? Number(flush.seconds) * 1000 + flush.nanos / 1e6 : 1000,
-    requestHeaders: requestHeaders.map((name) => name.toLowerCase()), responseHeaders: responseHeaders.map((name) => name.toLowerCase()),
+    kind, logName: config?.logName ?? '', clusterName: service.value.clusterName, flushMs: durationMs(config?.bufferFlushInterval, 1000), bufferBytes: config?.bufferSizeBytes ?? defaultBufferBytes,
+    requestHeaders: [], responseHeaders: [], responseTrailers: [], filterState: config?.filterStateObjectsToLog ?? [], customTags,
   });
+}
+
+function lower(names: readonly string[]): string[] {
+  return names.map((name) => name.toLowerCase());
 }

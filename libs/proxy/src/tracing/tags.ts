@@ -53,9 +53,9 @@ function tagCommon(span: Span, info: StreamInfo, source: TagSource): void {
   span.tag('http.status_code', String(info.responseCode));
   span.tag('response_flags', formatResponseFlags(info.responseFlags));
   for (const tags of [source.customTags, source.routeTags])
-    for (const { tag, value } of tags) {
-      const text = value(info, source.environment);
-      if (text !== null && text !== '') span.tag(tag, text);
+    for (const custom of tags) {
+      const text = custom.value(info, source.environment);
+      if (text !== null && text !== '') span.tag(custom.tag, text);
     }
   if (info.responseCode === 0 || info.responseCode >= 500) span.tag('error', 'true');
 }

@@ -79,7 +79,7 @@ export class HttpTracer {
 
   /** A child of a stream's span, for an attempt to reach an upstream. */
   child(parent: Span, name: string, startUs: number): Span {
-    return new Span({ ...parent, spanId: this.#id(), parentId: parent.spanId }, { name, kind: 'client', shared: false, startUs });
+    return new Span({ traceId: parent.traceId, spanId: this.#id(), parentId: parent.spanId, sampled: parent.sampled, traceState: parent.traceState }, { name, kind: 'client', shared: false, startUs });
   }
 
   inject(head: RequestHead, span: Span): void {
