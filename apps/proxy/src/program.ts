@@ -8,7 +8,7 @@ import { formatFieldErrors, withDeadline, type FieldError } from '@meltemi/base'
 import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
 import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
-import { adminRoutes, ControlThread, meshFeedOpener, meshNode, ModuleLoader, prometheus, proxyExtensions, ReportSenders, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
+import { adminRoutes, ControlThread, meshFeedOpener, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, ReportSenders, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
 import { bootstrapSources, meshSources } from './config-sources.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
 import { options, ownAddress, roleOf } from './options.ts';
@@ -32,7 +32,7 @@ await runProgram({
     const flat = new FlatStats();
     const reports: ReportSenders = new ReportSenders({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
-      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'],
+      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'],
       // The bundle has its worker beside it, a checkout its source.
       workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),
@@ -75,6 +75,13 @@ await runProgram({
     async function startFollowing(): Promise<void> {
       if (role === 'mesh') startMesh();
       else await startBootstrap();
+    }
+
+    function overload() {
+      const compiled = readOverload(loaded?.bootstrap ?? {});
+      if (!compiled.ok) throw cannotBeUsed(compiled.error);
+      for (const warning of compiled.value.warnings) log.warn({ field: warning.path, reason: warning.message }, 'setting not acted on');
+      return compiled.value.config;
     }
 
     function allowedModules(): { modules?: ModuleLoader } {

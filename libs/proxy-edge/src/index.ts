@@ -1,4 +1,5 @@
 export { readBootstrap, type ReadBootstrap } from './bootstrap/read-bootstrap.ts';
+export { readOverload } from './bootstrap/read-overload.ts';
 export { meshNode, type NodeInput } from './bootstrap/node-metadata.ts';
 export { compileDynamicResources, type DynamicResources } from './bootstrap/dynamic-resources.ts';
 export { ControlThread, type ControlOptions, type Following, type FollowOptions } from './control/control-thread.ts';

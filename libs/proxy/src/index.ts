@@ -35,6 +35,7 @@ export { callGrpc, type GrpcCall, type GrpcFailure } from './http/grpc-call.ts';
 export { compileGrpcService, metadataOf, type GrpcTarget } from './http/grpc-service.ts';
 export { tracerExtensions } from './tracing/providers.ts';
 export type { SpanExporter } from './tracing/span-exporter.ts';
+export { OverloadState, type Pressures } from './overload/overload-state.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
 export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostLists, type HostSet, type LbStat, type HostState, type PickContext, type Picker } from './balance/index.ts';

@@ -44,6 +44,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: Context): H
     proxy100Continue: message.proxy100Continue,
     upgrades: compileUpgrades(message, path, report),
     accessLogs: compileAccessLogs(message.accessLog, `${path}.access_log`, context),
+    appendLocalOverload: message.appendLocalOverload,
     flushAccessLogOnNewRequest: message.accessLogOptions?.flushAccessLogOnNewRequest ?? message.flushAccessLogOnNewRequest,
     accessLogFlushIntervalMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
     tracing: compileTracing(message.tracing, `${path}.tracing`, context),

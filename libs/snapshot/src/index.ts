@@ -17,3 +17,4 @@ export { compileLoadAssignment } from './load-assignment.ts';
 export { compileSecret } from './tls.ts';
 export { compileSubstitution } from './local-reply.ts';
 export { compileLogFilter } from './access-log.ts';
+export { compileOverload, type OverloadActionConfig, type OverloadActionName, type OverloadConfig, type OverloadTrigger, type ScaledTimer } from './overload.ts';

@@ -30,8 +30,8 @@ export const listenerFields: FieldTable<Listener> = {
   bindToPort: use,
   listenerSpecifier: oneof({ internalListener: refuse('internal listeners are not supported') }),
   enableMptcp: warn('multipath TCP is not used'),
-  ignoreGlobalConnLimit: warn('there is no global connection limit'),
-  bypassOverloadManager: warn('there is no overload manager'),
+  ignoreGlobalConnLimit: use,
+  bypassOverloadManager: use,
 };
 
 export const additionalAddressFields: FieldTable<AdditionalAddress> = { address: use, socketOptions: socketTuning };
@@ -79,7 +79,7 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   proxyStatusConfig: warn('the Proxy-Status header is not sent'),
   typedHeaderValidationConfig: refuse('header validation extensions are not supported'),
   appendXForwardedPort: use,
-  appendLocalOverload: warn('there is no overload manager'),
+  appendLocalOverload: use,
   addProxyProtocolConnectionState: warn('filter state of the PROXY protocol is not added'),
 };
 

@@ -32,6 +32,10 @@ export interface Listener {
   readonly drainType: 'default' | 'modify-only';
   readonly trafficDirection: 'unspecified' | 'inbound' | 'outbound';
   /** null = the system's. */
+  /** Its connections do not count against the limit on all of them. */
+  readonly ignoreGlobalConnLimit: boolean;
+  /** Overload leaves it alone. */
+  readonly bypassOverloadManager: boolean;
   readonly tcpBacklog: number | null;
   readonly accessLogs: readonly AccessLog[];
   /** RDS names that must arrive before the listener serves. */
@@ -183,6 +187,8 @@ export interface HcmConfig {
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly accessLogs: readonly AccessLog[];
   readonly flushAccessLogOnNewRequest: boolean;
+  /** Requests shed for overload say so in x-envoy-local-overloaded. */
+  readonly appendLocalOverload: boolean;
   /** 0 = only at the end. */
   readonly accessLogFlushIntervalMs: number;
   readonly tracing: TracingConfig | null;

@@ -52,6 +52,8 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     drainType: message.drainType === 1 ? 'modify-only' : 'default',
     trafficDirection: directions[message.trafficDirection as 0 | 1 | 2] ?? 'unspecified',
+    ignoreGlobalConnLimit: message.ignoreGlobalConnLimit,
+    bypassOverloadManager: message.bypassOverloadManager,
     tcpBacklog: message.tcpBacklogSize ?? null,
     accessLogs: logs(message.accessLog, context),
     rdsNames: context.rdsNames, sdsNames: context.sdsNames, references: context.references, clusterNames: context.clusterNames,

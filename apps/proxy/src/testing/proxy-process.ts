@@ -21,6 +21,8 @@ export interface StartOptions {
   readonly args?: readonly string[];
   /** main.js of a bundle, instead of the sources. */
   readonly program?: string;
+  /** Flags of Node itself. */
+  readonly node?: readonly string[];
 }
 
 /** A running meltemi-proxy. */
@@ -46,8 +48,8 @@ interface Spawned {
   readonly ended: Promise<Ended>;
 }
 
-function launch(args: readonly string[], program = main): Spawned {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function launch(args: readonly string[], program = main, node: readonly string[] = []): Spawned {
+  const child = spawn(process.execPath, [...node, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (part: string) => { text.out += part; });
   child.stderr.setEncoding('utf8').on('data', (part: string) => { text.err += part; });
@@ -81,7 +83,7 @@ export function writeBootstrap(dir: string, bootstrap: unknown, yaml = false): s
 export async function startProxy(bootstrap: unknown, options: StartOptions = {}): Promise<RunningProxy> {
   const dir = temporaryFolder();
   const portsFile = join(dir, 'ports.json');
-  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])], options.program);
+  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])], options.program, options.node);
   const over = () => child.exitCode !== null || child.signalCode !== null;
   const dispose = async () => {
     if (!over()) child.kill('SIGKILL');

@@ -29,9 +29,9 @@ test('a YAML bootstrap is read, and the same as JSON in camel case', () => {
 });
 
 test('what only tunes is warned of by name and left out', () => {
-  const read = readBootstrap(`${minimal}layered_runtime: { layers: [{ name: x, admin_layer: {} }] }\noverload_manager: { anything: goes }\n`);
+  const read = readBootstrap(`${minimal}layered_runtime: { layers: [{ name: x, admin_layer: {} }] }\nstats_config: { anything: goes }\n`);
   assert.ok(read.ok);
-  assert.deepEqual(read.value.warnings.map((warning) => warning.path), ['layered_runtime', 'overload_manager']);
+  assert.deepEqual(read.value.warnings.map((warning) => warning.path), ['layered_runtime', 'stats_config']);
 });
 
 test('unknown fields and unknown types are refused by name and path', () => {

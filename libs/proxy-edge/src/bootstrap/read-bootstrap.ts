@@ -13,12 +13,11 @@ export interface ReadBootstrap {
 const maxBootstrapBytes = 16 * 1024 * 1024;
 
 /** Top-level fields that change what traffic does and are acted on. */
-const supported = new Set(['node', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'use_tcp_for_dns_lookups', 'node_context_params']);
+const supported = new Set(['node', 'overload_manager', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'use_tcp_for_dns_lookups', 'node_context_params']);
 
 /** Top-level fields that only tune, and why leaving them out changes no request. */
 const tuning: ReadonlyMap<string, string> = new Map([
   ['layered_runtime', 'runtime layers are not read: every runtime fraction keeps its default value'],
-  ['overload_manager', 'overload actions are not taken; connection and buffer limits still hold'],
   ['watchdog', 'there is no watchdog: a dead worker is replaced'],
   ['watchdogs', 'there is no watchdog: a dead worker is replaced'],
   ['stats_config', 'every statistic is kept under its full name'],

@@ -6,7 +6,7 @@ import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import type { WorkloadCertificate } from '@meltemi/identity';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { nodeFacts } from '@meltemi/proxy';
-import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue } from '@meltemi/snapshot';
+import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue, type OverloadConfig } from '@meltemi/snapshot';
 import type { OpenFeed } from '../sources/feed.ts';
 import type { Compiler } from './compile.ts';
 import { DynamicConfig } from './dynamic-config.ts';
@@ -24,6 +24,8 @@ export interface ControlOptions {
   readonly drainTimeMs: number;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
+  /** Default: none. */
+  readonly overload?: OverloadConfig | null;
   readonly workerScript: URL;
   readonly metrics: StatsRegistry;
   readonly flat: FlatStats;
@@ -63,7 +65,7 @@ export class ControlThread {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
-      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs,
+      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null,
       metrics: options.metrics, flat: options.flat, state: () => (this.#holding ? { ...this.store.state(), listeners: noChange } : this.store.state()), log: options.log, onReports: options.onReports,
     });
   }

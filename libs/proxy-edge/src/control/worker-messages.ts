@@ -1,5 +1,6 @@
 import type { StatsDelta } from '@meltemi/observe';
 import type { NodeFacts } from '@meltemi/proxy';
+import type { OverloadConfig } from '@meltemi/snapshot';
 import type { ModuleSource } from '../modules/module-host.ts';
 
 /** One resource on its way to the workers: encoded, each compiles its own copy. */
@@ -40,6 +41,9 @@ export interface WorkerSetup {
   readonly fileFlushMs: number;
   /** Memory that all workers and the control thread share: see SharedState. */
   readonly shared: SharedArrayBuffer;
+  readonly overload: OverloadConfig | null;
+  /** Connections of each worker, by index: shared memory. */
+  readonly connections: Int32Array;
   /** Everything in force: a worker that replaces a dead one starts with it. */
   readonly state: ResourceUpdate;
 }

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
 import { AtomicState, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
+import type { OverloadConfig } from '@meltemi/snapshot';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
 export interface PoolLog {
@@ -17,6 +18,8 @@ export interface WorkerPoolOptions {
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
   readonly fileFlushMs: number;
+  /** Default: none. */
+  readonly overload?: OverloadConfig | null;
   readonly metrics: StatsRegistry;
   readonly flat: FlatStats;
   /** Everything in force, for a worker that starts. */
@@ -49,6 +52,7 @@ export class WorkerPool {
   readonly #slots: Slot[] = [];
   readonly #shared = sharedStateBuffer();
   readonly #sharedState = new AtomicState(this.#shared);
+  readonly #connections: Int32Array;
   #nextId = 0;
   #stopping = false;
   /** Workers that died and were replaced. */
@@ -56,6 +60,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#connections = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * options.concurrency));
   }
 
   /** Starts the workers with the current state; resolves with what they refused of it. */
@@ -121,7 +126,7 @@ export class WorkerPool {
 
   #spawn(index: number): Slot {
     const options = this.#options;
-    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, state: options.state() };
+    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
@@ -153,6 +158,7 @@ export class WorkerPool {
   }
 
   #exited(slot: Slot, code: number): void {
+    Atomics.store(this.#connections, slot.index, 0);
     slot.metrics.retire();
     slot.flat.retire();
     for (const answer of slot.waiting.values()) answer({ kind: 'applied', id: 0, refusals: [] });

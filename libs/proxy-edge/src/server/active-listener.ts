@@ -31,7 +31,7 @@ export class ActiveListener {
   #current: Generation;
   #sockets: ListenSocket[] = [];
   readonly #old = new Set<Generation>();
-  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter };
+  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
@@ -46,6 +46,8 @@ export class ActiveListener {
       noChain: stats.counter(`${prefix}.no_filter_chain_match`),
       sslError: stats.counter(`${prefix}.ssl.connection_error`),
       sslHandshake: stats.counter(`${prefix}.ssl.handshake`),
+      overloadReject: stats.counter(`${prefix}.downstream_cx_overload_reject`),
+      globalOverflow: stats.counter(`${prefix}.downstream_global_cx_overflow`),
     };
     this.#filters = new ListenerFilters({ stats, timeouts: stats.counter(`${prefix}.downstream_pre_cx_timeout`) });
   }
@@ -172,6 +174,7 @@ export class ActiveListener {
 
   #accept(accepted: AcceptedSocket): void {
     const { listener } = this.#current;
+    if (!this.#admits(listener)) return accepted.destroy();
     const destination = this.#destination(accepted);
     if (listener.useOriginalDst && destination.captured) {
       const other = this.#handOff(destination.ip, destination.port);
@@ -179,6 +182,19 @@ export class ActiveListener {
     }
     this.#stats.total.inc();
     return this.#inspect(accepted, destination);
+  }
+
+  /** Whether overload and the limit on all connections let one more in. */
+  #admits(listener: Listener): boolean {
+    const { overload, http } = this.#deps;
+    const rejects = listener.bypassOverloadManager ? 0 : overload.state.rejectConnections;
+    if (rejects > 0 && http.random.next() < rejects) {
+      this.#stats.overloadReject.inc();
+      return false;
+    }
+    if (listener.ignoreGlobalConnLimit || overload.admit()) return true;
+    this.#stats.globalOverflow.inc();
+    return false;
   }
 
   /**
@@ -221,7 +237,7 @@ export class ActiveListener {
       });
     };
     if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
-    return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: chain.transportSocketConnectTimeoutMs, limit: listener.perConnectionBufferLimit }, {
+    return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: this.#deps.overload.state.timeout('transport-connect', chain.transportSocketConnectTimeoutMs), limit: listener.perConnectionBufferLimit }, {
       opened: (connection) => {
         this.#stats.sslHandshake.inc();
         serve(connection);

@@ -5,6 +5,7 @@ import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
 import type { WorkerServerOptions } from './options.ts';
+import type { OverloadMonitor } from './overload-monitor.ts';
 
 /** What chains need of their worker. */
 export interface ChainDeps {
@@ -12,6 +13,7 @@ export interface ChainDeps {
   readonly secrets: SecretStore;
   readonly routeHolder: (rdsName: string) => RouteHolder;
   readonly options: WorkerServerOptions;
+  readonly overload: OverloadMonitor;
 }
 
 interface Arrival {
@@ -43,7 +45,7 @@ export class ChainRuntime {
     this.#deps = deps;
     this.#bufferLimit = listener.perConnectionBufferLimit;
     const last = chain.networkFilters.at(-1);
-    const context = { ...deps.http, direction: listener.trafficDirection, listenerName: listener.name };
+    const context = { ...deps.http, direction: listener.trafficDirection, listenerName: listener.name, ...(listener.bypassOverloadManager ? {} : { overload: deps.overload.state }) };
     this.#filters = chain.networkFilters.flatMap((filter) => {
       const factory = filter.kind === 'extension' ? networkFilterFactory(filter.typeUrl) : undefined;
       return filter.kind === 'extension' && factory !== undefined ? [factory.bind(filter.config, { ...context, filterName: filter.name })] : [];

@@ -4,6 +4,7 @@ import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { NodeFacts, SharedState } from '@meltemi/proxy';
 import type { AccessLog } from '@meltemi/snapshot';
 import type { SocketOptions } from '../transport/socket-options.ts';
+import type { OverloadOptions } from './overload-monitor.ts';
 import type { Resolver } from '../upstream/dns.ts';
 
 /** What a worker's server is built with. */
@@ -22,6 +23,8 @@ export interface WorkerServerOptions {
   readonly random?: Random;
   /** Default the system's. */
   readonly resolver?: Resolver;
+  /** Default: no limits but the engine's on this worker's heap. */
+  readonly overload?: OverloadOptions;
   /** Opens an access log once; the returned function writes one entry. Null: not written here. Default none. */
   openAccessLog?(log: AccessLog): ((info: StreamInfo) => void) | null;
   /** What reads and sets the socket options of captured connections. Default: the optional helper, loaded when a listener needs it. */

@@ -7,6 +7,7 @@ import { SecretStore } from '../transport/secret-store.ts';
 import { turnTime } from '../transport/turn.ts';
 import { ClusterManager } from '../upstream/cluster-manager.ts';
 import { Exporters } from './exporters.ts';
+import { OverloadMonitor } from './overload-monitor.ts';
 import { ActiveListener } from './active-listener.ts';
 import type { ChainDeps } from './chain-runtime.ts';
 import type { WorkerServerOptions } from './options.ts';
@@ -44,6 +45,7 @@ export class WorkerServer {
   /** Updates of one listener run one after another. */
   readonly #queues = new Map<string, Promise<unknown>>();
   readonly #exporters = new Exporters();
+  readonly #overload: OverloadMonitor;
   #nowMs = turnTime();
 
   constructor(options: WorkerServerOptions) {
@@ -53,11 +55,13 @@ export class WorkerServer {
     this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
+    this.#overload = new OverloadMonitor(options.overload ?? { config: null, connections: new Int32Array(1), index: 0 }, options.stats, () => this.activeConnections);
     this.#deps = {
       http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared: options.shared ?? new LocalState(), httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,
+      overload: this.#overload,
     };
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     this.#ticker.unref();
@@ -162,6 +166,7 @@ export class WorkerServer {
   /** Closes everything now. */
   stop(): void {
     clearInterval(this.#ticker);
+    this.#overload.stop();
     for (const active of [...this.#listeners.values(), ...this.#draining]) active.destroy();
     this.#listeners.clear();
     this.clusters.destroy();

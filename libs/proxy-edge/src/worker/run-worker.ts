@@ -29,7 +29,7 @@ export async function runWorker(): Promise<void> {
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
-    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, openAccessLog: (accessLog) => writers.open(accessLog),
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
   });
   const extensions = proxyExtensions();
   port.on('message', (message: ToWorker) => {

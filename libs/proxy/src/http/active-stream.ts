@@ -112,6 +112,9 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       if (this.requestComplete) this.info.requestCompleteMonoMs = this.info.startMonoMs;
       if (manager.config.requestTimeoutMs > 0 && !this.requestComplete) this.#cancelTimeout = this.clock.after(manager.config.requestTimeoutMs, () => this.#requestTimeout());
       if (manager.config.maxStreamDurationMs > 0) this.#cancelDuration = this.clock.after(manager.config.maxStreamDurationMs, () => this.#tooLong());
+      const shed = manager.shed();
+      // Without filters: what is short is what they would take.
+      if (shed !== null) return this.sendLocalReply(shed);
       const refusal = manager.prepare(this);
       if (manager.tracer !== null && refusal === null) this.trace = manager.tracer.begin({ head: this.request, info: this.info, route: this.route() });
       this.#cancelLogs = manager.logsOnTheWay(this);
@@ -572,7 +575,8 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       return;
     }
     const action = this.route()?.action;
-    const limit = (action?.kind === 'forward' ? action.idleTimeoutMs : null) ?? this.#manager.config.streamIdleTimeoutMs;
+    const configured = (action?.kind === 'forward' ? action.idleTimeoutMs : null) ?? this.#manager.config.streamIdleTimeoutMs;
+    const limit = this.#manager.deps.overload?.timeout('stream-idle', configured) ?? configured;
     if (limit <= 0 || nowMs - this.#lastActiveMs <= limit) return;
     this.#manager.stats.rqIdleTimeout.inc();
     this.sendLocalReply({ status: this.requestComplete ? 504 : 408, body: 'stream timeout', details: 'stream_idle_timeout', flags: ResponseFlag.SI });

@@ -1,10 +1,11 @@
 import type { Clock, Random } from '@meltemi/base';
-import { LogType, hasEscapedSlash, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { LogType, ResponseFlag, hasEscapedSlash, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
 import type { ByteConnection } from '../connection.ts';
 import type { HttpFilterFactory, LocalReply } from '../filter.ts';
+import type { OverloadState } from '../overload/overload-state.ts';
 import type { SpanExporter } from '../tracing/span-exporter.ts';
 import { HttpTracer } from '../tracing/tracer.ts';
 import type { NodeFacts } from '../node.ts';
@@ -45,11 +46,16 @@ export interface HttpDeps {
   onBug(error: unknown): void;
   /** Finds a filter by its config's type; those of this package unless said otherwise. */
   readonly httpFilter?: (typeUrl: string) => HttpFilterFactory | undefined;
+  /** What overload asks of this worker; unset = nothing. */
+  readonly overload?: OverloadState;
   /** Variables of the process, for tags of spans. */
   readonly environment?: (name: string) => string | undefined;
   /** Told of what sends spans, so that the end of the process can wait for it. */
   readonly onExporter?: (exporter: SpanExporter) => void;
 }
+
+/** Deviation: Envoy sets no response flag here; UO tells an operator why. */
+const overloaded: LocalReply = { status: 503, body: 'envoy overloaded', details: 'overload', flags: ResponseFlag.UO };
 
 /** A compiled HTTP connection manager: everything its connections share. Replaced whole when its config changes. */
 export class HttpConnectionManager {
@@ -115,6 +121,22 @@ export class HttpConnectionManager {
   #refuseUpgrade(): LocalReply {
     this.stats.rqWsOnNonWsRoute.inc();
     return { status: 403, body: '', details: 'upgrade_failed' };
+  }
+
+  /** The answer to a request that overload sheds, or null. @hot */
+  shed(): LocalReply | null {
+    const overload = this.deps.overload;
+    if (overload === undefined || overload.shedRequests === 0 || this.deps.random.next() >= overload.shedRequests) return null;
+    this.stats.rqOverloadClose.inc();
+    return this.config.appendLocalOverload ? { ...overloaded, headers: [['x-envoy-local-overloaded', 'true']] } : overloaded;
+  }
+
+  /** Overload wants the connection to close with this response. @hot */
+  get closesForOverload(): boolean {
+    const overload = this.deps.overload;
+    if (overload === undefined || overload.closeConnections === 0 || this.deps.random.next() >= overload.closeConnections) return false;
+    this.stats.cxOverloadDisableKeepalive.inc();
+    return true;
   }
 
   /** Logs a stream that goes on: when it begins and every now and then, where the config asks for that. */

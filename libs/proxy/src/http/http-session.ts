@@ -60,7 +60,7 @@ export class HttpSession implements RequestHandler {
 
   /** Called now and then with the worker's coarse time: enforces the idle and header timeouts. */
   tick(nowMs: number): void {
-    const { config, stats } = this.manager;
+    const { config, deps, stats } = this.manager;
     this.#look(nowMs);
     if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
     if (this.active > 0) {
@@ -75,7 +75,7 @@ export class HttpSession implements RequestHandler {
         stats.rqHeaderTimeout.inc();
         this.connection.destroy();
       }
-    } else if (config.idleTimeoutMs > 0 && idle > config.idleTimeoutMs) {
+    } else if (config.idleTimeoutMs > 0 && idle > (deps.overload?.timeout('connection-idle', config.idleTimeoutMs) ?? config.idleTimeoutMs)) {
       stats.cxIdleTimeout.inc();
       if (this.codec === null) this.#begin(false);
       this.codec?.drain();

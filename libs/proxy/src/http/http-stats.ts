@@ -13,6 +13,8 @@ export interface HttpStats {
   readonly cxTxBytes: Counter;
   readonly cxDrainClose: Counter;
   readonly rqTotal: Counter;
+  readonly rqOverloadClose: Counter;
+  readonly cxOverloadDisableKeepalive: Counter;
   readonly rqActive: Gauge;
   readonly rqCompleted: Counter;
   readonly rqRxReset: Counter;
@@ -46,6 +48,8 @@ export function httpStats(stats: FlatStats, prefix: string): HttpStats {
     cxTxBytes: counter('downstream_cx_tx_bytes_total'),
     cxDrainClose: counter('downstream_cx_drain_close'),
     rqTotal: counter('downstream_rq_total'),
+    rqOverloadClose: counter('downstream_rq_overload_close'),
+    cxOverloadDisableKeepalive: counter('downstream_cx_overload_disable_keepalive'),
     rqActive: gauge('downstream_rq_active'),
     rqCompleted: counter('downstream_rq_completed'),
     rqRxReset: counter('downstream_rq_rx_reset'),
