@@ -2,6 +2,7 @@ import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { TlsInfo } from '@meltemi/http';
 import { ignoreConnection, latin1, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '@meltemi/proxy';
+import { socketWriter, type SocketWriter, type SocketWriterOwner } from './socket-writer.ts';
 import { enterTurn, flushLater, leaveTurn } from './turn.ts';
 
 /** Bytes that writes up to this size join into one latin1 string: Node sends such strings without an allocation of its own. */
@@ -16,30 +17,20 @@ const smallestLimit = 64 * 1024;
  */
 export const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
+/**
+ * Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. Looked for when the text is flat for writing
+ * anyway; in one-byte strings there is nothing to look for.
+ */
 const beyondLatin1 = /[^\0-\xff]/;
+
+function oneByte(text: string): string {
+  return text.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1'));
+}
 
 let lastId = 0;
 
-/** Copies of large parts on their way to the system, used again when they are sent: allocating 64 KiB for each costs more than sending them. */
-const copies: Buffer[] = [];
-const copyBytes = 64 * 1024;
-const maxCopies = 32;
-
-function sendCopy(socket: net.Socket, buffer: Buffer, start: number, end: number): void {
-  if (end - start > copyBytes) {
-    socket.write(Buffer.from(buffer.subarray(start, end)));
-    return;
-  }
-  const copy = copies.pop() ?? Buffer.allocUnsafeSlow(copyBytes);
-  buffer.copy(copy, 0, start, end);
-  // Called once, sent or failed; until then the copy is the socket's.
-  socket.write(copy.subarray(0, end - start), () => {
-    if (copies.length < maxCopies) copies.push(copy);
-  });
-}
-
 /** ByteConnection over a net.Socket or tls.TLSSocket that nobody else reads or writes. @hot */
-export class SocketConnection implements ByteConnection {
+export class SocketConnection implements ByteConnection, SocketWriterOwner {
   readonly id = ++lastId;
   readonly socket: net.Socket;
   readonly remoteAddress: string;
@@ -49,6 +40,7 @@ export class SocketConnection implements ByteConnection {
   observer: ConnectionObserver | null = null;
   closed = false;
   readonly #limit: number;
+  readonly #writer: SocketWriter;
   #pending = '';
   #queued = false;
   #ending = false;
@@ -66,7 +58,7 @@ export class SocketConnection implements ByteConnection {
     this.remoteAddress = options.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort);
     this.localAddress = formatAddress(socket.localAddress, socket.localPort);
     socket.on('end', () => this.#turn(() => this.sink.onEnd()));
-    socket.on('drain', () => this.#drained());
+    this.#writer = socketWriter(socket, options.tls === null, this);
     socket.on('error', (error) => (this.#cause = error));
     socket.on('close', () => this.#closed());
   }
@@ -80,7 +72,7 @@ export class SocketConnection implements ByteConnection {
   }
 
   get pendingBytes(): number {
-    return this.socket.writableLength + this.#pending.length;
+    return this.#writer.queued + this.#pending.length;
   }
 
   /** The transport's read callback. */
@@ -97,10 +89,8 @@ export class SocketConnection implements ByteConnection {
     }
   }
 
-  writeText(asked: string): boolean {
+  writeText(text: string): boolean {
     if (this.closed || this.#ending) return true;
-    // Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. One-byte strings cost nothing here.
-    const text = beyondLatin1.test(asked) ? asked.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1')) : asked;
     this.#written += text.length;
     if (this.observer !== null) this.observer.onWrite(text.length);
     this.#pending = this.#pending === '' ? text : this.#pending + text;
@@ -117,7 +107,7 @@ export class SocketConnection implements ByteConnection {
       return this.#queue();
     }
     this.flush();
-    sendCopy(this.socket, buffer, start, end);
+    this.#writer.bytes(buffer, start, end);
     return this.#hasRoom();
   }
 
@@ -138,7 +128,7 @@ export class SocketConnection implements ByteConnection {
     if (this.#pending === '') return;
     const text = this.#pending;
     this.#pending = '';
-    if (!this.closed) this.socket.write(text, 'latin1');
+    if (!this.closed) this.#writer.text(beyondLatin1.test(text) ? oneByte(text) : text);
   }
 
   end(): void {
@@ -173,12 +163,16 @@ export class SocketConnection implements ByteConnection {
   }
 
   #hasRoom(): boolean {
-    const full = this.socket.writableLength + this.#pending.length > this.#limit;
+    const full = this.#writer.queued + this.#pending.length > this.#limit;
     if (full) this.#wantsDrain = true;
     return !full;
   }
 
-  #drained(): void {
+  onWriteError(error: Error): void {
+    this.destroy(error);
+  }
+
+  onSent(): void {
     if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
     this.#turn(() => this.sink.onDrain());
