@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { waitFor, withDeadline } from '@meltemi/base';
 
@@ -8,6 +8,8 @@ export interface ChildSpec {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
   readonly logFile: string;
+  /** Standard output goes to this file instead of the log file. */
+  readonly stdoutFile?: string;
   /** Core to keep it on; undefined lets it roam. */
   readonly core?: number | undefined;
   readonly env?: Readonly<Record<string, string>>;
@@ -24,10 +26,11 @@ export class BenchChild {
     this.spec = spec;
     // Debian keeps nginx and haproxy in /usr/sbin. taskset becomes the program it starts, so the pid is the program's.
     const [file, ...args] = spec.core === undefined ? spec.command : (['taskset', '-c', String(spec.core), ...spec.command] as const);
-    const log = createWriteStream(spec.logFile, { mode: 0o600 });
-    this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, NODE_OPTIONS: '', ...spec.env } });
-    this.#child.stdout?.pipe(log, { end: false });
-    this.#child.stderr?.pipe(log, { end: false });
+    // The child writes its files itself: passing its lines on would cost the bench CPU on a core it measures.
+    const log = openSync(spec.logFile, 'a', 0o600);
+    const output = spec.stdoutFile === undefined ? log : openSync(spec.stdoutFile, 'a', 0o600);
+    this.#child = spawn(file, args, { stdio: ['ignore', output, log], env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, NODE_OPTIONS: '', ...spec.env } });
+    for (const open of new Set([log, output])) closeSync(open);
     this.#ended = new Promise((resolve) => {
       this.#child.once('exit', () => resolve());
       this.#child.once('error', (cause) => {
@@ -48,7 +51,7 @@ export class BenchChild {
   /** Waits until it accepts on this port; rejects with its log when it ends or is late. */
   async listening(port: number): Promise<void> {
     await waitFor(`${this.spec.name} to listen on 127.0.0.1:${port}`, () => !this.running || accepts(port), { deadlineMs: 15_000, everyMs: 50 });
-    if (!this.running) throw new Error(`${this.spec.name} ended at once:\n${this.log()}`);
+    if (!this.running) throw new Error(`${this.spec.name} ended at once (${this.#child.exitCode ?? this.#child.signalCode}):\n${this.log()}`);
   }
 
   /** The last lines it wrote. */

@@ -13,7 +13,9 @@ export function spread(values: readonly number[]): Spread {
   return { median: sorted.length % 2 === 1 ? at(Math.floor(half)) : (at(half - 1) + at(half)) / 2, min: at(0), max: at(sorted.length - 1) };
 }
 
+/** Median (min–max); a dash where nothing was measured. */
 export function spreadText({ median, min, max }: Spread, digits: number): string {
+  if (Number.isNaN(median)) return '–';
   return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`;
 }
 

@@ -1,5 +1,4 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import type { Bench } from '../bench-run.ts';
 
 /** What wrk saw. Latencies in microseconds. */
 export interface Load {
@@ -11,14 +10,16 @@ export interface Load {
   readonly errors: number;
 }
 
-const run = promisify(execFile);
+export interface WrkOptions {
+  readonly seconds: number;
+  readonly connections: number;
+  /** Lua file that says what to ask. */
+  readonly script?: string;
+}
 
 /** Loads a URL over keep-alive connections for some seconds, from one thread. Rejects when wrk cannot. */
-export async function wrk(url: string, options: { seconds: number; connections: number; core: number | undefined }): Promise<Load> {
-  const args = ['-t1', `-c${options.connections}`, `-d${options.seconds}s`, '--latency', url];
-  const [file, prefix] = options.core === undefined ? ['wrk', []] : ['taskset', ['-c', String(options.core), 'wrk']];
-  const { stdout } = await run(file, [...prefix, ...args], { timeout: (options.seconds + 20) * 1000 });
-  return readWrk(stdout);
+export async function wrk(bench: Bench, url: string, { seconds, connections, script }: WrkOptions): Promise<Load> {
+  return readWrk(await bench.run(['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(script === undefined ? [] : ['-s', script]), url], seconds + 20));
 }
 
 /** Reads wrk's report. Throws when a number is missing. */

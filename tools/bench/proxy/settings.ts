@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { repository } from '@meltemi/harness';
+import { table } from '../statistics.ts';
+import type { BenchCase } from './case.ts';
+import { benchCases } from './cases/index.ts';
+import { peerNames } from './peers/shape.ts';
+import { missingPackages } from './programs.ts';
+
+const usage = `npm run bench -- proxy [options]: what our proxy costs beside nginx, haproxy and npm's http-proxy, case by case.
+
+  --list             the cases
+  --case NAMES       some of them (default all)
+  --only NAMES       some of ${peerNames.join(',')}
+  --rounds N         turns of each (default 5)
+  --seconds N        of load per turn (default 4)
+  --connections N    keep-alive connections where a case does not say (default 32)
+  --json FILE        where the numbers go (default .meltemi/bench/proxy.json)
+  --profile          instead of comparing, say where our proxy's microseconds go`;
+
+export interface Settings {
+  readonly cases: readonly BenchCase[];
+  readonly only: readonly string[];
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly connections: number;
+  readonly json: string;
+  readonly profile: boolean;
+}
+
+/** Reads the command line; a number is an exit code, after saying why. */
+export function readSettings(): Settings | number {
+  const { values } = parseArgs({
+    options: {
+      list: { type: 'boolean' }, case: { type: 'string' }, only: { type: 'string', default: peerNames.join(',') }, rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' },
+      connections: { type: 'string', default: '32' }, json: { type: 'string', default: join(repository, '.meltemi/bench/proxy.json') }, profile: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help || values.list) {
+    console.log(values.help ? usage : table(benchCases.map(({ name, about }) => [name, ` ${about}`.padEnd(200)])).replace(/ +$/gm, ''));
+    return 0;
+  }
+  const cases = benchCases.filter(({ name }) => values.case === undefined || values.case.split(',').includes(name));
+  const only = peerNames.filter((name) => values.only.split(',').includes(name));
+  const [rounds = 0, seconds = 0, connections = 0] = [values.rounds, values.seconds, values.connections].map(Number);
+  if (only.length !== values.only.split(',').length || (values.case !== undefined && cases.length !== values.case.split(',').length) || ![rounds, seconds, connections].every((value) => Number.isInteger(value) && value > 0)) {
+    console.error(usage);
+    return 2;
+  }
+  const missing = missingPackages(cases);
+  if (missing.length > 0) return refused(`programs are missing: apt-get install ${missing.join(' ')}`);
+  if (!existsSync(join(repository, 'apps/proxy/dist/main.js'))) return refused('apps/proxy/dist/main.js is missing: npx nx run meltemi-proxy:build');
+  return { cases, only, rounds, seconds, connections, json: resolve(values.json), profile: values.profile };
+}
+
+function refused(why: string): number {
+  console.error(why);
+  return 1;
+}
