@@ -115,10 +115,10 @@ describe('what is not a bootstrap is refused by field path, all at once', () => 
 });
 
 test('fields that only tune are warned of by name, and the proxy runs', async () => {
-  const tuning = { watchdogs: { main_thread_watchdog: {} }, layered_runtime: { layers: [{ name: 'admin', admin_layer: {} }] }, stats_sinks: [], stats_config: {} };
+  const tuning = { watchdogs: { main_thread_watchdog: {}, worker_watchdog: { multikill_timeout: '1s' } }, layered_runtime: { layers: [{ name: 'admin', admin_layer: {} }] }, stats_sinks: [], stats_config: {} };
   const { code, err } = await validate(simple(tuning), true);
   assert.equal(code, 0, err);
-  for (const field of ['watchdogs', 'layered_runtime', 'stats_config']) assert.match(err, new RegExp(`"field":"${field}"`));
+  for (const field of ['watchdogs.main_thread_watchdog', 'watchdogs.worker_watchdog.multikill_timeout', 'layered_runtime', 'stats_config']) assert.match(err, new RegExp(`"field":"${field}"`));
 });
 
 test('a busy port is refused with the address and the reason', async () => {

@@ -32,7 +32,7 @@ await runProgram({
     const flat = new FlatStats();
     const reports: ReportSenders = new ReportSenders({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
-      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'],
+      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog,
       // The bundle has its worker beside it, a checkout its source.
       workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),

@@ -85,6 +85,9 @@ export function httpOptions(options: Json): Json {
   return { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': typeOf.httpOptions, ...options } } };
 }
 
+/** A cluster that is spoken to over HTTP/2. */
+export const http2Only = httpOptions({ explicit_http_config: { http2_protocol_options: {} } });
+
 export function fileLog(path: string, more: Json = {}, filterOf: Json = {}): Json {
   return { ...filter('envoy.access_loggers.file', typeOf.fileLog, { path, ...more }), ...filterOf };
 }

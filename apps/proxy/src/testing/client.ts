@@ -86,3 +86,14 @@ export async function exchange(port: number, text: string): Promise<string> {
     connection.destroy();
   }
 }
+
+/** Waits until nothing listens on the port any more. */
+export async function untilRefused(port: number, deadlineMs = 10_000): Promise<void> {
+  await waitFor(`port ${port} to close`, () => new Promise<boolean>((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1' }, () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', () => resolve(true));
+  }), { deadlineMs, everyMs: 5 });
+}

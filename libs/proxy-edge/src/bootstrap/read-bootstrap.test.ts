@@ -76,3 +76,13 @@ test('no text makes the reader throw', () => {
     readBootstrap(text);
   }), { numRuns: 300 });
 });
+
+test('workers are watched as watchdogs.worker_watchdog says, else as Envoy does', () => {
+  const read = (text: string) => readBootstrap(text);
+  const plain = read('{}');
+  assert.deepEqual(plain.ok && plain.value.watchdog, { missMs: 200, megaMissMs: 1000, killMs: 30_000 });
+  const own = read('{ watchdogs: { worker_watchdog: { miss_timeout: 1s, megamiss_timeout: 3s, kill_timeout: 0s } } }');
+  assert.deepEqual(own.ok && own.value.watchdog, { missMs: 1000, megaMissMs: 3000, killMs: 0 });
+  const wrong = read('{ watchdogs: { worker_watchdog: { miss_timeout: 0.001s, kill_timeout: 0.5s } } }');
+  assert.deepEqual(!wrong.ok && wrong.error.map(({ path }) => path), ['watchdogs.worker_watchdog.miss_timeout', 'watchdogs.worker_watchdog.kill_timeout']);
+});

@@ -2,24 +2,27 @@ import { jsonToBinary, messageRegistry } from '@meltemi/api';
 import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { parseDocument } from 'yaml';
+import { Report } from '@meltemi/route';
+import type { WatchdogLimits } from '../control/watchdog.ts';
 import { checkJson } from './check-json.ts';
+import { compileWatchdogs } from './watchdogs.ts';
 
 /** A bootstrap that was read, and what of it only tunes and is not acted on. */
 export interface ReadBootstrap {
   readonly bootstrap: Bootstrap;
+  readonly watchdog: WatchdogLimits;
   readonly warnings: readonly FieldError[];
 }
 
 const maxBootstrapBytes = 16 * 1024 * 1024;
 
 /** Top-level fields that change what traffic does and are acted on. */
-const supported = new Set(['node', 'overload_manager', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'use_tcp_for_dns_lookups', 'node_context_params']);
+const supported = new Set(['node', 'overload_manager', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'watchdogs', 'use_tcp_for_dns_lookups', 'node_context_params']);
 
 /** Top-level fields that only tune, and why leaving them out changes no request. */
 const tuning: ReadonlyMap<string, string> = new Map([
   ['layered_runtime', 'runtime layers are not read: every runtime fraction keeps its default value'],
-  ['watchdog', 'there is no watchdog: a dead worker is replaced'],
-  ['watchdogs', 'there is no watchdog: a dead worker is replaced'],
+  ['watchdog', 'deprecated: worker threads are watched as watchdogs.worker_watchdog says'],
   ['stats_config', 'every statistic is kept under its full name'],
   ['stats_sinks', 'statistics are not pushed: scrape /stats/prometheus'],
   ['flags_path', 'unused'],
@@ -60,7 +63,10 @@ export function readBootstrap(text: string): Result<ReadBootstrap> {
   errors.push(...checkJson('envoy.config.bootstrap.v3.Bootstrap', kept));
   if (errors.length > 0) return err(errors);
   try {
-    return ok({ bootstrap: Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept)), warnings });
+    const bootstrap = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept));
+    const report = new Report();
+    const watchdog = compileWatchdogs(bootstrap, report);
+    return report.errors.length > 0 ? err(report.errors) : ok({ bootstrap, watchdog, warnings: [...warnings, ...report.warnings] });
   } catch (cause) {
     return err([{ path: '', message: cause instanceof Error ? cause.message : String(cause) }]);
   }

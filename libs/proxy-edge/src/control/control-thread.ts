@@ -15,6 +15,7 @@ import { identitySecrets } from './identity-secrets.ts';
 import { ResourceStore } from './resource-store.ts';
 import { readStaticResources } from './static-resources.ts';
 import { emptyUpdate, noChange, type WorkerRefusal } from './worker-messages.ts';
+import type { WatchdogLimits } from './watchdog.ts';
 import { WorkerPool, type PoolLog } from './worker-pool.ts';
 
 export interface ControlOptions {
@@ -24,6 +25,7 @@ export interface ControlOptions {
   readonly drainTimeMs: number;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
+  readonly watchdog?: WatchdogLimits | undefined;
   /** Default: none. */
   readonly overload?: OverloadConfig | null;
   readonly workerScript: URL;
@@ -65,7 +67,7 @@ export class ControlThread {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
-      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null,
+      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null, watchdog: options.watchdog,
       metrics: options.metrics, flat: options.flat, state: () => (this.#holding ? { ...this.store.state(), listeners: noChange } : this.store.state()), log: options.log, onReports: options.onReports,
     });
   }

@@ -39,6 +39,9 @@ export interface WorkerSetup {
   readonly drainTimeMs: number;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
+  /** Counted up every so often while the thread's loop turns; see `Watchdog`. */
+  readonly beats: Int32Array<SharedArrayBuffer>;
+  readonly beatEveryMs: number;
   /** Memory that all workers and the control thread share: see SharedState. */
   readonly shared: SharedArrayBuffer;
   readonly overload: OverloadConfig | null;

@@ -3,6 +3,7 @@ import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
 import { AtomicState, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
 import type { OverloadConfig } from '@meltemi/snapshot';
+import { beatIntervalMs, defaultWatchdog, Watchdog, type WatchdogLimits } from './watchdog.ts';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
 export interface PoolLog {
@@ -18,6 +19,8 @@ export interface WorkerPoolOptions {
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
   readonly fileFlushMs: number;
+  /** Default Envoy's, and an end after half a minute. */
+  readonly watchdog?: WatchdogLimits | undefined;
   /** Default: none. */
   readonly overload?: OverloadConfig | null;
   readonly metrics: StatsRegistry;
@@ -31,17 +34,20 @@ export interface WorkerPoolOptions {
 
 const answerDeadlineMs = 10_000;
 const readyDeadlineMs = 30_000;
-/** A worker that dies again and again is not restarted in a tight loop. */
+/** A worker that dies again and again is not restarted in a tight loop; one that served for a while is replaced at once. */
 const restartDelayMs = 250;
+const provenMs = 5000;
 
 interface Slot {
   readonly index: number;
+  readonly startedMs: number;
   worker: Worker;
   metrics: DeltaMerger;
   flat: DeltaMerger;
   ready: Promise<readonly WorkerRefusal[]>;
   markReady: (refusals: readonly WorkerRefusal[]) => void;
   readonly waiting: Map<number, (message: FromWorker) => void>;
+  watchdog: Watchdog | null;
   /** The worker ended: it answers nothing more, and its successor begins with the state of then. */
   ended: boolean;
 }
@@ -55,6 +61,8 @@ export class WorkerPool {
   readonly #connections: Int32Array;
   #nextId = 0;
   #stopping = false;
+  /** Listeners were drained by hand: a worker that comes later must not open them again. */
+  #drained: ToWorker | null = null;
   /** Workers that died and were replaced. */
   deaths = 0;
 
@@ -94,6 +102,7 @@ export class WorkerPool {
   }
 
   tell(message: ToWorker): void {
+    if (message.kind === 'drain-listeners') this.#drained = message;
     for (const slot of this.#slots) slot.worker.postMessage(message);
   }
 
@@ -116,6 +125,7 @@ export class WorkerPool {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    for (const slot of this.#slots) slot.watchdog?.stop();
     await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
   }
 
@@ -126,15 +136,36 @@ export class WorkerPool {
 
   #spawn(index: number): Slot {
     const options = this.#options;
-    const setup: WorkerSetup = { index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
+    const limits = options.watchdog ?? defaultWatchdog;
+    const beats = new Int32Array(new SharedArrayBuffer(4));
+    const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
-    const slot: Slot = { index, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };
+    const slot: Slot = { index, startedMs: performance.now(), watchdog: null, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };
+    void ready.then(() => {
+      if (slot.ended) return;
+      if (this.#drained !== null) worker.postMessage(this.#drained);
+      slot.watchdog = this.#watch(slot, beats, limits);
+    });
     worker.on('message', (message: FromWorker) => this.#heard(slot, message));
     worker.on('error', (error: unknown) => options.log.error({ err: error, worker: index }, 'worker failed'));
     worker.once('exit', (code) => this.#exited(slot, code));
     return slot;
+  }
+
+  /** Looked at from when it serves: compiling a large first config may take a while. */
+  #watch(slot: Slot, beats: Int32Array<SharedArrayBuffer>, limits: WatchdogLimits): Watchdog {
+    const { log, flat } = this.#options;
+    return new Watchdog(slot.index, beats, {
+      limits, stats: flat, events: {
+        onMegaMiss: (silentMs) => log.warn({ worker: slot.index, silentMs: Math.round(silentMs) }, 'worker does nothing any more'),
+        onKill: (silentMs) => {
+          log.error({ worker: slot.index, silentMs: Math.round(silentMs) }, 'worker hangs; it is ended');
+          void slot.worker.terminate();
+        },
+      },
+    });
   }
 
   #heard(slot: Slot, message: FromWorker): void {
@@ -158,6 +189,7 @@ export class WorkerPool {
   }
 
   #exited(slot: Slot, code: number): void {
+    slot.watchdog?.stop();
     Atomics.store(this.#connections, slot.index, 0);
     slot.metrics.retire();
     slot.flat.retire();
@@ -168,7 +200,7 @@ export class WorkerPool {
     if (this.#stopping) return;
     this.deaths += 1;
     this.#options.log.error({ worker: slot.index, code }, 'worker ended; a new one takes its place');
-    setTimeout(() => { if (!this.#stopping) this.#slots[slot.index] = this.#spawn(slot.index); }, restartDelayMs).unref();
+    setTimeout(() => { if (!this.#stopping) this.#slots[slot.index] = this.#spawn(slot.index); }, performance.now() - slot.startedMs > provenMs ? 0 : restartDelayMs).unref();
   }
 
   /** The answer, or undefined when it did not come in time (0 = no limit) or the worker ended. */

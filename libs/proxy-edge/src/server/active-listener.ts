@@ -31,7 +31,9 @@ export class ActiveListener {
   #current: Generation;
   #sockets: ListenSocket[] = [];
   readonly #old = new Set<Generation>();
-  readonly #stats: { readonly total: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter };
+  /** Accepted, and still in a listener filter or a handshake. */
+  readonly #arriving = new Set<AcceptedSocket>();
+  readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
@@ -42,6 +44,7 @@ export class ActiveListener {
     const { stats } = deps.options;
     this.#stats = {
       total: stats.counter(`${prefix}.downstream_cx_total`),
+      mine: stats.counter(`${prefix}.worker_${deps.options.workerIndex ?? 0}.downstream_cx_total`),
       active: stats.gauge(`${prefix}.downstream_cx_active`),
       noChain: stats.counter(`${prefix}.no_filter_chain_match`),
       sslError: stats.counter(`${prefix}.ssl.connection_error`),
@@ -71,7 +74,7 @@ export class ActiveListener {
   }
 
   get activeConnections(): number {
-    let count = 0;
+    let count = this.#arriving.size;
     for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) count += chain.active;
     return count;
   }
@@ -88,7 +91,7 @@ export class ActiveListener {
         this.#sockets = before;
         return bound;
       }
-      for (const socket of before) socket.close();
+      for (const socket of before) void socket.close();
     }
     const old = this.#current;
     this.#current = next.value;
@@ -107,15 +110,20 @@ export class ActiveListener {
     return errors.length > 0 ? err(errors) : ok(undefined);
   }
 
-  /** Stops accepting and lets connections go. */
-  drain(drainTimeMs: number): void {
-    for (const socket of this.#sockets) socket.close();
-    this.#sockets = [];
+  /** Lets connections go and stops accepting; resolves when the port is free. */
+  async drain(drainTimeMs: number): Promise<void> {
     this.#drainGeneration(this.#current, drainTimeMs);
+    await this.#close();
+  }
+
+  /** Closes idle HTTP connections, those of replaced configs too; goes on accepting. */
+  drainIdle(): void {
+    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) chain.drainIdle();
   }
 
   destroy(): void {
-    for (const socket of this.#sockets) socket.close();
+    void this.#close();
+    for (const accepted of this.#arriving) accepted.destroy();
     for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) chain.destroy();
   }
 
@@ -134,8 +142,19 @@ export class ActiveListener {
 
   /** Serves a connection that another listener accepted for us (use_original_dst). */
   adopt(accepted: AcceptedSocket, destination: Destination): void {
-    this.#stats.total.inc();
+    this.#count();
     this.#inspect(accepted, destination);
+  }
+
+  #count(): void {
+    this.#stats.total.inc();
+    this.#stats.mine.inc();
+  }
+
+  async #close(): Promise<void> {
+    const sockets = this.#sockets;
+    this.#sockets = [];
+    await Promise.all(sockets.map((socket) => socket.close()));
   }
 
   #drainGeneration(generation: Generation, drainTimeMs: number): void {
@@ -163,7 +182,7 @@ export class ActiveListener {
       try {
         sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted) }));
       } catch (cause) {
-        for (const socket of sockets) socket.close();
+        for (const socket of sockets) void socket.close();
         const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
         return err([{ path: `listener ${listener.name}`, message: `cannot listen on ${where}: ${cause instanceof Error ? cause.message : String(cause)}` }]);
       }
@@ -180,7 +199,7 @@ export class ActiveListener {
       const other = this.#handOff(destination.ip, destination.port);
       if (other !== null && other !== this) return other.adopt(accepted, destination);
     }
-    this.#stats.total.inc();
+    this.#count();
     return this.#inspect(accepted, destination);
   }
 
@@ -212,10 +231,17 @@ export class ActiveListener {
 
   /** Runs the listener filters, then picks the chain. */
   #inspect(accepted: AcceptedSocket, destination: Destination): void {
-    this.#filters.run(this.#current.listener, { accepted, destination, proxied: null }, (arrival, seen) => this.#choose(arrival, seen));
+    this.#arriving.add(accepted);
+    const gone = () => this.#arriving.delete(accepted);
+    accepted.socket.once('close', gone);
+    const arrived = () => {
+      accepted.socket.off('close', gone);
+      gone();
+    };
+    this.#filters.run(this.#current.listener, { accepted, destination, proxied: null }, (arrival, seen) => this.#choose(arrival, seen, arrived));
   }
 
-  #choose(arrival: Arrival, seen: Seen): void {
+  #choose(arrival: Arrival, seen: Seen, arrived: () => void): void {
     const { listener, chains } = this.#current;
     const { accepted, destination } = arrival;
     const source = sourceOf(arrival);
@@ -231,6 +257,7 @@ export class ActiveListener {
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
+      arrived();
       runtime.serve(connection, infoOf(arrival, connection, view.serverName), () => {
         if (seen.skipped) this.#filters.watch(arrival, connection);
         accepted.start(connection);

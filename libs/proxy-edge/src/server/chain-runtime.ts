@@ -38,6 +38,8 @@ export class ChainRuntime {
   readonly #writeTcpLog: LogWriter | null;
   readonly #tcpStats: TcpStats | null;
   readonly #bufferLimit: number;
+  /** Replaced, or its listener is going: who comes now, from a handshake that began before, is told so at once. */
+  #leaving = false;
 
   private constructor(listener: Listener, chain: FilterChain, tls: ServerTls | null, deps: ChainDeps) {
     this.chain = chain;
@@ -88,12 +90,19 @@ export class ChainRuntime {
 
   /** Asks clients to leave with their next response. */
   drain(): void {
+    this.#leaving = true;
     for (const session of this.http?.sessions ?? []) session.drain(false);
   }
 
-  /** The drain time is over: idle connections close, busy HTTP ones after their response, TCP ones now. */
-  drainNow(): void {
+  /** Idle HTTP connections close now, busy ones after their response. */
+  drainIdle(): void {
+    this.#leaving = true;
     for (const session of this.http?.sessions ?? []) session.drain(true);
+  }
+
+  /** The drain time is over: as `drainIdle`, and TCP connections end now. */
+  drainNow(): void {
+    this.drainIdle();
     for (const guarded of this.#held) guarded.close('drained');
     for (const session of this.tcpSessions) session.destroy('drained');
   }
@@ -111,7 +120,8 @@ export class ChainRuntime {
 
   #serveHttp(http: HttpConnectionManager, { connection, info, read }: Arrival): void {
     const begin = () => {
-      http.serve(connection, info);
+      const session = http.serve(connection, info);
+      if (this.#leaving) session.drain(false);
       read();
     };
     if (this.#filters.length === 0) return begin();

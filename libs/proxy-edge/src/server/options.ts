@@ -15,6 +15,8 @@ export interface WorkerServerOptions {
   readonly log: WorkerLog;
   /** Several workers share each port. Default false. */
   readonly reusePort?: boolean;
+  /** Names this worker in the listeners' statistics. Default 0. */
+  readonly workerIndex?: number;
   /** How long connections of replaced or removed listeners may stay. Default 45,000. */
   readonly drainTimeMs?: number;
   /** What this worker knows in common with the others. Default: nothing. */

@@ -123,8 +123,7 @@ export class WorkerServer {
       const active = this.#listeners.get(name);
       if (active === undefined) return Promise.resolve();
       this.#listeners.delete(name);
-      this.#drainListener(active, this.#drainTimeMs);
-      return Promise.resolve();
+      return this.#drainListener(active, this.#drainTimeMs);
     });
   }
 
@@ -147,18 +146,21 @@ export class WorkerServer {
 
   /** Stops accepting and asks clients to leave; connections stay until they do. */
   drainListeners(options: { inboundOnly: boolean }): void {
-    for (const [name, active] of this.#listeners) {
-      if (options.inboundOnly && active.listener.trafficDirection !== 'inbound') continue;
-      this.#listeners.delete(name);
-      this.#drainListener(active, this.#drainTimeMs);
-    }
+    this.#drainWhere(({ trafficDirection }) => !options.inboundOnly || trafficDirection === 'inbound', this.#drainTimeMs);
   }
 
-  /** Drains everything; resolves when the last connection is gone, at the latest after `deadlineMs`, then closes what is left. */
+  /**
+   * Drains everything; resolves when the last connection is gone, at the latest after `deadlineMs`, then closes what is left. Clients are
+   * asked to leave at once; idle HTTP connections close at half the time, TCP ones at its end. Outbound listeners go on accepting to the
+   * end: the application behind the inbound ones still needs them for what it has to finish.
+   */
   async drain(deadlineMs: number): Promise<void> {
-    for (const active of this.#listeners.values()) this.#drainListener(active, Math.min(deadlineMs / 2, this.#drainTimeMs));
-    this.#listeners.clear();
+    this.#drainWhere(({ trafficDirection }) => trafficDirection !== 'outbound', deadlineMs);
+    const halfTime = setTimeout(() => {
+      for (const active of [...this.#listeners.values(), ...this.#draining]) active.drainIdle();
+    }, Math.min(deadlineMs / 2, this.#drainTimeMs));
     await waitFor('connections to end', () => this.activeConnections === 0, { deadlineMs }).catch(() => {});
+    clearTimeout(halfTime);
     await withDeadline(this.#exporters.finished(), lastSpansMs, 'handing over the last spans').catch(() => {});
     this.stop();
   }
@@ -176,9 +178,17 @@ export class WorkerServer {
     return this.#options.drainTimeMs ?? 45_000;
   }
 
-  #drainListener(active: ActiveListener, drainTimeMs: number): void {
-    active.drain(drainTimeMs);
+  #drainWhere(leaves: (listener: Listener) => boolean, drainTimeMs: number): void {
+    for (const [name, active] of this.#listeners) {
+      if (!leaves(active.listener)) continue;
+      this.#listeners.delete(name);
+      void this.#drainListener(active, drainTimeMs);
+    }
+  }
+
+  #drainListener(active: ActiveListener, drainTimeMs: number): Promise<void> {
     this.#draining.add(active);
+    return active.drain(drainTimeMs);
   }
 
   async #activate(listener: Listener): Promise<Result<void>> {

@@ -38,7 +38,7 @@ export async function echoServer(t: TestContext) {
   });
   t.after(() => {
     for (const codec of connections) codec.connection.destroy();
-    socket.close();
+    void socket.close();
   });
   if (socket.target.kind !== 'ip') throw new Error('no port');
   return { port: socket.target.port, errors, connections };

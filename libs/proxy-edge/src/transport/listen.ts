@@ -19,8 +19,8 @@ export interface ListenOptions {
 export interface ListenSocket {
   /** What was bound; a port of 0 is replaced. */
   readonly target: SocketTarget;
-  /** Stops accepting. Open connections stay. */
-  close(): void;
+  /** Stops accepting; resolves when the port is free. Open connections stay, and who connected until now is still accepted. */
+  close(): Promise<void>;
 }
 
 /** Binds and accepts. Rejects with the reason when the address is taken or not ours. */
@@ -41,7 +41,7 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
       }
       const bound = server.address();
       const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => void server.close() });
+      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => closed(server) });
     });
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
@@ -50,6 +50,14 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
       server.listen({ path: target.path, ...backlog });
     }
   });
+}
+
+/** The kernel resets whoever still waits to be accepted: right after the loop looked for connections, that is nobody. */
+function closed(server: net.Server): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => {
+    server.close();
+    resolve();
+  }));
 }
 
 /** What a killed process left. Any other kind of file stays: binding fails on it with the reason. */

@@ -231,16 +231,16 @@ test('a Unix socket has the mode it was given; one left behind is replaced, any 
   await assert.rejects(listen(options), /EADDRINUSE/);
   assert.equal(readFileSync(target.path, 'utf8'), 'precious');
   rmSync(target.path);
-  (await listen(options)).close();
+  await (await listen(options)).close();
   const socket = await listen(options);
   assert.equal(statSync(target.path).mode & 0o777, 0o600);
-  socket.close();
+  await socket.close();
 });
 
 test('a refused port fails at once with its reason', async (t) => {
   const target = await serve(t, () => {});
   const gone = await listen({ target: loopback, reusePort: false, backlog: null, onConnection: () => {} });
-  gone.close();
+  await gone.close();
   await assert.rejects(connect(t, { target: gone.target, tls: null }), /ECONNREFUSED/);
   assert.ok(target);
 });

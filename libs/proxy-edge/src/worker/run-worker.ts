@@ -3,6 +3,7 @@ import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { AtomicState, type Host } from '@meltemi/proxy';
 import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, type ToWorker, type WorkerDescription, type WorkerSetup } from '../control/worker-messages.ts';
+import { beat } from '../control/watchdog.ts';
 import { keepRunningAfterModules } from '../modules/stray-errors.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
 import { AccessLogWriters } from './access-log-writers.ts';
@@ -29,8 +30,9 @@ export async function runWorker(): Promise<void> {
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
-    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, workerIndex: setup.index, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
   });
+  beat(setup.beats, setup.beatEveryMs);
   const extensions = proxyExtensions();
   port.on('message', (message: ToWorker) => {
     switch (message.kind) {

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { jsonToBinary } from '@meltemi/api';
+import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
+import { formatFieldErrors, waitFor } from '@meltemi/base';
+import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { ControlThread, proxyExtensions } from '@meltemi/proxy-edge';
+import { closedPort } from '../testing/backend.ts';
+import { bootstrap, cluster, httpListener, route } from '../testing/bootstrap.ts';
+import { request } from '../testing/client.ts';
+import { Load } from '../testing/load.ts';
+import { RestartingServer } from '../testing/restarting-server.ts';
+
+const app = new RestartingServer('app');
+const flat = new FlatStats();
+const logged: string[] = [];
+let control: ControlThread;
+let port: number;
+const channel = new BroadcastChannel(`mortal-${process.pid}`);
+
+before(async () => {
+  await app.start();
+  port = await closedPort();
+  const log = (_fields: object, message: string) => void logged.push(message);
+  const node = { id: 'mortal', cluster: 'tests', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
+  control = new ControlThread({
+    node, compiler: { extensions: proxyExtensions() }, concurrency: 2, drainTimeMs: 1000, fileFlushMs: 20, workerScript: new URL('../testing/mortal-worker.ts', import.meta.url),
+    metrics: new StatsRegistry(), flat, log: { info: log, warn: log, error: log }, onReports: () => {}, watchdog: { missMs: 100, megaMissMs: 300, killMs: 1000 },
+  });
+  const listener = httpListener({ routes: [route({ prefix: '/' }, 'app')], listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
+  const { staticResources } = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', bootstrap([listener], [cluster('app', [app.port])])));
+  const taken = control.loadStatic(staticResources, Date.now());
+  if (!taken.ok) throw new Error(formatFieldErrors(taken.error));
+  assert.deepEqual(await control.start(), []);
+});
+after(async () => {
+  channel.close();
+  await control?.stop();
+  await app[Symbol.asyncDispose]();
+});
+
+const stat = async (name: string) => {
+  await control.workers.refreshStats();
+  return flat.entries({}).find((entry) => entry.name === name)?.value ?? 0;
+};
+const accepted = (worker: number) => stat(`listener.127.0.0.1_${port}.worker_${worker}.downstream_cx_total`);
+/** New connections until a worker has taken some. */
+const untilServes = async (worker: number) => {
+  const before = await accepted(worker);
+  await waitFor(`worker ${worker} to serve`, async () => {
+    assert.equal((await request(port)).status, 200);
+    return (await accepted(worker)) > before;
+  }, { everyMs: 1 });
+};
+
+describe('two workers on one port', () => {
+  test('both serve', async () => {
+    await untilServes(0);
+    await untilServes(1);
+  });
+
+  for (const [worker, deed] of [[0, 'exit'], [1, 'throw'], [0, 'hang']] as const)
+    test(`worker ${worker}, ${deed}: the port stays open, only what it was doing is lost, its successor serves the same config, counters never go back`, async () => {
+      const concurrency = 4;
+      const loads = [new Load(port, { protocol: 'http1', concurrency }), new Load(port, { protocol: 'http2', concurrency })];
+      await Promise.all(loads.map((load) => load.more(50)));
+      const { deaths } = control.workers;
+      let total = await stat('http.web.downstream_rq_total');
+      channel.postMessage({ worker, deed });
+      await waitFor('the death', () => control.workers.deaths > deaths, { everyMs: 5 });
+      await Promise.all(loads.map((load) => load.more(50)));
+      await untilServes(worker);
+      await Promise.all(loads.map((load) => load.more(50)));
+      for (let i = 0; i < 5; i++) {
+        const now = await stat('http.web.downstream_rq_total');
+        assert.ok(now >= total, `${now} after ${total}`);
+        total = now;
+      }
+      await Promise.all(loads.map((load) => load.stop()));
+      for (const { failures } of loads) {
+        assert.ok(failures.length <= 2 * concurrency, failures.join('; '));
+        for (const failure of failures) assert.match(failure, /ECONNRESET|hang up|EPIPE|stream ended|Session closed|cut off|aborted|session has been destroyed|CANCEL/);
+      }
+      assert.equal(control.workers.deaths, deaths + 1);
+      assert.equal(await stat('http.web.downstream_rq_active'), 0, 'the share of the dead in gauges went with it');
+    });
+
+  test('a hanging worker was noticed by Envoy\'s names', async () => {
+    assert.ok((await stat('workers.watchdog_mega_miss')) >= 1);
+    assert.ok((await stat('server.worker_0.watchdog_miss')) >= 1);
+    assert.ok(logged.includes('worker hangs; it is ended'));
+    assert.ok(logged.includes('worker ended; a new one takes its place'));
+  });
+});
