@@ -1,15 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { binaryToJson } from '@meltemi/api';
 import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { formatFieldErrors, withDeadline, type FieldError } from '@meltemi/base';
-import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import type { IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
 import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
-import { adminRoutes, ControlThread, meshFeedOpener, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, ReportSenders, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
-import { bootstrapSources, meshSources } from './config-sources.ts';
+import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
+import { bootstrapSources } from './config-sources.ts';
+import { LateReports } from './late-reports.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
 import { options, ownAddress, roleOf } from './options.ts';
 import { healthRoutes, startOwnServer } from './own-servers.ts';
@@ -30,7 +30,7 @@ await runProgram({
     for (const warning of loaded?.warnings ?? []) log.warn({ field: warning.path, reason: warning.message }, 'setting not acted on');
 
     const flat = new FlatStats();
-    const reports: ReportSenders = new ReportSenders({ node, store: () => control.store, identity: () => agent, log });
+    const reports = new LateReports({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
       node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog,
       // The bundle has its worker beside it, a checkout its source.
@@ -39,7 +39,7 @@ await runProgram({
     });
     const taken = control.loadStatic(loaded?.bootstrap.staticResources, Date.now());
     if (!taken.ok) throw cannotBeUsed(taken.error);
-    const sources = loaded && bootstrapSources(loaded, { node, control, log, values });
+    const sources = loaded && await bootstrapSources(loaded, { node, control, log, values });
     if (values.mode === 'validate') {
       const problems = sources ? await control.validate(sources) : [];
       if (problems.length > 0) throw cannotBeUsed(problems);
@@ -73,7 +73,7 @@ await runProgram({
     }
 
     async function startFollowing(): Promise<void> {
-      if (role === 'mesh') startMesh();
+      if (role === 'mesh') await startMesh();
       else await startBootstrap();
     }
 
@@ -107,29 +107,10 @@ await runProgram({
       };
     }
 
-    function startMesh(): void {
-      const metadata = (node.metadata ?? {}) as Readonly<Record<string, string>>;
-      const citadelAddress = values['citadel-address'];
-      const tokenFile = values['join-token-file'];
-      if (citadelAddress !== undefined) {
-        const started = startIdentityAgent({
-          citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log,
-          ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
-        });
-        agent = started;
-        lifecycle.add('identity agent', () => started.stop());
-        const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`);
-        started.subscribe((certificate) => {
-          certified();
-          control.identity(certificate, Date.now()).catch((cause: unknown) => log.error({ err: cause }, 'the renewed certificate is not in use'));
-        });
-      }
-      const identity = agent;
-      const dial = values['discovery-plaintext'] || !identity ? () => credentials.createInsecure() : () => channelCredentials(identity, 'pilot');
-      const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
-      const following = control.follow(meshSources(meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log), (up) => { if (up) connected(); }));
-      if (!following.ok) throw new StartError(formatFieldErrors(following.error));
-      void following.value.initialized.then(initialized);
+    async function startMesh(): Promise<void> {
+      // Loaded here, so that a proxy without a mesh does without all of gRPC and the certificates' code.
+      const { followMesh } = await import('./follow-mesh.ts');
+      followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started) });
     }
 
     /** Static listeners listen once clusters have what they need; what comes late, comes late. */

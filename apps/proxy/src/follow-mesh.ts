@@ -1,0 +1,51 @@
+import { credentials } from '@grpc/grpc-js';
+import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { formatFieldErrors, type Lifecycle } from '@meltemi/base';
+import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { StartError, type Logger, type Readiness } from '@meltemi/observe-edge';
+import type { ControlThread } from '@meltemi/proxy-edge';
+import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
+import { meshSources } from './config-sources.ts';
+import type { ProxyOptions } from './options.ts';
+
+export interface MeshOptions {
+  readonly values: ProxyOptions;
+  readonly node: Node;
+  readonly control: ControlThread;
+  readonly log: Logger;
+  readonly readiness: Readiness;
+  readonly lifecycle: Lifecycle;
+  /** Called when the first configuration is served. */
+  initialized(): void;
+  onAgent(agent: IdentityAgent): void;
+}
+
+/** Gets this workload's certificate from citadel and its configuration from pilot. Throws StartError for what cannot be followed. */
+export function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent }: MeshOptions): void {
+  const agent = startAgent();
+  if (agent !== undefined) onAgent(agent);
+  const dial = values['discovery-plaintext'] || !agent ? () => credentials.createInsecure() : () => channelCredentials(agent, 'pilot');
+  const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
+  const open = meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log);
+  const following = control.follow(meshSources(open, (up) => { if (up) connected(); }));
+  if (!following.ok) throw new StartError(formatFieldErrors(following.error));
+  void following.value.initialized.then(initialized);
+
+  function startAgent(): IdentityAgent | undefined {
+    const citadelAddress = values['citadel-address'];
+    if (citadelAddress === undefined) return undefined;
+    const metadata = (node.metadata ?? {}) as Readonly<Record<string, string>>;
+    const tokenFile = values['join-token-file'];
+    const started = startIdentityAgent({
+      citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log,
+      ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
+    });
+    lifecycle.add('identity agent', () => started.stop());
+    const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`);
+    started.subscribe((certificate) => {
+      certified();
+      control.identity(certificate, Date.now()).catch((cause: unknown) => log.error({ err: cause }, 'the renewed certificate is not in use'));
+    });
+    return started;
+  }
+}

@@ -1,0 +1,1 @@
+export { ReportSenders, type ReportSendersOptions } from './report-senders.ts';

@@ -1,0 +1,1 @@
+export { feedOpener, meshFeedOpener } from './open-feed.ts';
