@@ -16,8 +16,8 @@ export interface MeshOptions {
   readonly readiness: Readiness;
   readonly lifecycle: Lifecycle;
   /** Called when the first configuration is served. */
-  initialized(): void;
-  onAgent(agent: IdentityAgent): void;
+  readonly initialized: () => void;
+  readonly onAgent: (agent: IdentityAgent) => void;
 }
 
 /** Gets this workload's certificate from citadel and its configuration from pilot. Throws StartError for what cannot be followed. */

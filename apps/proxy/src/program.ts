@@ -7,7 +7,7 @@ import { formatFieldErrors, withDeadline, type FieldError } from '@meltemi/base'
 import type { IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
 import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
-import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
+import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, tidyMemory, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
 import { bootstrapSources } from './config-sources.ts';
 import { LateReports } from './late-reports.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
@@ -62,6 +62,7 @@ await runProgram({
     await startFollowing();
     const { listeners } = await control.workers.describe();
     for (const listener of listeners) ports[listener.name] = listener.port;
+    tidyMemory();
     return { ports, drain: (deadlineMs) => control.drain(deadlineMs) };
 
     function cannotBeUsed(problems: readonly FieldError[]): StartError {

@@ -6,6 +6,7 @@ import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, ty
 import { beat } from '../control/watchdog.ts';
 import { keepRunningAfterModules } from '../modules/stray-errors.ts';
 import { createWorkerServer, type WorkerServer } from '../server/worker-server.ts';
+import { tidyMemory } from '../tidy-memory.ts';
 import { AccessLogWriters } from './access-log-writers.ts';
 import { applyUpdate } from './apply-update.ts';
 import { proxyExtensions } from './extensions.ts';
@@ -53,7 +54,9 @@ export async function runWorker(): Promise<void> {
         return undefined;
     }
   });
-  send({ kind: 'ready', refusals: await applyUpdate(server, extensions, setup.state) });
+  const refusals = await applyUpdate(server, extensions, setup.state);
+  tidyMemory();
+  send({ kind: 'ready', refusals });
 }
 
 function describe(server: WorkerServer): WorkerDescription {
