@@ -12,6 +12,7 @@ import { compilePerFilter, type PerFilters } from './per-filter.ts';
 import { compileRateLimits } from './rate-limits.ts';
 import type { Report } from './report.ts';
 import { compileConditions, RouteRule } from './route-rule.ts';
+import { RuleIndex } from './rule-index.ts';
 import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, RouteTracing, VirtualHost } from './types.ts';
 
 /** What the table hands down to its virtual hosts. */
@@ -29,6 +30,8 @@ export interface TableScope {
 /** A virtual host as the table runs it. */
 export interface CompiledVirtualHost extends VirtualHost {
   readonly rules: readonly RouteRule[];
+  /** Null when the rules are few. */
+  readonly index: RuleIndex | null;
 }
 
 interface HostScope extends TableScope {
@@ -55,7 +58,7 @@ export function compileVirtualHost(host: VirtualHostMessage, table: TableScope, 
     perFilter: compilePerFilter(host.typedPerFilterConfig, table.perFilter, table.parsePerFilter, { path, report }),
   };
   const rules = host.routes.flatMap((route, i) => compileRoute(route, scope, `${path}.routes[${i}]`));
-  return { name: host.name, domains: host.domains, requireTls: requireTls ?? 'all', routes: rules, rules };
+  return { name: host.name, domains: host.domains, requireTls: requireTls ?? 'all', routes: rules, rules, index: RuleIndex.of(rules.map((rule) => rule.path)) };
 }
 
 function compileRoute(route: RouteMessage, scope: HostScope, path: string): RouteRule[] {

@@ -64,6 +64,10 @@ export class RouteRule implements Route {
     this.#total = sum;
   }
 
+  get path(): PathMatch {
+    return this.#when.path;
+  }
+
   /** `path` is without query. @hot */
   matches(request: RequestHead, path: string, random: number, info: StreamInfo | null): boolean {
     const when = this.#when;

@@ -8,6 +8,7 @@ import { compileMirrors } from './forward-action.ts';
 import { compileHeaderLevel } from './header-ops.ts';
 import { compilePerFilter } from './per-filter.ts';
 import { Report } from './report.ts';
+import type { RuleIndex } from './rule-index.ts';
 import type { PerFilterParser, RouteMatch, RouteTable, VirtualHost } from './types.ts';
 import { stripPort, VirtualHostIndex } from './virtual-host-index.ts';
 
@@ -75,6 +76,7 @@ class Table implements RouteTable {
       const semicolon = path.indexOf(';');
       if (semicolon >= 0) path = path.slice(0, semicolon);
     }
+    if (host.index !== null) return matchIndexed(host.rules, host.index, { request, path, random, info });
     const rules = host.rules;
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i];
@@ -90,6 +92,30 @@ class Table implements RouteTable {
   #find(authority: string): CompiledVirtualHost | null {
     return this.#index.find(this.#ignorePort ? stripPort(authority) : authority);
   }
+}
+
+interface Asked {
+  readonly request: RequestHead;
+  readonly path: string;
+  readonly random: number;
+  readonly info: StreamInfo | null;
+}
+
+/** Two ascending lists of rule numbers, merged on the way. */
+function matchIndexed(rules: CompiledVirtualHost['rules'], index: RuleIndex, { request, path, random, info }: Asked): RouteMatch | null {
+  const found = index.candidates(path);
+  const always = index.always;
+  let i = 0;
+  let j = 0;
+  while (i < found.length || j < always.length) {
+    const a = found[i] ?? Infinity;
+    const b = always[j] ?? Infinity;
+    const rule = rules[a < b ? a : b];
+    if (a < b) i++;
+    else j++;
+    if (rule !== undefined && rule.matches(request, path, random, info)) return rule.choose(random);
+  }
+  return null;
 }
 
 function needsTls(host: VirtualHost, request: RequestHead): boolean {
