@@ -64,6 +64,8 @@ export const roots: readonly string[] = [
   'envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
   'envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided.proto',
   'envoy/extensions/load_balancing_policies/common/v3/common.proto',
+  'envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.proto',
+  'envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/request_id/uuid/v3/uuid.proto',
   'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',

@@ -1,8 +1,9 @@
 import type { Random } from '@meltemi/base';
-import type { Counter, Gauge } from '@meltemi/observe';
+import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
+import type { CodeStats } from './code-stats.ts';
 import type { ByteConnection } from './connection.ts';
 import type { ProxyTlv } from './inspect/proxy-protocol.ts';
 import type { RequestWriter, ResponseReceiver } from './stream.ts';
@@ -99,10 +100,18 @@ export interface ClusterStats {
   readonly rqClass: readonly Counter[];
   readonly rqTimeout: Counter;
   readonly rqPerTryTimeout: Counter;
+  readonly rqPerTryIdleTimeout: Counter;
+  readonly rqMaxDuration: Counter;
   readonly rqRetry: Counter;
   readonly rqRetrySuccess: Counter;
   readonly rqRetryOverflow: Counter;
   readonly rqRetryLimitExceeded: Counter;
+  readonly rqRetryBackoffExponential: Counter;
+  readonly rqRetryBackoffRateLimited: Counter;
+  /** A body too long to be kept for retries and mirrors. */
+  readonly retryOrShadowAbandoned: Counter;
+  readonly rqCancelled: Counter;
+  readonly rqPendingFailureEject: Counter;
   readonly rqPendingTotal: Counter;
   readonly rqPendingActive: Gauge;
   readonly rqPendingOverflow: Counter;
@@ -125,35 +134,133 @@ export interface ClusterStats {
   readonly noneHealthy: Counter;
   /** upstream_rq_<code>, made at first use. */
   rqCode(status: number): Counter;
+  /** What requests of clients were answered with in the end. */
+  readonly codes: CodeStats;
+  /** The same, under internal. or external. by where the client is. */
+  readonly internalCodes: CodeStats;
+  readonly externalCodes: CodeStats;
+  /** The same under another prefix: retry (answers that were tried again), canary, or a name that a caller gives. Null when there are too many. */
+  codesOf(prefix: string): CodeStats | null;
 }
 
-/** What is in use of a cluster's circuit breakers, in this worker. */
-export class ClusterLimits {
-  limits: CircuitBreaker;
-  connections = 0;
-  pending = 0;
-  requests = 0;
-  retries = 0;
+const limitNames = ['cx', 'rq_pending', 'rq', 'rq_retry'] as const;
+const remainingNames = ['cx', 'pending', 'rq', 'retries'] as const;
 
-  constructor(limits: CircuitBreaker) {
+/** Gauges of one priority's circuit breakers, by resource: connections, pending, requests, retries. */
+interface LimitGauges {
+  readonly open: readonly Gauge[];
+  /** track_remaining; else empty. */
+  readonly remaining: readonly Gauge[];
+}
+
+/**
+ * What is in use of a cluster's circuit breakers, in this worker. Whoever takes something adds one and takes it away again.
+ * Deviation: limits hold per worker, and gauges of several workers add up; Envoy's hold for the process.
+ */
+export class ClusterLimits {
+  #limits: CircuitBreaker;
+  readonly #stats: FlatStats | null;
+  readonly #prefix: string;
+  #gauges: LimitGauges | null = null;
+  /** What the gauges say is at its limit, by bit. */
+  #open = 0;
+  #connections = 0;
+  #pending = 0;
+  #requests = 0;
+  #retries = 0;
+
+  /** `prefix`: cluster.<name>.circuit_breakers.<priority>. */
+  constructor(limits: CircuitBreaker, stats: FlatStats | null = null, prefix = '') {
+    this.#limits = limits;
+    this.#stats = stats;
+    this.#prefix = prefix;
     this.limits = limits;
   }
 
+  get limits(): CircuitBreaker {
+    return this.#limits;
+  }
+
+  set limits(limits: CircuitBreaker) {
+    this.#limits = limits;
+    const stats = this.#stats;
+    if (stats === null) return;
+    const gauge = (name: string) => stats.gauge(`${this.#prefix}.${name}`);
+    gauge('cx_pool_open');
+    this.#gauges = { open: limitNames.map((name) => gauge(`${name}_open`)), remaining: limits.trackRemaining ? remainingNames.map((name) => gauge(`remaining_${name}`)) : [] };
+    this.#show(0, this.#connections, limits.maxConnections);
+    this.#show(1, this.#pending, limits.maxPendingRequests);
+    this.#show(2, this.#requests, limits.maxRequests);
+    this.#show(3, this.#retries, this.#mostRetries);
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  set connections(value: number) {
+    this.#connections = value;
+    this.#show(0, value, this.#limits.maxConnections);
+  }
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  set pending(value: number) {
+    this.#pending = value;
+    this.#show(1, value, this.#limits.maxPendingRequests);
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  set requests(value: number) {
+    this.#requests = value;
+    this.#show(2, value, this.#limits.maxRequests);
+  }
+
+  get retries(): number {
+    return this.#retries;
+  }
+
+  set retries(value: number) {
+    this.#retries = value;
+    this.#show(3, value, this.#mostRetries);
+  }
+
   get canConnect(): boolean {
-    return this.connections < this.limits.maxConnections;
+    return this.#connections < this.#limits.maxConnections;
   }
 
   get canPend(): boolean {
-    return this.pending < this.limits.maxPendingRequests;
+    return this.#pending < this.#limits.maxPendingRequests;
   }
 
   get canRequest(): boolean {
-    return this.requests < this.limits.maxRequests;
+    return this.#requests < this.#limits.maxRequests;
   }
 
   get canRetry(): boolean {
-    const budget = this.limits.retryBudget;
-    const most = budget === null ? this.limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.requests + this.pending) * budget.percent) / 100));
-    return this.retries < most;
+    return this.#retries < this.#mostRetries;
+  }
+
+  get #mostRetries(): number {
+    const budget = this.#limits.retryBudget;
+    return budget === null ? this.#limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.#requests + this.#pending) * budget.percent) / 100));
+  }
+
+  /** Gauges are written when they change. @hot */
+  #show(resource: number, used: number, most: number): void {
+    const gauges = this.#gauges;
+    if (gauges === null) return;
+    const bit = 1 << resource;
+    const open = used >= most;
+    if (open !== ((this.#open & bit) !== 0)) {
+      this.#open ^= bit;
+      gauges.open[resource]?.set(open ? 1 : 0);
+    }
+    gauges.remaining[resource]?.set(Math.max(0, most - used));
   }
 }

@@ -1,11 +1,10 @@
 import type {
-  HeaderMatcher, QueryParameterMatcher, RedirectAction, RetryPolicy, Route, RouteAction, RouteAction_RequestMirrorPolicy, RouteMatch, VirtualHost,
+  HedgePolicy, HeaderMatcher, QueryParameterMatcher, RedirectAction, RetryPolicy, Route, RouteAction, RouteAction_RequestMirrorPolicy, RouteMatch, VirtualHost,
   WeightedCluster, WeightedCluster_ClusterWeight, CorsPolicy, DirectResponseAction, RouteAction_UpgradeConfig, RouteAction_UpgradeConfig_ConnectConfig,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { oneof, refuse, use, warn, type FieldTable } from './fields.ts';
 
-const hedge = refuse('hedged requests are not supported: remove hedge_policy');
 const retryConfig = refuse('retry policies from extensions are not supported: use retry_policy');
 const headers = { requestHeadersToAdd: use, requestHeadersToRemove: use, responseHeadersToAdd: use, responseHeadersToRemove: use } as const;
 
@@ -26,8 +25,8 @@ export const virtualHostFields: FieldTable<VirtualHost> = {
   requireTls: use,
   virtualClusters: warn('virtual clusters only name statistics, which are not kept'),
   rateLimits: use, cors: use, typedPerFilterConfig: use,
-  includeRequestAttemptCount: use, includeAttemptCountInResponse: use, retryPolicy: use, retryPolicyTypedConfig: retryConfig, hedgePolicy: hedge,
-  includeIsTimeoutRetryHeader: warn('x-envoy-is-timeout-retry is not sent'),
+  includeRequestAttemptCount: use, includeAttemptCountInResponse: use, retryPolicy: use, retryPolicyTypedConfig: retryConfig, hedgePolicy: use,
+  includeIsTimeoutRetryHeader: use,
   perRequestBufferLimitBytes: use, requestMirrorPolicies: use, metadata: use,
 };
 
@@ -63,7 +62,7 @@ export const routeActionFields: FieldTable<RouteAction> = {
   internalRedirectPolicy: refuse('internal redirects are not supported'),
   internalRedirectAction: refuse('internal redirects are not supported'),
   maxInternalRedirects: warn('internal redirects are not supported'),
-  hedgePolicy: hedge, maxStreamDuration: use,
+  hedgePolicy: use, maxStreamDuration: use,
 };
 
 export const weightedClusterFields: FieldTable<WeightedCluster> = {
@@ -84,6 +83,12 @@ export const retryPolicyFields: FieldTable<RetryPolicy> = {
   retryOptionsPredicates: refuse('retry option predicates are not supported'),
   hostSelectionRetryMaxAttempts: use, retriableStatusCodes: use, retryBackOff: use, rateLimitedRetryBackOff: use, retriableHeaders: use,
   retriableRequestHeaders: use,
+};
+
+export const hedgePolicyFields: FieldTable<HedgePolicy> = {
+  initialRequests: warn('one request is sent at first, as in Envoy: more come on timeouts', (value) => value === 1),
+  additionalRequestChance: warn('no request is sent beforehand, as in Envoy: more come on timeouts'),
+  hedgeOnPerTryTimeout: use,
 };
 
 export const mirrorFields: FieldTable<RouteAction_RequestMirrorPolicy> = {

@@ -4,7 +4,7 @@ import type {
 import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
-import { connectFields, corsFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
+import { connectFields, corsFields, hedgePolicyFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
 import { compileHash } from './hash-policy.ts';
 import { metadataCriteria } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
@@ -35,6 +35,8 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
   const specifier = action.clusterSpecifier;
   const retry = action.retryPolicy ?? virtualHost.retryPolicy;
   const limits = grpcLimits(action);
+  const hedge = action.hedgePolicy ?? virtualHost.hedgePolicy;
+  if (hedge) checkFields(hedge, hedgePolicyFields, `${action.hedgePolicy ? path : scope.hostPath}.hedge_policy`, report);
   const own = compileMirrors(action.requestMirrorPolicies, `${path}.request_mirror_policies`, report);
   return {
     kind: 'forward',
@@ -48,9 +50,11 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     timeoutMs: durationMs(action.timeout, defaultTimeoutMs),
     idleTimeoutMs: durationMs(action.idleTimeout, null),
     maxStreamDurationMs: durationMs(action.maxStreamDuration?.maxStreamDuration, null),
+    timesStream: action.maxStreamDuration !== undefined,
     grpcTimeoutHeaderMaxMs: limits.maxMs,
     grpcTimeoutHeaderOffsetMs: limits.offsetMs,
     retry: retry ? compileRetryPolicy(retry, `${action.retryPolicy ? path : scope.hostPath}.retry_policy`, report) : null,
+    hedgeOnTryTimeout: hedge?.hedgeOnPerTryTimeout ?? false,
     mirrors: own.length > 0 ? own : scope.mirrors,
     cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),
     hashPolicy: action.hashPolicy.flatMap((policy, i) => compileHash(policy, `${path}.hash_policy[${i}]`, report)),
@@ -59,6 +63,7 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     priority: action.priority === 1 ? 'high' : 'default',
     includeAttemptCountInRequest: virtualHost.includeRequestAttemptCount,
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
+    includeTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     bufferLimitBytes: route.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? null,
   };
 }
@@ -124,7 +129,7 @@ function compileHostRewrite(action: RouteActionMessage, path: string, report: Re
 
 function grpcLimits(action: RouteActionMessage): { maxMs: number | null; offsetMs: number } {
   const duration = action.maxStreamDuration;
-  if (duration?.grpcTimeoutHeaderMax) return { maxMs: durationMs(duration.grpcTimeoutHeaderMax, null), offsetMs: durationMs(duration.grpcTimeoutHeaderOffset, 0) };
+  if (duration) return { maxMs: durationMs(duration.grpcTimeoutHeaderMax, null), offsetMs: durationMs(duration.grpcTimeoutHeaderOffset, 0) };
   return { maxMs: durationMs(action.maxGrpcTimeout, null), offsetMs: durationMs(action.grpcTimeoutOffset, 0) };
 }
 

@@ -7,7 +7,7 @@ export { compileRouteTable } from './route-table.ts';
 export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest } from './rewrite.ts';
 export { cookieValue, requestHash, type HashSource } from './hash-policy.ts';
 export { applyHeaderOps, compileHeaderMutations, compileHeaderOps } from './header-ops.ts';
-export { compileRetryPolicy, parseRetryOn } from './retry-policy.ts';
+export { compileRetryPolicy, parseRetryGrpcOn, parseRetryHttpOn, parseRetryOn } from './retry-policy.ts';
 export { isGrpc } from './route-rule.ts';
 export { compileRequestMatcher, type RequestMatcher } from './request-matcher.ts';
 export { criteriaOf, metadataCriteria, plainMetadata } from './metadata-criteria.ts';

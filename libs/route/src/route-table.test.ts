@@ -166,13 +166,13 @@ test('timeouts and retries have Envoy\'s defaults', () => {
 
 test('what cannot be done is refused by its path, what only tunes is warned of', () => {
   assert.deepEqual(errorPaths(oneHost(
-    { match: { prefix: '/' }, route: { cluster: 'c', hedge_policy: { hedge_on_per_try_timeout: true }, internal_redirect_policy: {} } },
+    { match: { prefix: '/' }, route: { cluster: 'c', internal_redirect_policy: {} } },
     { match: { prefix: '/', headers: [{ name: '' }] }, route: {} },
     { match: { prefix: '/' }, direct_response: { status: 200, body: { filename: '/etc/passwd' } } },
     { match: { prefix: '/' }, route: { weighted_clusters: { clusters: [{ name: 'a' }] } }, request_headers_to_add: [{ header: { key: 'host', value: 'x' } }] },
     { match: { prefix: '/' }, route: { cluster: 'c' }, response_headers_to_add: [{ header: { key: 'x', value: '%NOPE%' } }] },
   )), [
-    'virtual_hosts[0].routes[0].route.internal_redirect_policy', 'virtual_hosts[0].routes[0].route.hedge_policy',
+    'virtual_hosts[0].routes[0].route.internal_redirect_policy',
     'virtual_hosts[0].routes[1].match.headers[0].name', 'virtual_hosts[0].routes[1].route',
     'virtual_hosts[0].routes[2].direct_response.body',
     'virtual_hosts[0].routes[3].request_headers_to_add[0].header.key', 'virtual_hosts[0].routes[3].route.weighted_clusters',

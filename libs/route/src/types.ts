@@ -136,10 +136,14 @@ export interface ForwardAction {
   readonly idleTimeoutMs: number | null;
   /** null = the connection manager's; 0 = none. */
   readonly maxStreamDurationMs: number | null;
+  /** max_stream_duration is set: as in Envoy the stream's duration then stands in for `timeoutMs`, and grpc-timeout bounds the stream instead of the answer. */
+  readonly timesStream: boolean;
   /** When not null, grpc-timeout replaces the timeout: at most this (0 = no cap), less the offset. */
   readonly grpcTimeoutHeaderMaxMs: number | null;
   readonly grpcTimeoutHeaderOffsetMs: number;
   readonly retry: RetryPolicy | null;
+  /** hedge_policy.hedge_on_per_try_timeout: a try that takes too long goes on beside the next one. */
+  readonly hedgeOnTryTimeout: boolean;
   readonly mirrors: readonly MirrorPolicy[];
   /** Legacy cors of route over virtual host; a filter's own per-filter config comes through `perFilter`. */
   readonly cors: CorsPolicy | null;
@@ -151,6 +155,8 @@ export interface ForwardAction {
   readonly priority: 'default' | 'high';
   readonly includeAttemptCountInRequest: boolean;
   readonly includeAttemptCountInResponse: boolean;
+  /** Retries say in x-envoy-is-timeout-retry whether a timeout caused them. */
+  readonly includeTimeoutRetry: boolean;
   /** Bytes; null = the listener's. */
   readonly bufferLimitBytes: number | null;
 }
@@ -189,6 +195,10 @@ export interface RetryPolicy {
   readonly retriableRequestHeaders: readonly HeaderMatch[];
   /** previous_hosts predicate: do not pick a host again. */
   readonly avoidPreviousHosts: boolean;
+  /** omit_canary_hosts: retries avoid hosts whose `envoy.lb` metadata has `canary: true`. */
+  readonly omitCanaryHosts: boolean;
+  /** omit_host_metadata: retries avoid hosts whose `envoy.lb` metadata has all of one of these. */
+  readonly omitMetadata: readonly MetadataCriteria[];
   readonly hostSelectionMaxAttempts: number;
   /** Reset headers (retry-after, x-ratelimit-reset) that lengthen the backoff; null = none. */
   readonly rateLimited: { readonly headers: readonly { readonly name: string; readonly unix: boolean }[]; readonly maxMs: number } | null;

@@ -24,6 +24,7 @@ function breaker(threshold: CircuitBreakers_Thresholds | undefined): CircuitBrea
     maxPendingRequests: threshold?.maxPendingRequests ?? 1024,
     maxRequests: threshold?.maxRequests ?? 1024,
     maxRetries: threshold?.maxRetries ?? 3,
+    trackRemaining: threshold?.trackRemaining ?? false,
     retryBudget: budget ? { percent: budget.budgetPercent?.value ?? 20, minConcurrency: budget.minRetryConcurrency ?? 3 } : null,
   };
 }

@@ -88,7 +88,7 @@ export const bindFields: FieldTable<BindConfig> = {
 
 export const thresholdFields: FieldTable<CircuitBreakers_Thresholds> = {
   priority: use, maxConnections: use, maxPendingRequests: use, maxRequests: use, maxRetries: use, retryBudget: use,
-  trackRemaining: warn('remaining limits are not exported'),
+  trackRemaining: use,
   maxConnectionPools: warn('there is one pool per host'),
 };
 

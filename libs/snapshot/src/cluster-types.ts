@@ -121,6 +121,8 @@ export interface CircuitBreaker {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** Gauges tell what is left. */
+  readonly trackRemaining: boolean;
   /** Retries at once may be this part of active and pending requests; replaces maxRetries. */
   readonly retryBudget: { readonly percent: number; readonly minConcurrency: number } | null;
 }

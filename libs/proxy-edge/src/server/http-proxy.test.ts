@@ -66,7 +66,7 @@ test('answers of its own: no route, no cluster, nobody listening, no host', asyn
   const port = portOf(server);
   const statuses = await Promise.all(['/refused', '/empty', '/unknown', '/none'].map((path) => ask(port, { path })));
   assert.deepEqual(statuses.map(({ status }) => status), [503, 503, 503, 404]);
-  assert.equal(statuses[0]?.body, 'upstream connect error or disconnect/reset before headers. reset reason: connection failure');
+  assert.equal(statuses[0]?.body, 'upstream connect error or disconnect/reset before headers. reset reason: remote connection failure');
   assert.equal(statuses[1]?.body, 'no healthy upstream');
 });
 

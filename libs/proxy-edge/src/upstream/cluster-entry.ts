@@ -65,7 +65,8 @@ export class ClusterEntry implements UpstreamCluster {
     this.stats = clusterStats(deps.stats, config.statName);
     this.#balancer = this.#newBalancer();
     this.#picker = this.#balancer.picker(emptyHostSet);
-    this.limits = { default: new ClusterLimits(config.circuitBreakers.default), high: new ClusterLimits(config.circuitBreakers.high) };
+    const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`);
+    this.limits = { default: limits('default'), high: limits('high') };
     this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
     this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
     this.#degraded = deps.stats.gauge(`cluster.${config.statName}.membership_degraded`);

@@ -1,5 +1,5 @@
 import type { Counter, FlatStats } from '@meltemi/observe';
-import type { ClusterStats } from '@meltemi/proxy';
+import { CodeStats, codeStatsByPrefix, type ClusterStats } from '@meltemi/proxy';
 
 /** Handles of a cluster's statistics, cluster.<name>.…; `name` is alt_stat_name or the cluster's. */
 export function clusterStats(stats: FlatStats, name: string): ClusterStats {
@@ -13,6 +13,13 @@ export function clusterStats(stats: FlatStats, name: string): ClusterStats {
     rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => counter(hundreds === 0 ? 'upstream_rq_unknown' : `upstream_rq_${hundreds}xx`)),
     rqTimeout: counter('upstream_rq_timeout'),
     rqPerTryTimeout: counter('upstream_rq_per_try_timeout'),
+    rqPerTryIdleTimeout: counter('upstream_rq_per_try_idle_timeout'),
+    rqMaxDuration: counter('upstream_rq_max_duration_reached'),
+    rqRetryBackoffExponential: counter('upstream_rq_retry_backoff_exponential'),
+    rqRetryBackoffRateLimited: counter('upstream_rq_retry_backoff_ratelimited'),
+    retryOrShadowAbandoned: counter('retry_or_shadow_abandoned'),
+    rqCancelled: counter('upstream_rq_cancelled'),
+    rqPendingFailureEject: counter('upstream_rq_pending_failure_eject'),
     rqRetry: counter('upstream_rq_retry'),
     rqRetrySuccess: counter('upstream_rq_retry_success'),
     rqRetryOverflow: counter('upstream_rq_retry_overflow'),
@@ -37,6 +44,10 @@ export function clusterStats(stats: FlatStats, name: string): ClusterStats {
     cxRxBytes: counter('upstream_cx_rx_bytes_total'),
     cxTxBytes: counter('upstream_cx_tx_bytes_total'),
     noneHealthy: counter('upstream_cx_none_healthy'),
+    codes: new CodeStats(stats, `cluster.${name}.`),
+    internalCodes: new CodeStats(stats, `cluster.${name}.internal.`),
+    externalCodes: new CodeStats(stats, `cluster.${name}.external.`),
+    codesOf: codeStatsByPrefix(stats, `cluster.${name}.`),
     rqCode(status) {
       let found = codes.get(status);
       if (found === undefined) codes.set(status, (found = counter(`upstream_rq_${status}`)));

@@ -68,15 +68,18 @@ export class HostPool implements PoolConnectionOwner {
   }
 
   newStream(options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
+    const { stats, limits } = this.#options;
     const connection = options.fresh ? this.#roomy() : (this.#idle.pop() ?? this.#roomy());
     if (connection !== undefined) {
-      this.#serve(connection, options, callbacks);
+      if (limits.canRequest) this.#serve(connection, options, callbacks);
+      else {
+        if (!connection.multiplexed) this.#idle.push(connection);
+        this.#overflow(callbacks);
+      }
       return null;
     }
-    const { stats, limits } = this.#options;
     if (!limits.canPend) {
-      stats.rqPendingOverflow.inc();
-      callbacks.onPoolFailure({ kind: 'overflow', transportFailure: null });
+      this.#overflow(callbacks);
       return null;
     }
     const waiting: Waiting = { callbacks, options, cancelled: false };
@@ -127,7 +130,8 @@ export class HostPool implements PoolConnectionOwner {
     while (connection.room > 0) {
       const next = this.#nextWaiting();
       if (next === null) break;
-      this.#serve(connection, next.options, next.callbacks);
+      if (this.#options.limits.canRequest) this.#serve(connection, next.options, next.callbacks);
+      else this.#overflow(next.callbacks);
     }
     if (this.#draining) connection.retire();
     else if (!connection.multiplexed && connection.room > 0) this.#idle.push(connection);
@@ -144,6 +148,12 @@ export class HostPool implements PoolConnectionOwner {
     stats.cxActive.dec();
     stats.cxDestroy.inc();
     if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
+  }
+
+  /** A circuit breaker says no. */
+  #overflow(callbacks: StreamCallbacks): void {
+    this.#options.stats.rqPendingOverflow.inc();
+    callbacks.onPoolFailure({ kind: 'overflow', transportFailure: null });
   }
 
   /** What is being dialled will take all that wait. */
@@ -214,7 +224,11 @@ export class HostPool implements PoolConnectionOwner {
       const next = this.#nextWaiting();
       if (next !== null) failed.push(next);
     }
-    for (const { callbacks, cancelled } of failed) if (!cancelled) callbacks.onPoolFailure({ kind, transportFailure });
+    for (const { callbacks, cancelled } of failed) {
+      if (cancelled) continue;
+      this.#options.stats.rqPendingFailureEject.inc();
+      callbacks.onPoolFailure({ kind, transportFailure });
+    }
   }
 
   #opened(connection: SocketConnection): void {
@@ -251,6 +265,7 @@ export class HostPool implements PoolConnectionOwner {
     const at = this.#waiting.indexOf(waiting);
     if (at < 0) return;
     this.#waiting.splice(at, 1);
+    this.#options.stats.rqCancelled.inc();
     this.#uncount();
   }
 

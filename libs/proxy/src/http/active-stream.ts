@@ -25,6 +25,8 @@ export interface ResponseTarget extends StreamControls {
   /** Upstream cannot take more of the request, or can again. */
   pauseRequest(): void;
   resumeRequest(): void;
+  /** How long the stream may last from its start, in place of the connection manager's max_stream_duration; Infinity = as long as it likes. */
+  limitDuration(ms: number): void;
 }
 
 const none: readonly unknown[] = [];
@@ -197,6 +199,12 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
 
   resumeRequest(): void {
     this.#unpause(PauseReason.terminal);
+  }
+
+  limitDuration(ms: number): void {
+    this.#cancelDuration?.();
+    this.#cancelDuration = null;
+    if (Number.isFinite(ms)) this.#cancelDuration = this.clock.after(Math.max(0, this.info.startMonoMs + ms - this.clock.monotonic()), () => this.#tooLong());
   }
 
   holdRequestBody(): void {
@@ -562,7 +570,8 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   #tooLong(): void {
-    this.sendLocalReply({ status: 408, body: 'downstream duration timeout', details: 'max_duration_timeout', flags: ResponseFlag.DT });
+    this.#manager.stats.rqMaxDuration.inc();
+    this.sendLocalReply({ status: this.requestComplete ? 504 : 408, body: 'downstream duration timeout', details: 'max_duration_timeout', flags: ResponseFlag.DT, grpcStatus: 4 });
   }
 
   /** Called now and then with the worker's coarse time: no byte either way for the stream idle timeout ends it. */

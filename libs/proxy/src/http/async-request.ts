@@ -63,6 +63,8 @@ class Call implements AsyncCall, StreamCallbacks {
   #cluster: UpstreamCluster | null = null;
   #host: Host | null = null;
   #writer: RequestWriter | null = null;
+  /** Against the circuit breaker: from when it has a connection. */
+  #counted = false;
   #pending: PendingStream | null = null;
   #cancelTimer: (() => void) | null = null;
   #starting = true;
@@ -113,7 +115,6 @@ class Call implements AsyncCall, StreamCallbacks {
   #take(cluster: UpstreamCluster, host: Host): void {
     this.#cluster = cluster;
     this.#host = host;
-    cluster.limits.default.requests++;
     cluster.stats.rqTotal.inc();
     cluster.stats.rqActive.inc();
     host.state.activeRequests++;
@@ -125,7 +126,8 @@ class Call implements AsyncCall, StreamCallbacks {
     const [cluster, host] = [this.#cluster, this.#host];
     this.#host = null;
     if (cluster === null || host === null) return;
-    cluster.limits.default.requests--;
+    if (this.#counted) cluster.limits.default.requests--;
+    this.#counted = false;
     cluster.stats.rqActive.dec();
     cluster.stats.rqCompleted.inc();
     host.state.activeRequests--;
@@ -135,6 +137,8 @@ class Call implements AsyncCall, StreamCallbacks {
     const { head, body } = this.#request;
     this.#pending = null;
     this.#writer = writer;
+    if (this.#cluster !== null) this.#cluster.limits.default.requests++;
+    this.#counted = true;
     const empty = body === null || body.length === 0;
     writer.head(head, empty);
     if (empty) return;

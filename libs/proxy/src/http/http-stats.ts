@@ -22,6 +22,7 @@ export interface HttpStats {
   readonly rqHeaderTimeout: Counter;
   readonly rqIdleTimeout: Counter;
   readonly rqTooLarge: Counter;
+  readonly rqMaxDuration: Counter;
   readonly nonRelativePath: Counter;
   readonly rqWsOnNonWsRoute: Counter;
   readonly rqResponseBeforeComplete: Counter;
@@ -56,6 +57,7 @@ export function httpStats(stats: FlatStats, prefix: string): HttpStats {
     rqTimeout: counter('downstream_rq_timeout'),
     rqHeaderTimeout: counter('downstream_rq_header_timeout'),
     rqIdleTimeout: counter('downstream_rq_idle_timeout'),
+    rqMaxDuration: counter('downstream_rq_max_duration_reached'),
     rqTooLarge: counter('downstream_rq_too_large'),
     nonRelativePath: counter('downstream_rq_non_relative_path'),
     rqWsOnNonWsRoute: counter('downstream_rq_ws_on_non_ws_route'),

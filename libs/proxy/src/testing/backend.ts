@@ -7,6 +7,7 @@ import { compileCluster, type Cluster } from '@meltemi/snapshot';
 import { Host, newHostState } from '../balance/index.ts';
 import type { RequestWriter } from '../stream.ts';
 import { ClusterLimits, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type StreamCallbacks, type UpstreamCluster } from '../upstream.ts';
+import { CodeStats, codeStatsByPrefix } from '../code-stats.ts';
 import { filterExtensions } from '../filters/registry.ts';
 import { Wire } from './wire.ts';
 
@@ -61,7 +62,9 @@ export class BackendRequest {
 export class Backend implements UpstreamCluster {
   readonly name: string;
   readonly config: Cluster;
-  readonly stats: ClusterStats = clusterStats(new FlatStats());
+  /** By short names. */
+  readonly flat = new FlatStats();
+  readonly stats: ClusterStats = clusterStats(this.flat);
   readonly limits: UpstreamCluster['limits'];
   readonly requests: BackendRequest[] = [];
   /** Ends of TCP connections opened to it. */
@@ -86,7 +89,7 @@ export class Backend implements UpstreamCluster {
     return this.host;
   }
 
-  newStream(_host: Host, _options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
+  newStream(_host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
     let request: BackendRequest | null = null;
     const writer: RequestWriter = {
       head: (head, endStream) => {
@@ -110,7 +113,8 @@ export class Backend implements UpstreamCluster {
         if (request !== null) request.paused = false;
       },
     };
-    callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null, protocol: 'HTTP/1.1' });
+    if (!this.limits[options.priority].canRequest) callbacks.onPoolFailure({ kind: 'overflow', transportFailure: null });
+    else callbacks.onReady(writer, { id: 7, localAddress: '10.0.0.9:50000', remoteAddress: '10.1.0.1:80', tls: null, protocol: 'HTTP/1.1' });
     return null;
   }
 
@@ -135,12 +139,13 @@ function clusterOf(json: Record<string, unknown>): Cluster {
 }
 
 function clusterStats(stats: FlatStats): ClusterStats {
-  const counters = ['rqTotal', 'rqCompleted', 'rqTimeout', 'rqPerTryTimeout', 'rqRetry', 'rqRetrySuccess', 'rqRetryOverflow', 'rqRetryLimitExceeded', 'rqPendingTotal', 'rqPendingOverflow', 'rqRxReset', 'rqTxReset', 'rqMaintenance', 'cxTotal', 'cxHttp1Total', 'cxHttp2Total', 'cxIdleTimeout', 'cxMaxRequests', 'cxMaxDuration', 'cxConnectFail', 'cxConnectTimeout', 'cxDestroy', 'cxOverflow', 'cxRxBytes', 'cxTxBytes', 'noneHealthy'];
+  const counters = ['rqTotal', 'rqCompleted', 'rqTimeout', 'rqPerTryTimeout', 'rqPerTryIdleTimeout', 'rqMaxDuration', 'rqRetryBackoffExponential', 'rqRetryBackoffRateLimited', 'retryOrShadowAbandoned', 'rqCancelled', 'rqPendingFailureEject', 'rqRetry', 'rqRetrySuccess', 'rqRetryOverflow', 'rqRetryLimitExceeded', 'rqPendingTotal', 'rqPendingOverflow', 'rqRxReset', 'rqTxReset', 'rqMaintenance', 'cxTotal', 'cxHttp1Total', 'cxHttp2Total', 'cxIdleTimeout', 'cxMaxRequests', 'cxMaxDuration', 'cxConnectFail', 'cxConnectTimeout', 'cxDestroy', 'cxOverflow', 'cxRxBytes', 'cxTxBytes', 'noneHealthy'];
   const gauges = ['rqActive', 'rqPendingActive', 'cxActive'];
   return {
     ...Object.fromEntries(counters.map((name) => [name, stats.counter(name)])),
     ...Object.fromEntries(gauges.map((name) => [name, stats.gauge(name)])),
     rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => stats.counter(`class${hundreds}`)),
     rqCode: (status: number) => stats.counter(`code${status}`),
+    codes: new CodeStats(stats, ''), internalCodes: new CodeStats(stats, 'internal.'), externalCodes: new CodeStats(stats, 'external.'), codesOf: codeStatsByPrefix(stats, ''),
   } as unknown as ClusterStats;
 }

@@ -36,6 +36,8 @@ export interface ServedOptions {
   readonly node?: NodeFacts;
   /** The one cluster; "app" by default. */
   readonly cluster?: string;
+  /** In place of a plain Backend. */
+  readonly backend?: (clock: ManualClock) => Backend;
 }
 
 /** A connection manager with its clock, one client and one backend, all in memory. */
@@ -52,7 +54,7 @@ export class Served {
   constructor(options: ServedOptions = {}) {
     const { routes = [routeToApp()], filters = [], hcm = {}, own = [] } = options;
     const config = withOwn(own, hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm }));
-    const backend = new Backend(options.cluster ?? 'app', this.clock);
+    const backend = options.backend?.(this.clock) ?? new Backend(options.cluster ?? 'app', this.clock);
     this.backend = backend;
     this.manager = new HttpConnectionManager(config, { table: config.routes.kind === 'inline' ? config.routes.table : null }, {
       clock: this.clock, random: seededRandom(1), requestIds: new RequestIds((buffer) => buffer.fill(7)), stats: this.stats, metrics: this.metrics, node: options.node ?? unknownNode,

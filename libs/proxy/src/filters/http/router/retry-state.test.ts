@@ -2,18 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import { parseRetryOn, type RetryPolicy } from '@meltemi/route';
+import { noOverrides, type RetryOverrides } from './control-headers.ts';
+import { localReset } from './failure-reply.ts';
 import { RetryState } from './retry-state.ts';
 
 const policy = (on: string, more: Partial<RetryPolicy> = {}): RetryPolicy => ({
   on: parseRetryOn(on), numRetries: 2, perTryTimeoutMs: 0, perTryIdleTimeoutMs: 0, backoffBaseMs: 25, backoffMaxMs: 250, retriableStatusCodes: [], retriableHeaders: [],
-  retriableRequestHeaders: [], avoidPreviousHosts: false, hostSelectionMaxAttempts: 1, rateLimited: null, ...more,
+  retriableRequestHeaders: [], avoidPreviousHosts: false, omitCanaryHosts: false, omitMetadata: [], hostSelectionMaxAttempts: 1, rateLimited: null, ...more,
 });
 const request = new RequestHead('GET', '/');
-const none = { on: null, max: null };
-const state = (on: string, more: Partial<RetryPolicy> = {}, overrides: { on: string | null; max: string | null } = none) => RetryState.create(policy(on, more), request, overrides);
+const state = (on: string, more: Partial<RetryPolicy> = {}, overrides: Partial<RetryOverrides> = {}) => RetryState.create(policy(on, more), request, { ...noOverrides, ...overrides });
 const answer = (status: number, headers: Record<string, string> = {}) => new ResponseHead(status, HeaderMap.from(headers));
 const connect = { kind: 'pool', failure: { kind: 'connect', transportFailure: null } } as const;
 const reset = { kind: 'reset', reset: { kind: 'termination', detail: '', stale: false, refused: false } } as const;
+const refused = { kind: 'reset', reset: { kind: 'remote', detail: '', stale: false, refused: true } } as const;
 const overflow = { kind: 'pool', failure: { kind: 'overflow', transportFailure: null } } as const;
 
 test('which answers call for a retry', () => {
@@ -31,22 +33,31 @@ test('which failures call for a retry', () => {
   assert.equal(state('connect-failure')?.wantsAfterFailure(reset, true), false);
   assert.equal(state('reset-before-request')?.wantsAfterFailure(reset, true), false);
   assert.equal(state('5xx')?.wantsAfterFailure(reset, true), true);
+  assert.equal(state('refused-stream')?.wantsAfterFailure(refused, true), true);
+  assert.equal(state('refused-stream')?.wantsAfterFailure(reset, true), false);
+  assert.equal(state('reset-before-request')?.wantsAfterFailure(reset, false), true);
   assert.equal(state('5xx')?.wantsAfterFailure(overflow, false), false);
-  assert.equal(state('5xx')?.wantsAfterFailure('per-try-timeout', true), true);
-  assert.equal(state('connect-failure')?.wantsAfterFailure('per-try-timeout', true), false);
+  assert.equal(state('5xx')?.wantsAfterFailure(localReset, true), true);
+  assert.equal(state('connect-failure')?.wantsAfterFailure(localReset, true), false);
 });
 
 test('waits grow, are random, and are capped; what the answer asks wins', () => {
   const half = { next: () => 0.5 };
   const retries = state('5xx', { numRetries: 6 });
-  assert.deepEqual(Array.from({ length: 6 }, () => retries?.take(half, null, 0)), [12.5, 25, 50, 100, 125, 125]);
+  const waits = Array.from({ length: 6 }, () => {
+    retries?.spend();
+    return retries?.delay(half, null, 0).ms;
+  });
+  assert.deepEqual(waits, [12.5, 25, 50, 100, 125, 125]);
   assert.equal(retries?.exhausted, true);
   const limited = state('5xx', { rateLimited: { headers: [{ name: 'retry-after', unix: false }], maxMs: 5000 } });
-  assert.equal(limited?.take({ next: () => 0 }, answer(503, { 'retry-after': '2' }), 0), 2000);
+  assert.deepEqual(limited?.delay({ next: () => 0 }, answer(503, { 'retry-after': '2' }), 0), { ms: 2000, asked: true });
 });
 
 test('the request may ask for more, and a policy without conditions retries nothing', () => {
   assert.equal(state(''), null);
-  assert.equal(state('', {}, { on: '5xx', max: '7' })?.wantsAfterResponse(answer(500)), true);
-  assert.equal(state('5xx', {}, { on: null, max: '0' }), null);
+  assert.equal(state('', {}, { on: parseRetryOn('5xx'), max: 7 })?.wantsAfterResponse(answer(500)), true);
+  assert.equal(state('5xx', {}, { max: 0 })?.exhausted, true);
+  assert.equal(state('retriable-status-codes', {}, { statusCodes: [418] })?.wantsAfterResponse(answer(418)), true);
+  assert.equal(state('retriable-headers', {}, { headerNames: ['x-again'] })?.wantsAfterResponse(answer(200, { 'x-again': '1' })), true);
 });

@@ -7,11 +7,16 @@ import { FilterEvents, FilterStatus, HttpTerminalFilter, type FilterContext, typ
 import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
 import { checkSettings } from '../../check-settings.ts';
+import { malformedHeader, strictHeaders, type StrictHeader } from './control-headers.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 
 /** What one router filter's config compiles to. */
 export interface RouterConfig {
   readonly suppressEnvoyHeaders: boolean;
+  /** Requests in which one of these cannot be read are refused. */
+  readonly strictHeaders: readonly StrictHeader[];
+  /** x-envoy-expected-rq-timeout-ms of a sidecar before this one is the timeout. */
+  readonly respectExpectedTimeout: boolean;
 }
 
 /** Bound to a chain: shared by its streams. */
@@ -33,7 +38,11 @@ export const routerFilter: HttpFilterFactory = {
     const errors = checkSettings(message, settings, ctx);
     // A wrapper: its default is true.
     if (message.dynamicStats === false) ctx.warn(`${ctx.path}.dynamic_stats`, 'counters of status codes are kept all the same');
-    return errors.length > 0 ? err(errors) : ok({ suppressEnvoyHeaders: message.suppressEnvoyHeaders });
+    const known = strictHeaders.filter((name) => message.strictCheckHeaders.includes(name));
+    for (const [i, name] of message.strictCheckHeaders.entries()) {
+      if (!strictHeaders.some((one) => one === name)) errors.push({ path: `${ctx.path}.strict_check_headers[${i}]`, message: `"${name}" cannot be checked: use ${strictHeaders.join(', ')}` });
+    }
+    return errors.length > 0 ? err(errors) : ok({ suppressEnvoyHeaders: message.suppressEnvoyHeaders, strictHeaders: known, respectExpectedTimeout: message.respectExpectedRqTimeout });
   },
   bind(config, ctx: FilterContext) {
     const shared: RouterShared = {
@@ -51,8 +60,7 @@ const settings: FieldTable<Router> = {
   startChildSpan: warn("attempts have spans of their own when the connection manager's tracing says spawn_upstream_span"),
   upstreamLog: warn('upstream access logs are not written'),
   upstreamLogOptions: warn('upstream access logs are not written'),
-  strictCheckHeaders: refuse('checking x-envoy- request headers strictly is not supported: broken ones are ignored'),
-  respectExpectedRqTimeout: refuse("a sender's x-envoy-expected-rq-timeout-ms is not taken for the timeout: set timeouts on routes"),
+  strictCheckHeaders: use, respectExpectedRqTimeout: use,
   suppressGrpcRequestFailureCodeStats: warn('failed gRPC requests are counted with the others'),
   upstreamHttpFilters: refuse('filters of upstream requests are not supported: put them before the router'),
 };
@@ -111,15 +119,21 @@ class RouterStream extends HttpTerminalFilter {
       return;
     }
     stream.info.upstreamClusterAlt = cluster.config.altStatName;
+    const { config } = this.#shared;
+    const malformed = config.strictHeaders.length === 0 ? null : malformedHeader(config.strictHeaders, head);
+    if (malformed !== null) {
+      stream.sendLocalReply({ status: 400, body: `invalid header '${malformed.name}' with value '${malformed.value}'`, details: `request_headers_failed_strict_check{${malformed.name}}`, flags: ResponseFlag.IH });
+      return;
+    }
     if (cluster.drops(stream.random) !== null) {
       cluster.stats.rqMaintenance.inc();
-      stream.sendLocalReply({ status: 503, body: 'drop overload', details: 'drop_overload', flags: ResponseFlag.DO, headers: [['x-envoy-overloaded', 'true']] });
+      stream.sendLocalReply({ status: 503, body: 'drop overload', details: 'drop_overload', flags: ResponseFlag.DO, ...(!config.suppressEnvoyHeaders && { headers: [['x-envoy-overloaded', 'true']] as const }) });
       return;
     }
     if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
     rewriteRequest(action, head);
-    this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster });
-    this.#upstream.start(head, endStream);
+    this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster, head });
+    this.#upstream.start(endStream);
   }
 
   #answer(stream: StreamControls, route: RouteMatch, reply: LocalReply): void {
@@ -138,7 +152,7 @@ class RouterStream extends HttpTerminalFilter {
 }
 
 /** Response fields that the route adds to an answer of our own. */
-function routeHeaders(route: RouteMatch, stream: StreamControls): (readonly [string, string])[] {
+export function routeHeaders(route: RouteMatch, stream: StreamControls): (readonly [string, string])[] {
   if (route.responseHeaders.length === 0) return [];
   const headers = new HeaderMap();
   applyHeaderOps(route.responseHeaders, headers, stream.info);

@@ -1,6 +1,7 @@
 import { HeaderMap, RequestHead } from '@meltemi/http';
 import type { MirrorPolicy } from '@meltemi/route';
 import type { Random } from '@meltemi/base';
+import type { ResponseTarget } from '../../../http/active-stream.ts';
 import type { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter } from '../../../stream.ts';
 import type { Clusters, PendingStream, StreamCallbacks, UpstreamCluster } from '../../../upstream.ts';
@@ -10,7 +11,7 @@ import { serverNameFor } from './server-name.ts';
 /** A mirrored request is given up after this long, whatever its route says: nobody waits for it. */
 const longestShadowMs = 60_000;
 
-export interface ShadowOptions {
+interface ShadowOptions {
   readonly policy: MirrorPolicy;
   readonly request: RequestHead;
   readonly body: HeldBody | null;
@@ -19,8 +20,13 @@ export interface ShadowOptions {
   readonly after: (delayMs: number, task: () => void) => () => void;
 }
 
+/** Mirrors a complete request by its route's policies. */
+export function sendShadows(policies: readonly MirrorPolicy[], request: RequestHead, body: HeldBody | null, { clock, clusters, random }: ResponseTarget): void {
+  for (const policy of policies) sendShadow({ policy, request, body, clusters, random, after: (delayMs, task) => clock.after(delayMs, task) });
+}
+
 /** Sends a copy of a complete request to the mirror's cluster and forgets the answer. */
-export function sendShadow({ policy, request, body, clusters, random, after }: ShadowOptions): void {
+function sendShadow({ policy, request, body, clusters, random, after }: ShadowOptions): void {
   if (!policy.fraction.hit(random.next())) return;
   const name = policy.cluster ?? (policy.clusterHeader === null ? null : request.field(policy.clusterHeader));
   const cluster = name === null ? null : clusters.get(name);
@@ -44,6 +50,8 @@ class Shadow implements StreamCallbacks {
   #writer: RequestWriter | null = null;
   #pending: PendingStream | null = null;
   #cancel: (() => void) | null = null;
+  /** Against the circuit breaker: from when it has a connection. */
+  #counted = false;
 
   constructor(request: RequestHead, body: HeldBody | null, to: { cluster: UpstreamCluster; host: Host }) {
     this.#request = request;
@@ -53,7 +61,6 @@ class Shadow implements StreamCallbacks {
   }
 
   start(after: ShadowOptions['after']): void {
-    this.#cluster.limits.default.requests++;
     this.#cluster.stats.rqTotal.inc();
     this.#host.state.activeRequests++;
     this.#cancel = after(longestShadowMs, () => {
@@ -67,6 +74,8 @@ class Shadow implements StreamCallbacks {
   onReady(writer: RequestWriter): void {
     this.#pending = null;
     this.#writer = writer;
+    this.#cluster.limits.default.requests++;
+    this.#counted = true;
     const empty = this.#body === null || this.#body.bytes === 0;
     writer.head(this.#request, empty);
     if (empty) return;
@@ -79,7 +88,7 @@ class Shadow implements StreamCallbacks {
   }
   onInterim(): void {}
   onHead(head: { status: number }, endStream: boolean): void {
-    this.#cluster.stats.rqClass[(head.status / 100) | 0]?.inc();
+    this.#cluster.stats.codes.charge(head.status);
     if (endStream) this.#done();
   }
   onData(): void {}
@@ -96,7 +105,7 @@ class Shadow implements StreamCallbacks {
     this.#cancel();
     this.#cancel = null;
     this.#writer = null;
-    this.#cluster.limits.default.requests--;
+    if (this.#counted) this.#cluster.limits.default.requests--;
     this.#host.state.activeRequests--;
   }
 }

@@ -1,506 +1,399 @@
 import { ResponseFlag, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
-import type { Hash64, Random } from '@meltemi/base';
-import { applyHeaderOps, cookieValue, requestHash, rewriteHost, type CookieHash, type ForwardAction, type HashSource, type MetadataCriteria, type RouteMatch } from '@meltemi/route';
-import type { Host, PickContext } from '../../../balance/index.ts';
+import { rewriteHost, type ForwardAction, type RouteMatch } from '@meltemi/route';
+import type { LocalReply } from '../../../filter.ts';
 import type { ResponseTarget } from '../../../http/active-stream.ts';
-import { HeldBody } from '../../../http/held-body.ts';
-import type { RequestWriter, UpstreamReset } from '../../../stream.ts';
-import { originalDestination, type ClusterLimits, type PendingStream, type PoolFailure, type StreamCallbacks, type UpstreamCluster, type UpstreamConnectionInfo } from '../../../upstream.ts';
-import type { AttemptTrace } from '../../../tracing/stream-trace.ts';
-import { failureReply, type AttemptFailure } from './failure-reply.ts';
+import type { RequestWriter } from '../../../stream.ts';
+import type { ClusterLimits, UpstreamCluster } from '../../../upstream.ts';
+import { Attempt, type AttemptOwner, type AttemptTimeout } from './attempt.ts';
+import { Attempts } from './attempts.ts';
+import { askedBy, Asks, sayAttempt, takeAltName, takeRetryOverrides } from './control-headers.ts';
+import { failureReply, failureStatus, isOverflow, isRefused, isStale, localReset, type AttemptFailure } from './failure-reply.ts';
+import { HostChoice } from './host-choice.ts';
+import { KeptBody } from './kept-body.ts';
+import { chargeCanary, chargeStatus, prepareAnswer, reportAnswer, type CountedAs } from './outcome.ts';
+import { Retries } from './retries.ts';
 import { RetryState } from './retry-state.ts';
-import type { RouterShared } from './router.ts';
+import { routeHeaders, type RouterShared } from './router.ts';
 import { serverNameFor } from './server-name.ts';
-import { sendShadow } from './shadow-request.ts';
-import { openTcpTunnel } from './tcp-tunnel.ts';
-import { requestTimeouts } from './timeouts.ts';
+import { sendShadows } from './shadow-request.ts';
+import { boundStream, requestTimeouts, sayTimeouts, type RequestTimeouts } from './timeouts.ts';
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** How often a request that was surely not answered may be sent anew without a policy that says so. */
+const mostReplays = 3;
 
-/** One request towards a cluster: attempts one after another until a response goes back. Receives for the attempt under way. @hot */
-export class UpstreamRequest implements StreamCallbacks, PickContext, HashSource {
-  // PickContext: this object is handed to pickers as it is.
-  readonly metadataMatch: MetadataCriteria | null;
-  readonly maxAttempts: number;
-  readonly random: Random;
-
+/** One request towards a cluster: attempts, one after another or (hedged) side by side, until the answer of one goes back. @hot */
+export class UpstreamRequest implements AttemptOwner {
   readonly #shared: RouterShared;
   readonly #target: ResponseTarget;
   readonly #route: RouteMatch;
   readonly #action: ForwardAction;
   readonly #cluster: UpstreamCluster;
   readonly #limits: ClusterLimits;
-  readonly #bufferLimit: number;
-  #head: RequestHead | null = null;
-  #retry: RetryState | null = null;
-  #perTryMs = 0;
-  #totalMs = 0;
-  #upgrade = false;
+  readonly #head: RequestHead;
+  readonly #choice: HostChoice;
+  readonly #body: KeptBody;
+  readonly #countedAs: CountedAs;
+  #timeouts: RequestTimeouts | null;
+  readonly #upgrade: boolean;
+  #retries: Retries | null = null;
   #noBody = false;
   #complete = false;
+  /** Monotonic milliseconds; 0 before the request is complete. */
+  #completeMs = 0;
   #trailers: HeaderMap | null = null;
-  /** The body as long as an attempt may need it. */
-  #body: HeldBody | null = null;
-  #keepBody = false;
-  #overLimit = false;
-  #writer: RequestWriter | null = null;
-  #pending: PendingStream | null = null;
-  #host: Host | null = null;
-  /** The attempt's own span. */
-  #trace: AttemptTrace | null = null;
-  #lastHost: Host | null = null;
-  #attempts = 0;
+  readonly #attempts = new Attempts();
+  /** The one whose answer goes to the client. */
+  #answering: Attempt | null = null;
+  /** Attempts so far, replays not counted. */
+  #tries = 0;
+  #replays = 0;
   #sent = false;
-  #started = false;
   #done = false;
-  #fresh = false;
-  /** For the response: cookies that the client did not have and that pick its host from now on. */
-  #newCookies: string[] | null = null;
-  #retrying = false;
+  #timeoutRetry = false;
   #cancelTotal: (() => void) | null = null;
-  #cancelTry: (() => void) | null = null;
-  #cancelBackoff: (() => void) | null = null;
 
-  constructor(shared: RouterShared, target: ResponseTarget, to: { route: RouteMatch; action: ForwardAction; cluster: UpstreamCluster }) {
+  constructor(shared: RouterShared, target: ResponseTarget, to: { route: RouteMatch; action: ForwardAction; cluster: UpstreamCluster; head: RequestHead }) {
+    const { action, cluster, head } = to;
     this.#shared = shared;
     this.#target = target;
     this.#route = to.route;
-    this.#action = to.action;
-    this.#cluster = to.cluster;
-    this.#limits = to.cluster.limits[to.action.priority];
-    this.#bufferLimit = to.action.bufferLimitBytes ?? shared.bufferLimit;
-    this.metadataMatch = to.action.metadataMatch;
-    this.maxAttempts = to.action.retry?.hostSelectionMaxAttempts ?? 1;
-    this.random = target.random;
-  }
-
-  get previousHosts(): readonly Host[] | null {
-    return this.#retry !== null && this.#retry.previousHosts.length > 0 ? this.#retry.previousHosts : null;
-  }
-
-  hash(into: Hash64): boolean {
-    return requestHash(this.#action.hashPolicy, this, into);
-  }
-
-  field(name: string): string | null {
-    return this.#head?.field(name) ?? null;
-  }
-
-  get head(): RequestHead | null {
-    return this.#head;
-  }
-
-  get clientAddress(): string {
-    return this.#target.info.downstreamRemoteAddress;
-  }
-
-  newCookie({ name, suffix }: CookieHash): string {
-    const { directRemoteAddress, localAddress } = this.#target.info.connection;
-    const value = cookieValue(directRemoteAddress, localAddress);
-    const cookie = `${name}="${value}"${suffix}`;
-    // A retry asks again.
-    if (this.#newCookies?.includes(cookie) !== true) (this.#newCookies ??= []).push(cookie);
-    return value;
-  }
-
-  start(head: RequestHead, endStream: boolean): void {
+    this.#action = action;
+    this.#cluster = cluster;
     this.#head = head;
-    this.#noBody = endStream;
-    let control = false;
-    const flat = head.headers.flat;
-    for (let i = 0; i < flat.length; i += 2) {
-      const name = flat[i] ?? '';
-      if (name.charCodeAt(0) === 120 && name.startsWith('x-envoy-')) control = true;
-    }
     this.#upgrade = head.upgrade !== '';
-    const action = this.#action;
-    if (action.retry !== null || control) this.#retry = RetryState.create(action.retry, head, overridesOf(head, control));
-    if (action.timeoutMs > 0 || control || action.retry !== null || action.grpcTimeoutHeaderMaxMs !== null) this.#readTimeouts(head, control);
-    this.#keepBody = !endStream && !this.#upgrade && (this.#retry !== null || action.mirrors.length > 0);
-    this.#attempt();
+    this.#limits = cluster.limits[action.priority];
+    this.#body = new KeptBody(action.bufferLimitBytes ?? shared.bufferLimit);
+    this.#choice = new HostChoice(head, action, target);
+    const asks = askedBy(head);
+    const control = (asks & Asks.control) !== 0;
+    this.#countedAs = { internal: (asks & Asks.internal) !== 0, altName: control ? takeAltName(head) : null };
+    if (action.timesStream) boundStream(action, head, target);
+    this.#timeouts = action.timeoutMs > 0 || control || action.retry !== null || action.grpcTimeoutHeaderMaxMs !== null ? requestTimeouts(action, head, control, shared.config) : null;
+    const state = action.retry === null && !control ? null : RetryState.create(action.retry, head, control ? takeRetryOverrides(head) : undefined);
+    if (state !== null) this.#retries = new Retries(state, target, { cluster, limits: this.#limits });
+  }
+
+  start(endStream: boolean): void {
+    this.#noBody = endStream;
+    if (!endStream && !this.#upgrade) this.#body.keep(this.#retries !== null || this.#action.mirrors.length > 0 ? 'policy' : this.#mayReplayBody ? 'replay' : 'none');
+    this.#nextAttempt();
     if (endStream) this.#requestComplete();
   }
 
   // Request side
 
   sendData(buffer: Buffer, start: number, end: number): void {
-    if (this.#done || this.#overLimit) return;
-    const writer = this.#writer;
-    if (this.#keepBody || writer === null) {
-      const held = (this.#body ??= new HeldBody());
-      if (held.add(buffer, start, end) > this.#bufferLimit) this.#bodyTooLarge(held);
-    }
-    if (writer === null) {
-      // While no connection is there, only what the buffer may hold is read.
-      if ((this.#body?.bytes ?? 0) > this.#bufferLimit / 2) this.#target.pauseRequest();
-    } else if (!writer.data(buffer, start, end)) this.#target.pauseRequest();
+    if (this.#done) return;
+    const writer = this.#attempts.newest?.writer ?? null;
+    const body = this.#body;
+    if ((body.kept || writer === null) && !body.add(buffer, start, end, writer === null)) this.#bodyTooLarge();
+    if (this.#done) return;
+    if (writer !== null ? !writer.data(buffer, start, end) : body.nearlyFull) this.#target.pauseRequest();
   }
 
   sendEnd(trailers: HeaderMap | null): void {
     if (this.#done) return;
     this.#trailers = trailers;
     this.#complete = true;
-    this.#writer?.end(trailers);
+    this.#attempts.newest?.writer?.end(trailers);
     this.#requestComplete();
   }
 
   resumeResponse(): void {
-    this.#writer?.resumeResponse();
+    this.#answering?.writer?.resumeResponse();
   }
 
   /** The stream is over: gives up what is under way. */
   destroy(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#cancelTotal?.();
-    this.#cancelBackoff?.();
-    this.#abandon();
-    this.#releaseRetry();
+    if (!this.#done) this.#finish();
   }
 
-  #readTimeouts(head: RequestHead, control: boolean): void {
-    const { totalMs, perTryMs } = requestTimeouts(this.#action, this.#action.retry, head, control);
-    this.#totalMs = totalMs;
-    this.#perTryMs = perTryMs;
-    const expected = perTryMs > 0 ? perTryMs : totalMs;
-    if (expected > 0 && !this.#shared.config.suppressEnvoyHeaders) head.headers.set('x-envoy-expected-rq-timeout-ms', String(expected));
+  /** What may be sent twice, and what a HTTP/2 host may refuse unseen. */
+  get #mayReplayBody(): boolean {
+    return idempotent.has(this.#head.method) || this.#cluster.config.http.protocol !== 'http1';
   }
 
   #requestComplete(): void {
     this.#complete = true;
     if (this.#done) return;
-    if (this.#totalMs > 0) this.#cancelTotal = this.#target.clock.after(this.#totalMs, () => this.#timeout());
-    if (this.#action.mirrors.length > 0) this.#mirror();
-  }
-
-  #mirror(): void {
-    const { clock, clusters, random } = this.#target;
+    const { clock } = this.#target;
+    this.#completeMs = clock.monotonic();
+    const timeouts = this.#timeouts;
+    if (timeouts !== null && timeouts.totalMs > 0) this.#cancelTotal = clock.after(timeouts.totalMs, () => this.#timeout(timeouts));
+    const attempt = this.#attempts.newest;
+    if (attempt !== null && attempt.writer !== null) this.#startTimers(attempt);
     // A body that is not held whole is not mirrored.
-    if (this.#head === null || (!this.#noBody && !this.#keepBody)) return;
-    for (const policy of this.#action.mirrors) sendShadow({ policy, request: this.#head, body: this.#body, clusters, random, after: (delayMs, task) => clock.after(delayMs, task) });
+    if (this.#action.mirrors.length > 0 && this.#hasWholeBody) sendShadows(this.#action.mirrors, this.#head, this.#body.held, this.#target);
   }
 
-  /** More than may be kept: no attempt after this one, no mirror. Without a connection yet it cannot go on at all. */
-  #bodyTooLarge(held: HeldBody): void {
-    this.#keepBody = false;
-    this.#retry = null;
-    if (this.#writer !== null) {
-      this.#body = null;
-      return;
-    }
-    if (held.bytes <= this.#bufferLimit * 2) return;
-    this.#overLimit = true;
-    this.#target.sendLocalReply({ status: 507, body: 'exceeded request buffer limit while retrying upstream', details: 'request_payload_exceeded_retry_buffer_limit' });
+  #startTimers(attempt: Attempt): void {
+    const timeouts = this.#timeouts;
+    if (timeouts !== null) attempt.startTimers(this.#answering === null ? timeouts.perTryMs : 0, timeouts.perTryIdleMs);
+  }
+
+  /** More than may be kept: no attempt after this one, no mirror. Between two attempts it cannot go on at all. */
+  #bodyTooLarge(): void {
+    if (this.#body.reason === 'policy') this.#cluster.stats.retryOrShadowAbandoned.inc();
+    this.#body.keep('none');
+    if (this.#retries?.waiting === true) return this.#reply({ status: 507, body: 'exceeded request buffer limit while retrying upstream', details: 'request_payload_exceeded_retry_buffer_limit' });
+    return this.#noMoreRetries();
   }
 
   // Attempts
 
-  #attempt(): void {
+  #nextAttempt(): void {
     const target = this.#target;
     const cluster = this.#cluster;
-    const host = cluster.pick(this, originalDestination(target.info.connection));
+    const head = this.#head;
+    if (this.#tries > 0) this.#choice.retry = this.#retries?.state ?? null;
+    const host = this.#choice.pick(cluster);
     if (host === null) {
       cluster.stats.noneHealthy.inc();
-      return this.#reply({ status: 503, body: 'no healthy upstream', details: 'no_healthy_upstream', flags: ResponseFlag.UH, grpcStatus: 14 });
+      chargeStatus(cluster, 503, this.#countedAs);
+      return this.#reply({ status: 503, body: 'no healthy upstream', details: 'no_healthy_upstream', flags: ResponseFlag.UH });
     }
-    if (!this.#limits.canRequest) {
-      cluster.stats.rqPendingOverflow.inc();
-      return this.#reply(failureReply({ kind: 'pool', failure: { kind: 'overflow', transportFailure: null } }, this.#attempts > 0));
-    }
-    this.#attempts++;
-    target.info.attemptCount = this.#attempts;
-    this.#host = host;
-    this.#sent = false;
-    this.#limits.requests++;
-    host.state.activeRequests++;
-    host.state.requests++;
-    cluster.stats.rqTotal.inc();
-    cluster.stats.rqActive.inc();
+    this.#tries++;
+    target.info.attemptCount = this.#tries;
     target.info.upstreamHost = host.key;
     target.info.upstreamMetadata = host.metadata;
-    if (this.#perTryMs > 0) this.#cancelTry = target.clock.after(this.#perTryMs, () => this.#perTryTimeout());
-    const pending = this.#terminates ? openTcpTunnel(cluster, host, this) : cluster.newStream(host, { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#fresh, method: this.#head?.method ?? '', serverName: this.#head === null ? '' : serverNameFor(cluster.config, this.#head), http2: this.#head?.protocol === 'HTTP/2' }, this);
-    if (this.#writer === null && this.#host === host) this.#pending = pending;
+    const attempt = new Attempt(this, host, { cluster, limits: this.#limits, clock: target.clock });
+    this.#attempts.add(attempt);
+    sayAttempt(this.#action, head, { tries: this.#tries, timeoutRetry: this.#timeoutRetry });
+    if (this.#timeouts !== null) sayTimeouts(this.#timeouts, head, this.#completeMs > 0 ? target.clock.monotonic() - this.#completeMs : 0, this.#shared.config.suppressEnvoyHeaders);
+    // An idle connection broke once already: no second try on another that may be as old.
+    const options = { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#replays > 0, method: head.method, serverName: serverNameFor(cluster.config, head), http2: head.protocol === 'HTTP/2' };
+    attempt.begin(options, this.#action.terminatesConnect && head.method === 'CONNECT');
     return undefined;
   }
 
-  onReady(writer: RequestWriter, connection: UpstreamConnectionInfo): void {
-    this.#pending = null;
-    this.#writer = writer;
-    const { info } = this.#target;
+  attemptReady(attempt: Attempt, writer: RequestWriter): void {
+    const { info, clock } = this.#target;
     const head = this.#head;
-    if (head === null) return;
-    info.upstreamLocalAddress = connection.localAddress;
-    info.upstreamHost = connection.remoteAddress === '' ? info.upstreamHost : connection.remoteAddress;
-    info.upstreamTls = connection.tls;
-    info.upstreamConnectionId = connection.id;
-    info.upstreamProtocol = connection.protocol;
-    const hostname = this.#host?.endpoint.hostname ?? '';
+    attempt.describe(info);
+    const { hostname } = attempt.host.endpoint;
     if (this.#action.hostRewrite?.kind === 'auto' && hostname !== '') rewriteHost(this.#action, head, hostname);
-    if (this.#action.includeAttemptCountInRequest) head.headers.set('x-envoy-attempt-count', String(this.#attempts));
-    const now = this.#target.clock.monotonic();
+    const now = clock.monotonic();
     info.upstreamFirstSentMonoMs = now;
     this.#sent = true;
-    this.#trace = this.#target.trace?.toUpstream(head, this.#attempts) ?? null;
+    attempt.trace = this.#target.trace?.toUpstream(head, this.#tries) ?? null;
     writer.head(head, this.#noBody);
-    if (this.#noBody) {
-      info.upstreamLastSentMonoMs = now;
-      return;
-    }
-    this.#sendHeldBody(writer);
+    // The head may have met a connection that is gone.
+    if (attempt.writer === null) return;
+    if (this.#noBody) info.upstreamLastSentMonoMs = now;
+    else this.#sendHeldBody(attempt, writer);
+    if (this.#completeMs > 0 && attempt.writer !== null) this.#startTimers(attempt);
   }
 
-  #sendHeldBody(writer: RequestWriter): void {
-    const held = this.#body;
+  #sendHeldBody(attempt: Attempt, writer: RequestWriter): void {
+    const held = this.#body.held;
     let room = true;
-    if (held !== null) for (const part of held.parts) room = writer.data(part, 0, part.length) && room;
-    if (!this.#keepBody) this.#body = null;
+    if (held !== null) for (const part of held.parts) if (attempt.writer !== null) room = writer.data(part, 0, part.length) && room;
+    if (attempt.writer === null) return;
+    this.#body.written();
     if (this.#complete) writer.end(this.#trailers);
     else if (room) this.#target.resumeRequest();
+    else this.#target.pauseRequest();
   }
 
-  onPoolFailure(failure: PoolFailure): void {
-    this.#pending = null;
-    const { info } = this.#target;
-    if (failure.transportFailure !== null) info.upstreamTransportFailureReason = failure.transportFailure;
-    this.#failed({ kind: 'pool', failure });
-  }
-
-  onWritable(): void {
-    if (!this.#complete) this.#target.resumeRequest();
+  attemptWritable(attempt: Attempt): void {
+    if (!this.#complete && attempt === this.#attempts.newest) this.#target.resumeRequest();
   }
 
   // Response side
 
-  onInterim(head: ResponseHead): void {
+  attemptInterim(_attempt: Attempt, head: ResponseHead): void {
     this.#target.interim(head);
   }
 
-  onHead(head: ResponseHead, endStream: boolean): void {
+  attemptHead(attempt: Attempt, head: ResponseHead, endStream: boolean): void {
+    this.#target.info.upstreamFirstReceivedMonoMs = this.#target.clock.monotonic();
+    reportAnswer(this.#cluster, attempt.host, this.#head, head);
+    const retries = this.#retries;
+    if (retries !== null) {
+      const wants = retries.state.wantsAfterResponse(head);
+      if (!attempt.hedged && retries.take(wants, true)) {
+        this.#cluster.stats.codesOf('retry')?.charge(head.status);
+        return this.#retryLater(attempt, head, false);
+      }
+      // Another attempt may do better.
+      if (wants && this.#othersMayAnswer(attempt)) return this.#attempts.drop(attempt);
+    }
+    return this.#answer(attempt, head, endStream);
+  }
+
+  #answer(attempt: Attempt, head: ResponseHead, endStream: boolean): void {
     const { info, clock } = this.#target;
-    const now = clock.monotonic();
-    info.upstreamFirstReceivedMonoMs = now;
-    this.#count(head.status);
-    if (this.#cluster.config.healthCheck !== null && this.#host !== null && head.headers.has('x-envoy-immediate-health-check-fail')) this.#cluster.failHealthCheck(this.#host);
-    if (this.#retry !== null && this.#wantsRetry(head)) {
-      if (endStream) this.#writer = null;
-      this.#abandon();
-      this.#retryAfter(head);
-      return;
-    }
-    this.#started = true;
-    this.#cancelTry?.();
-    this.#cancelTry = null;
-    if (!this.#keepBody || this.#complete) this.#body = null;
-    this.#keepBody = false;
-    if (!this.#shared.config.suppressEnvoyHeaders) {
-      const since = info.requestCompleteMonoMs >= 0 ? info.requestCompleteMonoMs : info.upstreamFirstSentMonoMs;
-      head.headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.floor(now - since))));
-    }
-    if (this.#action.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(this.#attempts));
-    info.responseCode = head.status;
+    this.#answering = attempt;
+    attempt.used = true;
+    this.#noMoreRetries();
+    if (this.#attempts.keepOnly(attempt)) attempt.describe(info);
+    attempt.stopTryTimer();
+    this.#body.answered(this.#complete || attempt.writer === null);
+    const { status } = head;
+    chargeStatus(this.#cluster, status, this.#countedAs);
+    chargeCanary(this.#cluster, attempt.host, head);
+    info.responseCode = status;
     info.responseCodeDetails = 'via_upstream';
-    if (this.#route.responseHeaders.length > 0) applyHeaderOps(this.#route.responseHeaders, head.headers, info);
-    if (this.#newCookies !== null) for (const cookie of this.#newCookies) head.headers.add('set-cookie', cookie);
-    if (endStream) this.#responseDone(now);
+    const tookMs = info.requestCompleteMonoMs >= 0 && !this.#shared.config.suppressEnvoyHeaders ? clock.monotonic() - info.requestCompleteMonoMs : -1;
+    prepareAnswer(head, info, { route: this.#route, tries: this.#action.includeAttemptCountInResponse ? this.#tries : 0, tookMs, newCookies: this.#choice.newCookies });
+    if (endStream) this.#answered(attempt);
     // A tunnel lasts as long as its ends want: the route's timeout was for the answer.
-    if (this.#upgrade && (head.status === 101 || (this.#head?.method === 'CONNECT' && head.status < 300))) this.#untimed();
+    if (this.#upgrade && (status === 101 || (this.#head.method === 'CONNECT' && status < 300))) this.#untimed();
     this.#target.encodeHead(head, endStream);
   }
 
-  onData(buffer: Buffer, start: number, end: number): void {
-    if (!this.#target.encodeData(buffer, start, end)) this.#writer?.pauseResponse();
+  attemptData(attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    if (!this.#target.encodeData(buffer, start, end)) attempt.writer?.pauseResponse();
   }
 
-  onEnd(trailers: HeaderMap | null): void {
-    this.#responseDone(this.#target.clock.monotonic());
+  attemptEnd(attempt: Attempt, trailers: HeaderMap | null): void {
+    this.#answered(attempt);
     this.#target.encodeEnd(trailers);
   }
 
-  onReset(reset: UpstreamReset): void {
-    this.#writer = null;
-    this.#cluster.stats.rqRxReset.inc();
-    if (this.#started) {
-      const { info } = this.#target;
-      info.responseFlags |= reset.kind === 'protocol' ? ResponseFlag.UPE : ResponseFlag.UC;
-      info.responseCodeDetails = `upstream_reset_after_response_started{${reset.kind === 'protocol' ? 'protocol_error' : 'connection_termination'}}`;
-      this.#report(502);
-      this.#release();
-      this.#target.resetStream();
-      return;
-    }
-    if ((reset.stale && this.#canReplay()) || (reset.refused && this.#canRefuse())) {
-      this.#release();
-      this.#attempts--;
-      this.#fresh = true;
-      this.#attempt();
-      return;
-    }
-    this.#failed({ kind: 'reset', reset });
-  }
-
   #untimed(): void {
-    this.#totalMs = 0;
+    this.#timeouts = null;
     this.#cancelTotal?.();
   }
 
-  /** The payload of a CONNECT goes to the host as plain TCP. */
-  get #terminates(): boolean {
-    return this.#action.terminatesConnect && this.#head?.method === 'CONNECT';
-  }
-
-  /** The request can be sent again as it was, and doing it twice does no harm. */
-  #canReplay(): boolean {
-    return !this.#upgrade && idempotent.has(this.#head?.method ?? '') && (this.#noBody || (this.#keepBody && this.#body !== null));
-  }
-
-  /** The upstream has surely not processed it (REFUSED_STREAM, GOAWAY): any method may be sent again, once without a policy. */
-  #canRefuse(): boolean {
-    return !this.#fresh && !this.#upgrade && this.#retry === null && (this.#noBody || (this.#keepBody && this.#body !== null));
-  }
-
-  #responseDone(now: number): void {
-    const { info } = this.#target;
-    info.upstreamLastReceivedMonoMs = now;
-    this.#writer = null;
-    this.#done = true;
-    this.#cancelTotal?.();
-    if (this.#retrying) this.#cluster.stats.rqRetrySuccess.inc();
-    this.#release();
-  }
-
-  #count(status: number): void {
-    const { stats } = this.#cluster;
-    stats.rqClass[(status / 100) | 0]?.inc();
-    stats.rqCode(status).inc();
-    this.#report(status);
-  }
-
-  #report(status: number): void {
-    if (this.#host !== null) this.#cluster.report(this.#host, status);
+  #answered(attempt: Attempt): void {
+    this.#target.info.upstreamLastReceivedMonoMs = this.#target.clock.monotonic();
+    attempt.release();
+    this.#finish();
   }
 
   // Failing and retrying
 
-  #failed(failed: AttemptFailure): void {
-    this.#report(failed.kind === 'pool' && failed.failure.kind === 'overflow' ? -1 : 0);
-    const wants = this.#retry?.wantsAfterFailure(failed, this.#sent) ?? false;
-    this.#abandon();
-    if (wants && this.#mayRetry()) this.#retryAfter(null);
-    else this.#reply(failureReply(failed, this.#attempts > 1));
+  attemptFailed(attempt: Attempt, failed: AttemptFailure): void {
+    if (failed.kind === 'pool' && failed.failure.transportFailure !== null) this.#target.info.upstreamTransportFailureReason = failed.failure.transportFailure;
+    const after = { retried: this.#tries > 1, responseStarted: attempt === this.#answering };
+    if (!after.responseStarted && this.#replayStale(attempt, failed)) return undefined;
+    if (!isOverflow(failed)) this.#cluster.report(attempt.host, 0);
+    if (after.responseStarted) return this.#reply(failureReply(failed, after));
+    if (this.#mayRetry(attempt, failed)) return this.#retryLater(attempt, null, false);
+    this.#attempts.drop(attempt);
+    if (this.#replayRefused(failed)) return undefined;
+    chargeStatus(this.#cluster, failureStatus(failed), this.#countedAs);
+    if (this.#othersMayAnswer(attempt)) return undefined;
+    const reply = failureReply(failed, after);
+    return this.#reply(isOverflow(failed) && !this.#shared.config.suppressEnvoyHeaders ? { ...reply, headers: [['x-envoy-overloaded', 'true']] } : reply);
   }
 
-  #wantsRetry(head: ResponseHead): boolean {
-    return this.#retry !== null && this.#retry.wantsAfterResponse(head) && this.#mayRetry();
+  /** What may be sent twice is sent again, on a new connection. */
+  #replayStale(attempt: Attempt, failed: AttemptFailure): boolean {
+    if (!isStale(failed) || !idempotent.has(this.#head.method) || !this.#canSendAgain || this.#replays >= mostReplays || attempt !== this.#attempts.newest) return false;
+    this.#attempts.drop(attempt);
+    this.#sendAgain();
+    return true;
   }
 
-  #mayRetry(): boolean {
+  /** Any method may be sent again, once. */
+  #replayRefused(failed: AttemptFailure): boolean {
+    if (!isRefused(failed) || this.#replays > 0 || !this.#canSendAgain || this.#attempts.newest !== null || this.#retries?.waiting === true) return false;
+    this.#sendAgain();
+    return true;
+  }
+
+  get #canSendAgain(): boolean {
+    return !this.#upgrade && this.#hasWholeBody;
+  }
+
+  get #hasWholeBody(): boolean {
+    return this.#noBody || this.#body.kept;
+  }
+
+  #sendAgain(): void {
+    this.#replays++;
+    this.#tries--;
+    this.#nextAttempt();
+  }
+
+  /** The policy wants another attempt and one is left; takes it. */
+  #mayRetry(attempt: Attempt, failed: AttemptFailure): boolean {
+    const retries = this.#retries;
+    return retries !== null && !attempt.hedged && retries.take(retries.state.wantsAfterFailure(failed, this.#sent), false);
+  }
+
+  /** `after`: the attempt that failed; one that may still answer (hedged) goes on. */
+  #retryLater(after: Attempt, response: ResponseHead | null, timeout: boolean): void {
+    if (!after.hedged) this.#attempts.drop(after);
+    this.#timeoutRetry = timeout;
+    this.#retries?.wait(after.host, response, () => this.#nextAttempt());
+  }
+
+  #othersMayAnswer(than: Attempt): boolean {
+    return this.#retries?.waiting === true || this.#attempts.awaitsOther(than);
+  }
+
+  #noMoreRetries(): void {
+    this.#retries?.stop();
+    this.#retries = null;
+  }
+
+  // Timeouts
+
+  attemptTimedOut(attempt: Attempt, timeout: AttemptTimeout): void {
     const { stats } = this.#cluster;
-    if (this.#retry === null) return false;
-    if (this.#retry.exhausted) {
-      stats.rqRetryLimitExceeded.inc();
-      this.#target.info.responseFlags |= ResponseFlag.URX;
-      return false;
-    }
-    if (this.#limits.canRetry) return true;
-    stats.rqRetryOverflow.inc();
-    return false;
+    if (timeout === 'duration') return this.#tookTooLong(attempt);
+    if (attempt.awaiting) this.#cluster.report(attempt.host, 0);
+    if (this.#timeouts?.hedge === true && this.#answering === null) return this.#hedge(attempt);
+    (timeout === 'try' ? stats.rqPerTryTimeout : stats.rqPerTryIdleTimeout).inc();
+    if (this.#mayRetry(attempt, localReset)) return this.#retryLater(attempt, null, true);
+    if (this.#answering === null) chargeStatus(this.#cluster, this.#timeoutStatus, this.#countedAs);
+    return this.#timeoutReply(timeout === 'try' ? 'upstream_per_try_timeout' : 'upstream_per_try_idle_timeout');
   }
 
-  #retryAfter(response: ResponseHead | null): void {
-    const retry = this.#retry;
-    if (retry === null) return;
-    const { clock, random } = this.#target;
-    this.#cluster.stats.rqRetry.inc();
-    if (retry.policy.avoidPreviousHosts && this.#lastHost !== null) retry.previousHosts.push(this.#lastHost);
-    this.#limits.retries++;
-    this.#retrying = true;
-    this.#cancelBackoff = clock.after(retry.take(random, response, clock.now()), () => {
-      this.#cancelBackoff = null;
-      this.#attempt();
-    });
+  /** The try goes on; the next starts beside it. */
+  #hedge(attempt: Attempt): void {
+    if (this.#retries?.take(true, false) !== true) return;
+    attempt.hedged = true;
+    this.#retryLater(attempt, null, true);
   }
 
-  #reply(reply: Parameters<ResponseTarget['sendLocalReply']>[0]): void {
+  #tookTooLong(attempt: Attempt): void {
+    this.#cluster.stats.rqMaxDuration.inc();
+    if (this.#mayRetry(attempt, localReset)) return this.#retryLater(attempt, null, false);
+    return this.#reply({ status: this.#complete ? 504 : 408, body: 'upstream max stream duration reached', details: 'upstream_max_stream_duration_reached', flags: ResponseFlag.UMSDR });
+  }
+
+  #timeout(timeouts: RequestTimeouts): void {
+    if (this.#done) return;
+    for (const attempt of this.#attempts.all()) this.#chargeTimeout(attempt, timeouts);
+    this.#timeoutReply('upstream_response_timeout');
+  }
+
+  #chargeTimeout(attempt: Attempt, { status }: RequestTimeouts): void {
+    this.#cluster.stats.rqTimeout.inc();
+    if (!attempt.awaiting) return;
+    if (!attempt.hedged) this.#cluster.report(attempt.host, 0);
+    chargeStatus(this.#cluster, status, this.#countedAs);
+  }
+
+  get #timeoutStatus(): number {
+    return this.#timeouts?.status ?? 504;
+  }
+
+  #timeoutReply(details: string): void {
+    const status = this.#timeoutStatus;
+    this.#reply({ status, body: status === 504 ? 'upstream request timeout' : '', details, flags: ResponseFlag.UT });
+  }
+
+  // End
+
+  /** Answers, or resets the stream when an answer has begun. */
+  #reply(reply: LocalReply): void {
+    const headers = [...(reply.headers ?? []), ...routeHeaders(this.#route, this.#target)];
+    if (this.#action.includeAttemptCountInResponse && this.#tries > 0) headers.push(['x-envoy-attempt-count', String(this.#tries)]);
+    this.#finish();
+    this.#target.sendLocalReply(headers.length > 0 ? { ...reply, headers } : reply);
+  }
+
+  /** Nothing goes on after this. */
+  #finish(): void {
     this.#done = true;
     this.#cancelTotal?.();
-    this.#release();
-    this.#releaseRetry();
-    if (reply.status >= 500) {
-      this.#cluster.stats.rqClass[5]?.inc();
-      this.#cluster.stats.rqCode(reply.status).inc();
-    }
-    this.#target.sendLocalReply(reply);
+    this.#retries?.stop();
+    this.#attempts.abandon();
   }
-
-  #timeout(): void {
-    if (this.#done) return;
-    this.#cluster.stats.rqTimeout.inc();
-    this.#target.info.responseFlags |= ResponseFlag.UT;
-    this.#report(0);
-    this.#cancelBackoff?.();
-    this.#abandon();
-    if (this.#started) {
-      this.#done = true;
-      this.#target.info.responseCodeDetails = 'upstream_response_timeout';
-      this.#target.resetStream();
-    } else this.#reply({ status: 504, body: 'upstream request timeout', details: 'upstream_response_timeout', flags: ResponseFlag.UT, grpcStatus: 14 });
-  }
-
-  #perTryTimeout(): void {
-    if (this.#done || this.#started) return;
-    this.#cluster.stats.rqPerTryTimeout.inc();
-    this.#report(0);
-    const wants = this.#retry?.wantsAfterFailure('per-try-timeout', this.#sent) ?? false;
-    this.#abandon();
-    if (wants && this.#mayRetry()) this.#retryAfter(null);
-    else this.#reply({ status: 504, body: 'upstream request timeout', details: 'upstream_per_try_timeout', flags: ResponseFlag.UT, grpcStatus: 14 });
-  }
-
-  /** Ends the attempt under way, if any, without being told about it. */
-  #abandon(): void {
-    this.#pending?.cancel();
-    this.#pending = null;
-    if (this.#writer !== null) {
-      this.#cluster.stats.rqTxReset.inc();
-      const writer = this.#writer;
-      this.#writer = null;
-      writer.reset();
-    }
-    this.#release();
-  }
-
-  /** Gives back what the attempt counted against. Once per attempt. */
-  #release(): void {
-    const host = this.#host;
-    if (host === null) return;
-    this.#host = null;
-    this.#lastHost = host;
-    this.#trace?.finish(host.key, this.#started ? null : 'it brought no answer that was used');
-    this.#trace = null;
-    this.#cancelTry?.();
-    this.#cancelTry = null;
-    host.state.activeRequests--;
-    this.#limits.requests--;
-    this.#cluster.stats.rqActive.dec();
-    this.#cluster.stats.rqCompleted.inc();
-    this.#releaseRetry();
-  }
-
-  #releaseRetry(): void {
-    if (!this.#retrying) return;
-    this.#retrying = false;
-    this.#limits.retries--;
-  }
-}
-
-const noOverrides = { on: null, max: null };
-
-/** What an internal caller asks by header. The headers end here. */
-function overridesOf(head: RequestHead, control: boolean): { on: string | null; max: string | null } {
-  if (!control) return noOverrides;
-  const on = [head.headers.getAll('x-envoy-retry-on'), head.headers.getAll('x-envoy-retry-grpc-on')].filter((value) => value !== null).join(',');
-  const max = head.headers.get('x-envoy-max-retries');
-  for (const name of ['x-envoy-retry-on', 'x-envoy-retry-grpc-on', 'x-envoy-max-retries']) head.headers.remove(name);
-  return { on: on === '' ? null : on, max };
 }
