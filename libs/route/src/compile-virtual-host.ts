@@ -1,5 +1,5 @@
 import type { Route as RouteMessage, Tracing as TracingMessage, VirtualHost as VirtualHostMessage, WeightedCluster } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { always, compileFraction } from '@meltemi/match';
+import { always, compileFraction, compileHeaderMatchers } from '@meltemi/match';
 import { compileCustomTags } from './custom-tags.ts';
 import { checkFields } from './fields.ts';
 import { clusterWeightFields, routeFields, virtualHostFields, weightedClusterFields } from './field-tables.ts';
@@ -13,7 +13,7 @@ import { compileRateLimits } from './rate-limits.ts';
 import type { Report } from './report.ts';
 import { compileConditions, RouteRule } from './route-rule.ts';
 import { RuleIndex } from './rule-index.ts';
-import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, RouteTracing, VirtualHost } from './types.ts';
+import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, RouteTracing, VirtualCluster, VirtualHost } from './types.ts';
 
 /** What the table hands down to its virtual hosts. */
 export interface TableScope {
@@ -39,6 +39,7 @@ interface HostScope extends TableScope {
   readonly path: string;
   readonly hostHeaders: LevelOps;
   readonly hostRateLimits: readonly RateLimitRule[];
+  readonly virtualClusters: readonly VirtualCluster[];
 }
 
 const tls = ['none', 'external-only', 'all'] as const;
@@ -54,6 +55,7 @@ export function compileVirtualHost(host: VirtualHostMessage, table: TableScope, 
   const mirrors = compileMirrors(host.requestMirrorPolicies, `${path}.request_mirror_policies`, report);
   const scope: HostScope = {
     ...table, host, path, mirrors: mirrors.length > 0 ? mirrors : table.mirrors, hostHeaders: compileHeaderLevel(host, path, report),
+    virtualClusters: compileVirtualClusters(host, path, report),
     hostRateLimits: compileRateLimits(host.rateLimits, `${path}.rate_limits`, report),
     perFilter: compilePerFilter(host.typedPerFilterConfig, table.perFilter, table.parsePerFilter, { path, report }),
   };
@@ -162,7 +164,18 @@ function outcome(level: RouteLevel, action: RouteAction, clusterHeaders: LevelOp
     tracing: level.tracing,
     statPrefix: route.statPrefix,
     rateLimits: level.rateLimits,
+    virtualClusters: scope.virtualClusters,
   };
+}
+
+function compileVirtualClusters(host: VirtualHostMessage, path: string, report: Report): VirtualCluster[] {
+  const named = host.virtualClusters.map(({ name, headers }, i): VirtualCluster => {
+    const at = `${path}.virtual_clusters[${i}]`;
+    if (name === '') report.refuse(`${at}.name`, 'a virtual cluster needs a name');
+    if (headers.length === 0) report.refuse(`${at}.headers`, 'a virtual cluster needs conditions');
+    return { name, virtualHostName: host.name, headers: report.take(compileHeaderMatchers(headers, `${at}.headers`), []) };
+  });
+  return named.length === 0 ? [] : [...named, { name: 'other', virtualHostName: host.name, headers: [] }];
 }
 
 function compileRouteTracing(tracing: TracingMessage, path: string, report: Report): RouteTracing {

@@ -23,7 +23,7 @@ export const virtualHostFields: FieldTable<VirtualHost> = {
   name: use, domains: use, routes: use, ...headers,
   matcher: refuse('matcher trees in virtual hosts are not supported: use routes'),
   requireTls: use,
-  virtualClusters: warn('virtual clusters only name statistics, which are not kept'),
+  virtualClusters: use,
   rateLimits: use, cors: use, typedPerFilterConfig: use,
   includeRequestAttemptCount: use, includeAttemptCountInResponse: use, retryPolicy: use, retryPolicyTypedConfig: retryConfig, hedgePolicy: use,
   includeIsTimeoutRetryHeader: use,

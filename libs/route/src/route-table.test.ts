@@ -178,8 +178,8 @@ test('what cannot be done is refused by its path, what only tunes is warned of',
     'virtual_hosts[0].routes[3].request_headers_to_add[0].header.key', 'virtual_hosts[0].routes[3].route.weighted_clusters',
     'virtual_hosts[0].routes[4].response_headers_to_add[0].header.value',
   ]);
-  const warned = table({ virtual_hosts: [{ name: 'v', domains: ['*'], virtual_clusters: [{ name: 'x', headers: [{ name: ':path' }] }], routes: [to('c')] }] });
-  assert.deepEqual(warned.warnings.map((warning) => warning.path), ['virtual_hosts[0].virtual_clusters']);
+  const warned = table({ virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ ...to('c'), route: { cluster: 'c', hedge_policy: { additional_request_chance: { numerator: 1 } } } }] }] });
+  assert.deepEqual(warned.warnings.map((warning) => warning.path), ['virtual_hosts[0].routes[0].route.hedge_policy.additional_request_chance']);
 });
 
 test('a direct response keeps its body and the size limit', () => {

@@ -127,7 +127,7 @@ function needsTls(host: VirtualHost, request: RequestHead): boolean {
 const tlsRedirect: RouteMatch = {
   routeName: '', virtualHostName: '',
   action: { kind: 'redirect', status: 301, scheme: 'https', host: null, port: null, path: null, stripQuery: false },
-  requestHeaders: [], responseHeaders: [], perFilter: new Map(), metadata: null, decoratorOperation: null, decoratorPropagate: true, tracing: null, statPrefix: '', rateLimits: null,
+  requestHeaders: [], responseHeaders: [], perFilter: new Map(), metadata: null, decoratorOperation: null, decoratorPropagate: true, tracing: null, statPrefix: '', rateLimits: null, virtualClusters: [],
 };
 
 function collectClusters(hosts: readonly CompiledVirtualHost[]): Set<string> {

@@ -56,6 +56,15 @@ export interface RouteMatch {
   readonly statPrefix: string;
   /** What rate limit filters make descriptors from; null when neither route nor virtual host asks for any. */
   readonly rateLimits: RouteRateLimits | null;
+  /** Of the virtual host: under which names its requests are counted; empty = none. The last, "other", takes all that is left. */
+  readonly virtualClusters: readonly VirtualCluster[];
+}
+
+/** Requests of a virtual host that are counted together, vhost.<host>.vcluster.<name>.…: the first whose conditions hold. */
+export interface VirtualCluster {
+  readonly name: string;
+  readonly virtualHostName: string;
+  readonly headers: readonly HeaderMatch[];
 }
 
 /** Sampling of a route, in place of the connection manager's; its tags come after those. */

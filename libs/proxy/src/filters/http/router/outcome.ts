@@ -3,18 +3,21 @@ import { applyHeaderOps, isGrpc, type RouteMatch } from '@meltemi/route';
 import type { Host } from '../../../balance/index.ts';
 import { httpFromGrpc } from '../../../http/grpc-status.ts';
 import type { UpstreamCluster } from '../../../upstream.ts';
+import type { VirtualClusterStats } from './virtual-cluster.ts';
 
 /** How requests are told apart when their answers are counted. */
 export interface CountedAs {
   readonly internal: boolean;
   /** x-envoy-upstream-alt-stat-name of a caller inside. */
   readonly altName: string | null;
+  readonly virtualCluster: VirtualClusterStats | null;
 }
 
 /** Counts what a client is answered. @hot */
-export function chargeStatus({ stats }: UpstreamCluster, status: number, { internal, altName }: CountedAs): void {
+export function chargeStatus({ stats }: UpstreamCluster, status: number, { internal, altName, virtualCluster }: CountedAs): void {
   stats.codes.charge(status);
   (internal ? stats.internalCodes : stats.externalCodes).charge(status);
+  virtualCluster?.codes.charge(status);
   if (altName !== null) stats.codesOf(altName)?.charge(status);
 }
 

@@ -3,6 +3,7 @@ import type { Host } from '../../../balance/index.ts';
 import type { ResponseTarget } from '../../../http/active-stream.ts';
 import type { ClusterLimits, UpstreamCluster } from '../../../upstream.ts';
 import type { RetryState } from './retry-state.ts';
+import type { VirtualClusterStats } from './virtual-cluster.ts';
 
 /** A request's retries under way: asks policy and circuit breaker, waits, counts. */
 export class Retries {
@@ -10,15 +11,17 @@ export class Retries {
   readonly #target: ResponseTarget;
   readonly #cluster: UpstreamCluster;
   readonly #limits: ClusterLimits;
+  readonly #virtualCluster: VirtualClusterStats | null;
   /** Counted as a retry, until it is known what came of it. */
   #counted = false;
   #cancelWait: (() => void) | null = null;
 
-  constructor(state: RetryState, target: ResponseTarget, to: { readonly cluster: UpstreamCluster; readonly limits: ClusterLimits }) {
+  constructor(state: RetryState, target: ResponseTarget, to: { readonly cluster: UpstreamCluster; readonly limits: ClusterLimits; readonly virtualCluster: VirtualClusterStats | null }) {
     this.state = state;
     this.#target = target;
     this.#cluster = to.cluster;
     this.#limits = to.limits;
+    this.#virtualCluster = to.virtualCluster;
   }
 
   /** The next attempt is on its way. */
@@ -30,17 +33,22 @@ export class Retries {
   take(wanted: boolean, answered: boolean): boolean {
     if (this.waiting) return false;
     const { stats } = this.#cluster;
-    if (!wanted && answered && this.#counted) stats.rqRetrySuccess.inc();
+    if (!wanted && answered && this.#counted) {
+      stats.rqRetrySuccess.inc();
+      this.#virtualCluster?.rqRetrySuccess.inc();
+    }
     this.#uncount();
     if (!wanted) return false;
     if (this.state.exhausted) {
       stats.rqRetryLimitExceeded.inc();
+      this.#virtualCluster?.rqRetryLimitExceeded.inc();
       this.#target.info.responseFlags |= ResponseFlag.URX;
       return false;
     }
     this.state.spend();
     if (this.#limits.canRetry) return true;
     stats.rqRetryOverflow.inc();
+    this.#virtualCluster?.rqRetryOverflow.inc();
     this.#target.info.responseFlags |= ResponseFlag.UO;
     return false;
   }
@@ -50,6 +58,7 @@ export class Retries {
     const { clock, random } = this.#target;
     const { stats } = this.#cluster;
     stats.rqRetry.inc();
+    this.#virtualCluster?.rqRetry.inc();
     if (this.state.policy.avoidPreviousHosts) this.state.previousHosts.push(tried);
     this.#limits.retries++;
     this.#counted = true;

@@ -333,3 +333,17 @@ test('a request whose body is held back goes on once a connection takes it', () 
   backend.last.drain();
   assert.equal(wire.paused, false);
 });
+
+test('virtual clusters count their requests, the rest under "other"', () => {
+  const virtualClusters = [{ name: 'orders', headers: [{ name: ':path', stringMatch: { prefix: '/orders' } }, { name: ':method', stringMatch: { exact: 'POST' } }] }];
+  const served = new Served({ hcm: { routeConfig: { name: 'inline', virtualHosts: [{ name: 'shop', domains: ['*'], virtualClusters, routes: [routeToApp({}, retry('5xx'))] }] } } });
+  const { wire } = served.connect();
+  wire.receive(requestText('/orders/1', ['content-length: 0'], 'POST'));
+  served.backend.requests[0]?.empty(503);
+  served.pass(30);
+  served.backend.requests[1]?.respond(201);
+  wire.receive(requestText('/orders/1'));
+  served.backend.requests[2]?.respond(200);
+  const value = (name: string) => served.stats.counter(`vhost.shop.vcluster.${name}`).value;
+  assert.deepEqual(['orders.upstream_rq_total', 'orders.upstream_rq_201', 'orders.upstream_rq_2xx', 'orders.upstream_rq_retry', 'orders.upstream_rq_retry_success', 'other.upstream_rq_200'].map(value), [1, 1, 1, 1, 1, 1]);
+});

@@ -9,6 +9,7 @@ import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
 import { checkSettings } from '../../check-settings.ts';
 import { malformedHeader, strictHeaders, type StrictHeader } from './control-headers.ts';
 import { UpstreamRequest } from './upstream-request.ts';
+import { VirtualClusters } from './virtual-cluster.ts';
 
 /** What one router filter's config compiles to. */
 export interface RouterConfig {
@@ -24,6 +25,7 @@ export interface RouterShared {
   readonly config: RouterConfig;
   readonly stats: HttpStats;
   readonly bufferLimit: number;
+  readonly virtualClusters: VirtualClusters;
 }
 
 /** Sends the request where its route says, and brings the response. Always the last filter. */
@@ -49,6 +51,7 @@ export const routerFilter: HttpFilterFactory = {
       config: config as RouterConfig,
       stats: httpStats(ctx.stats, ctx.hcm.statPrefix),
       bufferLimit: defaultBufferLimit,
+      virtualClusters: new VirtualClusters(ctx.stats),
     };
     const events = FilterEvents.decodeHead | FilterEvents.decodeData | FilterEvents.decodeEnd | FilterEvents.destroy;
     return { events, create: () => new RouterStream(shared) };
@@ -130,9 +133,10 @@ class RouterStream extends HttpTerminalFilter {
       stream.sendLocalReply({ status: 503, body: 'drop overload', details: 'drop_overload', flags: ResponseFlag.DO, ...(!config.suppressEnvoyHeaders && { headers: [['x-envoy-overloaded', 'true']] as const }) });
       return;
     }
+    const virtualCluster = route.virtualClusters.length > 0 ? this.#shared.virtualClusters.of(head, route.virtualClusters) : null;
     if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
     rewriteRequest(action, head);
-    this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster, head });
+    this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster, head, virtualCluster });
     this.#upstream.start(endStream);
   }
 

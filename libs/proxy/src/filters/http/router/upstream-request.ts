@@ -17,6 +17,7 @@ import { routeHeaders, type RouterShared } from './router.ts';
 import { serverNameFor } from './server-name.ts';
 import { sendShadows } from './shadow-request.ts';
 import { boundStream, requestTimeouts, sayTimeouts, type RequestTimeouts } from './timeouts.ts';
+import type { VirtualClusterStats } from './virtual-cluster.ts';
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 /** How often a request that was surely not answered may be sent anew without a policy that says so. */
@@ -53,8 +54,8 @@ export class UpstreamRequest implements AttemptOwner {
   #timeoutRetry = false;
   #cancelTotal: (() => void) | null = null;
 
-  constructor(shared: RouterShared, target: ResponseTarget, to: { route: RouteMatch; action: ForwardAction; cluster: UpstreamCluster; head: RequestHead }) {
-    const { action, cluster, head } = to;
+  constructor(shared: RouterShared, target: ResponseTarget, to: { route: RouteMatch; action: ForwardAction; cluster: UpstreamCluster; head: RequestHead; virtualCluster: VirtualClusterStats | null }) {
+    const { action, cluster, head, virtualCluster } = to;
     this.#shared = shared;
     this.#target = target;
     this.#route = to.route;
@@ -67,11 +68,12 @@ export class UpstreamRequest implements AttemptOwner {
     this.#choice = new HostChoice(head, action, target);
     const asks = askedBy(head);
     const control = (asks & Asks.control) !== 0;
-    this.#countedAs = { internal: (asks & Asks.internal) !== 0, altName: control ? takeAltName(head) : null };
+    this.#countedAs = { internal: (asks & Asks.internal) !== 0, altName: control ? takeAltName(head) : null, virtualCluster };
     if (action.timesStream) boundStream(action, head, target);
     this.#timeouts = action.timeoutMs > 0 || control || action.retry !== null || action.grpcTimeoutHeaderMaxMs !== null ? requestTimeouts(action, head, control, shared.config) : null;
     const state = action.retry === null && !control ? null : RetryState.create(action.retry, head, control ? takeRetryOverrides(head) : undefined);
-    if (state !== null) this.#retries = new Retries(state, target, { cluster, limits: this.#limits });
+    if (state !== null) this.#retries = new Retries(state, target, { cluster, limits: this.#limits, virtualCluster });
+    virtualCluster?.rqTotal.inc();
   }
 
   start(endStream: boolean): void {
@@ -365,6 +367,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   #chargeTimeout(attempt: Attempt, { status }: RequestTimeouts): void {
     this.#cluster.stats.rqTimeout.inc();
+    this.#countedAs.virtualCluster?.rqTimeout.inc();
     if (!attempt.awaiting) return;
     if (!attempt.hedged) this.#cluster.report(attempt.host, 0);
     chargeStatus(this.#cluster, status, this.#countedAs);
