@@ -122,7 +122,8 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     if (upgrade !== null) {
       head.method = 'GET';
       head.headers.add('upgrade', upgrade);
-    }
+      head.upgrade = upgrade.toLowerCase();
+    } else if (head.method === 'CONNECT') head.upgrade = 'connect';
     const stream = new Http2ServerStream(this, streamId, { head, openedMs: this.options.now(), expectContinue: block.expectContinue, isUpgrade: upgrade !== null });
     stream.expectedBytes = block.contentLength;
     stream.remoteEnded = endStream;
