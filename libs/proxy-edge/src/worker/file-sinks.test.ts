@@ -21,3 +21,29 @@ test('a file that cannot be written is told of once, and written again when it c
   });
   assert.equal(errors.length, 1);
 });
+
+test('lines arrive whole and in order, long ones and many at once too', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sink-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'access.log');
+  const sinks = new FileSinks(1, (_path, error) => { throw error; });
+  const sink = sinks.open(path);
+  const lines = Array.from({ length: 4000 }, (_, index) => (index === 1000 ? `${'ü€'.repeat(40_000)}\n` : `line ${index} ü€😀\n`));
+  for (const line of lines) sink.write(line);
+  await sinks.written();
+  assert.equal(readFileSync(path, 'utf8'), lines.join(''));
+});
+
+test('while the disk takes nothing, about a megabyte waits and further lines are dropped', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sink-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'access.log');
+  const sinks = new FileSinks(1, (_path, error) => { throw error; });
+  const sink = sinks.open(path);
+  const line = `${'x'.repeat(1023)}\n`;
+  // Nothing can be written before the next turn of the event loop.
+  for (let index = 0; index < 3000; index++) sink.write(line);
+  await sinks.written();
+  const size = readFileSync(path, 'utf8').length;
+  assert.ok(size >= 15 * 2 ** 16 && size <= 17 * 2 ** 16, `${size} bytes`);
+});

@@ -1,9 +1,12 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import type { LineSink } from '@meltemi/proxy';
 
-/** Characters buffered per file while the disk is slow; beyond it lines are dropped and counted, traffic never waits. */
-const maxBuffered = 1024 * 1024;
-const flushAt = 64 * 1024;
+/** Bytes gathered before they are written together. */
+const chunkBytes = 64 * 1024;
+/** Characters of lines that become bytes together. */
+const textLimit = 2048;
+/** Chunks that wait while the disk is slow; beyond them lines are dropped and counted, traffic never waits. */
+const maxHeld = 16;
 
 /** Access log files and standard streams, shared by path. Lines are gathered and written together, as Envoy does. */
 export class FileSinks {
@@ -42,7 +45,13 @@ class FileSink implements LineSink {
   /** Null after a failure: a file is opened anew with the next lines, so that logging comes back with the disk. */
   #stream: WriteStream | NodeJS.WriteStream | null;
   #failing = false;
+  /** The newest lines. They become bytes soon: as strings, 64 KB of lines are thousands of pieces that every garbage collection copies. */
   #text = '';
+  #chunk: Buffer | null = null;
+  /** Of #chunk, from where on nothing was handed over yet, and how far it is full. */
+  #start = 0;
+  #used = 0;
+  readonly #held: Buffer[] = [];
   #timer: NodeJS.Timeout | undefined;
   #full = false;
   dropped = 0;
@@ -56,34 +65,69 @@ class FileSink implements LineSink {
   }
 
   write(line: string): void {
-    if (this.#text.length > maxBuffered) {
+    if (this.#held.length >= maxHeld) {
       this.dropped += 1;
       return;
     }
     this.#text += line;
-    if (this.#text.length >= flushAt) this.flush();
+    if (this.#text.length > textLimit) this.#encode();
+    if (this.#held.length > 0) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), this.#flushMs).unref();
   }
 
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#text === '' || this.#full) return;
-    this.#stream ??= this.#open();
-    this.#full = !this.#stream.write(this.#text, (error) => { if (!error) this.#failing = false; });
-    this.#text = '';
+    if (this.#full) return;
+    this.#hold();
+    this.#send(false);
   }
 
-  /** An empty write is called back after those before it; lines that a full buffer held back go in the next round. */
+  /** Flushes, and resolves when the operating system has every line: an empty write is called back after those before it. */
   async written(): Promise<void> {
-    for (let round = 0; round < 3; round++) {
-      this.flush();
-      const stream = this.#stream;
-      if (stream === null) return;
-      await new Promise<void>((resolve) => { stream.write('', () => resolve()); });
-      if (this.#text === '') return;
-      this.#full = false;
+    this.flush();
+    this.#hold();
+    this.#send(true);
+    const stream = this.#stream;
+    if (stream !== null) await new Promise<void>((resolve) => { stream.write('', () => resolve()); });
+  }
+
+  #encode(): void {
+    const text = this.#text;
+    this.#text = '';
+    // A UTF-16 unit takes at most three bytes.
+    if (this.#chunk === null || text.length * 3 > this.#chunk.length - this.#used) this.#nextChunk(text.length * 3);
+    this.#used += this.#chunk?.write(text, this.#used) ?? 0;
+  }
+
+  #nextChunk(atLeast: number): void {
+    this.#holdChunk();
+    this.#chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, atLeast));
+    this.#start = this.#used = 0;
+  }
+
+  /** Puts all that is new in line to be written. */
+  #hold(): void {
+    if (this.#text !== '') this.#encode();
+    this.#holdChunk();
+  }
+
+  /** The rest of the chunk stays in use. */
+  #holdChunk(): void {
+    if (this.#chunk === null || this.#used === this.#start) return;
+    this.#held.push(this.#chunk.subarray(this.#start, this.#used));
+    this.#start = this.#used;
+  }
+
+  #send(all: boolean): void {
+    for (let chunk = this.#next(all); chunk !== undefined; chunk = this.#next(all)) {
+      this.#stream ??= this.#open();
+      this.#full = !this.#stream.write(chunk, (error) => { if (!error) this.#failing = false; });
     }
+  }
+
+  #next(all: boolean): Buffer | undefined {
+    return all || !this.#full ? this.#held.shift() : undefined;
   }
 
   #open(): WriteStream | NodeJS.WriteStream {
