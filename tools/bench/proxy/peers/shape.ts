@@ -4,6 +4,10 @@ import type { Leaf } from '../certificates.ts';
 export const peerNames = ['meltemi', 'nginx', 'haproxy', 'http-proxy'] as const;
 export type PeerName = (typeof peerNames)[number];
 
+/** What a mesh adds to forwarding; ours only. */
+export const meshFeatures = ['peer metadata', 'rbac', 'fault and cors', 'metrics', 'access log', 'retries', 'request id'] as const;
+export type MeshFeature = (typeof meshFeatures)[number];
+
 /** What a proxy of a case does, in nobody's configuration language. */
 export interface Shape {
   /** Spoken on both sides. */
@@ -19,6 +23,8 @@ export interface Shape {
   readonly upgrade?: boolean;
   /** Answers HTTP/1.0, for openssl s_time. */
   readonly http10?: boolean;
+  /** Mesh features of ours that are off. Default none. */
+  readonly without?: readonly MeshFeature[];
   /** Worker threads or processes. Default 1. */
   readonly workers?: number;
 }

@@ -1,4 +1,4 @@
-import { routesOf, type Shape } from './shape.ts';
+import { routesOf, type MeshFeature, type Shape } from './shape.ts';
 
 /** Where our proxy listens and logs. */
 export interface SidecarPlace {
@@ -73,34 +73,40 @@ function tcpProxy(place: SidecarPlace): Json {
 function connectionManager(shape: Shape, place: SidecarPlace): Json {
   return typed('envoy.filters.network.http_connection_manager', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: 'outbound_0.0.0.0_80;', codec_type: shape.protocol === 'http2' ? 'HTTP2' : 'AUTO',
-    route_config: { name: '80', virtual_hosts: virtualHosts(shape.routes ?? 1) }, http_filters: filters(), access_log: accessLog(place),
-    use_remote_address: false, generate_request_id: true, stream_idle_timeout: '0s', normalize_path: true, path_with_escaped_slashes_action: 'KEEP_UNCHANGED',
+    route_config: { name: '80', virtual_hosts: virtualHosts(shape) }, http_filters: filters(shape), access_log: has(shape, 'access log') ? accessLog(place) : [],
+    use_remote_address: false, generate_request_id: has(shape, 'request id'), stream_idle_timeout: '0s', normalize_path: true, path_with_escaped_slashes_action: 'KEEP_UNCHANGED',
     upgrade_configs: [{ upgrade_type: 'websocket' }],
     ...(shape.http10 ? { http_protocol_options: { accept_http_10: true, default_host_for_http_10: 'bench' } } : {}),
     request_id_extension: { typed_config: { '@type': `${types}/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig`, use_request_id_for_trace_sampling: true } },
   });
 }
 
-function virtualHosts(count: number): readonly Json[] {
-  if (count === 1) return [{ name: 'backend', domains: ['*'], routes: [route('/')] }];
-  return [...Map.groupBy(routesOf(count), ({ host }) => host)].map(([host, routes]) => ({ name: host, domains: [host, `${host}:*`], routes: routes.map(({ prefix }) => route(prefix)) }));
+function has({ without }: Shape, feature: MeshFeature): boolean {
+  return without?.includes(feature) !== true;
 }
 
-function route(prefix: string): Json {
-  const retry_policy = { retry_on: 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes', num_retries: 2, host_selection_retry_max_attempts: '5' };
-  return { name: 'default', match: { prefix }, route: { cluster: clusterName, timeout: '0s', max_grpc_timeout: '0s', retry_policy }, decorator: { operation: `backend:80${prefix}*` } };
+function virtualHosts(shape: Shape): readonly Json[] {
+  const count = shape.routes ?? 1;
+  if (count === 1) return [{ name: 'backend', domains: ['*'], routes: [route('/', shape)] }];
+  return [...Map.groupBy(routesOf(count), ({ host }) => host)].map(([host, routes]) => ({ name: host, domains: [host, `${host}:*`], routes: routes.map(({ prefix }) => route(prefix, shape)) }));
+}
+
+function route(prefix: string, shape: Shape): Json {
+  const retry = { retry_on: 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes', num_retries: 2, host_selection_retry_max_attempts: '5' };
+  const retry_policy = has(shape, 'retries') ? { retry_policy: retry } : {};
+  return { name: 'default', match: { prefix }, route: { cluster: clusterName, timeout: '0s', max_grpc_timeout: '0s', ...retry_policy }, decorator: { operation: `backend:80${prefix}*` } };
 }
 
 /** The full sidecar set, in the order Istio runs it. */
-function filters(): readonly Json[] {
-  return [
-    typed('envoy.filters.http.peer_metadata', 'io.istio.http.peer_metadata.Config', { upstream_discovery: [{ istio_headers: {} }, { workload_discovery: {} }], upstream_propagation: [{ istio_headers: {} }] }),
-    typed('envoy.filters.http.rbac', 'envoy.extensions.filters.http.rbac.v3.RBAC', { rules: policies() }),
-    typed('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault'),
-    typed('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors'),
-    typed('istio.stats', 'stats.PluginConfig'),
-    typed('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router'),
+function filters(shape: Shape): readonly Json[] {
+  const all: readonly (readonly [feature: MeshFeature, filter: Json])[] = [
+    ['peer metadata', typed('envoy.filters.http.peer_metadata', 'io.istio.http.peer_metadata.Config', { upstream_discovery: [{ istio_headers: {} }, { workload_discovery: {} }], upstream_propagation: [{ istio_headers: {} }] })],
+    ['rbac', typed('envoy.filters.http.rbac', 'envoy.extensions.filters.http.rbac.v3.RBAC', { rules: policies() })],
+    ['fault and cors', typed('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault')],
+    ['fault and cors', typed('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors')],
+    ['metrics', typed('istio.stats', 'stats.PluginConfig')],
   ];
+  return [...all.flatMap(([feature, filter]) => (has(shape, feature) ? [filter] : [])), typed('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router')];
 }
 
 /** Two policies; the first lets nobody of the bench in, so both are evaluated for each request. */
