@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Counter } from '@meltemi/observe';
 import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
 import { filterJson, requestText, routeToApp, Served, type ServedOptions } from '../../../testing/served.ts';
 
@@ -47,3 +48,27 @@ test('one metric is dropped by its name, the others stay', () => {
   assert.equal(all.series('istio_request_bytes'), undefined);
   assert.equal(all.series('istio_requests_total')?.['response_code'], '200');
 });
+
+test('each request without a service name of its cluster is counted for its own Host header', () => {
+  const all = new Served({ filters: [stats()], routes: [{ match: { prefix: '/' }, directResponse: { status: 418 } }], direction: 'outbound' });
+  const { wire } = all.connect();
+  for (const host of ['one.example', 'two.example', 'one.example']) wire.receive(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  assert.deepEqual(countsBy(all, 'destination_service'), { 'one.example': 2, 'two.example': 1 });
+});
+
+test('gRPC calls are counted by their status, whatever the backend calls one', () => {
+  const all = new Served({ filters: [stats()], cluster: ratings, routes: [routeToApp({}, { cluster: ratings })], direction: 'outbound' });
+  const { wire } = all.connect();
+  for (const status of ['0', '14', '0', 'odd', 'odd', '17']) {
+    wire.receive('POST /a.B/C HTTP/1.1\r\nHost: ratings\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n');
+    all.backend.requests.at(-1)?.respond(200, ['grpc-status', status]);
+  }
+  assert.deepEqual(countsBy(all, 'grpc_response_status'), { 0: 2, 14: 1, odd: 2, 17: 1 });
+});
+
+/** Requests counted, by the value of one label. */
+function countsBy(all: Served, label: string): Record<string, number> {
+  const family = all.metrics.read().find(({ spec }) => spec.name === 'istio_requests_total');
+  const at = family?.spec.labelNames.indexOf(label) ?? -1;
+  return Object.fromEntries([...(family?.series() ?? [])].map(({ values, child }) => [values[at], (child as Counter).value]));
+}

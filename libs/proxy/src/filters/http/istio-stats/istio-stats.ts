@@ -40,7 +40,9 @@ interface Pair {
   readonly peerPrincipal: string;
   readonly ownPrincipal: string;
   readonly mutual: boolean;
-  /** By status + 1000 × flags, for plain HTTP. */
+  /** What the cluster stands for; null: the Host header of each request says. */
+  readonly service: ServiceName | null;
+  /** By outcomeKey. */
   readonly byOutcome: Map<number, Handles>;
 }
 
@@ -77,7 +79,9 @@ class IstioStats extends HttpStreamFilter {
   override complete(stream: StreamControls): void {
     const info = stream.info;
     const pair = this.#pairOf(info);
-    const handles = isGrpc(stream.request) ? this.#handles(stream, pair, grpcStatusOf(info)) : this.#httpHandles(stream, pair);
+    const grpc = isGrpc(stream.request) ? grpcStatusOf(info) : null;
+    const key = pair.service === null ? null : outcomeKey(info, grpc);
+    const handles = key === null ? this.#handles(stream, pair, grpc) : (pair.byOutcome.get(key) ?? this.#remember(stream, pair, grpc, key));
     handles.requests?.inc();
     handles.duration?.observe(info.endMonoMs - info.startMonoMs);
     handles.requestBytes?.observe(info.bytesReceived);
@@ -85,12 +89,8 @@ class IstioStats extends HttpStreamFilter {
     if (handles.report !== null) tellPeers(info, handles.report);
   }
 
-  #httpHandles(stream: StreamControls, pair: Pair): Handles {
-    const { responseCode, responseFlags } = stream.info;
-    const key = responseCode + responseFlags * 1000;
-    const known = pair.byOutcome.get(key);
-    if (known !== undefined) return known;
-    const made = this.#handles(stream, pair, null);
+  #remember(stream: StreamControls, pair: Pair, grpc: string | null, key: number): Handles {
+    const made = this.#handles(stream, pair, grpc);
     pair.byOutcome.set(key, made);
     return made;
   }
@@ -109,7 +109,7 @@ class IstioStats extends HttpStreamFilter {
     if (list === undefined) this.#pairs.set(cluster, (list = []));
     let found = list.find((pair) => same(pair, cluster, peer) && pair.peerPrincipal === peerPrincipal && pair.ownPrincipal === ownPrincipal && pair.mutual === mutual);
     if (found === undefined) {
-      found = { cluster, peer, peerPrincipal, ownPrincipal, mutual, byOutcome: new Map() };
+      found = { cluster, peer, peerPrincipal, ownPrincipal, mutual, service: serviceOfCluster(this.#ctx.clusters, cluster), byOutcome: new Map() };
       if (++this.#count > maxPairs) this.#forget();
       else list.push(found);
     }
@@ -126,7 +126,7 @@ class IstioStats extends HttpStreamFilter {
     const { info } = stream;
     const own = sideLabels(this.#ctx.node, pair.ownPrincipal);
     const other = sideLabels(pair.peer, pair.peerPrincipal);
-    const service = this.#service(stream, pair);
+    const service = pair.service ?? this.#serviceOfHost(stream);
     const labels = [
       this.#outbound ? 'source' : 'destination',
       ...(this.#outbound ? own : other),
@@ -150,9 +150,7 @@ class IstioStats extends HttpStreamFilter {
     };
   }
 
-  #service(stream: StreamControls, pair: Pair): ServiceName {
-    const named = serviceOfCluster(this.#ctx.clusters, pair.cluster);
-    if (named !== null) return named;
+  #serviceOfHost(stream: StreamControls): ServiceName {
     const { node } = this.#ctx;
     if (!this.#config.disableHostHeaderFallback && stream.request.authority !== '') return serviceOfHost(stream.request.authority.replace(/:\d+$/, ''));
     if (this.#outbound || node.canonicalService === '') return { host: 'unknown', name: 'unknown', namespace: 'unknown' };
@@ -162,6 +160,15 @@ class IstioStats extends HttpStreamFilter {
 
 function same(pair: Pair, cluster: string | null, peer: NodeFacts | null): boolean {
   return pair.cluster === cluster && pair.peer === peer;
+}
+
+const grpcStatuses = new Map(Array.from({ length: 17 }, (_, status) => [String(status), status]));
+
+/** Status, flags and gRPC status as one number; null when the backend made up a gRPC status: such outcomes are not worth remembering. */
+function outcomeKey({ responseCode, responseFlags }: StreamInfo, grpc: string | null): number | null {
+  // 17: gRPC without a status; 18: not gRPC.
+  const status = grpc === null ? 18 : grpc === '' ? 17 : grpcStatuses.get(grpc);
+  return status === undefined ? null : (responseCode + responseFlags * 1000) * 32 + status;
 }
 
 function grpcStatusOf(info: StreamInfo): string {
