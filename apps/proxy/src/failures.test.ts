@@ -63,6 +63,7 @@ before(async () => {
     route({ path: '/reset-retry' }, { cluster: 'resetting', retry_policy: { retry_on: 'reset', num_retries: 2 } }),
     route({ path: '/try' }, { cluster: 'silent', timeout: '5s', retry_policy: { retry_on: '5xx', num_retries: 1, per_try_timeout: '0.1s' } }),
     route({ path: '/dead-then-alive' }, { cluster: 'half-dead', retry_policy: { retry_on: 'connect-failure', num_retries: 3, retry_host_predicate: [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: { '@type': typeOf.previousHosts } }], host_selection_retry_max_attempts: 5 } }),
+    route({ path: '/hedged' }, { cluster: 'half-silent', timeout: '5s', hedge_policy: { hedge_on_per_try_timeout: true }, retry_policy: { retry_on: '5xx', num_retries: 3, per_try_timeout: '0.1s', retry_host_predicate: [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: { '@type': typeOf.previousHosts } }], host_selection_retry_max_attempts: 5 } }),
     route({ path: '/busy' }, 'busy'),
     route({ path: '/busy-connections' }, 'busy-connections'),
     route({ path: '/big' }, { cluster: 'flaky', retry_policy: { retry_on: '5xx', num_retries: 1 } }),
@@ -71,7 +72,7 @@ before(async () => {
   const log = fileLog(logFile, { log_format: { text_format_source: { inline_string: '%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER%\n' } } });
   proxy = await startProxy(bootstrap([httpListener({ virtualHosts: [{ name: 'all', domains: ['*'], routes, include_request_attempt_count: true, include_attempt_count_in_response: true }], hcm: { access_log: [log] } })], [
     cluster('app', [app.port]), cluster('flaky', [flaky.port]), cluster('silent', [silent.port]), cluster('resetting', [resetting.port]), cluster('halfway', [halfway.port]), cluster('dead', [dead]),
-    cluster('half-dead', [dead, second.port]), cluster('empty', []), cluster('unroutable', [{ endpoint: { address: { socket_address: { address: '192.0.2.1', port_value: 9 } } } }], { connect_timeout: '0.2s' }),
+    cluster('half-dead', [dead, second.port]), cluster('half-silent', [silent.port, second.port]), cluster('empty', []), cluster('unroutable', [{ endpoint: { address: { socket_address: { address: '192.0.2.1', port_value: 9 } } } }], { connect_timeout: '0.2s' }),
     cluster('busy', [app.port], thresholds({ max_requests: 1 })), cluster('busy-connections', [app.port], thresholds({ max_connections: 1, max_pending_requests: 1 })),
   ]));
 });
@@ -195,6 +196,11 @@ describe('retries', () => {
   });
   test('previous_hosts leads away from the host that failed', async () => {
     for (let i = 0; i < 6; i++) assert.equal((await ask('/dead-then-alive')).headers['x-backend'], 'second');
+  });
+  test('hedging: a host that is silent costs a try, never the request', async () => {
+    for (let i = 0; i < 4; i++) assert.equal((await ask('/hedged')).headers['x-backend'], 'second');
+    await waitFor('the tries that lost to be let go', async () => await stat('cluster.half-silent.upstream_rq_active') === 0);
+    assert.equal(await stat('cluster.half-silent.circuit_breakers.default.rq_open'), 0);
   });
   test('a caller inside may ask by header', async () => {
     const inside = { 'x-forwarded-for': '10.0.0.1' };

@@ -78,7 +78,9 @@ export class UpstreamRequest implements AttemptOwner {
 
   start(endStream: boolean): void {
     this.#noBody = endStream;
-    if (!endStream && !this.#upgrade) this.#body.keep(this.#retries !== null || this.#action.mirrors.length > 0 ? 'policy' : this.#mayReplayBody ? 'replay' : 'none');
+    // Without a policy: what may be sent twice, and what a HTTP/2 host may refuse unseen.
+    const replay = idempotent.has(this.#head.method) || this.#cluster.config.http.protocol !== 'http1';
+    if (!endStream && !this.#upgrade) this.#body.keep(this.#retries !== null || this.#action.mirrors.length > 0 ? 'policy' : replay ? 'replay' : 'none');
     this.#nextAttempt();
     if (endStream) this.#requestComplete();
   }
@@ -109,11 +111,6 @@ export class UpstreamRequest implements AttemptOwner {
   /** The stream is over: gives up what is under way. */
   destroy(): void {
     if (!this.#done) this.#finish();
-  }
-
-  /** What may be sent twice, and what a HTTP/2 host may refuse unseen. */
-  get #mayReplayBody(): boolean {
-    return idempotent.has(this.#head.method) || this.#cluster.config.http.protocol !== 'http1';
   }
 
   #requestComplete(): void {
@@ -241,7 +238,10 @@ export class UpstreamRequest implements AttemptOwner {
     prepareAnswer(head, info, { route: this.#route, tries: this.#action.includeAttemptCountInResponse ? this.#tries : 0, tookMs, newCookies: this.#choice.newCookies });
     if (endStream) this.#answered(attempt);
     // A tunnel lasts as long as its ends want: the route's timeout was for the answer.
-    if (this.#upgrade && (status === 101 || (this.#head.method === 'CONNECT' && status < 300))) this.#untimed();
+    if (this.#upgrade && (status === 101 || (this.#head.method === 'CONNECT' && status < 300))) {
+      this.#timeouts = null;
+      this.#cancelTotal?.();
+    }
     this.#target.encodeHead(head, endStream);
   }
 
@@ -252,11 +252,6 @@ export class UpstreamRequest implements AttemptOwner {
   attemptEnd(attempt: Attempt, trailers: HeaderMap | null): void {
     this.#answered(attempt);
     this.#target.encodeEnd(trailers);
-  }
-
-  #untimed(): void {
-    this.#timeouts = null;
-    this.#cancelTotal?.();
   }
 
   #answered(attempt: Attempt): void {
@@ -333,8 +328,6 @@ export class UpstreamRequest implements AttemptOwner {
     this.#retries = null;
   }
 
-  // Timeouts
-
   attemptTimedOut(attempt: Attempt, timeout: AttemptTimeout): void {
     const { stats } = this.#cluster;
     if (timeout === 'duration') return this.#tookTooLong(attempt);
@@ -342,7 +335,7 @@ export class UpstreamRequest implements AttemptOwner {
     if (this.#timeouts?.hedge === true && this.#answering === null) return this.#hedge(attempt);
     (timeout === 'try' ? stats.rqPerTryTimeout : stats.rqPerTryIdleTimeout).inc();
     if (this.#mayRetry(attempt, localReset)) return this.#retryLater(attempt, null, true);
-    if (this.#answering === null) chargeStatus(this.#cluster, this.#timeoutStatus, this.#countedAs);
+    if (this.#answering === null) chargeStatus(this.#cluster, this.#timeouts?.status ?? 504, this.#countedAs);
     return this.#timeoutReply(timeout === 'try' ? 'upstream_per_try_timeout' : 'upstream_per_try_idle_timeout');
   }
 
@@ -373,16 +366,10 @@ export class UpstreamRequest implements AttemptOwner {
     chargeStatus(this.#cluster, status, this.#countedAs);
   }
 
-  get #timeoutStatus(): number {
-    return this.#timeouts?.status ?? 504;
-  }
-
   #timeoutReply(details: string): void {
-    const status = this.#timeoutStatus;
+    const status = this.#timeouts?.status ?? 504;
     this.#reply({ status, body: status === 504 ? 'upstream request timeout' : '', details, flags: ResponseFlag.UT });
   }
-
-  // End
 
   /** Answers, or resets the stream when an answer has begun. */
   #reply(reply: LocalReply): void {
