@@ -67,6 +67,11 @@ export async function runToEnd(args: readonly string[]): Promise<Ended> {
   }
 }
 
+/** Resident memory of a process. */
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? NaN) * 1024;
+}
+
 /** A folder of its own for a test. */
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'meltemi-proxy-'));

@@ -16,6 +16,8 @@ import type { Http2Stream } from './stream-base.ts';
 
 const pingKeepalive = 1;
 const pingDrain = 2;
+/** What is read and dropped of a peer that sends on after the end; the rest of a flood stays in the kernel's buffers, which hold the sender back. */
+const lateBytes = 64 * 1024;
 
 /** What both sides of an HTTP/2 connection do: settings, windows, floods, the ways to end (RFC 9113 §§3–6). @hot */
 export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameEvents {
@@ -51,6 +53,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   #dataEnds = false;
   #dataLength = 0;
   #dataBytes = 0;
+  #late = 0;
   readonly #pingPayload = Buffer.alloc(8);
 
   constructor(connection: ByteConnection, options: Http2CodecOptions) {
@@ -107,6 +110,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
 
   protected read(buffer: Buffer, start: number, end: number): void {
     if (!this.closing) this.#reader.execute(buffer, start, end);
+    else if ((this.#late += end - start) > lateBytes) this.connection.pause();
   }
 
   /** A field block is arriving but not complete. */

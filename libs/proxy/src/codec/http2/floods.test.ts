@@ -121,3 +121,14 @@ test('a field that is small on the wire and large in memory is dropped beyond th
   wire.receive(frame(1, 5, 1, Buffer.concat([literals(...getFields), entry, Buffer.alloc(1000, 0xbe)])));
   assert.deepEqual([seen, sent()], [['error 11 http2.too_many_headers'], ['RST_STREAM 1 11']]);
 });
+
+test('a flood that goes on after the end is not read on', () => {
+  const { open: begin, wire } = serverSide();
+  begin();
+  wire.pendingBytes = 1e9;
+  for (let i = 0; i < 1001; i++) wire.receive(frame(6, 0, 0, '12345678'));
+  assert.equal(wire.ended, true);
+  assert.equal(wire.paused, false, 'a little is dropped, so that GOAWAY arrives');
+  for (let i = 0; i < 5000; i++) wire.receive(frame(6, 0, 0, '12345678'));
+  assert.equal(wire.paused, true);
+});

@@ -80,9 +80,8 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   // ConnectionSink
 
   override onData(buffer: Buffer, length: number): void {
-    if (this.closing) return undefined;
     let at = 0;
-    while (this.#prefaceAt < preface.length && at < length) if (buffer[at++] !== preface.charCodeAt(this.#prefaceAt++)) return void this.fail(errors.preface);
+    if (!this.closing) while (this.#prefaceAt < preface.length && at < length) if (buffer[at++] !== preface.charCodeAt(this.#prefaceAt++)) return void this.fail(errors.preface);
     if (at < length) this.read(buffer, at, length);
     return undefined;
   }
