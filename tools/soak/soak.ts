@@ -1,4 +1,5 @@
 // `npm run soak`: Bookinfo under steady traffic and route switches for as long as you like.
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,9 @@ const usage = `npm run soak [-- options]: runs Bookinfo behind its sidecars unde
   --switch-seconds N   switch a route this often with meltemi apply --wait (default 30; 0: never)
   --max-growth-mb N    memory a process may gain after warming up (default 32)
   --net N              1 to 254: the loopback network 127.N.x.x it uses (default 88)
-  --keep               keep the work folder with its logs`;
+  --keep               keep the work folder with its logs
+  --streams-gb N       instead: streams of N GB through the proxy whose reader stalls, both ways, over HTTP/1.1, HTTP/2 and TCP; memory must stay flat
+  --stall-seconds N    how long the reader stalls (default 10)`;
 
 const manifests = ['deploy/laptop/control-plane.yaml', 'deploy/samples/bookinfo/platform', 'deploy/samples/bookinfo/networking/bookinfo-gateway.yaml', 'deploy/samples/bookinfo/networking/destination-rule-all.yaml'];
 
@@ -20,7 +23,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '50' }, 'switch-seconds': { type: 'string', default: '30' }, 'max-growth-mb': { type: 'string', default: '32' },
-      net: { type: 'string', default: '88' }, keep: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+      net: { type: 'string', default: '88' }, keep: { type: 'boolean' }, 'streams-gb': { type: 'string' }, 'stall-seconds': { type: 'string', default: '10' }, help: { type: 'boolean', short: 'h' },
     },
   });
   const [minutes = 0, rate = 0, switchSeconds = -1, growthMb = 0, net = 0] = [values.minutes, values.rate, values['switch-seconds'], values['max-growth-mb'], values.net].map(Number);
@@ -28,6 +31,7 @@ async function main(): Promise<number> {
     console.log(usage);
     return values.help ? 0 : 2;
   }
+  if (values['streams-gb'] !== undefined) return streams(Number(values['streams-gb']), Number(values['stall-seconds']));
   const workDir = mkdtempSync(join(tmpdir(), 'meltemi-soak-'));
   const mesh = new LocalMesh({ workDir, manifests: manifests.map((path) => join(repository, path)), from: 'bundle', net, onStep: (text) => console.log(`  · ${text}`) });
   const stop = async () => {
@@ -47,6 +51,18 @@ async function main(): Promise<number> {
     await stop();
     if (values.keep) console.log(`logs: ${workDir}/logs`);
   }
+}
+
+/** The proxy's own test of flat memory, with larger numbers. */
+function streams(gigabytes: number, stallSeconds: number): Promise<number> {
+  if (!(gigabytes > 0) || !(stallSeconds >= 0)) {
+    console.log(usage);
+    return Promise.resolve(2);
+  }
+  const child = spawn(process.execPath, ['--test', join(repository, 'apps/proxy/src/faults/flat-memory.test.ts')], {
+    stdio: 'inherit', env: { ...process.env, MELTEMI_STREAM_MB: String(Math.ceil(gigabytes * 1024)), MELTEMI_STALL_SECONDS: String(stallSeconds) },
+  });
+  return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
 }
 
 function print({ requests, switches, growth, problems }: SoakReport): void {
