@@ -72,7 +72,7 @@ const firstBytes = 16;
 async function begin(protocol: string, direction: string): Promise<Ends> {
   const path = `/${protocol}-${direction}`;
   const port = proxy.port(protocol);
-  const near = await clients[protocol as keyof typeof clients](port, path);
+  const near = clients[protocol as keyof typeof clients](port, path);
   const far = await waitFor(`${path} at the application`, () => arrived.get(path));
   if (direction === 'down' && protocol !== 'tcp') {
     // A whole request: node's servers cut an answer short to a client that has not said all.
