@@ -14,7 +14,7 @@ export const options = [
   { name: 'service-zone', type: 'string', placeholder: 'zone', description: "zone of the node's locality" },
   { name: 'drain-time-s', type: 'int', min: 0, max: 86_400, default: '45', description: 'how long replaced listeners finish their connections' },
   { name: 'parent-shutdown-time-s', type: 'int', min: 0, max: 86_400, description: 'accepted; there is no hot restart' },
-  { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'accepted' },
+  { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'accepted; clients are asked to leave at once (immediate), as Istio has it' },
   { name: 'base-id', type: 'int', description: 'accepted; there is no hot restart' },
   { name: 'use-dynamic-base-id', type: 'bool', description: 'accepted' },
   { name: 'restart-epoch', type: 'int', description: 'accepted; there is no hot restart' },
