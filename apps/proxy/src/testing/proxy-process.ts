@@ -96,7 +96,7 @@ export async function startProxy(bootstrap: unknown, options: StartOptions = {})
     rmSync(dir, { recursive: true, force: true });
   };
   try {
-    await waitFor('the proxy to start', () => existsSync(portsFile) || over(), { deadlineMs: 20_000 });
+    await waitFor('the proxy to start', () => existsSync(portsFile) || over(), { deadlineMs: 60_000 });
     if (over()) throw new Error(`the proxy ended: ${text.err}${text.out}`);
   } catch (cause) {
     await dispose();
