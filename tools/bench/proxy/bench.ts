@@ -24,7 +24,7 @@ async function main(): Promise<number> {
   // The measured proxy has a core of its own; load and backend share the other.
   const cores = availableParallelism() >= 2 ? { proxy: 0, load: 1 } : { proxy: undefined, load: undefined };
   const options: SuiteOptions = {
-    dir, cores, signal: ending.signal, connections: settings.connections, rounds: settings.rounds, seconds: settings.seconds, takesPart: (name) => takesPart(name, settings.only),
+    dir, cores, signal: ending.signal, connections: settings.connections, rounds: settings.rounds, seconds: settings.seconds, warmup: settings.warmup, takesPart: (name) => takesPart(name, settings.only),
     say: (line) => console.log(line), running: (bench) => { current = bench; },
   };
   console.log(`${machineLine(machine())}\nproxies on core ${cores.proxy ?? 'any'}, load and backends on core ${cores.load ?? 'any'}; ${settings.connections} connections, ${settings.rounds} rounds of ${settings.seconds} s\n`);
@@ -59,8 +59,8 @@ async function suite(settings: Settings, options: SuiteOptions): Promise<number>
 
 function write(settings: Settings, results: readonly CaseResult[], compared: readonly Compared[]): void {
   mkdirSync(dirname(settings.json), { recursive: true });
-  const { rounds, seconds, connections, only } = settings;
-  writeFileSync(settings.json, `${JSON.stringify({ machine: machine(), command: `npm run bench -- proxy ${process.argv.slice(2).join(' ')}`.trim(), settings: { rounds, seconds, connections, only }, cases: results, comparisons: compared }, null, 2)}\n`);
+  const { rounds, seconds, warmup, connections, only } = settings;
+  writeFileSync(settings.json, `${JSON.stringify({ machine: machine(), command: `npm run bench -- proxy ${process.argv.slice(2).join(' ')}`.trim(), settings: { rounds, seconds, warmup, connections, only }, cases: results, comparisons: compared }, null, 2)}\n`);
 }
 
 async function profiles(settings: Settings, options: SuiteOptions): Promise<number> {

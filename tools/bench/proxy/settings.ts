@@ -15,6 +15,7 @@ const usage = `npm run bench -- proxy [options]: what our proxy costs beside ngi
   --only NAMES       some of ${peerNames.join(',')}
   --rounds N         turns of each (default 5)
   --seconds N        of load per turn (default 4)
+  --warmup N         seconds of load before the first turn that counts (default 5): JavaScript is compiled as it runs
   --connections N    keep-alive connections where a case does not say (default 32)
   --json FILE        where the numbers go (default .meltemi/bench/proxy.json)
   --profile          instead of comparing, say where our proxy's microseconds go`;
@@ -24,6 +25,7 @@ export interface Settings {
   readonly only: readonly string[];
   readonly rounds: number;
   readonly seconds: number;
+  readonly warmup: number;
   readonly connections: number;
   readonly json: string;
   readonly profile: boolean;
@@ -34,7 +36,7 @@ export function readSettings(): Settings | number {
   const { values } = parseArgs({
     options: {
       list: { type: 'boolean' }, case: { type: 'string' }, only: { type: 'string', default: peerNames.join(',') }, rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' },
-      connections: { type: 'string', default: '32' }, json: { type: 'string', default: join(repository, '.meltemi/bench/proxy.json') }, profile: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' },
+      warmup: { type: 'string', default: '5' }, connections: { type: 'string', default: '32' }, json: { type: 'string', default: join(repository, '.meltemi/bench/proxy.json') }, profile: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' },
     },
   });
   if (values.help || values.list) {
@@ -43,15 +45,15 @@ export function readSettings(): Settings | number {
   }
   const cases = benchCases.filter(({ name }) => values.case === undefined || values.case.split(',').includes(name));
   const only = peerNames.filter((name) => values.only.split(',').includes(name));
-  const [rounds = 0, seconds = 0, connections = 0] = [values.rounds, values.seconds, values.connections].map(Number);
-  if (only.length !== values.only.split(',').length || (values.case !== undefined && cases.length !== values.case.split(',').length) || ![rounds, seconds, connections].every((value) => Number.isInteger(value) && value > 0)) {
+  const [rounds = 0, seconds = 0, warmup = 0, connections = 0] = [values.rounds, values.seconds, values.warmup, values.connections].map(Number);
+  if (only.length !== values.only.split(',').length || (values.case !== undefined && cases.length !== values.case.split(',').length) || ![rounds, seconds, warmup, connections].every((value) => Number.isInteger(value) && value > 0)) {
     console.error(usage);
     return 2;
   }
   const missing = missingPackages(cases);
   if (missing.length > 0) return refused(`programs are missing: apt-get install ${missing.join(' ')}`);
   if (!existsSync(join(repository, 'apps/proxy/dist/main.js'))) return refused('apps/proxy/dist/main.js is missing: npx nx run meltemi-proxy:build');
-  return { cases, only, rounds, seconds, connections, json: resolve(values.json), profile: values.profile };
+  return { cases, only, rounds, seconds, warmup, connections, json: resolve(values.json), profile: values.profile };
 }
 
 function refused(why: string): number {

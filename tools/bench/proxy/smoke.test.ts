@@ -11,7 +11,7 @@ test('the proxy bench measures our proxy beside nginx and writes what it found',
   const dir = mkdtempSync(join(tmpdir(), 'bench-smoke-'));
   try {
     const json = join(dir, 'proxy.json');
-    const args = [join(import.meta.dirname, 'bench.ts'), '--case', 'plain,websocket', '--only', 'meltemi,nginx', '--rounds', '1', '--seconds', '1', '--connections', '4', '--json', json];
+    const args = [join(import.meta.dirname, 'bench.ts'), '--case', 'plain,websocket', '--only', 'meltemi,nginx', '--rounds', '1', '--seconds', '1', '--warmup', '1', '--connections', '4', '--json', json];
     await promisify(execFile)(process.execPath, args, { timeout: 90_000 });
     const { cases, comparisons } = JSON.parse(readFileSync(json, 'utf8')) as { cases: CaseResult[]; comparisons: Compared[] };
     assert.deepEqual(cases.map(({ name, contestants }) => [name, contestants.map((each) => [each.name, each.turns.length, each.failure])]),

@@ -11,6 +11,8 @@ export interface SuiteOptions extends Omit<BenchOptions, 'dir'> {
   readonly takesPart: (name: string) => boolean;
   readonly rounds: number;
   readonly seconds: number;
+  /** Seconds of the turn before the first that counts. */
+  readonly warmup: number;
   readonly say: (line: string) => void;
   /** Called with each case's bench, so that a signal can stop it. */
   readonly running: (bench: Bench) => void;
@@ -46,7 +48,7 @@ export async function runCase(benchCase: BenchCase, options: SuiteOptions): Prom
 async function rounds(bench: Bench, { metrics }: BenchCase, runners: readonly Runner[], options: SuiteOptions): Promise<void> {
   for (const runner of runners) await guarded(runner, options, async () => {
     runner.started = await runner.contestant.start(bench);
-    await runner.started.turn(options.seconds);
+    await runner.started.turn(options.warmup);
     bench.emptyLogs();
   });
   for (let round = 1; round <= options.rounds; round++) for (const runner of runners) await guarded(runner, options, async () => {

@@ -50,7 +50,7 @@ async function loaded(benchCase: BenchCase, options: SuiteOptions, proxyFlags: r
     const contestant = (await benchCase.open(bench)).find(({ name }) => name.startsWith('meltemi'));
     if (!contestant) return undefined;
     const started = await contestant.start(bench);
-    await started.turn(options.seconds);
+    await started.turn(options.warmup);
     const pids = bench.childrenNamed('meltemi').map(({ pid }) => pid);
     if (perfFile !== undefined) bench.spawn({ name: bench.unique('perf'), command: recordArguments(pids, options.seconds, perfFile) });
     return await started.turn(options.seconds);
