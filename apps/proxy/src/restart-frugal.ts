@@ -1,10 +1,10 @@
 /**
  * What a process must have from its first breath on to stay small, and what it is worth (RSS after load: 131 → 105 MB; CPU per request does not
- * tell them apart): one malloc arena instead of one per thread; small young generations; the middle compiler, whose work areas are never given
- * back, left out; code that ran once not kept; and the means to tidy up after the start (tidyMemory). The heap itself stays unlimited.
+ * tell them apart): one malloc arena instead of one per thread; a small young generation where no traffic is; the middle compiler, whose work areas are never given
+ * back, left out; and the means to tidy up after the start (tidyMemory). The heap itself stays unlimited.
  */
 const environment = { MALLOC_ARENA_MAX: '1' } as const;
-const flags = ['--max-semi-space-size=1', '--no-maglev', '--optimize-for-size', '--expose-gc'] as const;
+const flags = ['--max-semi-space-size=1', '--no-maglev', '--expose-gc'] as const;
 
 /** Starts the program over in the same process (same pid, same files) with these settings, unless it has them. */
 export function restartFrugal(): void {
