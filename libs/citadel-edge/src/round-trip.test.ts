@@ -227,7 +227,7 @@ test('a stream between two workloads stays open while both renew through several
       assert.equal(problem(), undefined);
       stream.write(Buffer.from(`${received.length}`));
       return serials.size >= 10;
-    }, { deadlineMs: 20_000, everyMs: 50 });
+    }, { deadlineMs: 60_000, everyMs: 50 });
     await waitFor('echoes', () => received.length > 20);
     assert.ok(received.every((line) => line.startsWith(`${reviews} `)));
     assert.equal(problem(), undefined);

@@ -167,6 +167,7 @@ test('a client that reconnects with everything is sent nothing', async (context)
   await waitFor('revision 1 to be followed', () => pilot.said.includes('sidecar~1 follows 1'));
   proxy.client.reconnect('the certificate was renewed');
   await waitFor('revision 1 to be followed again', () => pilot.said.filter((line) => line === 'sidecar~1 follows 1').length === 2);
+  await waitFor('the client to know', () => proxy.log.length > 3);
   assert.deepEqual(proxy.log, ['connected', '+a', 'lost: the certificate was renewed', 'connected']);
 });
 
