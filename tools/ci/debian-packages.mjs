@@ -9,8 +9,14 @@ const programs = {
   prometheus: 'prometheus', chromium: 'chromium', openssl: 'openssl', curl: 'curl', ss: 'iproute2', iptables: 'iptables', nft: 'nftables',
 };
 
+/** File looked for → package that has it, where that has no program. */
+const files = { '/usr/lib/python3/dist-packages/grpc/__init__.py': 'python3-grpcio' };
+
 export async function ensureDebianPackages() {
-  const missing = Object.entries(programs).filter(([program]) => !onPath(program)).map(([, name]) => name);
+  const missing = [
+    ...Object.entries(programs).filter(([program]) => !onPath(program)).map(([, name]) => name),
+    ...Object.entries(files).filter(([file]) => !existsSync(file)).map(([, name]) => name),
+  ];
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
     console.error(`These tests need real servers. Install them, then run npm test again:\n  apt-get install ${missing.join(' ')}`);

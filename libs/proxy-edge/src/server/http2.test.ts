@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { waitFor } from '@meltemi/base';
 import { application, ask, httpListener, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
@@ -227,6 +230,16 @@ test('gRPC: all four kinds of calls, statuses, metadata and deadlines pass uncha
   talk.write(Buffer.from('m0'));
   await new Promise((resolve) => talk.on('end', resolve));
   assert.deepEqual(heard, ['m0', 'm1', 'm2', 'm3', 'm4']);
+});
+
+test("gRPC: Debian's Python client is served as node's is", async (t) => {
+  const { port } = await proxy(t, await grpcServer(t), overHttp2);
+  // Debian's own Python has the package; another one on the PATH may not.
+  const { stdout } = await promisify(execFile)('/usr/bin/python3', [join(import.meta.dirname, 'grpc-client.py'), `127.0.0.1:${port}`], { timeout: 30_000 });
+  assert.deepEqual(JSON.parse(stdout), {
+    unary: ['hello you', 't'], status: ['FAILED_PRECONDITION', 'not so: 50 % ünsure'], deadline: ['DEADLINE_EXCEEDED', ''],
+    serverStream: Array.from({ length: 100 }, () => 10_000), clientStream: '1000000', bidi: ['a', 'b', 'c'],
+  });
 });
 
 test('gRPC: an upstream that is not there is UNAVAILABLE, a route that is not there UNIMPLEMENTED', async (t) => {
