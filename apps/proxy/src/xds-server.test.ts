@@ -101,10 +101,11 @@ for (const via of ['ads', 'separate'] as const)
       server.set(nodeId, world({ version: '4', clusters: ports, listeners: { web: 'one' }, source }));
       await server.start();
       await answers(web, 'one');
-      const first = server.asked.slice(before).find((each) => each.typeUrl === cds);
+      // An answer that was on its way when the server stopped may come in late: a stream's first request answers nothing.
+      const first = server.asked.slice(before).find((each) => each.typeUrl === cds && each.nonce === '');
       if (protocol === 'delta') assert.deepEqual(Object.keys(first?.initialVersions ?? {}).sort(), ['one', 'two']);
       else assert.equal(first?.version, '3');
-      assert.equal(first?.nonce, '');
+      assert.ok(first, 'a new stream asks for clusters');
       await waitFor('the gauge', async () => (await stat(proxy, 'control_plane.connected_state')) === 1);
     });
   }
