@@ -116,7 +116,6 @@ describe('what could smuggle a request is refused, and the backend never sees it
     'transfer-encoding in HTTP/1.0': ['POST / HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n', 400],
     'a space in the target': ['GET /a b HTTP/1.1\r\nhost: x\r\n\r\n', 400],
     'an unknown version': ['GET / HTTP/1.2\r\nhost: x\r\n\r\n', 505],
-    'HTTP/2 without being asked': ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
     'a framing field in the trailers': ['POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\ncontent-length: 5\r\n\r\n', 400],
   };
   for (const [what, [text, status]] of Object.entries(cases))

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { authority, type Authority } from './testing/authority.ts';
 import { backend, type Backend } from './testing/backend.ts';
 import { bootstrap, cluster, http2Only, httpListener, httpOptions, route, typeOf, type Json } from './testing/bootstrap.ts';
+import { exchange } from './testing/client.ts';
 import { startProxy, temporaryFolder, type RunningProxy } from './testing/proxy-process.ts';
 
 const run = promisify(execFile);
@@ -57,7 +58,7 @@ before(async () => {
   const to = (prefix: string, name: string) => route({ prefix }, name);
   const routes = [to('/auto', 'auto'), to('/h2', 'secure-h2'), to('/h1', 'secure-h1'), to('/chat', 'upgrading'), to('/', 'app')];
   proxy = await startProxy(bootstrap(
-    [httpListener({ name: 'plain', routes, hcm: websocket }), httpListener({ name: 'tls', routes, chain: tls, hcm: websocket })],
+    [httpListener({ name: 'plain', routes, hcm: websocket }), httpListener({ name: 'tls', routes, chain: tls, hcm: websocket }), httpListener({ name: 'one', routes, hcm: { codec_type: 'HTTP1' } })],
     [
       cluster('app', [app.port]), cluster('upgrading', [upgradingPort]),
       cluster('auto', [securePort], { ...toSecure, ...httpOptions({ auto_config: { http_protocol_options: {}, http2_protocol_options: {} } }) }),
@@ -95,6 +96,10 @@ describe('HTTP/2 without TLS', () => {
   test('by prior knowledge, on the port that serves HTTP/1.1 too', async () => {
     assert.match(await curl('--http2-prior-knowledge', `http://127.0.0.1:${proxy.port('plain')}/x`), /\n2 200$/);
     assert.match(await curl('--http1.1', `http://127.0.0.1:${proxy.port('plain')}/x`), /\n1\.1 200$/);
+  });
+
+  test('a listener of HTTP/1 alone refuses the preface by its version', async () => {
+    assert.match(await exchange(proxy.port('one'), 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), /^HTTP\/1\.1 505 /);
   });
 
   test('a WebSocket over an extended CONNECT reaches an HTTP/1.1 application', async () => {

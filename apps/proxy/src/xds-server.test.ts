@@ -181,8 +181,7 @@ test('what never comes is waited for as long as initial_fetch_timeout says: then
   const web = await listenerPort(proxy, 'web');
   assert.equal((await request(web)).status, 404);
   assert.doesNotMatch(await page(proxy, '/listeners'), /patient::/);
-  assert.equal(await stat(proxy, 'http.web.rds.web-routes.init_fetch_timeout'), 1);
-  assert.equal(await stat(proxy, 'cluster.late.init_fetch_timeout'), 1);
+  for (const name of ['http.web.rds.web-routes', 'cluster.late']) await waitFor(`${name} to be counted`, async () => (await stat(proxy, `${name}.init_fetch_timeout`)) === 1);
   server.set(nodeId, { ...rest, ...(routes && { [rds]: routes }), [lds]: { version: '1', resources: { ...full[lds]?.resources, patient } } });
   await waitFor('the routes, to a cluster without hosts', async () => (await request(web)).status === 503);
   assert.equal((await request(await listenerPort(proxy, 'patient'))).status, 503);
