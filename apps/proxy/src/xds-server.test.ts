@@ -73,7 +73,7 @@ for (const via of ['ads', 'separate'] as const)
       await waitFor('every type to be acknowledged', () => [cds, eds, lds, rds].every((type) => server.lastAnswer(type)?.error === ''));
       assert.ok(server.asked.every((each) => each.via === via && each.protocol === protocol && each.nodeId === nodeId), 'the node goes with every request unless set_node_on_first_message_only');
       if (protocol === 'sotw') assert.deepEqual([cds, eds, lds, rds].map((type) => server.lastAnswer(type)?.version), ['1', '1', '1', '1']);
-      assert.equal(await stat(proxy, 'control_plane.connected_state'), 1);
+      await waitFor('the gauge of the connection', async () => (await stat(proxy, 'control_plane.connected_state')) === 1);
 
       // A resource that cannot be run is refused by name; what else came with it is in force.
       const bad = { broken: { name: 'broken', type: 'STATIC', connect_timeout: '1s', lb_policy: 'CLUSTER_PROVIDED' } };
@@ -84,7 +84,7 @@ for (const via of ['ads', 'separate'] as const)
       const dump = await page(proxy, '/config_dump');
       assert.match(dump, /"three"/);
       assert.match(dump, /error_state/);
-      assert.equal(await stat(proxy, 'cluster_manager.cds.update_rejected'), 1);
+      await waitFor('the refusal to be counted', async () => (await stat(proxy, 'cluster_manager.cds.update_rejected')) === 1);
 
       server.set(nodeId, world({ version: '3', clusters: ports, listeners: { web: 'two' }, source }));
       await answers(web, 'two');
@@ -102,10 +102,11 @@ for (const via of ['ads', 'separate'] as const)
       await server.start();
       await answers(web, 'one');
       // An answer that was on its way when the server stopped may come in late: a stream's first request answers nothing.
-      const first = server.asked.slice(before).find((each) => each.typeUrl === cds && each.nonce === '');
+      const firstAsked = () => server.asked.slice(before).find((each) => each.typeUrl === cds && each.nonce === '');
+      await waitFor('a new stream to ask for clusters', () => firstAsked() !== undefined);
+      const first = firstAsked();
       if (protocol === 'delta') assert.deepEqual(Object.keys(first?.initialVersions ?? {}).sort(), ['one', 'two']);
       else assert.equal(first?.version, '3');
-      assert.ok(first, 'a new stream asks for clusters');
       await waitFor('the gauge', async () => (await stat(proxy, 'control_plane.connected_state')) === 1);
     });
   }
