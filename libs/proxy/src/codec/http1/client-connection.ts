@@ -27,8 +27,6 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   readonly connection: ByteConnection;
   /** Requests begun. */
   requests = 0;
-  /** Coarse monotonic milliseconds since when it is idle; kept by the pool. */
-  idleSinceMs = 0;
   /** Finish what runs, take nothing new. */
   retired = false;
   readonly #owner: ClientConnectionOwner;

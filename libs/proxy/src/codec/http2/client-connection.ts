@@ -22,8 +22,6 @@ export interface Http2ClientOwner {
 export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   /** Streams begun. */
   requests = 0;
-  /** Coarse monotonic milliseconds since when it is idle; kept by the pool. */
-  idleSinceMs = 0;
   /** Finish what runs, take nothing new. */
   retired = false;
   readonly #owner: Http2ClientOwner;
