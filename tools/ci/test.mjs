@@ -1,5 +1,5 @@
 // `npm test`: everything a change must pass, on a machine that has only git, Node ≥ 20 and npm. Installs what is missing, then runs each step.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureInstalled, repository, requireNode20, toolEnvironment } from '../install.mjs';
 import { ensureDebianPackages } from './debian-packages.mjs';
@@ -10,6 +10,8 @@ await ensureDebianPackages();
 
 const env = toolEnvironment();
 const nx = join(repository, 'node_modules/.bin/nx');
+/** No step may take longer: a test that hangs is named while there is time to read it. Whole runs take a third of it. */
+const stepDeadlineMs = 40 * 60_000;
 /** In this order: cheap checks first, whole meshes last. */
 const steps = [
   ['generated stubs are what the protos give', nx, ['run-many', '-t', 'generate:check', '--outputStyle=static']],
@@ -24,7 +26,7 @@ const outcomes = [];
 for (const [title, command, args] of steps) {
   const started = Date.now();
   console.log(`\n=== ${title}`);
-  const { status } = spawnSync(command, args, { cwd: repository, env, stdio: 'inherit' });
+  const status = await run(command, args);
   outcomes.push({ title, passed: status === 0, seconds: Math.round((Date.now() - started) / 1000) });
   if (status !== 0 && title === 'bundles') break;
 }
@@ -33,3 +35,34 @@ for (const { title, passed, seconds } of outcomes) console.log(`${passed ? '✓'
 const failed = outcomes.filter((outcome) => !outcome.passed).length;
 console.log(`\nsteps: ${outcomes.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && outcomes.length === steps.length ? 0 : 1;
+
+/** Runs one step in a process group of its own, so that a late one ends with everything it started. */
+function run(command, args) {
+  const child = spawn(command, args, { cwd: repository, env, stdio: 'inherit', detached: true });
+  const stop = (signal) => {
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It is gone already.
+    }
+  };
+  const late = setTimeout(() => {
+    console.error(`\nnot done after ${stepDeadlineMs / 60_000} minutes: stopped`);
+    stop('SIGKILL');
+  }, stepDeadlineMs);
+  const interrupted = (signal) => {
+    stop(signal);
+    process.exit(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupted);
+  return new Promise((resolve) => {
+    child.once('error', (cause) => {
+      console.error(cause.message);
+      resolve(1);
+    });
+    child.once('exit', resolve);
+  }).finally(() => {
+    clearTimeout(late);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, interrupted);
+  });
+}
