@@ -6,7 +6,10 @@ export { maxClientHelloBytes, readClientHello, type ClientHello } from './inspec
 export { readProxyHeader, writeProxyHeader, type ProxyAddresses, type ProxyHeader, type ProxyTlv } from './inspect/proxy-protocol.ts';
 export { SilentDestinations } from './inspect/silent-destinations.ts';
 export { maxSniffedLineBytes, readHttpPreface } from './inspect/http-preface.ts';
-export { AtomicState, LocalState, sharedStateBuffer, type SharedCell, type SharedState } from './shared-state.ts';
+export { AtomicRows, sharedRowsBuffer, type AtomicRowsOptions } from './atomic-rows.ts';
+export type { SharedCell } from './shared-cell.ts';
+export { LocalRows, type SharedRow, type SharedRows } from './shared-rows.ts';
+export { AtomicState, LocalState, sharedStateBuffer, type SharedState } from './shared-state.ts';
 export { nodeFacts, unknownNode, type NodeFacts } from './node.ts';
 export {
   FilterEvents, FilterStatus, HttpStreamFilter, HttpTerminalFilter, NetworkStreamFilter, type ConnectionControls, type FilterContext, type HttpFilterConfig,

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { AtomicCell, localCell, type SharedCell } from './shared-cell.ts';
+import { LocalRows, type SharedRows } from './shared-rows.ts';
 
 /** What the workers of a process know in common. */
 export interface SharedState {
@@ -6,13 +8,8 @@ export interface SharedState {
   readonly healthFailed: boolean;
   /** The number kept under this name, 0 at first. It outlives the config that asks for it: the same name finds it again after an update. */
   cell(key: string): SharedCell;
-}
-
-/** One number. */
-export interface SharedCell {
-  load(): number;
-  /** Sets it to `next` when it still is `expected`; says whether it was. */
-  swap(expected: number, next: number): boolean;
+  /** Numbers under names that are forgotten when nobody holds them. */
+  readonly rows: SharedRows;
 }
 
 /** Names that one process can keep; beyond, each worker counts for itself. 16 bytes each, touched when used. */
@@ -31,9 +28,12 @@ export function sharedStateBuffer(): SharedArrayBuffer {
 export class AtomicState implements SharedState {
   readonly #words: BigInt64Array;
   readonly #own = new LocalState();
+  readonly rows: SharedRows;
 
-  constructor(buffer: SharedArrayBuffer) {
+  /** `rows`: default, of this thread alone. */
+  constructor(buffer: SharedArrayBuffer, rows: SharedRows = new LocalRows()) {
     this.#words = new BigInt64Array(buffer);
+    this.rows = rows;
   }
 
   get healthFailed(): boolean {
@@ -58,37 +58,10 @@ export class AtomicState implements SharedState {
   }
 }
 
-const scratch = new Float64Array(1);
-const scratchBits = new BigInt64Array(scratch.buffer);
-
-function bitsOf(value: number): bigint {
-  scratch[0] = value;
-  return scratchBits[0] ?? 0n;
-}
-
-class AtomicCell implements SharedCell {
-  readonly #words: BigInt64Array;
-  readonly #at: number;
-
-  constructor(words: BigInt64Array, at: number) {
-    this.#words = words;
-    this.#at = at;
-  }
-
-  load(): number {
-    scratchBits[0] = Atomics.load(this.#words, this.#at);
-    return scratch[0] ?? 0;
-  }
-
-  swap(expected: number, next: number): boolean {
-    const before = bitsOf(expected);
-    return Atomics.compareExchange(this.#words, this.#at, before, bitsOf(next)) === before;
-  }
-}
-
 /** SharedState of one thread alone. */
 export class LocalState implements SharedState {
   healthFailed = false;
+  readonly rows: SharedRows = new LocalRows();
   readonly #cells = new Map<string, SharedCell>();
 
   cell(key: string): SharedCell {
@@ -96,17 +69,4 @@ export class LocalState implements SharedState {
     if (cell === undefined) this.#cells.set(key, (cell = localCell()));
     return cell;
   }
-}
-
-/** A number of one's own. */
-export function localCell(): SharedCell {
-  let value = 0;
-  return {
-    load: () => value,
-    swap: (expected, next) => {
-      if (value !== expected) return false;
-      value = next;
-      return true;
-    },
-  };
 }

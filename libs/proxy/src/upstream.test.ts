@@ -1,14 +1,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FlatStats } from '@meltemi/observe';
+import type { CircuitBreaker } from '@meltemi/snapshot';
+import { AtomicRows, sharedRowsBuffer } from './atomic-rows.ts';
 import { ClusterLimits } from './upstream.ts';
 
-const breaker = { maxConnections: 2, maxPendingRequests: 1, maxRequests: 10, maxRetries: 3, trackRemaining: false, retryBudget: null };
+const breaker: CircuitBreaker = { maxConnections: 2, maxPendingRequests: 1, maxRequests: 10, maxRetries: 3, trackRemaining: false, retryBudget: null };
 
-function limited(more: Partial<typeof breaker> = {}) {
+function limited(more: Partial<CircuitBreaker> = {}) {
   const stats = new FlatStats();
   const limits = new ClusterLimits({ ...breaker, ...more }, stats, 'cluster.app.circuit_breakers.default');
-  return { limits, gauge: (name: string) => stats.gauge(`cluster.app.circuit_breakers.default.${name}`).value };
+  return { limits, gauge: gaugesOf(limits, stats) };
+}
+
+/** Gauges as they are read: brought up to date before. */
+function gaugesOf(limits: ClusterLimits, stats: FlatStats) {
+  return (name: string) => {
+    limits.show();
+    return stats.gauge(`cluster.app.circuit_breakers.default.${name}`).value;
+  };
+}
+
+/** The limits of one cluster in each worker of a process. */
+function workers(count: number, more: Partial<CircuitBreaker> = {}) {
+  const buffer = sharedRowsBuffer(count);
+  const view = (worker: number) => new AtomicRows(buffer, { workers: count, worker, offsetMs: 0 });
+  const begin = (worker: number) => {
+    const stats = new FlatStats();
+    const limits = new ClusterLimits({ ...breaker, ...more }, stats, 'cluster.app.circuit_breakers.default', view(worker).hold('app'));
+    return { limits, gauge: gaugesOf(limits, stats) };
+  };
+  return { control: view(count), begin, all: Array.from({ length: count }, (_, worker) => begin(worker)) as [ReturnType<typeof begin>, ReturnType<typeof begin>] };
 }
 
 test('gauges say which circuit breaker is at its limit, as long as it is', () => {
@@ -48,4 +70,65 @@ test('a retry budget is a share of active and pending requests, and never less t
   limits.requests = 15;
   limits.pending = 5;
   assert.equal(limits.canRetry, true);
+});
+
+test('a limit holds for all workers together', () => {
+  const [one, two] = workers(2).all;
+  one.limits.connections++;
+  assert.equal(two.limits.canConnect, true);
+  two.limits.connections++;
+  one.limits.pending++;
+  assert.deepEqual([one.limits.canConnect, two.limits.canConnect, two.limits.canPend], [false, false, false]);
+  one.limits.connections--;
+  assert.deepEqual([one.limits.canConnect, two.limits.canConnect, one.limits.connections, two.limits.connections], [true, true, 0, 1]);
+});
+
+test('a retry budget is a share of what all workers do', () => {
+  const [one, two] = workers(2, { retryBudget: { percent: 20, minConcurrency: 1 } }).all;
+  one.limits.requests = 10;
+  two.limits.retries = 1;
+  assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [true, true]);
+  one.limits.retries = 1;
+  assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [false, false]);
+  one.limits.requests = 15;
+  assert.equal(two.limits.canRetry, true);
+});
+
+test('gauges of all workers add up to what is true of the process', () => {
+  const [one, two] = workers(2, { trackRemaining: true }).all;
+  const sum = (name: string) => one.gauge(name) + two.gauge(name);
+  one.limits.connections++;
+  two.limits.connections++;
+  two.limits.requests = 3;
+  assert.deepEqual(['cx_open', 'rq_open', 'remaining_cx', 'remaining_rq'].map(sum), [1, 0, 0, 7]);
+  one.limits.release();
+  assert.deepEqual(['cx_open', 'rq_open', 'remaining_cx', 'remaining_rq'].map(two.gauge), [0, 0, 1, 7], 'another tells when the first has left');
+});
+
+test('a worker that dies gives back what it held, and its successor counts from nothing', () => {
+  const { control, begin, all: [one, two] } = workers(2);
+  one.limits.connections = 2;
+  two.limits.requests = 1;
+  assert.equal(two.limits.canConnect, false);
+  control.forget(0);
+  assert.equal(two.limits.canConnect, true);
+  const successor = begin(0);
+  two.limits.connections = 2;
+  assert.deepEqual([successor.limits.canConnect, successor.limits.connections], [false, 0]);
+});
+
+test('a cluster that is removed and comes back while requests of the old one run counts both, and is forgotten with the last', () => {
+  const { control, begin, all: [one, two] } = workers(2);
+  two.limits.release();
+  one.limits.connections = 1;
+  const again = begin(0);
+  again.limits.connections++;
+  assert.equal(again.limits.canConnect, false);
+  one.limits.connections--;
+  one.limits.release();
+  assert.deepEqual([again.limits.canConnect, control.size], [true, 1]);
+  one.limits.connections++;
+  assert.equal(again.limits.canConnect, true, 'who was late counts alone');
+  again.limits.release();
+  assert.equal(control.size, 0);
 });

@@ -6,6 +6,7 @@ import type { Host, PickContext } from './balance/index.ts';
 import type { CodeStats } from './code-stats.ts';
 import type { ByteConnection } from './connection.ts';
 import type { ProxyTlv } from './inspect/proxy-protocol.ts';
+import type { SharedRow } from './shared-rows.ts';
 import type { RequestWriter, ResponseReceiver } from './stream.ts';
 
 /** A connection of which the transport knows where the client meant to go. */
@@ -149,49 +150,33 @@ const remainingNames = ['cx', 'pending', 'rq', 'retries'] as const;
 /** Gauges of one priority's circuit breakers, by resource: connections, pending, requests, retries. */
 interface LimitGauges {
   readonly open: readonly Gauge[];
-  /** track_remaining; else empty. */
-  readonly remaining: readonly Gauge[];
+  /** Null as long as track_remaining was never set. */
+  remaining: readonly Gauge[] | null;
 }
 
 /**
- * What is in use of a cluster's circuit breakers, in this worker. Whoever takes something adds one and takes it away again.
- * Deviation: limits hold per worker, and gauges of several workers add up; Envoy's hold for the process.
+ * What is in use of a cluster's circuit breakers. Whoever takes something adds one and takes it away again; limits hold for all workers of the
+ * process (see SharedRow: each counts its own, sums are compared), numbers read here are this worker's own.
  */
 export class ClusterLimits {
-  #limits: CircuitBreaker;
+  limits: CircuitBreaker;
   readonly #stats: FlatStats | null;
   readonly #prefix: string;
+  /** Null: nobody to share with. */
+  #row: SharedRow | null;
   #gauges: LimitGauges | null = null;
-  /** What the gauges say is at its limit, by bit. */
-  #open = 0;
   #connections = 0;
   #pending = 0;
   #requests = 0;
   #retries = 0;
 
-  /** `prefix`: cluster.<name>.circuit_breakers.<priority>. */
-  constructor(limits: CircuitBreaker, stats: FlatStats | null = null, prefix = '') {
-    this.#limits = limits;
+  /** `prefix`: cluster.<name>.circuit_breakers.<priority>. The row is released by `release`. */
+  constructor(limits: CircuitBreaker, stats: FlatStats | null = null, prefix = '', row: SharedRow | null = null) {
+    this.limits = limits;
     this.#stats = stats;
     this.#prefix = prefix;
-    this.limits = limits;
-  }
-
-  get limits(): CircuitBreaker {
-    return this.#limits;
-  }
-
-  set limits(limits: CircuitBreaker) {
-    this.#limits = limits;
-    const stats = this.#stats;
-    if (stats === null) return;
-    const gauge = (name: string) => stats.gauge(`${this.#prefix}.${name}`);
-    gauge('cx_pool_open');
-    this.#gauges = { open: limitNames.map((name) => gauge(`${name}_open`)), remaining: limits.trackRemaining ? remainingNames.map((name) => gauge(`remaining_${name}`)) : [] };
-    this.#show(0, this.#connections, limits.maxConnections);
-    this.#show(1, this.#pending, limits.maxPendingRequests);
-    this.#show(2, this.#requests, limits.maxRequests);
-    this.#show(3, this.#retries, this.#mostRetries);
+    this.#row = row;
+    this.show();
   }
 
   get connections(): number {
@@ -199,8 +184,8 @@ export class ClusterLimits {
   }
 
   set connections(value: number) {
+    this.#row?.take(0, value - this.#connections);
     this.#connections = value;
-    this.#show(0, value, this.#limits.maxConnections);
   }
 
   get pending(): number {
@@ -208,8 +193,8 @@ export class ClusterLimits {
   }
 
   set pending(value: number) {
+    this.#row?.take(1, value - this.#pending);
     this.#pending = value;
-    this.#show(1, value, this.#limits.maxPendingRequests);
   }
 
   get requests(): number {
@@ -217,8 +202,8 @@ export class ClusterLimits {
   }
 
   set requests(value: number) {
+    this.#row?.take(2, value - this.#requests);
     this.#requests = value;
-    this.#show(2, value, this.#limits.maxRequests);
   }
 
   get retries(): number {
@@ -226,41 +211,89 @@ export class ClusterLimits {
   }
 
   set retries(value: number) {
+    this.#row?.take(3, value - this.#retries);
     this.#retries = value;
-    this.#show(3, value, this.#mostRetries);
   }
 
   get canConnect(): boolean {
-    return this.#connections < this.#limits.maxConnections;
+    return this.#allConnections < this.limits.maxConnections;
   }
 
   get canPend(): boolean {
-    return this.#pending < this.#limits.maxPendingRequests;
+    return this.#allPending < this.limits.maxPendingRequests;
   }
 
   get canRequest(): boolean {
-    return this.#requests < this.#limits.maxRequests;
+    return this.#allRequests < this.limits.maxRequests;
   }
 
   get canRetry(): boolean {
-    return this.#retries < this.#mostRetries;
+    return this.#allRetries < this.#mostRetries;
+  }
+
+  /** Nothing of this worker is in use. */
+  get idle(): boolean {
+    return this.#connections === 0 && this.#pending === 0 && this.#requests === 0 && this.#retries === 0;
+  }
+
+  /** Lets go of what is shared: the cluster is gone. Counts go on alone. */
+  release(): void {
+    const row = this.#row;
+    if (row === null) return;
+    this.#row = null;
+    row.take(0, -this.#connections);
+    row.take(1, -this.#pending);
+    row.take(2, -this.#requests);
+    row.take(3, -this.#retries);
+    row.release();
+    for (const gauge of [...(this.#gauges?.open ?? []), ...(this.#gauges?.remaining ?? [])]) change(gauge, 0);
+  }
+
+  /** Brings the gauges up to date. They are the process's: one of its workers tells. */
+  show(): void {
+    const { limits } = this;
+    const stats = this.#stats;
+    if (stats === null) return;
+    const gauges = (this.#gauges ??= this.#open(stats));
+    if (limits.trackRemaining) gauges.remaining ??= remainingNames.map((name) => stats.gauge(`${this.#prefix}.remaining_${name}`));
+    const tells = this.#row?.reports ?? true;
+    const used = [this.#allConnections, this.#allPending, this.#allRequests, this.#allRetries];
+    const most = [limits.maxConnections, limits.maxPendingRequests, limits.maxRequests, this.#mostRetries];
+    for (let i = 0; i < used.length; i++) {
+      const left = Math.max(0, (most[i] ?? 0) - (used[i] ?? 0));
+      change(gauges.open[i], tells && left === 0 ? 1 : 0);
+      change(gauges.remaining?.[i], tells && limits.trackRemaining ? left : 0);
+    }
+  }
+
+  #open(stats: FlatStats): LimitGauges {
+    stats.gauge(`${this.#prefix}.cx_pool_open`);
+    return { open: limitNames.map((name) => stats.gauge(`${this.#prefix}.${name}_open`)), remaining: null };
+  }
+
+  get #allConnections(): number {
+    return this.#row === null ? this.#connections : this.#row.used(0);
+  }
+
+  get #allPending(): number {
+    return this.#row === null ? this.#pending : this.#row.used(1);
+  }
+
+  get #allRequests(): number {
+    return this.#row === null ? this.#requests : this.#row.used(2);
+  }
+
+  get #allRetries(): number {
+    return this.#row === null ? this.#retries : this.#row.used(3);
   }
 
   get #mostRetries(): number {
-    const budget = this.#limits.retryBudget;
-    return budget === null ? this.#limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.#requests + this.#pending) * budget.percent) / 100));
+    const budget = this.limits.retryBudget;
+    return budget === null ? this.limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.#allRequests + this.#allPending) * budget.percent) / 100));
   }
+}
 
-  /** Gauges are written when they change. @hot */
-  #show(resource: number, used: number, most: number): void {
-    const gauges = this.#gauges;
-    if (gauges === null) return;
-    const bit = 1 << resource;
-    const open = used >= most;
-    if (open !== ((this.#open & bit) !== 0)) {
-      this.#open ^= bit;
-      gauges.open[resource]?.set(open ? 1 : 0);
-    }
-    gauges.remaining[resource]?.set(Math.max(0, most - used));
-  }
+/** Only what changes counts as used. */
+function change(gauge: Gauge | undefined, value: number): void {
+  if (gauge !== undefined && gauge.value !== value) gauge.set(value);
 }

@@ -5,13 +5,15 @@ import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.
 import { formatFieldErrors, waitFor } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { ControlThread, proxyExtensions } from '@meltemi/proxy-edge';
-import { closedPort } from '../testing/backend.ts';
+import { backend, closedPort, type Backend } from '../testing/backend.ts';
 import { bootstrap, cluster, httpListener, route } from '../testing/bootstrap.ts';
 import { request } from '../testing/client.ts';
 import { Load } from '../testing/load.ts';
 import { RestartingServer } from '../testing/restarting-server.ts';
 
 const app = new RestartingServer('app');
+/** Never answers. */
+let silent: Backend;
 const flat = new FlatStats();
 const logged: string[] = [];
 let control: ControlThread;
@@ -20,6 +22,7 @@ const channel = new BroadcastChannel(`mortal-${process.pid}`);
 
 before(async () => {
   await app.start();
+  silent = await backend('silent', () => {});
   port = await closedPort();
   const log = (_fields: object, message: string) => void logged.push(message);
   const node = { id: 'mortal', cluster: 'tests', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
@@ -27,8 +30,8 @@ before(async () => {
     node, compiler: { extensions: proxyExtensions() }, concurrency: 2, drainTimeMs: 1000, fileFlushMs: 20, workerScript: new URL('../testing/mortal-worker.ts', import.meta.url),
     metrics: new StatsRegistry(), flat, log: { info: log, warn: log, error: log }, onReports: () => {}, watchdog: { missMs: 100, megaMissMs: 300, killMs: 1000 },
   });
-  const listener = httpListener({ routes: [route({ prefix: '/' }, 'app')], listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
-  const { staticResources } = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', bootstrap([listener], [cluster('app', [app.port])])));
+  const listener = httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'app')], listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
+  const { staticResources } = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', bootstrap([listener], [cluster('app', [app.port]), cluster('limited', [silent.port], { circuit_breakers: { thresholds: [{ max_requests: 1 }] } })])));
   const taken = control.loadStatic(staticResources, Date.now());
   if (!taken.ok) throw new Error(formatFieldErrors(taken.error));
   assert.deepEqual(await control.start(), []);
@@ -37,6 +40,7 @@ after(async () => {
   channel.close();
   await control?.stop();
   await app[Symbol.asyncDispose]();
+  await silent?.stop();
 });
 
 const stat = async (name: string) => {
@@ -84,6 +88,25 @@ describe('two workers on one port', () => {
       assert.equal(control.workers.deaths, deaths + 1);
       assert.equal(await stat('http.web.downstream_rq_active'), 0, 'the share of the dead in gauges went with it');
     });
+
+  test('what a dead worker held of a circuit breaker is free for the others', async () => {
+    const held = async () => {
+      const before = await Promise.all([accepted(0), accepted(1)]);
+      const arrived = silent.seen.length;
+      void request(port, { path: '/held' }).catch(() => {});
+      await waitFor('the request to arrive', () => silent.seen.length > arrived, { everyMs: 1 });
+      return (await accepted(0)) > (before[0] ?? 0) ? 0 : 1;
+    };
+    const worker = await held();
+    assert.equal((await request(port, { path: '/held' })).status, 503);
+    const { deaths } = control.workers;
+    channel.postMessage({ worker, deed: 'exit' });
+    await waitFor('the death', () => control.workers.deaths > deaths, { everyMs: 5 });
+    await untilServes(1 - worker);
+    await held();
+    assert.equal((await request(port, { path: '/held' })).status, 503);
+    await untilServes(worker);
+  });
 
   test('a hanging worker was noticed by Envoy\'s names', async () => {
     assert.ok((await stat('workers.watchdog_mega_miss')) >= 1);

@@ -44,6 +44,8 @@ export interface WorkerSetup {
   readonly beatEveryMs: number;
   /** Memory that all workers and the control thread share: see SharedState. */
   readonly shared: SharedArrayBuffer;
+  /** Memory of the SharedRows of several workers; null when there is but one. */
+  readonly rows: SharedArrayBuffer | null;
   readonly overload: OverloadConfig | null;
   /** Connections of each worker, by index: shared memory. */
   readonly connections: Int32Array;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
-import { AtomicState, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
+import { AtomicRows, AtomicState, sharedRowsBuffer, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
 import type { OverloadConfig } from '@meltemi/snapshot';
 import { beatIntervalMs, defaultWatchdog, Watchdog, type WatchdogLimits } from './watchdog.ts';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
@@ -64,6 +64,8 @@ export class WorkerPool {
   readonly #slots: Slot[] = [];
   readonly #shared = sharedStateBuffer();
   readonly #sharedState = new AtomicState(this.#shared);
+  /** Null when there is but one worker. */
+  readonly #rows: { readonly buffer: SharedArrayBuffer; readonly view: AtomicRows } | null;
   readonly #connections: Int32Array;
   #nextId = 0;
   #stopping = false;
@@ -74,6 +76,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#rows = options.concurrency > 1 ? sharedRows(options.concurrency) : null;
     this.#connections = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * options.concurrency));
   }
 
@@ -144,7 +147,7 @@ export class WorkerPool {
     const options = this.#options;
     const limits = options.watchdog ?? defaultWatchdog;
     const beats = new Int32Array(new SharedArrayBuffer(4));
-    const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
+    const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, rows: this.#rows?.buffer ?? null, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}`, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
@@ -197,6 +200,7 @@ export class WorkerPool {
   #exited(slot: Slot, code: number): void {
     slot.watchdog?.stop();
     Atomics.store(this.#connections, slot.index, 0);
+    this.#rows?.view.forget(slot.index);
     slot.metrics.retire();
     slot.flat.retire();
     for (const answer of slot.waiting.values()) answer({ kind: 'applied', id: 0, refusals: [] });
@@ -221,6 +225,11 @@ export class WorkerPool {
       return undefined;
     });
   }
+}
+
+function sharedRows(workers: number): { readonly buffer: SharedArrayBuffer; readonly view: AtomicRows } {
+  const buffer = sharedRowsBuffer(workers);
+  return { buffer, view: new AtomicRows(buffer, { workers, worker: workers, offsetMs: 0 }) };
 }
 
 function unique(refusals: readonly WorkerRefusal[]): WorkerRefusal[] {

@@ -52,12 +52,13 @@ export class WorkerServer {
     this.#options = options;
     const random = options.random ?? mathRandom;
     const now = () => this.#nowMs;
-    this.clusters = new ClusterManager({ clock: workerClock, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
+    const shared = options.shared ?? new LocalState();
+    this.clusters = new ClusterManager({ clock: workerClock, shared: shared.rows, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#overload = new OverloadMonitor(options.overload ?? { config: null, connections: new Int32Array(1), index: 0 }, options.stats, () => this.activeConnections);
     this.#deps = {
-      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared: options.shared ?? new LocalState(), httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
+      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared, httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,

@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -15,6 +15,8 @@ export interface EntryDeps {
   readonly random: Random;
   readonly stats: FlatStats;
   readonly secrets: SecretLookup;
+  /** What the workers of the process count together. */
+  readonly shared: SharedRows;
   /** Coarse monotonic milliseconds. */
   now(): number;
   log(fields: object, message: string): void;
@@ -34,10 +36,9 @@ export class ClusterEntry implements UpstreamCluster {
   readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
   readonly #deps: EntryDeps;
   readonly #store: HostStore;
-  readonly #membership: Gauge;
-  readonly #healthy: Gauge;
-  readonly #degraded: Gauge;
-  readonly #excluded: Gauge;
+  readonly #membership: Readonly<Record<'total' | 'healthy' | 'degraded' | 'excluded', Gauge>>;
+  /** The cluster's row, which its default limits count in. Null: nobody to share with. */
+  readonly #row: SharedRow | null;
   #balancer: Balancer;
   #picker: Picker;
   #outliers: OutlierDetector | null = null;
@@ -46,6 +47,7 @@ export class ClusterEntry implements UpstreamCluster {
   onFirstChecks: () => void = () => {};
   /** Health checks changed something: the picker is made anew when it is next asked. */
   #stale = false;
+  #retired = false;
   /** What discovery said last, and the hosts that it does not list any more but that still pass their checks. */
   #listed: LoadAssignment | null = null;
   #leaving: ReadonlySet<string> = new Set();
@@ -65,12 +67,12 @@ export class ClusterEntry implements UpstreamCluster {
     this.stats = clusterStats(deps.stats, config.statName);
     this.#balancer = this.#newBalancer();
     this.#picker = this.#balancer.picker(emptyHostSet);
-    const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`);
-    this.limits = { default: limits('default'), high: limits('high') };
-    this.#membership = deps.stats.gauge(`cluster.${config.statName}.membership_total`);
-    this.#healthy = deps.stats.gauge(`cluster.${config.statName}.membership_healthy`);
-    this.#degraded = deps.stats.gauge(`cluster.${config.statName}.membership_degraded`);
-    this.#excluded = deps.stats.gauge(`cluster.${config.statName}.membership_excluded`);
+    const row = (priority: 'default' | 'high') => (deps.shared.alone ? null : deps.shared.hold(`cluster ${config.name} ${priority}`));
+    const limits = (priority: 'default' | 'high', counted: SharedRow | null) => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`, counted);
+    this.#row = row('default');
+    this.limits = { default: limits('default', this.#row), high: limits('high', row('high')) };
+    const gauge = (name: string) => deps.stats.gauge(`cluster.${config.statName}.membership_${name}`);
+    this.#membership = { total: gauge('total'), healthy: gauge('healthy'), degraded: gauge('degraded'), excluded: gauge('excluded') };
     this.#watchOutliers();
     this.#watchHealth();
   }
@@ -132,7 +134,6 @@ export class ClusterEntry implements UpstreamCluster {
     const set = this.#refresh();
     this.#drops = assignment.drops;
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (!set.byKey.has(pool.host.key)) this.#drainPool(pools, pool);
-    this.#membership.set(set.all.length);
   }
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
@@ -177,6 +178,7 @@ export class ClusterEntry implements UpstreamCluster {
         if (pool.key !== pool.host.key && pool.empty) pools.delete(pool.key);
       }
     }
+    if (this.#retired) this.drainPools();
     for (const pool of this.#draining) if (pool.empty) this.#draining.delete(pool);
     for (const [key, entry] of this.#passthrough) {
       if (entry.host.state.activeRequests > 0 || nowMs - entry.usedMs < this.config.cleanupIntervalMs) continue;
@@ -185,11 +187,25 @@ export class ClusterEntry implements UpstreamCluster {
     }
   }
 
+  /** Brings the gauges that are the process's up to date: one of its workers tells of them. */
+  publish(): void {
+    this.limits.default.show();
+    this.limits.high.show();
+    this.#countHosts(this.#store.current, this.#row?.reports ?? true);
+  }
+
   /** The cluster is removed: takes nothing new. */
   retire(): void {
+    this.#retired = true;
     this.#checks?.stop(false);
     this.#checks = null;
+    this.#countHosts(emptyHostSet, false);
     this.drainPools();
+  }
+
+  /** Nothing is under way any more. */
+  get idle(): boolean {
+    return this.#draining.size === 0 && this.#pools.default.size === 0 && this.#pools.high.size === 0 && this.limits.default.idle && this.limits.high.idle;
   }
 
   /** Retires all connections; requests under way end on theirs. */
@@ -201,6 +217,8 @@ export class ClusterEntry implements UpstreamCluster {
     this.#checks?.stop(false);
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
     for (const pool of this.#draining) pool.destroy();
+    this.limits.default.release();
+    this.limits.high.release();
   }
 
   #drainPool(pools: Map<string, HostPool>, pool: HostPool | undefined): void {
@@ -229,11 +247,12 @@ export class ClusterEntry implements UpstreamCluster {
     return found === undefined ? this.#tls.fallback : found.tls;
   }
 
-  #countHealthy(set: HostSet): void {
-    const sum = (count: (hosts: HostLists) => number) => set.priorities.reduce((total, priority) => total + count(priority), 0);
-    this.#healthy.set(sum(({ healthy }) => healthy.length));
-    this.#degraded.set(sum(({ degraded }) => degraded.length));
-    this.#excluded.set(sum(({ excluded }) => excluded));
+  #countHosts(set: HostSet, tells: boolean): void {
+    const sum = (count: (hosts: HostLists) => number) => (tells ? set.priorities.reduce((total, priority) => total + count(priority), 0) : 0);
+    this.#membership.total.set(tells ? set.all.length : 0);
+    this.#membership.healthy.set(sum(({ healthy }) => healthy.length));
+    this.#membership.degraded.set(sum(({ degraded }) => degraded.length));
+    this.#membership.excluded.set(sum(({ excluded }) => excluded));
   }
 
   /** Starts, changes or ends outlier detection as the config says. */
@@ -259,7 +278,6 @@ export class ClusterEntry implements UpstreamCluster {
     this.#stale = false;
     const set = this.#store.refresh();
     this.#picker = this.#balancer.picker(set);
-    this.#countHealthy(set);
     return set;
   }
 

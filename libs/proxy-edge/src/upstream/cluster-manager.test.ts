@@ -3,16 +3,16 @@ import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { ManualClock, waitFor } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
-import { plainPick } from '@meltemi/proxy';
+import { AtomicRows, plainPick, sharedRowsBuffer, type SharedRows } from '@meltemi/proxy';
 import { assignmentOf, clusterOf, endpoints, must, staticCluster } from '../server/fixture.ts';
 import { SecretStore } from '../transport/secret-store.ts';
 import { ClusterManager } from './cluster-manager.ts';
 
-function setUp() {
+function setUp(shared: SharedRows | null = null) {
   const clock = new ManualClock();
   const secrets = new SecretStore();
   const warm: string[] = [];
-  const manager = new ClusterManager({ clock, stats: new FlatStats(), secrets, now: () => clock.now(), onWarm: (name) => warm.push(name) });
+  const manager = new ClusterManager({ clock, stats: new FlatStats(), secrets, now: () => clock.now(), onWarm: (name) => warm.push(name), ...(shared !== null && { shared }) });
   return { clock, secrets, manager, warm };
 }
 
@@ -105,4 +105,28 @@ test('original destination: a header may name it, a port may replace it', () => 
   assert.equal(pick('header', 'localhost:81', '10.0.0.1:80'), '10.0.0.1:80');
   assert.equal(pick('header', null, ''), null);
   assert.equal(pick('port', '10.0.0.7:81', '10.0.0.1:80'), '10.0.0.1:9000');
+});
+
+test('workers share limits through updates of a cluster; removed, it is forgotten once nothing of it is under way', () => {
+  const buffer = sharedRowsBuffer(2);
+  const control = new AtomicRows(buffer, { workers: 2, worker: 2, offsetMs: 0 });
+  const [one, two] = [0, 1].map((worker) => setUp(new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 })).manager) as [ClusterManager, ClusterManager];
+  const limited = (maxRequests: number) => staticCluster('app', [81], { circuitBreakers: { thresholds: [{ maxRequests }] } });
+  const put = (cluster: ReturnType<typeof limited>) => { for (const manager of [one, two]) must(manager.addOrUpdate(cluster)); };
+  const limits = (manager: ClusterManager) => manager.get('app')?.limits.default ?? assert.fail('no cluster');
+  put(limited(2));
+  const running = limits(one);
+  running.requests += 2;
+  assert.deepEqual([limits(one).canRequest, limits(two).canRequest], [false, false]);
+  put(limited(3));
+  assert.deepEqual([limits(one).canRequest, limits(two).canRequest], [true, true]);
+  for (const manager of [one, two]) manager.remove('app');
+  for (const manager of [one, two]) manager.tick(1000);
+  put(limited(2));
+  assert.deepEqual([limits(one).canRequest, limits(two).canRequest], [false, false], 'what still runs counts');
+  running.requests -= 2;
+  assert.equal(limits(two).canRequest, true);
+  for (const manager of [one, two]) manager.remove('app');
+  for (const manager of [one, two]) manager.tick(2000);
+  assert.equal(control.size, 0);
 });

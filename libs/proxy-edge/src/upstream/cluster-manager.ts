@@ -1,6 +1,6 @@
 import { mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
-import type { Clusters, UpstreamCluster } from '@meltemi/proxy';
+import { LocalRows, type Clusters, type SharedRows, type UpstreamCluster } from '@meltemi/proxy';
 import type { Cluster, LoadAssignment } from '@meltemi/snapshot';
 import type { SecretStore } from '../transport/secret-store.ts';
 import { ClusterEntry } from './cluster-entry.ts';
@@ -13,6 +13,8 @@ export interface ClusterManagerOptions {
   readonly stats: FlatStats;
   readonly secrets: SecretStore;
   readonly resolver?: Resolver;
+  /** What the workers of the process count together. Default: there is but this one. */
+  readonly shared?: SharedRows;
   /** Coarse monotonic milliseconds. */
   now(): number;
   /** A cluster became ready for traffic, or an update of it. */
@@ -44,9 +46,11 @@ export class ClusterManager implements Clusters {
   /** By EDS service name. */
   readonly #assignments = new Map<string, LoadAssignment>();
   readonly #draining = new Set<ClusterEntry>();
+  readonly #shared: SharedRows;
 
   constructor(options: ClusterManagerOptions) {
     this.#options = options;
+    this.#shared = options.shared ?? new LocalRows();
   }
 
   get(name: string): UpstreamCluster | null {
@@ -118,7 +122,17 @@ export class ClusterManager implements Clusters {
   tick(nowMs: number): void {
     for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > longestWait(warming.config)) this.giveUpWaiting(name);
     for (const entry of this.#active.values()) entry.tick(nowMs);
-    for (const entry of this.#draining) entry.tick(nowMs);
+    for (const entry of this.#draining) {
+      entry.tick(nowMs);
+      if (!entry.idle) continue;
+      this.#draining.delete(entry);
+      entry.destroy();
+    }
+  }
+
+  /** Brings the gauges that are the process's up to date, before they are read. */
+  publish(): void {
+    for (const entry of this.#active.values()) entry.publish();
   }
 
   destroy(): void {
@@ -126,6 +140,7 @@ export class ClusterManager implements Clusters {
     for (const warming of this.#warming.values()) this.#forget(warming);
     for (const entry of [...this.#active.values(), ...this.#draining]) entry.destroy();
     this.#active.clear();
+    this.#draining.clear();
     this.#warming.clear();
   }
 
@@ -153,7 +168,7 @@ export class ClusterManager implements Clusters {
     for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
-    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
+    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, shared: this.#shared, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
     const done = known !== undefined ? known.update(config) : warming.unchecked !== null ? ok(warming.unchecked) : ClusterEntry.create(config, deps);
     if (!done.ok) return done;
     const entry = known ?? (done.value as ClusterEntry);

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
-import { AtomicState, type Host } from '@meltemi/proxy';
+import { AtomicRows, AtomicState, LocalRows, type Host, type SharedRows } from '@meltemi/proxy';
 import { healthFlags, type HealthFlag, type HostDescription, type FromWorker, type ToWorker, type WorkerDescription, type WorkerSetup } from '../control/worker-messages.ts';
 import { beat } from '../control/watchdog.ts';
 import { keepRunningAfterModules } from '../modules/stray-errors.ts';
@@ -31,7 +31,7 @@ export async function runWorker(): Promise<void> {
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
-    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared), drainTimeMs: setup.drainTimeMs, workerIndex: setup.index, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared, sharedRows(setup)), drainTimeMs: setup.drainTimeMs, workerIndex: setup.index, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
   });
   beat(setup.beats, setup.beatEveryMs);
   const extensions = proxyExtensions();
@@ -40,6 +40,7 @@ export async function runWorker(): Promise<void> {
       case 'apply':
         return void applyUpdate(server, extensions, message.update).then((refusals) => send({ kind: 'applied', id: message.id, refusals }));
       case 'stats':
+        server.clusters.publish();
         return send({ kind: 'stats', id: message.id, metrics: metrics.takeDelta(), flat: stats.takeDelta() });
       case 'describe':
         return send({ kind: 'described', id: message.id, description: describe(server) });
@@ -57,6 +58,12 @@ export async function runWorker(): Promise<void> {
   const refusals = await applyUpdate(server, extensions, setup.state);
   tidyMemory();
   send({ kind: 'ready', refusals });
+}
+
+/** Threads begin to count their time when they start; the system's clock is the same in all. */
+function sharedRows({ rows, concurrency, index }: WorkerSetup): SharedRows {
+  if (rows === null) return new LocalRows();
+  return new AtomicRows(rows, { workers: concurrency, worker: index, offsetMs: Number(process.hrtime.bigint() / 1_000_000n) - performance.now() });
 }
 
 function describe(server: WorkerServer): WorkerDescription {

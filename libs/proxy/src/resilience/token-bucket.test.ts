@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { localCell } from '../shared-state.ts';
+import { localCell } from '../shared-cell.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 const start = 1_790_000_000_000;

@@ -1,7 +1,7 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { TokenBucket as TokenBucketMessage } from '@meltemi/api/gen/envoy/type/v3/token_bucket.ts';
 import { durationMs } from '@meltemi/route';
-import type { SharedCell } from '../shared-state.ts';
+import type { SharedCell } from '../shared-cell.ts';
 
 /** What an envoy.type.v3.TokenBucket compiles to. */
 export interface BucketSize {

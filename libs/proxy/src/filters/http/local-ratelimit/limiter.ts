@@ -1,7 +1,7 @@
 import type { ConnectionInfo } from '@meltemi/http';
 import type { RateLimitDescriptor } from '@meltemi/route';
 import { TokenBucket, type BucketSize } from '../../../resilience/token-bucket.ts';
-import { localCell, type SharedCell } from '../../../shared-state.ts';
+import { localCell, type SharedCell } from '../../../shared-cell.ts';
 import { descriptorKey, type LocalRateLimitConfig } from './settings.ts';
 
 /** What a limiter says of a request. */

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { waitFor } from '@meltemi/base';
+import { backend, closedPort, type Backend } from './testing/backend.ts';
+import { bootstrap, cluster, httpListener, route } from './testing/bootstrap.ts';
+import { request, type Reply } from './testing/client.ts';
+import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
+
+const workers = [0, 1];
+/** Requests that wait at the backend for an answer. */
+const held: ServerResponse[] = [];
+let app: Backend;
+let proxy: RunningProxy;
+let port: number;
+
+before(async () => {
+  port = await closedPort();
+  app = await backend('app', (request_, response) => {
+    if (request_.url === '/held') held.push(response);
+    else response.end('ok');
+  });
+  proxy = await startProxy(bootstrap([httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'free')], listener: listensOn(port) })], [
+    cluster('limited', [app.port], { circuit_breakers: { thresholds: [{ max_requests: 5, track_remaining: true }] } }), cluster('free', [app.port]),
+  ]), { args: ['--concurrency', '2'] });
+});
+after(async () => {
+  await proxy?.[Symbol.asyncDispose]();
+  await app?.stop();
+});
+
+/** Workers share a port that has a number; each would find one of its own for 0. */
+function listensOn(number: number) {
+  return { address: { socket_address: { address: '127.0.0.1', port_value: number } } };
+}
+
+const stat = async (name: string) => Number(/: (\d+)/.exec((await request(proxy.port('admin'), { path: `/stats?filter=${name.replaceAll('.', '\\.')}$` })).body)?.[1] ?? 0);
+const accepted = (worker: number) => stat(`worker_${worker}.downstream_cx_total`);
+
+/** One after another, each refused at once or held at the backend. */
+async function ask(count: number): Promise<{ readonly refused: number; readonly answers: Promise<Reply>[] }> {
+  const answers: Promise<Reply>[] = [];
+  let refused = 0;
+  for (let i = 0; i < count; i++) {
+    const before = held.length;
+    let reply: Reply | null = null;
+    const answer = request(port, { path: '/held' });
+    void answer.then((came) => { reply = came; }, () => {});
+    await waitFor('the request to arrive or be refused', () => held.length > before || reply !== null, { everyMs: 1 });
+    if (held.length > before) answers.push(answer);
+    else refused++;
+  }
+  return { refused, answers };
+}
+
+async function answerAll(answers: readonly Promise<Reply>[]): Promise<void> {
+  for (const response of held.splice(0)) response.end('ok');
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+}
+
+describe('a circuit breaker of a process with two workers', () => {
+  test('counts what both have under way, and opens again for both', async () => {
+    const first = await ask(24);
+    const taken = await Promise.all(workers.map(accepted));
+    assert.ok(taken.every((count) => count > 0), `connections of each worker: ${taken.join(', ')}`);
+    assert.deepEqual([first.answers.length, first.refused], [5, 19]);
+    assert.deepEqual([await stat('limited.circuit_breakers.default.rq_open'), await stat('limited.circuit_breakers.default.remaining_rq'), await stat('limited.upstream_rq_pending_overflow')], [1, 0, 19]);
+    await answerAll(first.answers);
+    assert.deepEqual([await stat('limited.circuit_breakers.default.rq_open'), await stat('limited.circuit_breakers.default.remaining_rq')], [0, 5]);
+    const second = await ask(12);
+    assert.deepEqual([second.answers.length, second.refused], [5, 7]);
+    await answerAll(second.answers);
+  });
+
+  test('numbers of hosts are told once, not by each worker', async () => {
+    assert.deepEqual([await stat('limited.membership_total'), await stat('limited.membership_healthy')], [1, 1]);
+  });
+});
