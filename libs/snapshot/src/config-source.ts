@@ -24,6 +24,11 @@ export function compileConfigSource(message: ConfigSourceMessage | undefined, pa
   return spec && { spec, key: keyOf(spec), initialFetchTimeoutMs: durationMs(message.initialFetchTimeout, fetchTimeoutMs) };
 }
 
+/** Compiles dynamic_resources.ads_config, whose transport version Envoy's own examples leave out. */
+export function compileAdsSource(message: ApiConfigSource, path: string, report: Report): ApiSource | null {
+  return compileApiSource(message.transportApiVersion === versionAuto ? { ...message, transportApiVersion: versionV3 } : message, path, report);
+}
+
 /** Compiles an api_config_source (or ads_config, whose aggregated kinds are the same as the plain ones). */
 export function compileApiSource(message: ApiConfigSource, path: string, report: Report): ApiSource | null {
   checkFields(message, apiSourceFields, path, report);

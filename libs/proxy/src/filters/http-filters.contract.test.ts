@@ -17,6 +17,8 @@ interface Member {
   readonly config: Json;
   /** Settings without which a config is refused. Default none. */
   readonly least?: Json;
+  /** Content type of the second request, where the filter looks at that. Default application/grpc-web. */
+  readonly type?: string;
   /** Values that tell a field apart from its default, where one made up from its type does not. */
   readonly values?: Readonly<Record<string, Values>>;
   /** The route's settings for it, where those alone give it something to do. */
@@ -64,6 +66,7 @@ const members: Readonly<Record<string, Member>> = {
     otherRoute: { rbac: {} },
   },
   'envoy.filters.http.grpc_web': { config: {} },
+  'envoy.filters.http.grpc_http1_bridge': { config: {}, type: 'application/grpc' },
   'envoy.filters.http.grpc_stats': { config: {}, values: { 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': { individual_method_stats_allowlist: { services: [{ name: 'a', methodNames: ['b'] }] } } } },
   'envoy.filters.http.fault': {
     config: { abort: { httpStatus: 418, percentage: all }, headers: [{ name: 'origin' }] },
@@ -75,6 +78,12 @@ const members: Readonly<Record<string, Member>> = {
     values: { 'envoy.extensions.filters.http.cors.v3.CorsPolicy': { allow_origin_string_match: [{ exact: 'a' }], filter_enabled: { defaultValue: { numerator: 0 } }, shadow_enabled: { defaultValue: all }, forward_not_matching_preflights: false } },
     route: { allowOriginStringMatch: [{ exact: 'https://shop' }] },
     otherRoute: { allowOriginStringMatch: [{ exact: 'https://shop' }], exposeHeaders: 'x-a' },
+  },
+  'envoy.filters.http.csrf': {
+    config: { filterEnabled: { defaultValue: all } },
+    least: { filter_enabled: { defaultValue: all } },
+    values: { 'envoy.extensions.filters.http.csrf.v3.CsrfPolicy': { filter_enabled: { defaultValue: { numerator: 0 } }, shadow_enabled: { defaultValue: all }, additional_origins: [{ exact: 'a' }] } },
+    otherRoute: { filterEnabled: { defaultValue: all }, additionalOrigins: [{ exact: 'shop' }] },
   },
   'envoy.filters.http.local_ratelimit': {
     config: { ...rateLimit, statPrefix: 'a', responseHeadersToAdd: [{ header: { key: 'x-a', value: '1' } }] },
@@ -241,10 +250,10 @@ for (const factory of httpFilters) {
   test(`${factory.name}: streams side by side get what each gets alone`, () => {
     const alone = [0, 1].map((which) => {
       const served = servedWith(factory);
-      return answered(served, [exchange(served, which)])[0];
+      return answered(served, [exchange(served, which, member)])[0];
     });
     const together = servedWith(factory);
-    assert.deepEqual(answered(together, [exchange(together, 0), exchange(together, 1)]), alone);
+    assert.deepEqual(answered(together, [exchange(together, 0, member), exchange(together, 1, member)]), alone);
     assert.deepEqual(together.bugs, []);
   });
 
@@ -253,11 +262,11 @@ for (const factory of httpFilters) {
       const served = servedThrowing(factory, method, t);
       if (served === null) continue;
       const before = served.bugs.length;
-      const [first] = answered(served, [exchange(served, 1)]);
+      const [first] = answered(served, [exchange(served, 1, member)]);
       assert.equal(served.bugs.length - before, 1, `${method} was called and its error told once`);
       assert.equal(served.done.length, 1, `${method}: the stream ended`);
       assert.ok(first !== undefined);
-      const [second] = answered(served, [exchange(served, 0)]);
+      const [second] = answered(served, [exchange(served, 0, member)]);
       assert.match(second ?? '', /^HTTP\/1\.1 200 /, `${method}: the next stream is served`);
     }
   });
@@ -270,7 +279,7 @@ for (const factory of httpFilters) {
       for (const [route, times] of [[undefined, 1], [off, 0]] as const) {
         created = 0;
         const served = servedWith(factory, route);
-        answered(served, [exchange(served, 0)]);
+        answered(served, [exchange(served, 0, member)]);
         assert.equal(created, times);
       }
     });
@@ -279,7 +288,7 @@ for (const factory of httpFilters) {
   if (factory.parseRoute !== undefined && member.shownApart !== true) {
     test(`${factory.name}: a route's settings are the ones in force`, () => {
       assert.ok(member.otherRoute);
-      const [plain, changed] = [servedWith(factory), servedWith(factory, routeSettings(factory, member.otherRoute))].map((served) => answered(served, [exchange(served, 1)])[0]);
+      const [plain, changed] = [servedWith(factory), servedWith(factory, routeSettings(factory, member.otherRoute))].map((served) => answered(served, [exchange(served, 1, member)])[0]);
       assert.notEqual(changed, plain);
     });
   }
@@ -305,12 +314,12 @@ function servedWith(factory: HttpFilterFactory, route: Json = routeSettings(fact
   return new Served({ filters, routes: [routeToApp(route)] });
 }
 
-const requests = [requestText('/a'), requestText('/b', ['origin: https://shop', 'content-type: application/grpc-web', 'content-length: 4'], 'POST')];
+const requestOf = (which: number, type = 'application/grpc-web') => (which === 0 ? requestText('/a') : requestText('/b', ['origin: https://shop', `content-type: ${type}`, 'content-length: 4'], 'POST'));
 
 /** Sends a request on a connection of its own; the body of the second one follows when all have begun. */
-function exchange(served: Served, which: number) {
+function exchange(served: Served, which: number, { type }: Member) {
   const { wire } = served.connect();
-  wire.receive(requests[which] ?? '');
+  wire.receive(requestOf(which, type));
   return { wire, body: which === 1 ? 'body' : '' };
 }
 

@@ -4,9 +4,11 @@ import type { HttpFilterFactory, NetworkFilterFactory } from '../filter.ts';
 import { bufferFilter } from './http/buffer/buffer.ts';
 import { compressorFilter } from './http/compressor/compressor.ts';
 import { corsFilter } from './http/cors/cors.ts';
+import { csrfFilter } from './http/csrf/csrf.ts';
 import { decompressorFilter } from './http/decompressor/decompressor.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
+import { grpcHttp1BridgeFilter } from './http/grpc-http1-bridge/grpc-http1-bridge.ts';
 import { grpcStatsFilter } from './http/grpc-stats/grpc-stats.ts';
 import { grpcWebFilter } from './http/grpc-web/grpc-web.ts';
 import { headerMutationFilter } from './http/header-mutation/header-mutation.ts';
@@ -40,10 +42,14 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   rbacFilter,
   // Before what looks at gRPC: behind it requests are plain gRPC.
   grpcWebFilter,
+  // Beside it: its clients speak gRPC but have no trailers.
+  grpcHttp1BridgeFilter,
   grpcStatsFilter,
   // Before CORS, as in Istio: an aborted preflight is aborted.
   faultFilter,
   corsFilter,
+  // Behind CORS: preflights are answered, and change nothing.
+  csrfFilter,
   // Behind CORS: browsers may read the answer, and preflights cost no token.
   httpLocalRateLimitFilter,
   // Behind the local one, which spares its service.
