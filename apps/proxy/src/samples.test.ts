@@ -2,28 +2,20 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { waitFor } from '@meltemi/base';
 import { xdsType } from '@meltemi/xds';
 import { authority } from './testing/authority.ts';
 import { backend, tcpBackend } from './testing/backend.ts';
 import { cluster, httpListener, route, type Json } from './testing/bootstrap.ts';
 import { RawConnection, request } from './testing/client.ts';
-import { startProxy, temporaryFolder, type RunningProxy } from './testing/proxy-process.ts';
+import { startProxy, temporaryFolder } from './testing/proxy-process.ts';
+import { listenerPort, sample, samples } from './testing/samples.ts';
 import { SnapshotServer } from './testing/snapshot-server.ts';
 
-const samples = fileURLToPath(new URL('../../../deploy/samples/proxy/', import.meta.url));
-
-/** A sample with the ports of this test in place of its own, and a folder of this test in place of /etc/meltemi. */
-function sample(name: string, ports: Readonly<Record<string, number>>, dir = ''): string {
-  const own: Readonly<Record<string, number>> = { 9901: 0, 10000: 0, ...ports };
-  return readFileSync(join(samples, name), 'utf8').replaceAll(/port_value: (\d+)/g, (_all, port: string) => `port_value: ${own[port] ?? port}`).replaceAll('/etc/meltemi/', `${dir}/`);
-}
-
-const listenerPort = (proxy: RunningProxy, name: string) => waitFor(`listener ${name}`, async () => Number(new RegExp(`${name}::127\\.0\\.0\\.1:(\\d+)`).exec((await request(proxy.port('admin'), { path: '/listeners' })).body)?.[1]) || undefined, { deadlineMs: 10_000 });
-
-test('every sample has its test here', () => {
-  assert.deepEqual(readdirSync(samples).sort(), ['double-proxy.yaml', 'from-control-plane.yaml', 'from-files', 'static.yaml', 'websocket.yaml']);
+test('every sample is run by a test', () => {
+  const folder = import.meta.dirname;
+  const tests = [import.meta.filename, ...readdirSync(join(folder, 'samples')).map((name) => join(folder, 'samples', name))].map((file) => readFileSync(file, 'utf8')).join('\n');
+  for (const name of readdirSync(samples)) assert.match(tests, new RegExp(`sample\\('${name}`), `no test runs ${name}`);
 });
 
 test('static.yaml routes by path', async () => {

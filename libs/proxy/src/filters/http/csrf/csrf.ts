@@ -1,7 +1,7 @@
 import { err, fail, ok, type Result } from '@meltemi/base';
 import { CsrfPolicy as CsrfMessage } from '@meltemi/api/gen/envoy/extensions/filters/http/csrf/v3/csrf.ts';
 import type { RequestHead } from '@meltemi/http';
-import { always, compileAll, compileFraction, compileStringMatcher, never, type Fraction, type StringMatcher } from '@meltemi/match';
+import { always, compileAll, compileFraction, compileStringMatcher, never, type Fraction, type StringMatch } from '@meltemi/match';
 import type { Counter } from '@meltemi/observe';
 import { use, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
@@ -14,7 +14,7 @@ export interface CsrfPolicy {
   /** Counts what would be refused where `enabled` does not hold. */
   readonly shadow: Fraction;
   /** Origins (host and port) that may change something besides the one that is asked. */
-  readonly additionalOrigins: readonly StringMatcher[];
+  readonly additionalOrigins: readonly StringMatch[];
 }
 
 /** Refuses requests that change something and come from a page of another origin. */
