@@ -11,6 +11,7 @@ const workers = [0, 1];
 /** Requests that wait at the backend for an answer. */
 const held: ServerResponse[] = [];
 let app: Backend;
+let bad: Backend;
 let proxy: RunningProxy;
 let port: number;
 
@@ -20,13 +21,15 @@ before(async () => {
     if (request_.url === '/held') held.push(response);
     else response.end('ok');
   });
-  proxy = await startProxy(bootstrap([httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'free')], listener: listensOn(port) })], [
-    cluster('limited', [app.port], { circuit_breakers: { thresholds: [{ max_requests: 5, track_remaining: true }] } }), cluster('free', [app.port]),
+  bad = await backend('bad', (_request, response) => response.writeHead(500).end());
+  proxy = await startProxy(bootstrap([httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'fragile')], listener: listensOn(port) })], [
+    cluster('limited', [app.port], { circuit_breakers: { thresholds: [{ max_requests: 5, track_remaining: true }] } }),
+    cluster('fragile', [bad.port, app.port], { outlier_detection: { consecutive_5xx: 6, max_ejection_percent: 100, base_ejection_time: '600s' } }),
   ]), { args: ['--concurrency', '2'] });
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
-  await app?.stop();
+  await Promise.all([app?.stop(), bad?.stop()]);
 });
 
 /** Workers share a port that has a number; each would find one of its own for 0. */
@@ -75,4 +78,15 @@ describe('a circuit breaker of a process with two workers', () => {
   test('numbers of hosts are told once, not by each worker', async () => {
     assert.deepEqual([await stat('limited.membership_total'), await stat('limited.membership_healthy')], [1, 1]);
   });
+});
+
+test('outlier detection counts failures over both workers, and both spare the host at once', async () => {
+  const before = await Promise.all(workers.map(accepted));
+  let failures = 0;
+  for (let i = 0; i < 60; i++) if ((await request(port)).status === 500) failures++;
+  assert.equal(failures, 6);
+  const taken = (await Promise.all(workers.map(accepted))).map((count, worker) => count - (before[worker] ?? 0));
+  assert.ok(taken.every((count) => count > 2), `connections of each worker: ${taken.join(', ')}`);
+  assert.deepEqual([await stat('fragile.outlier_detection.ejections_active'), await stat('fragile.outlier_detection.ejections_enforced_total')], [1, 1]);
+  assert.match((await request(proxy.port('admin'), { path: '/clusters' })).body, new RegExp(`fragile::127\\.0\\.0\\.1:${bad.port}::health_flags::/failed_outlier_check`));
 });

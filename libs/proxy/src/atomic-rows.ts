@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { localRow, resources, wordsPerRow, type SharedRow, type SharedRows } from './shared-rows.ts';
 import { AtomicCell, type SharedCell } from './shared-cell.ts';
 
-/** Most rows of a process, and most memory for them; beyond, each worker counts for itself. A row takes 92 bytes and 20 for each worker, touched when used. */
+/** Most rows of a process, and most memory for them; beyond, each worker counts for itself. A row takes 80 bytes and 20 for each worker, touched when used. */
 const mostRows = 32_768;
 const mostBytes = 64 * 1024 * 1024;
 const buckets = 16_384;
@@ -13,12 +13,13 @@ const freeWord = 1;
 const usedWord = 2;
 const firstBucket = 4;
 const firstRow = firstBucket + buckets;
-/** Of a row: the next one in its list (1 + number; 0 none), its name's hash, its leader (1 + worker; 0 none), its version. */
+/** Of a row: the next one in its list (1 + number; 0 none), its name's hash, its leader (1 + worker; 0 none), its version, its losses. */
 const nextField = 0;
 const lowField = 1;
 const highField = 2;
 const leaderField = 3;
 const versionField = 4;
+const lossField = 5;
 const firstWord = 6;
 const firstColumn = firstWord + wordsPerRow;
 
@@ -127,6 +128,7 @@ export class AtomicRows implements SharedRows {
     const at = this.#at(row);
     for (let column = 0; column <= resources; column++) Atomics.store(words, at + firstColumn + column * this.#options.workers + worker, 0);
     Atomics.compareExchange(words, at + leaderField, worker + 1, 0);
+    Atomics.add(words, at + lossField, 1);
     Atomics.add(words, at + versionField, 1);
   }
 
@@ -214,6 +216,10 @@ interface RowPlace {
   readonly release: () => void;
 }
 
+/**
+ * A row in shared memory. What is asked for each request is read and written plainly: whole numbers of 32 bits do not tear, a column has one
+ * writer, and an engine's atomic operation costs ten times as much. What several may write is changed atomically. @hot
+ */
 class AtomicRow implements SharedRow {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #cells: BigInt64Array<SharedArrayBuffer>;
@@ -240,7 +246,11 @@ class AtomicRow implements SharedRow {
   }
 
   get version(): number {
-    return Atomics.load(this.#words, this.#at + versionField);
+    return this.#words[this.#at + versionField] ?? 0;
+  }
+
+  get losses(): number {
+    return Atomics.load(this.#words, this.#at + lossField);
   }
 
   changed(): void {
@@ -248,19 +258,20 @@ class AtomicRow implements SharedRow {
   }
 
   take(resource: number, by: number): void {
-    Atomics.add(this.#words, this.#columns + resource * this.#workers + this.#worker, by);
+    const column = this.#columns + resource * this.#workers + this.#worker;
+    this.#words[column] = (this.#words[column] ?? 0) + by;
   }
 
   used(resource: number): number {
     const words = this.#words;
     const first = this.#columns + resource * this.#workers;
     let sum = 0;
-    for (let column = first; column < first + this.#workers; column++) sum += Atomics.load(words, column);
+    for (let column = first; column < first + this.#workers; column++) sum += words[column] ?? 0;
     return sum;
   }
 
   get(word: number): number {
-    return Atomics.load(this.#words, this.#at + firstWord + word);
+    return this.#words[this.#at + firstWord + word] ?? 0;
   }
 
   set(word: number, value: number): void {

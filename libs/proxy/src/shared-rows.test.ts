@@ -76,9 +76,10 @@ describe('two workers', () => {
     assert.deepEqual([b.reports, b.lead()], [true, true]);
     const a = one.hold('row');
     assert.deepEqual([a.reports, b.reports, a.lead(), b.lead()], [true, false, false, true]);
-    const { version } = a;
+    const { version, losses } = a;
     b.release();
     assert.notEqual(a.version, version, 'who still holds it hears that somebody left');
+    assert.equal(a.losses, losses + 1);
     assert.equal(a.lead(), true);
   });
 
@@ -102,7 +103,7 @@ describe('two workers', () => {
   });
 
   test('a full table leaves each worker rows of its own', () => {
-    const buffer = new SharedArrayBuffer(sharedRowsBuffer(2).byteLength - 32_760 * 112);
+    const buffer = new SharedArrayBuffer(sharedRowsBuffer(2).byteLength - 32_760 * 120);
     const [one, two] = [0, 1].map((worker) => new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 })) as [AtomicRows, AtomicRows];
     const fits = Array.from({ length: 8 }, (_, i) => one.hold(`fits ${i}`));
     assert.equal(one.size, 8);

@@ -3,23 +3,25 @@ import { localCell, type SharedCell } from './shared-cell.ts';
 /** What can be in use of a row's subject, by number. */
 export const resources = 4;
 /** Free numbers of a row. */
-export const wordsPerRow = 12;
+export const wordsPerRow = 14;
 
 /**
  * Numbers that all workers of a process share under a name. Whole numbers of 32 bits. Two kinds:
  *
  * - *Resources* (0 … 3) are taken and given back. Each worker counts its own in a column of its own, and the sum over all columns is what is in use. So a
- *   change is one atomic addition to memory that nobody else writes, a sum reads neighbours in one or two cache lines, and when a worker dies
- *   its columns are cleared: what it held is given back, and no sum can ever drift.
- * - *Words* (0 … 11) belong to all. Their meaning is the caller's.
+ *   change is one write to a place that nobody else writes, a sum reads neighbours in one or two cache lines, and when a worker dies its
+ *   columns are cleared: what it held is given back, and no sum can ever drift.
+ * - *Words* (0 … 13) belong to all. Their meaning is the caller's.
  *
  * Limits checked against a sum may be passed by those who ask at the same moment, one for each worker, as in Envoy.
  */
 export interface SharedRow {
   /** This worker is the one that tells of the row in statistics, so that it counts once: the first of those that hold it. */
   readonly reports: boolean;
-  /** Another number each time somebody calls `changed`. */
+  /** Another number each time somebody calls `changed`, or leaves. */
   readonly version: number;
+  /** How many workers let go of the row so far: with each, sums fell by what was its own. */
+  readonly losses: number;
   /** Tells all who hold the row to look again. */
   changed(): void;
   /** This worker has `by` more of a resource in use. @hot */
@@ -85,6 +87,7 @@ export function localRow(): SharedRow {
 
 class LocalRow implements SharedRow {
   readonly reports = true;
+  readonly losses = 0;
   version = 0;
   holds = 0;
   readonly #resources = new Int32Array(resources);

@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, OutlierDetector, type ClusterChecker, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -7,7 +7,7 @@ import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
-import { startHealthChecks } from './health-checks.ts';
+import { HostHealth } from './host-health.ts';
 import { HostPool, openConnection, poolKey, type PoolOptions, type PoolProtocol } from './host-pool.ts';
 
 export interface EntryDeps {
@@ -37,17 +37,15 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #deps: EntryDeps;
   readonly #store: HostStore;
   readonly #membership: Readonly<Record<'total' | 'healthy' | 'degraded' | 'excluded', Gauge>>;
-  /** The cluster's row, which its default limits count in. Null: nobody to share with. */
-  readonly #row: SharedRow | null;
+  /** The cluster's row. */
+  readonly #row: SharedRow;
   #balancer: Balancer;
   #picker: Picker;
-  #outliers: OutlierDetector | null = null;
-  #checks: ClusterChecker | null = null;
+  readonly #health: HostHealth;
   /** Told when every host has been checked once; for who waits with traffic until then. */
   onFirstChecks: () => void = () => {};
-  /** Health checks changed something: the picker is made anew when it is next asked. */
-  #stale = false;
   #retired = false;
+  #released = false;
   /** What discovery said last, and the hosts that it does not list any more but that still pass their checks. */
   #listed: LoadAssignment | null = null;
   #leaving: ReadonlySet<string> = new Set();
@@ -67,14 +65,16 @@ export class ClusterEntry implements UpstreamCluster {
     this.stats = clusterStats(deps.stats, config.statName);
     this.#balancer = this.#newBalancer();
     this.#picker = this.#balancer.picker(emptyHostSet);
-    const row = (priority: 'default' | 'high') => (deps.shared.alone ? null : deps.shared.hold(`cluster ${config.name} ${priority}`));
-    const limits = (priority: 'default' | 'high', counted: SharedRow | null) => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`, counted);
-    this.#row = row('default');
-    this.limits = { default: limits('default', this.#row), high: limits('high', row('high')) };
+    const row = (priority: 'default' | 'high') => (deps.shared.alone ? null : deps.shared.hold(`limits ${config.name} ${priority}`));
+    const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`, row(priority));
+    this.limits = { default: limits('default'), high: limits('high') };
+    this.#row = deps.shared.hold(`cluster ${config.name}`);
     const gauge = (name: string) => deps.stats.gauge(`cluster.${config.statName}.membership_${name}`);
     this.#membership = { total: gauge('total'), healthy: gauge('healthy'), degraded: gauge('degraded'), excluded: gauge('excluded') };
-    this.#watchOutliers();
-    this.#watchHealth();
+    this.#health = new HostHealth({
+      config: () => this.config, hosts: () => this.#store.current.all, tlsOf: (host, criteria) => this.#tlsOf(host, criteria), hasTraffic: () => this.stats.cxTotal.value > 0, onChange: () => this.#refresh(),
+      onUnhealthy: (host) => this.#closeConnectionsTo(host), onCheckFailed: (host) => { if (this.#leaving.has(host.key) && this.#listed !== null) this.assign(this.#listed); }, onFirstChecks: () => this.onFirstChecks(),
+    }, this.#row, deps);
   }
 
   /** Fails while a secret is missing or cannot be used. */
@@ -93,8 +93,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.#picker = this.#balancer.picker(this.#store.current);
     this.limits.default.limits = config.circuitBreakers.default;
     this.limits.high.limits = config.circuitBreakers.high;
-    this.#watchOutliers();
-    this.#watchHealth();
+    this.#health.update();
     this.drainPools();
     return ok(undefined);
   }
@@ -109,6 +108,7 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   get hosts(): readonly Host[] {
+    if (this.#health.stale) this.#refresh();
     return this.#store.current.all;
   }
 
@@ -119,7 +119,7 @@ export class ClusterEntry implements UpstreamCluster {
 
   /** Some host has not had its first health check yet. */
   get awaitsChecks(): boolean {
-    return this.#checks?.waiting === true;
+    return this.#health.awaitsChecks;
   }
 
   assign(listed: LoadAssignment): void {
@@ -130,14 +130,14 @@ export class ClusterEntry implements UpstreamCluster {
     const { assignment, leaving } = stays ? keepPassing(listed, this.#store.current) : { assignment: listed, leaving: new Set<string>() };
     this.#leaving = leaving;
     this.#store.update(assignment);
-    this.#checks?.follow(this.#store.current.all);
+    this.#health.follow(this.#store.current.all);
     const set = this.#refresh();
     this.#drops = assignment.drops;
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (!set.byKey.has(pool.host.key)) this.#drainPool(pools, pool);
   }
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
-    if (this.#stale) this.#refresh();
+    if (this.#health.stale) this.#refresh();
     return this.config.discovery === 'original_dst' ? this.#originalDestination(context, downstreamAddress) : this.#picker.pick(context);
   }
 
@@ -160,17 +160,17 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   report(host: Host, status: number): void {
-    this.#outliers?.report(host, status, this.#deps.now());
+    this.#health.report(host, status);
   }
 
   failHealthCheck(host: Host): void {
-    this.#checks?.failNow(host);
+    this.#health.failHealthCheck(host);
   }
 
   /** Housekeeping, about once a second. */
   tick(nowMs: number): void {
-    this.#outliers?.tick(nowMs);
-    if (this.#stale) this.#refresh();
+    this.#health.tick(nowMs);
+    if (this.#health.stale) this.#refresh();
     for (const pools of [this.#pools.default, this.#pools.high]) {
       for (const pool of pools.values()) {
         pool.tick(nowMs);
@@ -191,14 +191,14 @@ export class ClusterEntry implements UpstreamCluster {
   publish(): void {
     this.limits.default.show();
     this.limits.high.show();
-    this.#countHosts(this.#store.current, this.#row?.reports ?? true);
+    this.#health.publish();
+    this.#countHosts(this.#store.current, this.#row.reports);
   }
 
   /** The cluster is removed: takes nothing new. */
   retire(): void {
     this.#retired = true;
-    this.#checks?.stop(false);
-    this.#checks = null;
+    this.#health.stop();
     this.#countHosts(emptyHostSet, false);
     this.drainPools();
   }
@@ -214,11 +214,13 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   destroy(): void {
-    this.#checks?.stop(false);
+    this.#health.stop();
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
     for (const pool of this.#draining) pool.destroy();
     this.limits.default.release();
     this.limits.high.release();
+    if (!this.#released) this.#row.release();
+    this.#released = true;
   }
 
   #drainPool(pools: Map<string, HostPool>, pool: HostPool | undefined): void {
@@ -255,27 +257,9 @@ export class ClusterEntry implements UpstreamCluster {
     this.#membership.excluded.set(sum(({ excluded }) => excluded));
   }
 
-  /** Starts, changes or ends outlier detection as the config says. */
-  #watchOutliers(): void {
-    const config = this.config.outlierDetection;
-    if (config === null) this.#outliers?.stop();
-    else this.#outliers?.update(config);
-    if (config === null) this.#outliers = null;
-    else {
-      this.#outliers ??= new OutlierDetector(config, {
-        random: this.#deps.random, stats: this.#deps.stats, prefix: `cluster.${this.config.statName}`, hosts: () => this.#store.current.all, onChange: (ejected) => this.#ejectionsChanged(ejected),
-      }, this.#deps.now());
-    }
-  }
-
-  #ejectionsChanged(ejected: Host | null): void {
-    this.#refresh();
-    if (ejected !== null) this.#closeConnectionsTo(ejected);
-  }
-
   /** Hosts are sorted by health anew, and chosen among by that. */
   #refresh(): HostSet {
-    this.#stale = false;
+    this.#health.look();
     const set = this.#store.refresh();
     this.#picker = this.#balancer.picker(set);
     return set;
@@ -284,29 +268,6 @@ export class ClusterEntry implements UpstreamCluster {
   #closeConnectionsTo(unhealthy: Host): void {
     if (!this.config.closeConnectionsOnHealthFailure) return;
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === unhealthy.key) this.#drainPool(pools, pool);
-  }
-
-  /** Starts, changes or ends active health checks as the config says. Hosts that are in use stay so until a check says otherwise. */
-  #watchHealth(): void {
-    const { healthCheck } = this.config;
-    if (this.#checks !== null) this.#checks.stop(healthCheck === null);
-    this.#checks = null;
-    this.#stale = true;
-    if (healthCheck === null) return;
-    this.#checks = startHealthChecks(healthCheck, {
-      ...this.#deps, cluster: () => this.config, tlsOf: (host, criteria) => this.#tlsOf(host, criteria), hasTraffic: () => this.stats.cxTotal.value > 0,
-      onChecked: (host, passed, changed) => this.#checked(host, passed, changed), onFirstRound: () => this.onFirstChecks(),
-    });
-    this.#checks.adopt(this.#store.current.all);
-  }
-
-  #checked(host: Host, passed: boolean, changed: boolean): void {
-    if (passed) this.#outliers?.passedHealthCheck(host);
-    if (!changed) return;
-    this.#stale = true;
-    if (!host.state.failedHealthCheck) return;
-    this.#closeConnectionsTo(host);
-    if (this.#leaving.has(host.key) && this.#listed !== null) this.assign(this.#listed);
   }
 
   #newBalancer(): Balancer {

@@ -4,6 +4,9 @@ import { ManualClock, seededRandom } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import type { OutlierDetection } from '@meltemi/snapshot';
 import { Host, newHostState } from '../balance/index.ts';
+import { AtomicRows, sharedRowsBuffer } from '../atomic-rows.ts';
+import { LocalRows, type SharedRows } from '../shared-rows.ts';
+import { HostRows } from './host-rows.ts';
 import { OutlierDetector } from './outlier-detector.ts';
 
 const defaults: OutlierDetection = {
@@ -15,8 +18,7 @@ const defaults: OutlierDetection = {
 };
 
 /** A cluster of `count` hosts and its detector. */
-function setUp(changes: Partial<OutlierDetection>, count = 2) {
-  const clock = new ManualClock();
+function setUp(changes: Partial<OutlierDetection>, count = 2, { shared = new LocalRows(), clock = new ManualClock() }: { shared?: SharedRows; clock?: ManualClock } = {}) {
   const stats = new FlatStats();
   const hosts = Array.from({ length: count }, (_, i) => {
     const key = `10.0.0.${i + 1}:80`;
@@ -24,7 +26,9 @@ function setUp(changes: Partial<OutlierDetection>, count = 2) {
     return new Host(endpoint, 0, newHostState(key, 0));
   });
   let changed = 0;
-  const detector = new OutlierDetector({ ...defaults, ...changes }, { random: seededRandom(1), hosts: () => hosts, onChange: () => { changed++; }, stats, prefix: 'cluster.c' }, clock.monotonic());
+  const rows = new HostRows(shared, 'c');
+  rows.follow(hosts);
+  const detector = new OutlierDetector({ ...defaults, ...changes }, { random: seededRandom(1), hosts: () => hosts, onChange: () => { changed++; }, stats, prefix: 'cluster.c', shared, cluster: shared.hold('cluster c'), rows }, clock.monotonic());
   const host = (i: number): Host => {
     const found = hosts[i];
     if (found === undefined) throw new Error(`no host ${i}`);
@@ -41,8 +45,10 @@ function setUp(changes: Partial<OutlierDetection>, count = 2) {
     },
     stat: (name: string) => stats.entries({}).find((entry) => entry.name === `cluster.c.outlier_detection.${name}`)?.value ?? 0,
     changes: () => changed,
+    tick: () => detector.tick(clock.monotonic()),
     detector,
     host,
+    rows,
   };
 }
 
@@ -181,4 +187,118 @@ test('rates that are not enforced are still counted as detected', () => {
   wait(10_000);
   assert.deepEqual(ejected(), []);
   assert.equal(stat('ejections_detected_failure_percentage'), 1);
+});
+
+/** The same cluster in two workers. */
+function twoWorkers(changes: Partial<OutlierDetection>, count = 2) {
+  const buffer = sharedRowsBuffer(2);
+  const clock = new ManualClock();
+  const view = (worker: number) => new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 });
+  const begin = (worker: number) => setUp(changes, count, { shared: view(worker), clock });
+  const [one, two] = [begin(0), begin(1)];
+  return {
+    one, two, begin, control: view(2),
+    /** Ejected in both, once the other has looked. */
+    ejected: () => {
+      for (const { detector } of [one, two]) detector.sync();
+      assert.deepEqual(one.ejected(), two.ejected());
+      return one.ejected();
+    },
+    wait: (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 1000) {
+        clock.advance(1000);
+        for (const { tick } of [one, two]) tick();
+      }
+    },
+    sum: (name: string) => one.stat(name) + two.stat(name),
+  };
+}
+
+test('failures in a row count over all workers, and so does a good answer between them; who is out is out for all', () => {
+  const { one, two, ejected, sum } = twoWorkers({});
+  one.report(0, 500, 500, 500);
+  two.report(0, 500, 200);
+  one.report(0, 500, 500);
+  two.report(0, 500, 500);
+  assert.deepEqual(ejected(), []);
+  two.report(0, 500);
+  assert.deepEqual([ejected(), sum('ejections_active'), sum('ejections_enforced_total')], [[0], 1, 1]);
+});
+
+test('an ejection says whose connections may want to be closed, in each worker once', () => {
+  const { one, two } = twoWorkers({ consecutive5xx: 1 });
+  one.report(1, 500);
+  assert.deepEqual(two.detector.sync().map(({ key }) => key), [two.host(1).key]);
+  assert.deepEqual([two.detector.sync(), one.detector.sync()], [[], []]);
+});
+
+test('max_ejection_percent is of the process: what others ejected counts', () => {
+  const { one, two, ejected, sum } = twoWorkers({ consecutive5xx: 1, maxEjectionPercent: 50 }, 4);
+  one.report(0, 500);
+  two.report(1, 500);
+  one.report(2, 500);
+  two.report(3, 500);
+  assert.deepEqual([ejected(), sum('ejections_overflow')], [[0, 1], 2]);
+});
+
+test('a host is back for all when its time is over, and its multiplier is taken back once an interval', () => {
+  const { one, two, ejected, wait } = twoWorkers({ consecutive5xx: 1 });
+  one.report(0, 500);
+  wait(30_000);
+  assert.deepEqual(ejected(), []);
+  two.report(0, 500);
+  wait(50_000);
+  assert.deepEqual(ejected(), [0], 'the second time it is 60 s');
+  wait(10_000);
+  assert.deepEqual(ejected(), []);
+  wait(10_000);
+  two.report(0, 500);
+  wait(50_000);
+  assert.deepEqual(ejected(), [0], 'one good interval takes one away, not one for each worker');
+});
+
+test('rates are judged once, over what all workers heard', () => {
+  const { one, two, ejected, wait, sum } = twoWorkers({ consecutive5xx: 1000 }, 6);
+  for (let i = 0; i < 6; i++) for (let n = 0; n < 50; n++) for (const worker of [one, two]) worker.report(i, i === 3 && worker === two ? 500 : 200);
+  wait(10_000);
+  assert.deepEqual([ejected(), sum('ejections_enforced_success_rate')], [[3], 1]);
+});
+
+test('what is heard in an interval in which a worker dies is not judged; the next one is', () => {
+  const { one, two, begin, control, ejected, wait } = twoWorkers({ consecutive5xx: 1000, enforcingSuccessRate: 0, enforcingFailurePercentage: 100, failurePercentageMinimumHosts: 2, failurePercentageThreshold: 50, failurePercentageRequestVolume: 10 });
+  const talk = () => {
+    for (let n = 0; n < 60; n++) for (const i of [0, 1]) two.report(i, n % 3 === 0 ? 500 : 200);
+  };
+  for (const i of [0, 1]) one.report(i, ...Array.from({ length: 20 }, () => 200));
+  wait(10_000);
+  talk();
+  control.forget(0);
+  begin(0);
+  wait(10_000);
+  assert.deepEqual(ejected(), [], 'a third failed; less what the dead one had counted before it would be half');
+  for (let n = 0; n < 60; n++) {
+    two.report(0, 500);
+    two.report(1, 200);
+  }
+  wait(10_000);
+  assert.deepEqual(ejected(), [0]);
+});
+
+test('a worker that comes later knows who is out; rows go when nobody knows the host', () => {
+  const { one, two, begin, control } = twoWorkers({ consecutive5xx: 1 });
+  one.report(1, 500);
+  control.forget(1);
+  const successor = begin(1);
+  assert.deepEqual([successor.detector.sync().length, successor.ejected()], [1, [1]]);
+  for (const { rows } of [one, successor]) rows.release();
+  assert.equal(control.size, 1, 'the cluster\'s own row');
+  void two;
+});
+
+test('detection that ends in all workers leaves nobody outside', () => {
+  const { one, two, ejected } = twoWorkers({ consecutive5xx: 1 });
+  one.report(0, 500);
+  one.detector.stop();
+  two.detector.stop();
+  assert.deepEqual(ejected(), []);
 });

@@ -1,7 +1,9 @@
 import type { Random } from '@meltemi/base';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import type { OutlierDetection } from '@meltemi/snapshot';
-import type { Host, HostState } from '../balance/index.ts';
+import type { Host } from '../balance/index.ts';
+import type { SharedRow, SharedRows } from '../shared-rows.ts';
+import { ClusterWord, HostVolume, HostWord, type HostRows } from './host-rows.ts';
 import { failurePercentageOutliers, successRateOutliers, type Volume } from './outlier-rates.ts';
 
 /** What a detector needs besides its config. */
@@ -14,20 +16,11 @@ export interface OutlierParts {
   readonly stats: FlatStats;
   /** "cluster.<name>": statistics go under `<prefix>.outlier_detection`. */
   readonly prefix: string;
-}
-
-/** What is known of one host. */
-interface Record5xx {
-  fiveXx: number;
-  gateway: number;
-  localOrigin: number;
-  /** Times ejected, less the sweeps it has been good since: the multiplier of the base ejection time. */
-  backoff: number;
-  /** Monotonic milliseconds; 0 = not ejected. */
-  until: number;
-  /** Answers of this interval, and own failures when both are counted apart. */
-  external: Volume;
-  local: Volume;
+  readonly shared: SharedRows;
+  /** The cluster's row: it changes when an ejection begins or ends. */
+  readonly cluster: SharedRow;
+  /** The rows of its hosts. */
+  readonly rows: HostRows;
 }
 
 const causes = [
@@ -35,14 +28,27 @@ const causes = [
 ] as const;
 type Cause = (typeof causes)[number];
 
+/** Process time wraps after weeks: no ejection is longer than half of that. */
+const longestMs = 0x3fffffff;
+const volumes = Object.values(HostVolume);
+
+/** A host and what was heard of it since rates were judged last. */
+interface Judged {
+  readonly host: Host;
+  readonly row: SharedRow;
+  readonly external: Volume;
+  readonly local: Volume;
+}
+
 /**
  * Takes hosts that keep failing out of a cluster for a while, by Envoy's rules (outlier detection docs). A state machine: it is told what
- * happened and what time it is. One per cluster and worker, so thresholds count per worker.
+ * happened and what time it is. One per cluster and worker; what they count and whom they eject stands in rows they share, so that thresholds,
+ * rates and max_ejection_percent are the process's. Each worker puts ejections in force when it sees that the cluster's row changed (`sync`);
+ * rates are judged once in an interval, by whoever comes first.
  */
 export class OutlierDetector {
   #config: OutlierDetection;
   readonly #parts: OutlierParts;
-  readonly #records = new WeakMap<HostState, Record5xx>();
   readonly #active: Gauge;
   readonly #enforced: Counter;
   readonly #overflow: Counter;
@@ -52,6 +58,7 @@ export class OutlierDetector {
     this.#config = config;
     this.#parts = parts;
     this.#sweptMs = nowMs;
+    parts.cluster.swap(ClusterWord.judgedAt, 0, parts.shared.timeOf(nowMs));
     const prefix = `${parts.prefix}.outlier_detection`;
     this.#active = parts.stats.gauge(`${prefix}.ejections_active`);
     this.#enforced = parts.stats.counter(`${prefix}.ejections_enforced_total`);
@@ -67,31 +74,33 @@ export class OutlierDetector {
   /** A request to the host ended: with this status, or 0 when no answer came (connect failure, reset, timeout); negative says nothing about the host. @hot */
   report(host: Host, status: number, nowMs: number): void {
     if (status < 0) return;
-    const record = this.#record(host);
-    if (status === 0 && this.#config.splitExternalLocalOrigin) return this.#localFailure(host, record, nowMs);
+    const row = this.#parts.rows.of(host);
+    if (row === null) return;
+    const config = this.#config;
+    if (status === 0 && config.splitExternalLocalOrigin) return this.#localFailure(host, row, nowMs);
     // Without the split, a failure of ours counts as 503 from the host.
     const failed = status === 0 || status >= 500;
-    record.external.total++;
-    record.local.total++;
-    record.local.good++;
-    record.localOrigin = 0;
+    row.take(HostVolume.externalTotal, 1);
+    if (config.splitExternalLocalOrigin) {
+      row.take(HostVolume.localTotal, 1);
+      row.take(HostVolume.localGood, 1);
+    }
+    clear(row, HostWord.consecutiveLocal);
     if (!failed) {
-      record.external.good++;
-      record.fiveXx = 0;
-      record.gateway = 0;
+      row.take(HostVolume.externalGood, 1);
+      clear(row, HostWord.consecutive5xx);
+      clear(row, HostWord.consecutiveGateway);
       return undefined;
     }
     const gateway = status === 0 || (status >= 502 && status <= 504);
-    record.gateway = gateway ? record.gateway + 1 : 0;
-    record.fiveXx++;
-    const config = this.#config;
-    if (record.gateway > 0 && record.gateway === config.consecutiveGatewayFailure) {
-      record.gateway = 0;
-      this.#eject(host, 'consecutive_gateway_failure', config.enforcingConsecutiveGatewayFailure, nowMs);
+    if (!gateway) clear(row, HostWord.consecutiveGateway);
+    else if (row.add(HostWord.consecutiveGateway, 1) === config.consecutiveGatewayFailure) {
+      row.set(HostWord.consecutiveGateway, 0);
+      this.#eject(host, row, { cause: 'consecutive_gateway_failure', enforcing: config.enforcingConsecutiveGatewayFailure, nowMs });
     }
-    if (record.fiveXx === config.consecutive5xx) {
-      record.fiveXx = 0;
-      this.#eject(host, 'consecutive_5xx', config.enforcingConsecutive5xx, nowMs);
+    if (row.add(HostWord.consecutive5xx, 1) === config.consecutive5xx) {
+      row.set(HostWord.consecutive5xx, 0);
+      this.#eject(host, row, { cause: 'consecutive_5xx', enforcing: config.enforcingConsecutive5xx, nowMs });
     }
     return undefined;
   }
@@ -100,48 +109,80 @@ export class OutlierDetector {
   tick(nowMs: number): void {
     if (nowMs - this.#sweptMs < this.#config.intervalMs) return;
     this.#sweptMs = nowMs;
-    this.#readmit(nowMs);
-    this.#judgeRates(nowMs);
-    this.#active.set(this.#ejected());
+    const judges = this.#isFirst(nowMs);
+    this.#readmit(nowMs, judges);
+    if (judges) this.#judgeRates(nowMs);
+    this.show();
   }
 
   /** An active health check of the host passed: it is back at once, where the config says so. */
   passedHealthCheck(host: Host): void {
-    if (!host.state.ejected || !this.#config.unejectByHealthCheck) return;
-    this.#readmitOne(host);
-    this.#active.set(this.#ejected());
-    this.#parts.onChange(null);
+    const row = this.#parts.rows.of(host);
+    if (row === null || !this.#config.unejectByHealthCheck || !this.#readmitOne(host, row)) return;
+    this.#changed(null);
+  }
+
+  /** Puts in force what others found: those whom they ejected. */
+  sync(): Host[] {
+    const ejected: Host[] = [];
+    for (const host of this.#parts.hosts()) {
+      const now = this.#isEjected(host);
+      if (now && !host.state.ejected) ejected.push(host);
+      host.state.ejected = now;
+    }
+    this.show();
+    return ejected;
+  }
+
+  /** Brings the gauge up to date: the process's, told by one of its workers. */
+  show(): void {
+    this.#active.set(this.#parts.cluster.reports ? this.#ejected() : 0);
   }
 
   /** Lets everybody back in: the cluster has no outlier detection any more. */
   stop(): void {
-    for (const host of this.#parts.hosts()) host.state.ejected = false;
+    for (const host of this.#parts.hosts()) {
+      host.state.ejected = false;
+      const row = this.#parts.rows.of(host);
+      for (let word = HostWord.consecutive5xx; word <= HostWord.ejected; word++) row?.set(word, 0);
+    }
     this.#active.set(0);
+    this.#parts.cluster.changed();
     this.#parts.onChange(null);
   }
 
-  #localFailure(host: Host, record: Record5xx, nowMs: number): void {
-    record.local.total++;
-    record.localOrigin++;
-    if (record.localOrigin !== this.#config.consecutiveLocalOriginFailure) return;
-    record.localOrigin = 0;
-    this.#eject(host, 'consecutive_local_origin_failure', this.#config.enforcingConsecutiveLocalOriginFailure, nowMs);
+  #localFailure(host: Host, row: SharedRow, nowMs: number): void {
+    row.take(HostVolume.localTotal, 1);
+    if (row.add(HostWord.consecutiveLocal, 1) !== this.#config.consecutiveLocalOriginFailure) return;
+    row.set(HostWord.consecutiveLocal, 0);
+    this.#eject(host, row, { cause: 'consecutive_local_origin_failure', enforcing: this.#config.enforcingConsecutiveLocalOriginFailure, nowMs });
   }
 
-  #eject(host: Host, cause: Cause, enforcing: number, nowMs: number): void {
-    if (host.state.ejected) return;
+  #eject(host: Host, row: SharedRow, { cause, enforcing, nowMs }: { readonly cause: Cause; readonly enforcing: number; readonly nowMs: number }): void {
+    if (row.get(HostWord.ejected) !== 0) return;
     this.#count('detected', cause);
-    if (!this.#mayEject()) return this.#overflow.inc();
-    if (this.#parts.random.next() * 100 >= enforcing) return;
-    const { baseEjectionTimeMs, maxEjectionTimeMs, maxEjectionTimeJitterMs } = this.#config;
-    const record = this.#record(host);
-    record.backoff++;
-    record.until = nowMs + Math.min(maxEjectionTimeMs, baseEjectionTimeMs * record.backoff) + this.#parts.random.next() * maxEjectionTimeJitterMs;
+    const { random, shared } = this.#parts;
+    const enforced = random.next() * 100 < enforcing;
+    const jitterMs = random.next() * this.#config.maxEjectionTimeJitterMs;
+    // Two workers that eject at once must not pass the percentage together.
+    const verdict = shared.exclusively(() => this.#decide(row, enforced, { nowMs, jitterMs }));
+    if (verdict === 'overflow') this.#overflow.inc();
+    if (verdict !== 'ejected') return;
     host.state.ejected = true;
     this.#enforced.inc();
     this.#count('enforced', cause);
-    this.#active.set(this.#ejected());
-    this.#parts.onChange(host);
+    this.#changed(host);
+  }
+
+  #decide(row: SharedRow, enforced: boolean, { nowMs, jitterMs }: { readonly nowMs: number; readonly jitterMs: number }): 'known' | 'overflow' | 'spared' | 'ejected' {
+    if (row.get(HostWord.ejected) !== 0) return 'known';
+    if (!this.#mayEject()) return 'overflow';
+    if (!enforced) return 'spared';
+    const { baseEjectionTimeMs, maxEjectionTimeMs } = this.#config;
+    const times = row.add(HostWord.backoff, 1);
+    row.set(HostWord.until, this.#parts.shared.timeOf(nowMs) + Math.min(longestMs, Math.min(maxEjectionTimeMs, baseEjectionTimeMs * times) + jitterMs));
+    row.set(HostWord.ejected, 1);
+    return 'ejected';
   }
 
   /** Counted with the host in question; of many hosts never more than the percentage. */
@@ -151,63 +192,91 @@ export class OutlierDetector {
     return (100 * (ejected + 1)) / Math.max(1, this.#parts.hosts().length) <= this.#config.maxEjectionPercent;
   }
 
-  #readmit(nowMs: number): void {
+  /** Each worker for the hosts it knows; the judge takes multipliers back. */
+  #readmit(nowMs: number, judges: boolean): void {
     let back = false;
     for (const host of this.#parts.hosts()) {
-      const record = this.#record(host);
-      if (!host.state.ejected) {
-        if (record.backoff > 0) record.backoff--;
-        continue;
-      }
-      if (nowMs < record.until) continue;
-      this.#readmitOne(host);
-      back = true;
+      const row = this.#parts.rows.of(host);
+      if (row === null) continue;
+      if (row.get(HostWord.ejected) === 0) {
+        if (judges && row.get(HostWord.backoff) > 0) row.add(HostWord.backoff, -1);
+      } else if (((this.#parts.shared.timeOf(nowMs) - row.get(HostWord.until)) | 0) >= 0) back = this.#readmitOne(host, row) || back;
     }
-    if (back) this.#parts.onChange(null);
+    if (back) this.#changed(null);
   }
 
-  #readmitOne(host: Host): void {
+  /** False when it was not ejected, or somebody was faster. */
+  #readmitOne(host: Host, row: SharedRow): boolean {
+    if (!row.swap(HostWord.ejected, 1, 0)) return false;
     host.state.ejected = false;
-    Object.assign(this.#record(host), { fiveXx: 0, gateway: 0, localOrigin: 0, until: 0 });
+    for (const word of [HostWord.consecutive5xx, HostWord.consecutiveGateway, HostWord.consecutiveLocal, HostWord.until]) row.set(word, 0);
+    return true;
+  }
+
+  #changed(ejected: Host | null): void {
+    this.show();
+    this.#parts.cluster.changed();
+    this.#parts.onChange(ejected);
+  }
+
+  /** Of the workers whose interval is over, the first one judges. */
+  #isFirst(nowMs: number): boolean {
+    const { cluster } = this.#parts;
+    const now = this.#parts.shared.timeOf(nowMs);
+    const judgedAt = cluster.get(ClusterWord.judgedAt);
+    return ((now - judgedAt) | 0) >= this.#config.intervalMs && cluster.swap(ClusterWord.judgedAt, judgedAt, now);
   }
 
   #judgeRates(nowMs: number): void {
     const config = this.#config;
-    const all = this.#parts.hosts().map((host) => ({ host, record: this.#record(host) }));
-    const judge = (volume: (record: Record5xx) => Volume, judged: { rate: Cause; rateEnforcing: number; percentage: Cause; percentageEnforcing: number }) => {
-      const seen = all.filter(({ host }) => !host.state.ejected).map(({ host, record }) => ({ host, ...volume(record) }));
+    const all = this.#parts.hosts().flatMap((host) => this.#heardOf(host));
+    const judge = (volume: (one: Judged) => Volume, judged: { rate: Cause; rateEnforcing: number; percentage: Cause; percentageEnforcing: number }) => {
+      const seen = all.filter(({ row }) => row.get(HostWord.ejected) === 0).map((one) => ({ ...one, ...volume(one) }));
       // Without enforcing they are still counted as detected.
-      for (const { host } of successRateOutliers(seen, config)) this.#eject(host, judged.rate, judged.rateEnforcing, nowMs);
-      for (const { host } of failurePercentageOutliers(seen, config)) this.#eject(host, judged.percentage, judged.percentageEnforcing, nowMs);
+      for (const { host, row } of successRateOutliers(seen, config)) this.#eject(host, row, { cause: judged.rate, enforcing: judged.rateEnforcing, nowMs });
+      for (const { host, row } of failurePercentageOutliers(seen, config)) this.#eject(host, row, { cause: judged.percentage, enforcing: judged.percentageEnforcing, nowMs });
     };
-    judge((record) => record.external, { rate: 'success_rate', rateEnforcing: config.enforcingSuccessRate, percentage: 'failure_percentage', percentageEnforcing: config.enforcingFailurePercentage });
+    judge(({ external }) => external, { rate: 'success_rate', rateEnforcing: config.enforcingSuccessRate, percentage: 'failure_percentage', percentageEnforcing: config.enforcingFailurePercentage });
     if (config.splitExternalLocalOrigin) {
-      judge((record) => record.local, {
+      judge(({ local }) => local, {
         rate: 'local_origin_success_rate', rateEnforcing: config.enforcingLocalOriginSuccessRate, percentage: 'local_origin_failure_percentage', percentageEnforcing: config.enforcingFailurePercentageLocalOrigin,
       });
     }
-    for (const { record } of all) {
-      record.external = { total: 0, good: 0 };
-      record.local = { total: 0, good: 0 };
-    }
+  }
+
+  /** What came since the last time; nothing in an interval in which a worker left, as its share is lost. */
+  #heardOf(host: Host): Judged[] {
+    const row = this.#parts.rows.of(host);
+    if (row === null) return [];
+    const since = volumes.map((resource) => {
+      const used = row.used(resource);
+      const before = row.get(HostWord.judged + resource);
+      row.set(HostWord.judged + resource, used);
+      return (used - before) | 0;
+    });
+    const { losses } = row;
+    const whole = row.get(HostWord.judgedLosses) === losses;
+    row.set(HostWord.judgedLosses, losses);
+    const volume = (total: number, good: number): Volume => (whole ? { total: since[total] ?? 0, good: since[good] ?? 0 } : { total: 0, good: 0 });
+    return [{ host, row, external: volume(HostVolume.externalTotal, HostVolume.externalGood), local: volume(HostVolume.localTotal, HostVolume.localGood) }];
   }
 
   #ejected(): number {
     let count = 0;
-    for (const host of this.#parts.hosts()) if (host.state.ejected) count++;
+    for (const host of this.#parts.hosts()) if (this.#isEjected(host)) count++;
     return count;
   }
 
-  #record(host: Host): Record5xx {
-    let record = this.#records.get(host.state);
-    if (record === undefined) {
-      record = { fiveXx: 0, gateway: 0, localOrigin: 0, backoff: 0, until: 0, external: { total: 0, good: 0 }, local: { total: 0, good: 0 } };
-      this.#records.set(host.state, record);
-    }
-    return record;
+  #isEjected(host: Host): boolean {
+    return this.#parts.rows.of(host)?.get(HostWord.ejected) === 1;
   }
 
   #count(what: 'detected' | 'enforced', cause: Cause): void {
     this.#parts.stats.counter(`${this.#parts.prefix}.outlier_detection.ejections_${what}_${cause}`).inc();
   }
+}
+
+/** Written only when it changes something: most answers are good, and others read it. */
+function clear(row: SharedRow, word: number): void {
+  if (row.get(word) !== 0) row.set(word, 0);
 }
