@@ -1,4 +1,5 @@
 import { isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+import type { ProgramDrain } from '@meltemi/proxy-edge';
 
 /** Envoy's flags first, under Envoy's names; then those of a mesh proxy that runs from pilot. The common ones come from the frame. */
 export const options = [
@@ -12,9 +13,12 @@ export const options = [
   { name: 'service-node', type: 'string', env: ['ISTIO_SERVICE_NODE'], placeholder: 'id', description: 'node id: type~IP~pod.namespace~domain' },
   { name: 'service-cluster', type: 'string', placeholder: 'name', description: 'node cluster' },
   { name: 'service-zone', type: 'string', placeholder: 'zone', description: "zone of the node's locality" },
-  { name: 'drain-time-s', type: 'int', min: 0, max: 86_400, default: '45', description: 'how long replaced listeners finish their connections' },
+  { name: 'drain-time-s', type: 'int', min: 0, max: 86_400, description: 'how long replaced and drained listeners finish their connections (default: 600 from a bootstrap as in Envoy, 45 in the mesh as in Istio)' },
   { name: 'parent-shutdown-time-s', type: 'int', min: 0, max: 86_400, description: 'accepted; there is no hot restart' },
-  { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'accepted; clients are asked to leave at once (immediate), as Istio has it' },
+  { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'how they ask clients to leave: more and more of the responses, or all (default: gradual from a bootstrap as in Envoy, immediate in the mesh as in Istio); at SIGTERM always all' },
+  { name: 'minimum-drain-duration', type: 'duration', env: ['MINIMUM_DRAIN_DURATION'], default: '5s', description: "how long a sidecar's outbound listeners stay open after SIGTERM, even when idle" },
+  { name: 'exit-on-zero-active-connections', type: 'bool', env: ['EXIT_ON_ZERO_ACTIVE_CONNECTIONS'], default: 'true', description: 'a sidecar ends after that when nothing is connected; false: not before --drain-timeout' },
+  { name: 'drain-quiet-time', type: 'duration', default: '1s', description: 'how long nothing may be connected before that end' },
   { name: 'base-id', type: 'int', description: 'accepted; there is no hot restart' },
   { name: 'use-dynamic-base-id', type: 'bool', description: 'accepted' },
   { name: 'restart-epoch', type: 'int', description: 'accepted; there is no hot restart' },
@@ -42,6 +46,15 @@ export const options = [
 ] as const satisfies readonly OptionSpec[];
 
 export type ProxyOptions = OptionValues<typeof options>;
+
+/** Where nothing is said: as Envoy has it by itself, and as Istio starts it. */
+export const drainDefaults = { bootstrap: { seconds: 600, strategy: 'gradual' }, mesh: { seconds: 45, strategy: 'immediate' } } as const;
+
+/** How the program drains at its end. */
+export function programDrain(values: ProxyOptions, deadlineMs: number): ProgramDrain {
+  const minimumMs = values['exit-on-zero-active-connections'] ? values['minimum-drain-duration'] : deadlineMs;
+  return { deadlineMs, minimumMs, quietMs: values['drain-quiet-time'] };
+}
 
 /** What this proxy runs from. */
 export type Role = 'bootstrap' | 'mesh';

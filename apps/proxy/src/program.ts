@@ -11,7 +11,7 @@ import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyEx
 import { bootstrapSources } from './config-sources.ts';
 import { LateReports } from './late-reports.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
-import { options, ownAddress, roleOf } from './options.ts';
+import { drainDefaults, options, ownAddress, programDrain, roleOf } from './options.ts';
 import { healthRoutes, startOwnServer } from './own-servers.ts';
 
 let healthFailed = false;
@@ -32,7 +32,7 @@ await runProgram({
     const flat = new FlatStats();
     const reports = new LateReports({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
-      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: values['drain-time-s'] * 1000, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog,
+      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: (values['drain-time-s'] ?? drainDefaults[role].seconds) * 1000, drainStrategy: values['drain-strategy'] ?? drainDefaults[role].strategy, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog,
       // The bundle has its worker beside it, a checkout its source.
       workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),
@@ -63,7 +63,7 @@ await runProgram({
     const { listeners } = await control.workers.describe();
     for (const listener of listeners) ports[listener.name] = listener.port;
     tidyMemory();
-    return { ports, drain: (deadlineMs) => control.drain(deadlineMs) };
+    return { ports, drain: (deadlineMs) => control.drain(programDrain(values, deadlineMs)) };
 
     function cannotBeUsed(problems: readonly FieldError[]): StartError {
       return new StartError(`${loaded?.name ?? ''} cannot be used:\n${problems.map((problem) => `  ${formatFieldErrors([problem])}`).join('\n')}`);
@@ -177,7 +177,7 @@ await runProgram({
           log.level = pinoLevel(next);
           control.workers.tell({ kind: 'log-level', level: next });
         },
-        drainListeners: ({ inboundOnly }) => control.workers.tell({ kind: 'drain-listeners', inboundOnly }),
+        drainListeners: (request) => control.workers.tell({ kind: 'drain-listeners', request, startedMs: Date.now() }),
         failHealthCheck: (failing) => {
           healthFailed = failing;
           control.workers.failHealthChecks(failing);

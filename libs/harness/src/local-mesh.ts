@@ -170,6 +170,8 @@ export class LocalMesh {
     return this.#program('proxy', [
       '--service-node', identity.serviceNode, '--discovery-address', `${this.control}:15012`, '--citadel-address', `${this.control}:15022`,
       '--join-token-file', this.#token(workload.podName), '--state-dir', this.#state(workload.podName), '--trust-domain', this.#trustDomain,
+      // The application ends at the same time as its sidecar: nothing is left to wait for.
+      '--minimum-drain-duration', '0s',
     ], workload.podName, identity.env);
   }
 

@@ -9,4 +9,5 @@ export { proxyExtensions } from './worker/extensions.ts';
 export { ModuleLoader } from './modules/module-loader.ts';
 export { runWorker } from './worker/run-worker.ts';
 export { createWorkerServer, type WorkerServer } from './server/worker-server.ts';
+export { type ProgramDrain } from './server/program-drain.ts';
 export { tidyMemory } from './tidy-memory.ts';

@@ -33,6 +33,7 @@ export type { Http2ServerStream } from './codec/http2/server-stream.ts';
 export { Http2ClientConnection, type Http2ClientOwner } from './codec/http2/client-connection.ts';
 export type { Http2ClientStream } from './codec/http2/client-stream.ts';
 export { HttpConnectionManager, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
+export { DrainPace, type DrainStrategy } from './http/drain-pace.ts';
 export { HttpSession } from './http/http-session.ts';
 export { sendAsync, type AsyncAnswer, type AsyncCall, type AsyncFailure, type AsyncPort, type AsyncRequest } from './http/async-request.ts';
 export { callGrpc, type GrpcCall, type GrpcFailure } from './http/grpc-call.ts';

@@ -27,7 +27,7 @@ before(async () => {
   const log = (_fields: object, message: string) => void logged.push(message);
   const node = { id: 'mortal', cluster: 'tests', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
   control = new ControlThread({
-    node, compiler: { extensions: proxyExtensions() }, concurrency: 2, drainTimeMs: 1000, fileFlushMs: 20, workerScript: new URL('../testing/mortal-worker.ts', import.meta.url),
+    node, compiler: { extensions: proxyExtensions() }, concurrency: 2, drainTimeMs: 1000, drainStrategy: 'immediate', fileFlushMs: 20, workerScript: new URL('../testing/mortal-worker.ts', import.meta.url),
     metrics: new StatsRegistry(), flat, log: { info: log, warn: log, error: log }, onReports: () => {}, watchdog: { missMs: 100, megaMissMs: 300, killMs: 1000 },
   });
   const listener = httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'app')], listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });

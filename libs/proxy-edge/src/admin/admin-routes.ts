@@ -3,6 +3,7 @@ import { jsonResponse, logLevels, type AdminRequest, type AdminResponse, type Ad
 import type { WorkloadCertificate } from '@meltemi/identity';
 import type { ResourceStore } from '../control/resource-store.ts';
 import type { WorkerDescription } from '../control/worker-messages.ts';
+import type { DrainRequest } from '../server/listener-drains.ts';
 import { certsPage } from './certs.ts';
 import { clustersJson, clustersText } from './clusters-page.ts';
 import { configDump } from './config-dump.ts';
@@ -21,7 +22,7 @@ export interface AdminParts {
   readonly serverInfo: () => unknown;
   readonly logLevel: () => string;
   readonly setLogLevel: (level: string) => void;
-  readonly drainListeners: (options: { inboundOnly: boolean; graceful: boolean }) => void;
+  readonly drainListeners: (request: DrainRequest) => void;
   readonly failHealthCheck: (failed: boolean) => void;
   readonly quit: () => void;
 }
@@ -46,10 +47,7 @@ export function adminRoutes(parts: AdminParts): AdminRoute[] {
     get('/runtime', 'runtime layers: none', () => jsonResponse({ layers: [], entries: {} })),
     get('/help', 'this list', () => text(adminHelp(parts))),
     post('/logging', 'set the log level (?level=debug)', ({ query }) => logging(parts, query)),
-    post('/drain_listeners', 'stop accepting (?inboundonly, ?graceful)', ({ query }) => {
-      parts.drainListeners({ inboundOnly: query.has('inboundonly'), graceful: query.has('graceful') });
-      return text('OK\n');
-    }),
+    post('/drain_listeners', 'ask clients to leave and stop accepting (?inboundonly, ?graceful: after the drain time, &skip_exit: never)', ({ query }) => drainListeners(parts, query)),
     post('/healthcheck/fail', 'answer health checks with failure', () => (parts.failHealthCheck(true), text('OK\n'))),
     post('/healthcheck/ok', 'undo /healthcheck/fail', () => (parts.failHealthCheck(false), text('OK\n'))),
     post('/reset_counters', 'set all counters to zero', async () => {
@@ -97,6 +95,13 @@ async function stats(parts: AdminParts, { query }: AdminRequest): Promise<AdminR
   const entries = parts.flat.entries({ ...(filter ? { filter } : {}), usedOnly: query.has('usedonly') });
   if (format === 'json') return jsonResponse({ stats: entries.map(({ name, value }) => ({ name, value })) });
   return text(entries.map(({ name, value }) => `${name}: ${value}\n`).join(''));
+}
+
+function drainListeners(parts: AdminParts, query: URLSearchParams): AdminResponse {
+  const request = { inboundOnly: query.has('inboundonly'), graceful: query.has('graceful'), skipExit: query.has('skip_exit') };
+  if (request.skipExit && !request.graceful) return { ...text('skip_exit requires graceful\n'), status: 400 };
+  parts.drainListeners(request);
+  return text('OK\n');
 }
 
 function logging(parts: AdminParts, query: URLSearchParams): AdminResponse {

@@ -5,8 +5,9 @@ import type { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/boots
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import type { WorkloadCertificate } from '@meltemi/identity';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
-import { nodeFacts } from '@meltemi/proxy';
+import { nodeFacts, type DrainStrategy } from '@meltemi/proxy';
 import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue, type OverloadConfig } from '@meltemi/snapshot';
+import type { ProgramDrain } from '../server/program-drain.ts';
 import type { OpenFeed } from '../sources/feed.ts';
 import type { Compiler } from './compile.ts';
 import { DynamicConfig } from './dynamic-config.ts';
@@ -23,6 +24,7 @@ export interface ControlOptions {
   readonly compiler: Compiler;
   readonly concurrency: number;
   readonly drainTimeMs: number;
+  readonly drainStrategy: DrainStrategy;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
   readonly watchdog?: WatchdogLimits | undefined;
@@ -67,7 +69,7 @@ export class ControlThread {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
-      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null, watchdog: options.watchdog,
+      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata }), drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null, watchdog: options.watchdog,
       metrics: options.metrics, flat: options.flat, state: () => (this.#holding ? { ...this.store.state(), listeners: noChange } : this.store.state()), log: options.log, onReports: options.onReports,
     });
   }
@@ -141,10 +143,10 @@ export class ControlThread {
     return this.#dynamic?.connected ?? false;
   }
 
-  /** Lets requests finish, at most `deadlineMs`; the sources are let go first. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Lets requests finish, at most until the deadline; the sources are let go first. */
+  async drain(drain: ProgramDrain): Promise<void> {
     await this.#dynamic?.stop();
-    await this.workers.drain(deadlineMs);
+    await this.workers.drain(drain);
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,9 @@
 import type { StatsDelta } from '@meltemi/observe';
-import type { NodeFacts } from '@meltemi/proxy';
+import type { DrainStrategy, NodeFacts } from '@meltemi/proxy';
 import type { OverloadConfig } from '@meltemi/snapshot';
 import type { ModuleSource } from '../modules/module-host.ts';
+import type { DrainRequest } from '../server/listener-drains.ts';
+import type { ProgramDrain } from '../server/program-drain.ts';
 
 /** One resource on its way to the workers: encoded, each compiles its own copy. */
 export interface WireResource {
@@ -37,6 +39,7 @@ export interface WorkerSetup {
   readonly concurrency: number;
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
+  readonly drainStrategy: DrainStrategy;
   /** How long lines of an access log file may wait to be written together. */
   readonly fileFlushMs: number;
   /** Counted up every so often while the thread's loop turns; see `Watchdog`. */
@@ -57,8 +60,8 @@ export type ToWorker =
   | { readonly kind: 'apply'; readonly id: number; readonly update: ResourceUpdate }
   | { readonly kind: 'stats'; readonly id: number }
   | { readonly kind: 'describe'; readonly id: number }
-  | { readonly kind: 'drain-listeners'; readonly inboundOnly: boolean }
-  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'drain-listeners'; readonly request: DrainRequest; /** Wall clock. */ readonly startedMs: number }
+  | { readonly kind: 'drain'; readonly drain: ProgramDrain }
   | { readonly kind: 'log-level'; readonly level: string };
 
 /** Why one resource is not in force in a worker. */

@@ -21,13 +21,13 @@ test('an update between the death of a worker and its successor is answered: the
   const ended: object[] = [];
   let states = 0;
   const options = {
-    script, concurrency: 1, node: unknownNode, drainTimeMs: 1000, fileFlushMs: 1000, metrics: new StatsRegistry(), flat: new FlatStats(), onReports: () => {},
+    script, concurrency: 1, node: unknownNode, drainTimeMs: 1000, drainStrategy: 'immediate' as const, fileFlushMs: 1000, metrics: new StatsRegistry(), flat: new FlatStats(), onReports: () => {},
     state: () => (++states, emptyUpdate), log: { info: () => {}, warn: () => {}, error: (fields: object) => void ended.push(fields) },
   };
   const pool = new WorkerPool(options);
   t.after(() => pool.stop());
   await pool.start();
-  pool.tell({ kind: 'drain-listeners', inboundOnly: false });
+  pool.tell({ kind: 'drain-listeners', request: { inboundOnly: false, graceful: false, skipExit: false }, startedMs: Date.now() });
   await waitFor('the death', () => ended.length > 0);
   assert.deepEqual(await withDeadline(pool.apply(emptyUpdate), 5000, 'the answer'), []);
   await waitFor('the successor', () => states === 2);

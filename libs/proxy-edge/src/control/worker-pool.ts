@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
-import { AtomicRows, AtomicState, sharedRowsBuffer, sharedStateBuffer, type NodeFacts } from '@meltemi/proxy';
+import { AtomicRows, AtomicState, sharedRowsBuffer, sharedStateBuffer, type DrainStrategy, type NodeFacts } from '@meltemi/proxy';
 import type { OverloadConfig } from '@meltemi/snapshot';
+import type { ProgramDrain } from '../server/program-drain.ts';
 import { beatIntervalMs, defaultWatchdog, Watchdog, type WatchdogLimits } from './watchdog.ts';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
@@ -18,6 +19,7 @@ export interface WorkerPoolOptions {
   readonly concurrency: number;
   readonly node: NodeFacts;
   readonly drainTimeMs: number;
+  readonly drainStrategy: DrainStrategy;
   readonly fileFlushMs: number;
   /** Default Envoy's, and an end after half a minute. */
   readonly watchdog?: WatchdogLimits | undefined;
@@ -70,7 +72,7 @@ export class WorkerPool {
   #nextId = 0;
   #stopping = false;
   /** Listeners were drained by hand: a worker that comes later must not open them again. */
-  #drained: ToWorker | null = null;
+  readonly #drained: ToWorker[] = [];
   /** Workers that died and were replaced. */
   deaths = 0;
 
@@ -111,7 +113,7 @@ export class WorkerPool {
   }
 
   tell(message: ToWorker): void {
-    if (message.kind === 'drain-listeners') this.#drained = message;
+    if (message.kind === 'drain-listeners') this.#drained.push(message);
     for (const slot of this.#slots) slot.worker.postMessage(message);
   }
 
@@ -120,16 +122,16 @@ export class WorkerPool {
     this.#sharedState.healthFailed = failed;
   }
 
-  /** Stops accepting and lets requests finish, at most `deadlineMs`. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Stops accepting and lets requests finish, at most until the deadline. */
+  async drain(drain: ProgramDrain): Promise<void> {
     this.#stopping = true;
     this.failHealthChecks(true);
     const drained = this.#slots.filter((slot) => !slot.ended).map((slot) => new Promise<void>((resolve) => {
       slot.worker.on('message', (message: FromWorker) => { if (message.kind === 'drained') resolve(); });
       slot.worker.once('exit', () => resolve());
     }));
-    this.tell({ kind: 'drain', deadlineMs });
-    await withDeadline(Promise.all(drained), deadlineMs + 1000, 'draining the workers').catch(() => undefined);
+    this.tell({ kind: 'drain', drain });
+    await withDeadline(Promise.all(drained), drain.deadlineMs + 1000, 'draining the workers').catch(() => undefined);
   }
 
   async stop(): Promise<void> {
@@ -147,14 +149,14 @@ export class WorkerPool {
     const options = this.#options;
     const limits = options.watchdog ?? defaultWatchdog;
     const beats = new Int32Array(new SharedArrayBuffer(4));
-    const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, fileFlushMs: options.fileFlushMs, shared: this.#shared, rows: this.#rows?.buffer ?? null, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
+    const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, shared: this.#shared, rows: this.#rows?.buffer ?? null, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
     const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}`, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
     const slot: Slot = { index, startedMs: performance.now(), watchdog: null, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };
     void ready.then(() => {
       if (slot.ended) return;
-      if (this.#drained !== null) worker.postMessage(this.#drained);
+      for (const message of this.#drained) worker.postMessage(message);
       slot.watchdog = this.#watch(slot, beats, limits);
     });
     worker.on('message', (message: FromWorker) => this.#heard(slot, message));

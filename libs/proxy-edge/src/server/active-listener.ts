@@ -1,6 +1,7 @@
 import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
 import { ResponseFlag, StreamInfo } from '@meltemi/http';
 import type { Counter, Gauge } from '@meltemi/observe';
+import type { DrainPace } from '@meltemi/proxy';
 import type { ConnectionView, FilterChain, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
@@ -30,7 +31,10 @@ export class ActiveListener {
   readonly #filters: ListenerFilters;
   #current: Generation;
   #sockets: ListenSocket[] = [];
-  readonly #old = new Set<Generation>();
+  /** Each with the timer of its end. */
+  readonly #old = new Map<Generation, NodeJS.Timeout>();
+  /** Connections accepted so far. */
+  accepted = 0;
   /** Accepted, and still in a listener filter or a handshake. */
   readonly #arriving = new Set<AcceptedSocket>();
   readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter };
@@ -75,12 +79,12 @@ export class ActiveListener {
 
   get activeConnections(): number {
     let count = this.#arriving.size;
-    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) count += chain.active;
+    for (const generation of this.#generations()) for (const chain of generation.chains.values()) count += chain.active;
     return count;
   }
 
   /** Puts a new config in force: same addresses keep their sockets; connections of the old chains drain. */
-  async update(listener: Listener, drainTimeMs: number): Promise<Result<void>> {
+  async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
     const next = await build(listener, this.#deps);
     if (!next.ok) return next;
     if (!this.#sameAddresses(listener)) {
@@ -95,7 +99,7 @@ export class ActiveListener {
     }
     const old = this.#current;
     this.#current = next.value;
-    this.#drainGeneration(old, drainTimeMs);
+    this.#drainGeneration(old, pace);
     return ok(undefined);
   }
 
@@ -111,31 +115,44 @@ export class ActiveListener {
   }
 
   /** Lets connections go and stops accepting; resolves when the port is free. */
-  async drain(drainTimeMs: number): Promise<void> {
-    this.#drainGeneration(this.#current, drainTimeMs);
+  async drain(pace: DrainPace): Promise<void> {
+    this.#drainGeneration(this.#current, pace);
+    if (pace.strategy === 'immediate') for (const generation of this.#old.keys()) for (const chain of generation.chains.values()) chain.drain();
     await this.#close();
+  }
+
+  /** Asks clients to leave as the pace says and goes on accepting; closes nothing. */
+  askToLeave(pace: DrainPace): void {
+    for (const chain of this.#current.chains.values()) chain.drainBy(pace);
+  }
+
+  /** Stops accepting, nothing else; resolves when the port is free. */
+  stopAccepting(): Promise<void> {
+    return this.#close();
   }
 
   /** Closes idle HTTP connections, those of replaced configs too; goes on accepting. */
   drainIdle(): void {
-    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) chain.drainIdle();
+    for (const generation of this.#generations()) for (const chain of generation.chains.values()) chain.drainIdle();
   }
 
   destroy(): void {
     void this.#close();
     for (const accepted of this.#arriving) accepted.destroy();
-    for (const generation of [this.#current, ...this.#old]) for (const chain of generation.chains.values()) chain.destroy();
+    for (const generation of this.#generations()) for (const chain of generation.chains.values()) chain.destroy();
   }
 
   tick(nowMs: number): void {
     for (const chain of this.#current.chains.values()) chain.tick(nowMs);
-    for (const generation of this.#old) {
+    for (const [generation, timer] of this.#old) {
       let active = 0;
       for (const chain of generation.chains.values()) {
         chain.tick(nowMs);
         active += chain.active;
       }
-      if (active === 0 && generation !== this.#current) this.#old.delete(generation);
+      if (active > 0 || generation === this.#current) continue;
+      clearTimeout(timer);
+      this.#old.delete(generation);
     }
     this.#stats.active.set(this.activeConnections);
   }
@@ -147,6 +164,7 @@ export class ActiveListener {
   }
 
   #count(): void {
+    this.accepted++;
     this.#stats.total.inc();
     this.#stats.mine.inc();
   }
@@ -157,13 +175,20 @@ export class ActiveListener {
     await Promise.all(sockets.map((socket) => socket.close()));
   }
 
-  #drainGeneration(generation: Generation, drainTimeMs: number): void {
-    this.#old.add(generation);
-    for (const chain of generation.chains.values()) chain.drain();
+  #drainGeneration(generation: Generation, pace: DrainPace): void {
+    for (const chain of generation.chains.values())
+      if (pace.strategy === 'immediate') chain.drain();
+      else chain.drainBy(pace);
     const timer = setTimeout(() => {
       for (const chain of generation.chains.values()) chain.drainNow();
-    }, drainTimeMs);
+    }, pace.drainTimeMs);
     timer.unref();
+    clearTimeout(this.#old.get(generation));
+    this.#old.set(generation, timer);
+  }
+
+  #generations(): Iterable<Generation> {
+    return new Set([this.#current, ...this.#old.keys()]);
   }
 
   /** The addresses of the config in force, or, where that left the port open, those really bound. */

@@ -1,6 +1,6 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
-import { GuardedConnection, HttpConnectionManager, networkFilterFactory, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import { GuardedConnection, HttpConnectionManager, networkFilterFactory, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -88,7 +88,14 @@ export class ChainRuntime {
     return (this.http?.sessions.size ?? 0) + this.tcpSessions.size + this.#held.size;
   }
 
-  /** Asks clients to leave with their next response. */
+  /** Asks clients to leave as the pace says, those who come later too; idle connections stay. */
+  drainBy(pace: DrainPace): void {
+    if (this.http === null || this.http.pace !== null) return;
+    this.http.pace = pace;
+    if (pace.strategy === 'immediate') for (const session of this.http.sessions) session.drain(false);
+  }
+
+  /** Asks clients to leave with their next response; for a chain that gets no new connections. */
   drain(): void {
     this.#leaving = true;
     for (const session of this.http?.sessions ?? []) session.drain(false);

@@ -220,7 +220,7 @@ test('draining answers what is under way, then every connection is gone', async 
   must(await server.setListener(tcpListener({ cluster: 'app' })));
   const answer = ask(portOf(server));
   await waitFor('the request', () => release.toString().includes('response.end'));
-  const drained = server.drain(5000);
+  const drained = server.drain({ deadlineMs: 5000 });
   release();
   assert.equal((await answer).headers.connection, 'close');
   await drained;

@@ -1,7 +1,7 @@
 import type { Random, Result } from '@meltemi/base';
 import type { StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
-import type { NodeFacts, SharedState } from '@meltemi/proxy';
+import type { DrainStrategy, NodeFacts, SharedState } from '@meltemi/proxy';
 import type { AccessLog } from '@meltemi/snapshot';
 import type { SocketOptions } from '../transport/socket-options.ts';
 import type { OverloadOptions } from './overload-monitor.ts';
@@ -19,6 +19,8 @@ export interface WorkerServerOptions {
   readonly workerIndex?: number;
   /** How long connections of replaced or removed listeners may stay. Default 45,000. */
   readonly drainTimeMs?: number;
+  /** How clients of listeners that drain are asked to leave. Default immediate. */
+  readonly drainStrategy?: DrainStrategy;
   /** What this worker knows in common with the others. Default: nothing. */
   readonly shared?: SharedState;
   /** Default Math.random. */

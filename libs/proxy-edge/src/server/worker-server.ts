@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
-import { fail, mathRandom, ok, waitFor, withDeadline, type Result } from '@meltemi/base';
-import { LocalState, RequestIds, type RouteHolder } from '@meltemi/proxy';
+import { fail, mathRandom, ok, withDeadline, type Result } from '@meltemi/base';
+import { DrainPace, LocalState, RequestIds, type DrainStrategy, type RouteHolder } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import type { Cluster, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
 import { SecretStore } from '../transport/secret-store.ts';
@@ -10,7 +10,9 @@ import { Exporters } from './exporters.ts';
 import { OverloadMonitor } from './overload-monitor.ts';
 import { ActiveListener } from './active-listener.ts';
 import type { ChainDeps } from './chain-runtime.ts';
+import { ListenerDrains, type DrainRequest } from './listener-drains.ts';
 import type { WorkerServerOptions } from './options.ts';
+import { isSidecar, untilQuiet, type Activity, type ProgramDrain } from './program-drain.ts';
 import { httpDate, workerClock } from './worker-clock.ts';
 
 /** A bound listener, as the admin endpoint shows it. */
@@ -41,6 +43,7 @@ export class WorkerServer {
   readonly #listeners = new Map<string, ActiveListener>();
   readonly #warming = new Map<string, WarmingListener>();
   readonly #draining = new Set<ActiveListener>();
+  readonly #drains = new ListenerDrains((covers) => this.#stopAccepting(covers));
   readonly #ticker: NodeJS.Timeout;
   /** Updates of one listener run one after another. */
   readonly #queues = new Map<string, Promise<unknown>>();
@@ -124,7 +127,7 @@ export class WorkerServer {
       const active = this.#listeners.get(name);
       if (active === undefined) return Promise.resolve();
       this.#listeners.delete(name);
-      return this.#drainListener(active, this.#drainTimeMs);
+      return this.#drainListener(active, this.#pace());
     });
   }
 
@@ -145,23 +148,33 @@ export class WorkerServer {
 
   // End
 
-  /** Stops accepting and asks clients to leave; connections stay until they do. */
-  drainListeners(options: { inboundOnly: boolean }): void {
-    this.#drainWhere(({ trafficDirection }) => !options.inboundOnly || trafficDirection === 'inbound', this.#drainTimeMs);
+  /** Asks clients to leave, and stops accepting now or when the drain time is over; connections stay until they leave. `elapsedMs`: it began so long ago. */
+  drainListeners(request: DrainRequest, elapsedMs = 0): void {
+    const pace = this.#pace(this.#options.drainStrategy, workerClock.monotonic() - elapsedMs);
+    this.#drains.begin(request, pace, pace.leftMs(workerClock.monotonic()));
+    for (const active of [...this.#listeners.values(), ...this.#draining]) this.#askToLeave(active);
   }
 
   /**
-   * Drains everything; resolves when the last connection is gone, at the latest after `deadlineMs`, then closes what is left. Clients are
-   * asked to leave at once; idle HTTP connections close at half the time, TCP ones at its end. Outbound listeners go on accepting to the
-   * end: the application behind the inbound ones still needs them for what it has to finish.
+   * Drains everything; resolves when the last connection is gone, at the latest after the deadline, then closes what is left. Clients are
+   * asked to leave at once; idle HTTP connections close at half the time, TCP ones at its end. A sidecar's outbound listeners go on
+   * accepting and ask nobody to leave, until the minimum is over and it was quiet, or to the end.
    */
-  async drain(deadlineMs: number): Promise<void> {
-    this.#drainWhere(({ trafficDirection }) => trafficDirection !== 'outbound', deadlineMs);
+  async drain(drain: ProgramDrain): Promise<void> {
+    const { deadlineMs } = drain;
+    const end = performance.now() + deadlineMs;
+    const sidecar = isSidecar(this.#options.node.id, [...this.#listeners.values(), ...this.#draining].some(({ listener }) => listener.trafficDirection === 'inbound'));
+    const atOnce = new DrainPace('immediate', workerClock.monotonic(), deadlineMs);
+    for (const active of this.#draining) void active.drain(atOnce);
+    this.#drainWhere(({ trafficDirection }) => !sidecar || trafficDirection !== 'outbound', atOnce);
     const halfTime = setTimeout(() => {
-      for (const active of [...this.#listeners.values(), ...this.#draining]) active.drainIdle();
+      for (const active of this.#draining) active.drainIdle();
     }, Math.min(deadlineMs / 2, this.#drainTimeMs));
-    await waitFor('connections to end', () => this.activeConnections === 0, { deadlineMs }).catch(() => {});
+    await untilQuiet(() => this.#activity(), sidecar ? drain : { deadlineMs });
     clearTimeout(halfTime);
+    // Whoever came through the last door at the last moment is still served.
+    this.#drainWhere(() => true, atOnce);
+    await untilQuiet(() => this.#activity(), { deadlineMs: end - performance.now() });
     await withDeadline(this.#exporters.finished(), lastSpansMs, 'handing over the last spans').catch(() => {});
     this.stop();
   }
@@ -170,6 +183,7 @@ export class WorkerServer {
   stop(): void {
     clearInterval(this.#ticker);
     this.#overload.stop();
+    this.#drains.destroy();
     for (const active of [...this.#listeners.values(), ...this.#draining]) active.destroy();
     this.#listeners.clear();
     this.clusters.destroy();
@@ -179,25 +193,55 @@ export class WorkerServer {
     return this.#options.drainTimeMs ?? 45_000;
   }
 
-  #drainWhere(leaves: (listener: Listener) => boolean, drainTimeMs: number): void {
+  #pace(strategy: DrainStrategy = this.#options.drainStrategy ?? 'immediate', startedMs = workerClock.monotonic()): DrainPace {
+    return new DrainPace(strategy, startedMs, this.#drainTimeMs);
+  }
+
+  #activity(): Activity {
+    let accepted = 0;
+    for (const active of [...this.#listeners.values(), ...this.#draining]) accepted += active.accepted;
+    return { active: this.activeConnections, accepted };
+  }
+
+  #drainWhere(leaves: (listener: Listener) => boolean, pace: DrainPace): void {
     for (const [name, active] of this.#listeners) {
       if (!leaves(active.listener)) continue;
       this.#listeners.delete(name);
-      void this.#drainListener(active, drainTimeMs);
+      void this.#drainListener(active, pace);
     }
   }
 
-  #drainListener(active: ActiveListener, drainTimeMs: number): Promise<void> {
+  #drainListener(active: ActiveListener, pace: DrainPace): Promise<void> {
     this.#draining.add(active);
-    return active.drain(drainTimeMs);
+    return active.drain(pace);
+  }
+
+  #askToLeave(active: ActiveListener): void {
+    const pace = this.#drains.paceOf(active.listener);
+    if (pace !== null) active.askToLeave(pace);
+  }
+
+  #stopAccepting(covers: (listener: Listener) => boolean): void {
+    for (const [name, active] of this.#listeners) {
+      if (!covers(active.listener)) continue;
+      this.#listeners.delete(name);
+      this.#draining.add(active);
+      void active.stopAccepting();
+    }
   }
 
   async #activate(listener: Listener): Promise<Result<void>> {
+    if (this.#drains.stopped(listener)) return ok(undefined);
     const known = this.#listeners.get(listener.name);
-    if (known !== undefined) return known.update(listener, this.#drainTimeMs);
+    if (known !== undefined) {
+      const updated = await known.update(listener, this.#pace());
+      if (updated.ok) this.#askToLeave(known);
+      return updated;
+    }
     const started = await ActiveListener.start(listener, this.#deps, (ip, port) => this.#byDestination(ip, port));
     if (!started.ok) return started;
     this.#listeners.set(listener.name, started.value);
+    this.#askToLeave(started.value);
     return ok(undefined);
   }
 

@@ -31,7 +31,7 @@ export async function runWorker(): Promise<void> {
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
-    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared, sharedRows(setup)), drainTimeMs: setup.drainTimeMs, workerIndex: setup.index, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
+    node: setup.node, stats, metrics, log: logger, reusePort: setup.concurrency > 1, shared: new AtomicState(setup.shared, sharedRows(setup)), drainTimeMs: setup.drainTimeMs, drainStrategy: setup.drainStrategy, workerIndex: setup.index, overload: { config: setup.overload, connections: setup.connections, index: setup.index }, openAccessLog: (accessLog) => writers.open(accessLog),
   });
   beat(setup.beats, setup.beatEveryMs);
   const extensions = proxyExtensions();
@@ -45,9 +45,9 @@ export async function runWorker(): Promise<void> {
       case 'describe':
         return send({ kind: 'described', id: message.id, description: describe(server) });
       case 'drain-listeners':
-        return server.drainListeners({ inboundOnly: message.inboundOnly });
+        return server.drainListeners(message.request, Math.max(0, Date.now() - message.startedMs));
       case 'drain':
-        return void server.drain(message.deadlineMs)
+        return void server.drain(message.drain)
           .then(() => withDeadline(writers.written(), lastLinesMs, 'writing the last log lines'))
           .catch((cause: unknown) => logger.error({ err: cause }, 'the end of the access logs may be missing'))
           .finally(() => send({ kind: 'drained' }));

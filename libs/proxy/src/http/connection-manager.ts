@@ -12,6 +12,7 @@ import type { NodeFacts } from '../node.ts';
 import type { SharedState } from '../shared-state.ts';
 import type { Clusters } from '../upstream.ts';
 import type { ActiveStream } from './active-stream.ts';
+import type { DrainPace } from './drain-pace.ts';
 import { every } from './every.ts';
 import { HttpFilterChain } from './filter-chain.ts';
 import { HttpSession } from './http-session.ts';
@@ -67,6 +68,8 @@ export class HttpConnectionManager {
   /** Null when the config says nothing of tracing. */
   readonly tracer: HttpTracer | null;
   readonly sessions = new Set<HttpSession>();
+  /** Set once: the listener drains, and responses ask clients to leave. */
+  pace: DrainPace | null = null;
   readonly #plainPaths: boolean;
 
   constructor(config: HcmConfig, routes: RouteHolder, deps: HttpDeps) {
@@ -131,8 +134,9 @@ export class HttpConnectionManager {
     return this.config.appendLocalOverload ? { ...overloaded, headers: [['x-envoy-local-overloaded', 'true']] } : overloaded;
   }
 
-  /** Overload wants the connection to close with this response. @hot */
-  get closesForOverload(): boolean {
+  /** The drain or overload wants the connection to close with this response. @hot */
+  get closesConnection(): boolean {
+    if (this.pace !== null && this.deps.random.next() < this.pace.share(this.deps.clock.monotonic())) return true;
     const overload = this.deps.overload;
     if (overload === undefined || overload.closeConnections === 0 || this.deps.random.next() >= overload.closeConnections) return false;
     this.stats.cxOverloadDisableKeepalive.inc();

@@ -7,7 +7,7 @@ import type { HttpConnectionManager } from './connection-manager.ts';
 export function prepareResponse(manager: HttpConnectionManager, stream: ActiveStream, head: ResponseHead): void {
   const { config } = manager;
   stream.trace?.onResponse(head);
-  if (manager.closesForOverload) stream.session.drain(false);
+  if (manager.closesConnection) stream.session.drain(false);
   setServerAndDate(config, manager.deps.httpDate(), head.headers);
   if (config.via !== '') head.headers.add('via', config.via);
   if (config.alwaysSetRequestIdInResponse && stream.info.requestId !== null) head.headers.set('x-request-id', stream.info.requestId);

@@ -30,7 +30,16 @@ function told(side: Side, input: Buffer, cuts: readonly number[]): string {
     from = Math.max(from, to);
   }
   const reset = new Set(side.seen.filter((line) => / reset /.test(line)).map((line) => line.split(' ')[0]));
-  return side.seen.filter((line) => !/^(capacity|idle|goaway|gone)/.test(line) && !(/^\d+ data /.test(line) && reset.has(line.split(' ')[0]))).join('\n');
+  const told: string[] = [];
+  for (const line of side.seen) {
+    if (/^(capacity|idle|goaway|gone)/.test(line)) continue;
+    const data = /^\d+ data /.exec(line)?.[0];
+    if (data !== undefined && reset.has(line.split(' ')[0])) continue;
+    // News of room may have come between two parts of the same data.
+    if (data !== undefined && told.at(-1)?.startsWith(data)) told[told.length - 1] += line.slice(data.length);
+    else told.push(line);
+  }
+  return told.join('\n');
 }
 
 function cutsOf(input: Buffer, draw: Draw): number[] {

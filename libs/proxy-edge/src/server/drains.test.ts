@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import net from 'node:net';
+import { test } from 'node:test';
+import { waitFor } from '@meltemi/base';
+import { application, ask, httpListener, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
+import { isSidecar, untilQuiet } from './program-drain.ts';
+
+test('a replaced listener drains gradually: its clients are asked to leave as the time passes, a new one is not', async (t) => {
+  const app = await application(t, (_request, response) => response.end('ok'));
+  // Half of the clients are asked when half of the time is over: this one is among the first half.
+  const server = workerServer(t, { drainTimeMs: 3000, drainStrategy: 'gradual', random: { next: () => 0.5 } });
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const port = portOf(server);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const get = (by?: http.Agent) => new Promise<http.IncomingMessage>((resolve, reject) => http.get({ port, host: '127.0.0.1', agent: by ?? false, headers: by ? {} : { connection: 'keep-alive' } }, (response) => resolve(response.resume())).on('error', reject));
+  await get(agent);
+  const began = performance.now();
+  must(await server.setListener(httpListener({ port, routes: [routeTo('app')], hcm: { serverName: 'second' } })));
+  const old = await get(agent);
+  assert.notEqual(old.headers['server'], 'second');
+  assert.notEqual(old.headers['connection'], 'close');
+  assert.notEqual((await get()).headers['connection'], 'close');
+  const asked = await waitFor('the old connection to be asked to leave', async () => (await get(agent)).headers['connection'] === 'close' && performance.now() - began);
+  assert.ok(asked >= 1400 && asked < 3000, `after ${asked} ms`);
+  assert.equal((await get(agent)).headers['server'], 'second');
+});
+
+test('listeners that come or change after a drain by hand drain, too, or do not listen', async (t) => {
+  const app = await application(t, (_request, response) => response.end('ok'));
+  const server = workerServer(t, { drainTimeMs: 60_000 });
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  server.drainListeners({ inboundOnly: false, graceful: true, skipExit: false });
+  must(await server.setListener(httpListener({ routes: [routeTo('app')], hcm: { serverName: 'second' } })));
+  assert.equal((await ask(portOf(server), { headers: { connection: 'keep-alive' } })).headers['connection'], 'close');
+  server.drainListeners({ inboundOnly: false, graceful: false, skipExit: false });
+  assert.deepEqual(server.listeners(), []);
+  must(await server.setListener(httpListener({ routes: [routeTo('app')], hcm: { serverName: 'third' } })));
+  assert.deepEqual(server.listeners(), []);
+});
+
+test('a drain by hand that began before this worker has only the rest of its time', async (t) => {
+  const app = await application(t, (_request, response) => response.end('ok'));
+  const server = workerServer(t, { drainTimeMs: 60_000, drainStrategy: 'gradual' });
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const port = portOf(server);
+  server.drainListeners({ inboundOnly: false, graceful: true, skipExit: false }, 59_900);
+  await waitFor('the port to close', () => new Promise<boolean>((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => resolve(socket.destroy() && false)).on('error', () => resolve(true));
+  }), { deadlineMs: 3000 });
+});
+
+test('quiet: not before the minimum, not while something is connected, and a visit between two looks starts the quiet time again', async () => {
+  const began = performance.now();
+  let accepted = 0;
+  const visit = setTimeout(() => accepted++, 150);
+  await untilQuiet(() => ({ active: 0, accepted }), { deadlineMs: 5000, minimumMs: 50, quietMs: 200 });
+  clearTimeout(visit);
+  assert.ok(performance.now() - began >= 340);
+  const second = performance.now();
+  await untilQuiet(() => ({ active: 1, accepted: 0 }), { deadlineMs: 120 });
+  assert.ok(performance.now() - second >= 120);
+});
+
+test('what a sidecar is: by its node type, and by its inbound listeners where the node says nothing', () => {
+  assert.deepEqual(['sidecar~1.2.3.4~a.b~b', 'router~1.2.3.4~a.b~b', 'waypoint~1.2.3.4~a.b~b', 'mine'].map((id) => [isSidecar(id, true), isSidecar(id, false)]), [[true, true], [false, false], [false, false], [true, false]]);
+});
