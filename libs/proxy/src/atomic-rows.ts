@@ -221,10 +221,10 @@ interface RowPlace {
  * writer, and an engine's atomic operation costs ten times as much. What several may write is changed atomically. @hot
  */
 class AtomicRow implements SharedRow {
-  readonly #words: Int32Array<SharedArrayBuffer>;
-  readonly #cells: BigInt64Array<SharedArrayBuffer>;
-  readonly #at: number;
-  readonly #columns: number;
+  #words: Int32Array;
+  #cells: BigInt64Array;
+  #at: number;
+  #columns: number;
   readonly #worker: number;
   readonly #workers: number;
   readonly #forget: () => void;
@@ -296,7 +296,12 @@ class AtomicRow implements SharedRow {
     return leader === 0 || leader === me;
   }
 
+  /** Whoever still writes writes to nobody. */
   release(): void {
     this.#forget();
+    this.#words = new Int32Array(rowLength(this.#workers));
+    this.#cells = new BigInt64Array(this.#words.buffer);
+    this.#at = 0;
+    this.#columns = firstColumn;
   }
 }

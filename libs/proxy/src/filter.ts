@@ -147,6 +147,8 @@ export interface HttpFilterConfig {
   readonly events: number;
   /** The filter of one stream; null when it has nothing to do for it. @hot */
   create(stream: StreamControls): HttpStreamFilter | null;
+  /** The chain is gone, its streams are over: lets go of what is shared with other workers. Once. */
+  release?(): void;
 }
 
 /** One kind of HTTP filter. `stage` orders documentation, `trust` says whose bytes its parser may see. */
@@ -198,6 +200,8 @@ export class NetworkStreamFilter {
 
 export interface NetworkFilterConfig {
   create(controls: ConnectionControls): NetworkStreamFilter | null;
+  /** The chain is gone, its connections are closed: lets go of what is shared with other workers. Once. */
+  release?(): void;
 }
 
 export type NetworkFilterContext = Omit<FilterContext, 'hcm'>;

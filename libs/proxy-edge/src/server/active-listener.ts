@@ -65,6 +65,7 @@ export class ActiveListener {
     if (!generation.ok) return generation;
     const active = new ActiveListener(generation.value, deps, handOff);
     const bound = await active.#bind(generation.value);
+    if (!bound.ok) release(generation.value);
     return bound.ok ? ok(active) : bound;
   }
 
@@ -93,6 +94,7 @@ export class ActiveListener {
       const bound = await this.#bind(next.value);
       if (!bound.ok) {
         this.#sockets = before;
+        release(next.value);
         return bound;
       }
       for (const socket of before) void socket.close();
@@ -153,6 +155,7 @@ export class ActiveListener {
       if (active > 0 || generation === this.#current) continue;
       clearTimeout(timer);
       this.#old.delete(generation);
+      release(generation);
     }
     this.#stats.active.set(this.activeConnections);
   }
@@ -329,7 +332,12 @@ async function build(listener: Listener, deps: ChainDeps): Promise<Result<Genera
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
+  if (errors.length > 0) for (const chain of chains.values()) chain.release();
   return errors.length > 0 ? err(errors) : ok({ listener, chains, socketOptions: socketOptions.value, writeLog: logWriter(listener.accessLogs, deps) });
+}
+
+function release({ chains }: Generation): void {
+  for (const chain of chains.values()) chain.release();
 }
 
 /** Null when the listener has nothing to ask the kernel. */

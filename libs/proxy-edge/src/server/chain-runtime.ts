@@ -40,6 +40,7 @@ export class ChainRuntime {
   readonly #bufferLimit: number;
   /** Replaced, or its listener is going: who comes now, from a handshake that began before, is told so at once. */
   #leaving = false;
+  #released = false;
 
   private constructor(listener: Listener, chain: FilterChain, tls: ServerTls | null, deps: ChainDeps) {
     this.chain = chain;
@@ -118,6 +119,15 @@ export class ChainRuntime {
     for (const session of this.http?.sessions ?? []) session.connection.destroy();
     for (const guarded of this.#held) guarded.close('stopped');
     for (const session of this.tcpSessions) session.destroy('stopped');
+    this.release();
+  }
+
+  /** The chain is gone, and its connections with it. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const filter of this.#filters) filter.release?.();
+    this.http?.chain.release();
   }
 
   tick(nowMs: number): void {

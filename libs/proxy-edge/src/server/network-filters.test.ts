@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { test, type TestContext } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
-import { readProxyHeader } from '@meltemi/proxy';
+import { AtomicRows, AtomicState, readProxyHeader, sharedRowsBuffer, sharedStateBuffer } from '@meltemi/proxy';
 import { address, application, ask, listenerOf, must, portOf, router, routeTo, staticCluster, workerServer } from './fixture.ts';
 import { tlsFixture } from '../transport/tls-fixture.ts';
 
@@ -72,6 +72,55 @@ test('local rate limit: in front of HTTP too, connections above the rate are clo
   await assert.rejects(ask(port));
   assert.equal(stats.counter('local_rate_limit.slow.rate_limited').value, 1);
   await waitFor('nothing to be held', () => server.activeConnections === 0);
+});
+
+/** Two workers of one process, with this listener and a cluster that echoes. */
+async function twoWorkers(t: TestContext, listener: ReturnType<typeof listenerOf>) {
+  const echo = await backend(t, (socket) => socket.pipe(socket));
+  const [flags, buffer] = [sharedStateBuffer(), sharedRowsBuffer(2)];
+  const rows = (worker: number) => new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 });
+  const stats = new FlatStats();
+  const workers = await Promise.all([0, 1].map(async (worker) => {
+    const server = workerServer(t, { stats, shared: new AtomicState(flags, rows(worker)), drainTimeMs: 100 });
+    must(server.setCluster(staticCluster('echo', [echo])));
+    must(await server.setListener(listener));
+    return server;
+  }));
+  return { one: workers[0] ?? assert.fail(), two: workers[1] ?? assert.fail(), rows: rows(2), stats };
+}
+
+/** Whether a new connection is served. */
+async function served(t: TestContext, port: number): Promise<{ readonly yes: boolean; readonly socket: net.Socket }> {
+  const socket = connect(t, port);
+  socket.write('hi');
+  return { yes: await Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)]), socket };
+}
+
+test('connection limit: connections of all workers count; a replaced config begins anew, a removed one is forgotten', async (t) => {
+  const few = (maxConnections: number) => listenerOf({ name: 'main', address: address(0), filterChains: [{ filters: [filter('connection_limit', 'ConnectionLimit', { statPrefix: 'few', maxConnections }), tcp('echo')] }] });
+  const { one, two, rows, stats } = await twoWorkers(t, few(1));
+  const before = rows.size;
+  const first = await served(t, portOf(one));
+  assert.deepEqual([first.yes, (await served(t, portOf(two))).yes], [true, false]);
+  must(await two.setListener(few(1)));
+  assert.equal((await served(t, portOf(two))).yes, false, 'the same config pushed again counts on');
+  first.socket.destroy();
+  await waitFor('room', () => stats.gauge('connection_limit.few.active_connections').value === 0);
+  assert.equal((await served(t, portOf(two))).yes, true);
+  assert.equal((await served(t, portOf(one))).yes, false);
+  for (const server of [one, two]) must(await server.setListener(few(2)));
+  assert.equal((await served(t, portOf(one))).yes, true);
+  await Promise.all([one, two].map((server) => server.removeListener('main')));
+  await waitFor('the rows of the filters to go', () => rows.size === before - 1, { deadlineMs: 5000 });
+});
+
+test('local rate limit: connections to all workers take from one bucket', async (t) => {
+  const slow = () => listenerOf({ name: 'main', address: address(0), filterChains: [{ filters: [filter('local_ratelimit', 'LocalRateLimit', { statPrefix: 'slow', tokenBucket: { maxTokens: 3, tokensPerFill: 1, fillInterval: '3600s' } }), tcp('echo')] }] });
+  const { one, two } = await twoWorkers(t, slow());
+  const yes = async (server: typeof one) => (await served(t, portOf(server))).yes;
+  assert.deepEqual([await yes(one), await yes(two)], [true, true]);
+  must(await one.setListener(slow()));
+  assert.deepEqual([await yes(one), await yes(two), await yes(one)], [true, false, false]);
 });
 
 test('TLS passes through by its server name: chains by name, longest wildcard first, then the cluster of that name', async (t) => {

@@ -301,7 +301,9 @@ export class WorkerServer {
     for (const active of this.#listeners.values()) active.tick(this.#nowMs);
     for (const active of this.#draining) {
       active.tick(this.#nowMs);
-      if (active.activeConnections === 0) this.#draining.delete(active);
+      if (active.activeConnections > 0) continue;
+      this.#draining.delete(active);
+      active.destroy();
     }
     this.clusters.tick(this.#nowMs);
     if (this.#warming.size > 0) this.#wake();

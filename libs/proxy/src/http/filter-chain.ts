@@ -48,4 +48,9 @@ export class HttpFilterChain {
     }
     target.use(filters, events ?? this.#events);
   }
+
+  /** The chain is gone. */
+  release(): void {
+    for (const { filter } of this.#entries) filter.release?.();
+  }
 }

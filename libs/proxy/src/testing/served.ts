@@ -10,7 +10,7 @@ import { RequestIds } from '../http/request-id.ts';
 import type { HttpFilterFactory } from '../filter.ts';
 import { filterExtensions, httpFilterFactory } from '../filters/registry.ts';
 import { unknownNode, type NodeFacts } from '../node.ts';
-import { LocalState } from '../shared-state.ts';
+import { LocalState, type AtomicState } from '../shared-state.ts';
 import { grpcAccessLogExtensions } from '../reports/grpc-access-log.ts';
 import { Backend } from './backend.ts';
 import { Wire } from './wire.ts';
@@ -38,6 +38,8 @@ export interface ServedOptions {
   readonly cluster?: string;
   /** In place of a plain Backend. */
   readonly backend?: (clock: ManualClock) => Backend;
+  /** What it knows in common with others. Default: nothing. */
+  readonly shared?: AtomicState;
 }
 
 /** A connection manager with its clock, one client and one backend, all in memory. */
@@ -49,16 +51,17 @@ export class Served {
   readonly manager: HttpConnectionManager;
   readonly done: StreamInfo[] = [];
   readonly bugs: unknown[] = [];
-  readonly shared = new LocalState();
+  readonly shared: AtomicState | LocalState;
 
   constructor(options: ServedOptions = {}) {
-    const { routes = [routeToApp()], filters = [], hcm = {}, own = [] } = options;
+    const { routes = [routeToApp()], filters = [], hcm = {}, own = [], shared = new LocalState() } = options;
+    this.shared = shared;
     const config = withOwn(own, hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm }));
     const backend = options.backend?.(this.clock) ?? new Backend(options.cluster ?? 'app', this.clock);
     this.backend = backend;
     this.manager = new HttpConnectionManager(config, { table: config.routes.kind === 'inline' ? config.routes.table : null }, {
       clock: this.clock, random: seededRandom(1), requestIds: new RequestIds((buffer) => buffer.fill(7)), stats: this.stats, metrics: this.metrics, node: options.node ?? unknownNode,
-      clusters: { get: (name) => (name === backend.name ? backend : null) }, direction: options.direction ?? 'unspecified', shared: this.shared, listenerName: 'test', bufferLimit: 1000,
+      clusters: { get: (name) => (name === backend.name ? backend : null) }, direction: options.direction ?? 'unspecified', shared, listenerName: 'test', bufferLimit: 1000,
       httpDate: () => 'Thu, 01 Jan 1970 00:00:00 GMT', onComplete: (_config, info) => this.done.push(info), onBug: (error) => this.bugs.push(error),
       httpFilter: (typeUrl) => own.find(({ typeUrls }) => typeUrls.includes(typeUrl)) ?? httpFilterFactory(typeUrl),
     });

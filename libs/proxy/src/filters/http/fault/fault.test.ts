@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AtomicRows, sharedRowsBuffer } from '../../../atomic-rows.ts';
+import { AtomicState, sharedStateBuffer } from '../../../shared-state.ts';
 import { filterJson, requestText, routeToApp, Served } from '../../../testing/served.ts';
 
 type Json = Record<string, unknown>;
 const all = { numerator: 100 };
 
-function served(config: Json, route: Json = {}): Served {
-  return new Served({ filters: [filterJson('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault', config)], routes: [routeToApp(route)] });
+function served(config: Json, route: Json = {}, shared?: AtomicState): Served {
+  return new Served({ ...(shared !== undefined && { shared }), filters: [filterJson('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault', config)], routes: [routeToApp(route)] });
 }
 
 /** What a client gets who sends these fields, the backend answering with this body. */
@@ -98,4 +100,23 @@ test('beyond the most active faults requests pass unharmed and are counted', () 
   assert.equal(ask(world, []).reached, true);
   assert.equal(count(world, 'faults_overflow'), 1);
   assert.equal(count(world, 'active_faults'), 1);
+});
+
+test('active faults of all workers count, as long as they are active and their worker lives', () => {
+  const [flags, buffer] = [sharedStateBuffer(), sharedRowsBuffer(2)];
+  const rows = (worker: number) => new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 });
+  const [one, two] = [0, 1].map((worker) => served({ delay: { fixedDelay: '1s', percentage: all }, maxActiveFaults: 1 }, {}, new AtomicState(flags, rows(worker)))) as [Served, Served];
+  assert.equal(ask(one, []).reached, false);
+  assert.equal(ask(two, []).reached, true);
+  assert.equal(count(two, 'faults_overflow'), 1);
+  one.clock.advance(1000);
+  one.backend.requests.shift()?.respond(200, ['content-length', '0'], '');
+  assert.equal(ask(two, []).reached, false);
+  assert.equal(ask(one, []).reached, true);
+  rows(2).forget(1);
+  assert.equal(ask(one, []).reached, false);
+  one.clock.advance(1000);
+  one.backend.requests.shift()?.respond(200, ['content-length', '0'], '');
+  one.manager.chain.release();
+  assert.equal(rows(2).size, 0);
 });

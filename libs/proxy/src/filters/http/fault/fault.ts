@@ -1,11 +1,12 @@
 import { ResponseFlag, type HeaderMap, type RequestHead } from '@meltemi/http';
 import { DataStatus, FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
+import type { SharedRow } from '../../../shared-rows.ts';
 import { abortFor, chosen, delayFor, limitFor, parseFault, type FaultConfig } from './fault-config.ts';
 import { Throttle } from './throttle.ts';
 
 /**
  * Delays and aborts requests and slows responses down, by percentage or as request headers ask. A route's config replaces the chain's.
- * Deviation: max_active_faults counts within each worker; a count over threads would not survive one of them dying.
+ * max_active_faults counts, as in Envoy, all faults under one stat_prefix of connection managers in this process.
  */
 export const faultFilter: HttpFilterFactory = {
   name: 'envoy.filters.http.fault',
@@ -18,7 +19,7 @@ export const faultFilter: HttpFilterFactory = {
     const base = config as FaultConfig;
     const prefix = `http.${ctx.hcm.statPrefix}.fault`;
     const shared: Shared = {
-      active: ctx.stats.gauge(`${prefix}.active_faults`), activeHere: 0, delays: ctx.stats.counter(`${prefix}.delays_injected`), aborts: ctx.stats.counter(`${prefix}.aborts_injected`),
+      active: ctx.stats.gauge(`${prefix}.active_faults`), row: null, hold: () => ctx.shared.rows.hold(`${prefix} active`), delays: ctx.stats.counter(`${prefix}.delays_injected`), aborts: ctx.stats.counter(`${prefix}.aborts_injected`),
       limits: ctx.stats.counter(`${prefix}.response_rl_injected`), overflow: ctx.stats.counter(`${prefix}.faults_overflow`),
     };
     return {
@@ -27,13 +28,16 @@ export const faultFilter: HttpFilterFactory = {
         const own = (stream.perRoute(ctx.filterName) as FaultConfig | null) ?? base;
         return own.delay === null && own.abort === null && own.rateLimit === null ? null : new FaultStream(own, shared);
       },
+      release: () => shared.row?.release(),
     };
   },
 };
 
 interface Shared {
   readonly active: { inc(): void; dec(): void };
-  activeHere: number;
+  /** Resource 0: active faults. Null until the first one: most chains never have any. */
+  row: SharedRow | null;
+  hold(): SharedRow;
   readonly delays: { inc(): void };
   readonly aborts: { inc(): void };
   readonly limits: { inc(): void };
@@ -78,7 +82,7 @@ class FaultStream extends HttpStreamFilter {
     this.#throttle?.destroy();
     if (!this.#active) return;
     this.#active = false;
-    this.#shared.activeHere--;
+    this.#shared.row?.take(0, -1);
     this.#shared.active.dec();
   }
 
@@ -125,12 +129,13 @@ class FaultStream extends HttpStreamFilter {
 
   #enter(): boolean {
     if (this.#active) return true;
-    if (this.#shared.activeHere >= this.#config.maxActive) {
+    const row = (this.#shared.row ??= this.#shared.hold());
+    if (row.used(0) >= this.#config.maxActive) {
       this.#shared.overflow.inc();
       return false;
     }
     this.#active = true;
-    this.#shared.activeHere++;
+    row.take(0, 1);
     this.#shared.active.inc();
     return true;
   }

@@ -4,6 +4,7 @@ import { ResponseFlag } from '@meltemi/http';
 import type { Counter, Gauge } from '@meltemi/observe';
 import { durationMs, use, type FieldTable } from '@meltemi/route';
 import { FilterStatus, NetworkStreamFilter, type ConnectionControls, type NetworkFilterContext, type NetworkFilterFactory } from '../../../filter.ts';
+import type { SharedRow } from '../../../shared-rows.ts';
 import { checkSettings } from '../../check-settings.ts';
 
 interface LimitConfig {
@@ -12,12 +13,11 @@ interface LimitConfig {
   /** How long a refused connection is kept before it is closed; 0 = not at all. */
   readonly delayMs: number;
   readonly enabled: boolean;
+  /** The same for the same config at the same place, in every worker. */
+  readonly identity: string;
 }
 
-/**
- * Closes connections of a filter chain above a number of open ones.
- * Deviation: each worker counts its own connections, so the limit is max_connections for each worker.
- */
+/** Closes connections of a filter chain above a number of open ones, counted in this process over all its workers. */
 export const connectionLimitFilter: NetworkFilterFactory = {
   name: 'envoy.filters.network.connection_limit',
   typeUrls: ['type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit'],
@@ -28,12 +28,12 @@ export const connectionLimitFilter: NetworkFilterFactory = {
     const most = Number(message.maxConnections ?? 0n);
     if (message.statPrefix === '') errors.push({ path: `${ctx.path}.stat_prefix`, message: 'is required' });
     if (most < 1) errors.push({ path: `${ctx.path}.max_connections`, message: 'must be at least 1' });
-    const config: LimitConfig = { statPrefix: message.statPrefix, most, delayMs: durationMs(message.delay, 0), enabled: message.runtimeEnabled?.defaultValue ?? true };
+    const config: LimitConfig = { statPrefix: message.statPrefix, most, delayMs: durationMs(message.delay, 0), enabled: message.runtimeEnabled?.defaultValue ?? true, identity: `${ctx.path} ${Buffer.from(bytes).toString('latin1')}` };
     return errors.length > 0 ? err(errors) : ok(config);
   },
   bind(config, ctx) {
     const shared = new Shared(config as LimitConfig, ctx);
-    return { create: () => (shared.config.enabled ? new LimitedConnection(shared) : null) };
+    return { create: () => (shared.config.enabled ? new LimitedConnection(shared) : null), release: () => shared.row.release() };
   },
 };
 
@@ -44,12 +44,14 @@ class Shared {
   readonly ctx: NetworkFilterContext;
   readonly limited: Counter;
   readonly active: Gauge;
-  open = 0;
+  /** Resource 0: open connections. */
+  readonly row: SharedRow;
 
   constructor(config: LimitConfig, ctx: NetworkFilterContext) {
     this.config = config;
     this.ctx = ctx;
     this.limited = ctx.stats.counter(`connection_limit.${config.statPrefix}.limited_connections`);
+    this.row = ctx.shared.rows.hold(`connection_limit ${ctx.listenerName} ${config.identity}`);
     this.active = ctx.stats.gauge(`connection_limit.${config.statPrefix}.active_connections`);
   }
 }
@@ -67,9 +69,9 @@ class LimitedConnection extends NetworkStreamFilter {
   override onNewConnection(controls: ConnectionControls): number {
     const shared = this.#shared;
     // Refused ones count too, as long as they stay.
-    const refused = shared.open >= shared.config.most;
+    const refused = shared.row.used(0) >= shared.config.most;
     this.#counted = true;
-    shared.open++;
+    shared.row.take(0, 1);
     shared.active.inc();
     if (!refused) return FilterStatus.continue;
     shared.limited.inc();
@@ -83,7 +85,7 @@ class LimitedConnection extends NetworkStreamFilter {
     this.#cancel?.();
     if (!this.#counted) return;
     this.#counted = false;
-    this.#shared.open--;
+    this.#shared.row.take(0, -1);
     this.#shared.active.dec();
   }
 }

@@ -1,24 +1,22 @@
 import { LocalRateLimit } from '@meltemi/api/gen/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit.ts';
 import { err, ok, type Clock } from '@meltemi/base';
 import { ResponseFlag } from '@meltemi/http';
-import { durationMs, refuse, use, type FieldTable } from '@meltemi/route';
+import { refuse, use, type FieldTable } from '@meltemi/route';
 import { FilterStatus, NetworkStreamFilter, type ConnectionControls, type NetworkFilterFactory } from '../../../filter.ts';
+import { compileBucket, TokenBucket, type BucketSize } from '../../../resilience/token-bucket.ts';
 import { checkSettings } from '../../check-settings.ts';
 
 interface RateConfig {
   readonly statPrefix: string;
-  readonly maxTokens: number;
-  readonly tokensPerFill: number;
-  readonly fillIntervalMs: number;
+  readonly bucket: BucketSize;
   readonly enabled: boolean;
+  /** The same for the same config at the same place, in every worker. */
+  readonly identity: string;
 }
 
-/** Envoy's shortest time between fills. */
-const shortestFillMs = 50;
-
 /**
- * Closes new connections of a filter chain above a rate.
- * Deviation: each worker has its own bucket, so the rate is for each worker.
+ * Closes new connections of a filter chain above a rate, counted in this process over all its workers.
+ * Deviation: a bucket keeps its tokens when its config is pushed again unchanged; Envoy starts with a full one.
  */
 export const localRateLimitFilter: NetworkFilterFactory = {
   name: 'envoy.filters.network.local_ratelimit',
@@ -27,64 +25,38 @@ export const localRateLimitFilter: NetworkFilterFactory = {
   parse(bytes, ctx) {
     const message = LocalRateLimit.decode(bytes);
     const errors = checkSettings(message, settings, ctx);
-    const bucket = message.tokenBucket;
-    const fillIntervalMs = durationMs(bucket?.fillInterval, 0);
+    const bucket = compileBucket(message.tokenBucket, `${ctx.path}.token_bucket`);
     if (message.statPrefix === '') errors.push({ path: `${ctx.path}.stat_prefix`, message: 'is required' });
-    if (!bucket || bucket.maxTokens < 1) errors.push({ path: `${ctx.path}.token_bucket.max_tokens`, message: 'must be at least 1' });
-    if (fillIntervalMs < shortestFillMs) errors.push({ path: `${ctx.path}.token_bucket.fill_interval`, message: `must be at least ${shortestFillMs} ms` });
-    const config: RateConfig = { statPrefix: message.statPrefix, maxTokens: bucket?.maxTokens ?? 0, tokensPerFill: bucket?.tokensPerFill ?? 1, fillIntervalMs, enabled: message.runtimeEnabled?.defaultValue ?? true };
+    if (!bucket.ok) return err([...errors, ...bucket.error]);
+    const config: RateConfig = { statPrefix: message.statPrefix, bucket: bucket.value, enabled: message.runtimeEnabled?.defaultValue ?? true, identity: `${ctx.path} ${Buffer.from(bytes).toString('latin1')}` };
     return errors.length > 0 ? err(errors) : ok(config);
   },
   bind(config, ctx) {
     const rate = config as RateConfig;
     if (!rate.enabled) return { create: () => null };
     const limited = ctx.stats.counter(`local_rate_limit.${rate.statPrefix}.rate_limited`);
-    const shared = new RateLimitedConnection(new Bucket(rate, ctx.clock), () => limited.inc());
-    return { create: () => shared };
+    const row = ctx.shared.rows.hold(`local_ratelimit ${ctx.listenerName} ${rate.identity}`);
+    const shared = new RateLimitedConnection(new TokenBucket(rate.bucket, row.cell(0)), ctx.clock, () => limited.inc());
+    return { create: () => shared, release: () => row.release() };
   },
 };
 
 const settings: FieldTable<LocalRateLimit> = { statPrefix: use, tokenBucket: use, runtimeEnabled: use, shareKey: refuse('buckets are not shared between filter chains') };
 
-/** Starts full; filled in steps, as the time that has passed allows. */
-class Bucket {
-  readonly #config: RateConfig;
-  readonly #clock: Clock;
-  #tokens: number;
-  #filledMs: number;
-
-  constructor(config: RateConfig, clock: Clock) {
-    this.#config = config;
-    this.#clock = clock;
-    this.#tokens = config.maxTokens;
-    this.#filledMs = clock.monotonic();
-  }
-
-  take(): boolean {
-    const { maxTokens, tokensPerFill, fillIntervalMs } = this.#config;
-    const fills = Math.floor((this.#clock.monotonic() - this.#filledMs) / fillIntervalMs);
-    if (fills > 0) {
-      this.#tokens = Math.min(maxTokens, this.#tokens + fills * tokensPerFill);
-      this.#filledMs += fills * fillIntervalMs;
-    }
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
-}
-
 class RateLimitedConnection extends NetworkStreamFilter {
-  readonly #bucket: Bucket;
+  readonly #bucket: TokenBucket;
+  readonly #clock: Clock;
   readonly #limited: () => void;
 
-  constructor(bucket: Bucket, limited: () => void) {
+  constructor(bucket: TokenBucket, clock: Clock, limited: () => void) {
     super();
     this.#bucket = bucket;
+    this.#clock = clock;
     this.#limited = limited;
   }
 
   override onNewConnection(controls: ConnectionControls): number {
-    if (this.#bucket.take()) return FilterStatus.continue;
+    if (this.#bucket.take(this.#clock.now())) return FilterStatus.continue;
     this.#limited();
     controls.close('local_ratelimit_close_over_limit', ResponseFlag.URX);
     return FilterStatus.stopIteration;
