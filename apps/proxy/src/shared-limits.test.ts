@@ -8,10 +8,13 @@ import { request, type Reply } from './testing/client.ts';
 import { startProxy, type RunningProxy } from './testing/proxy-process.ts';
 
 const workers = [0, 1];
+const thresholds = { timeout: '5s', unhealthy_threshold: 1, healthy_threshold: 1 };
 /** Requests that wait at the backend for an answer. */
 const held: ServerResponse[] = [];
 let app: Backend;
 let bad: Backend;
+let checked: Backend;
+let well = true;
 let proxy: RunningProxy;
 let port: number;
 
@@ -22,14 +25,17 @@ before(async () => {
     else response.end('ok');
   });
   bad = await backend('bad', (_request, response) => response.writeHead(500).end());
-  proxy = await startProxy(bootstrap([httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'fragile')], listener: listensOn(port) })], [
+  checked = await backend('checked', (request_, response) => response.writeHead(request_.url === '/often' && !well ? 503 : 200).end());
+  proxy = await startProxy(bootstrap([httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ path: '/checked' }, 'checked-once'), route({ path: '/flaky' }, 'checked-often'), route({ prefix: '/' }, 'fragile')], listener: listensOn(port) })], [
     cluster('limited', [app.port], { circuit_breakers: { thresholds: [{ max_requests: 5, track_remaining: true }] } }),
     cluster('fragile', [bad.port, app.port], { outlier_detection: { consecutive_5xx: 6, max_ejection_percent: 100, base_ejection_time: '600s' } }),
+    cluster('checked-once', [checked.port], { health_checks: [{ ...thresholds, interval: '600s', no_traffic_interval: '600s', http_health_check: { path: '/once' } }] }),
+    cluster('checked-often', [checked.port], { health_checks: [{ ...thresholds, interval: '0.05s', no_traffic_interval: '0.05s', http_health_check: { path: '/often' } }], common_lb_config: { healthy_panic_threshold: { value: 0 } } }),
   ]), { args: ['--concurrency', '2'] });
 });
 after(async () => {
   await proxy?.[Symbol.asyncDispose]();
-  await Promise.all([app?.stop(), bad?.stop()]);
+  await Promise.all([app?.stop(), bad?.stop(), checked?.stop()]);
 });
 
 /** Workers share a port that has a number; each would find one of its own for 0. */
@@ -89,4 +95,23 @@ test('outlier detection counts failures over both workers, and both spare the ho
   assert.ok(taken.every((count) => count > 2), `connections of each worker: ${taken.join(', ')}`);
   assert.deepEqual([await stat('fragile.outlier_detection.ejections_active'), await stat('fragile.outlier_detection.ejections_enforced_total')], [1, 1]);
   assert.match((await request(proxy.port('admin'), { path: '/clusters' })).body, new RegExp(`fragile::127\\.0\\.0\\.1:${bad.port}::health_flags::/failed_outlier_check`));
+});
+
+describe('active health checks of a process with two workers', () => {
+  /** What requests on connections of their own get, of which each worker takes some. */
+  const statuses = async (path: string) => [...new Set((await Promise.all(Array.from({ length: 24 }, () => request(port, { path })))).map(({ status }) => status))];
+
+  test('a host is asked once, and serves in both', async () => {
+    assert.deepEqual(await statuses('/checked'), [200]);
+    assert.equal(checked.seen.filter(({ url }) => url === '/once').length, 1);
+    assert.deepEqual([await stat('checked-once.health_check.attempt'), await stat('checked-once.health_check.healthy')], [1, 1]);
+  });
+
+  test('what one finds is in force in both', async () => {
+    assert.deepEqual(await statuses('/flaky'), [200]);
+    well = false;
+    await waitFor('the host to be out in both', async () => (await statuses('/flaky')).join() === '503');
+    well = true;
+    await waitFor('the host to be back in both', async () => (await statuses('/flaky')).join() === '200');
+  });
 });

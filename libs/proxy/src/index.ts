@@ -47,7 +47,7 @@ export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHost
 export { ClusterChecker } from './resilience/health-check/cluster-checker.ts';
 export type { HealthCheckStats } from './resilience/health-check/host-checker.ts';
 export { createProbe, type CheckTransport } from './resilience/health-check/create-probe.ts';
-export { HostRows } from './resilience/host-rows.ts';
+export { ClusterWord, HostRows } from './resilience/host-rows.ts';
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { GuardedConnection } from './filters/network/guarded-connection.ts';
 export { TcpStats } from './filters/network/tcp-proxy/tcp-stats.ts';

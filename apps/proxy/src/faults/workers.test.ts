@@ -12,8 +12,10 @@ import { Load } from '../testing/load.ts';
 import { RestartingServer } from '../testing/restarting-server.ts';
 
 const app = new RestartingServer('app');
-/** Never answers. */
+/** Answers nothing but its health checks. */
 let silent: Backend;
+const check = { timeout: '5s', interval: '0.05s', no_traffic_interval: '0.05s', unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: { path: '/healthz' } };
+const seen = (path: string) => silent.seen.filter(({ url }) => url === path).length;
 const flat = new FlatStats();
 const logged: string[] = [];
 let control: ControlThread;
@@ -22,7 +24,7 @@ const channel = new BroadcastChannel(`mortal-${process.pid}`);
 
 before(async () => {
   await app.start();
-  silent = await backend('silent', () => {});
+  silent = await backend('silent', (request_, response) => { if (request_.url === '/healthz') response.end(); });
   port = await closedPort();
   const log = (_fields: object, message: string) => void logged.push(message);
   const node = { id: 'mortal', cluster: 'tests', dynamicParameters: {}, userAgentName: 'meltemi-proxy', extensions: [], clientFeatures: [], listeningAddresses: [] };
@@ -31,7 +33,7 @@ before(async () => {
     metrics: new StatsRegistry(), flat, log: { info: log, warn: log, error: log }, onReports: () => {}, watchdog: { missMs: 100, megaMissMs: 300, killMs: 1000 },
   });
   const listener = httpListener({ routes: [route({ path: '/held' }, 'limited'), route({ prefix: '/' }, 'app')], listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
-  const { staticResources } = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', bootstrap([listener], [cluster('app', [app.port]), cluster('limited', [silent.port], { circuit_breakers: { thresholds: [{ max_requests: 1 }] } })])));
+  const { staticResources } = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', bootstrap([listener], [cluster('app', [app.port]), cluster('limited', [silent.port], { health_checks: [check], circuit_breakers: { thresholds: [{ max_requests: 1 }] } })])));
   const taken = control.loadStatic(staticResources, Date.now());
   if (!taken.ok) throw new Error(formatFieldErrors(taken.error));
   assert.deepEqual(await control.start(), []);
@@ -92,9 +94,9 @@ describe('two workers on one port', () => {
   test('what a dead worker held of a circuit breaker is free for the others', async () => {
     const held = async () => {
       const before = await Promise.all([accepted(0), accepted(1)]);
-      const arrived = silent.seen.length;
+      const arrived = seen('/held');
       void request(port, { path: '/held' }).catch(() => {});
-      await waitFor('the request to arrive', () => silent.seen.length > arrived, { everyMs: 1 });
+      await waitFor('the request to arrive', () => seen('/held') > arrived, { everyMs: 1 });
       return (await accepted(0)) > (before[0] ?? 0) ? 0 : 1;
     };
     const worker = await held();
@@ -107,6 +109,17 @@ describe('two workers on one port', () => {
     assert.equal((await request(port, { path: '/held' })).status, 503);
     await untilServes(worker);
   });
+
+  for (const worker of [0, 1])
+    test(`health checks go on when worker ${worker} dies`, async () => {
+      const { deaths } = control.workers;
+      channel.postMessage({ worker, deed: 'exit' });
+      await waitFor('the death', () => control.workers.deaths > deaths, { everyMs: 5 });
+      const before = seen('/healthz');
+      await waitFor('more checks', () => seen('/healthz') > before + 2);
+      await untilServes(worker);
+      assert.equal(await stat('cluster.limited.health_check.healthy'), 1);
+    });
 
   test('a hanging worker was noticed by Envoy\'s names', async () => {
     assert.ok((await stat('workers.watchdog_mega_miss')) >= 1);

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
-import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host, type Http2CodecOptions } from '@meltemi/proxy';
+import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host, type HostRows, type Http2CodecOptions, type SharedRow } from '@meltemi/proxy';
 import type { Cluster, HealthCheck, SocketTarget } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
@@ -17,17 +17,17 @@ export interface CheckSource {
   hasTraffic(): boolean;
   onChecked(host: Host, passed: boolean, changed: boolean): void;
   onFirstRound(): void;
+  readonly rows: HostRows;
+  /** The cluster's row. */
+  readonly row: SharedRow;
   log(fields: object, message: string): void;
 }
 
-/**
- * Checks the hosts of a cluster over connections of their own, outside pools and their limits.
- * Deviation: Envoy checks once per process; here each worker checks for itself, because each decides by what it sees. N workers ask N times.
- */
+/** Checks the hosts of a cluster over connections of their own, outside pools and their limits. */
 export function startHealthChecks(config: HealthCheck, source: CheckSource): ClusterChecker {
   const stats = healthCheckStats(source.stats, source.cluster().statName);
   return new ClusterChecker(config, {
-    clock: source.clock, random: source.random, stats,
+    clock: source.clock, random: source.random, stats, rows: source.rows, cluster: source.row,
     hasTraffic: () => source.hasTraffic(),
     onChecked: (host, passed, changed) => source.onChecked(host, passed, changed),
     onFirstRound: () => source.onFirstRound(),

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
-import { HostRows, OutlierDetector, type ClusterChecker, type Host, type SharedRow, type SharedRows } from '@meltemi/proxy';
+import { ClusterWord, HostRows, OutlierDetector, type ClusterChecker, type Host, type SharedRow, type SharedRows } from '@meltemi/proxy';
 import type { Cluster } from '@meltemi/snapshot';
 import type { ClientTls } from '../transport/tls-client.ts';
 import { startHealthChecks } from './health-checks.ts';
@@ -86,11 +86,13 @@ export class HostHealth {
 
   /** Puts in force what other workers found, and takes note that the caller sorts anew. */
   look(): void {
-    this.#stale = false;
     const { version } = this.#row;
-    if (version === this.#seenVersion) return;
-    this.#seenVersion = version;
-    for (const host of this.#outliers?.sync() ?? []) this.#cluster.onUnhealthy(host);
+    if (version !== this.#seenVersion) {
+      this.#seenVersion = version;
+      for (const host of this.#outliers?.sync() ?? []) this.#cluster.onUnhealthy(host);
+      this.#checks?.sync();
+    }
+    this.#stale = false;
   }
 
   report(host: Host, status: number): void {
@@ -103,6 +105,9 @@ export class HostHealth {
 
   tick(nowMs: number): void {
     this.#outliers?.tick(nowMs);
+    if (this.#checks === null) return;
+    if (this.#cluster.hasTraffic()) this.#row.set(ClusterWord.used, 1);
+    this.#checks.sync();
   }
 
   /** Brings the process's gauges up to date. */
@@ -141,9 +146,10 @@ export class HostHealth {
     if (this.#checks !== null) this.#checks.stop(healthCheck === null);
     this.#checks = null;
     this.#stale = true;
-    if (healthCheck === null) return;
+    if (healthCheck === null || this.#rows === null) return;
     this.#checks = startHealthChecks(healthCheck, {
-      ...this.#deps, cluster: () => this.#cluster.config(), tlsOf: (host, criteria) => this.#cluster.tlsOf(host, criteria), hasTraffic: () => this.#cluster.hasTraffic(),
+      ...this.#deps, cluster: () => this.#cluster.config(), tlsOf: (host, criteria) => this.#cluster.tlsOf(host, criteria), rows: this.#rows, row: this.#row,
+      hasTraffic: () => this.#cluster.hasTraffic() || this.#row.get(ClusterWord.used) === 1,
       onChecked: (host, passed, changed) => this.#checked(host, passed, changed), onFirstRound: () => this.#cluster.onFirstChecks(),
     });
     this.#checks.adopt(this.#cluster.hosts());

@@ -13,13 +13,17 @@ export const HostWord = {
   ejected: 5,
   /** What each of its four resources said, and how many workers had left, when rates were judged last: see HostVolume. */
   judged: 6, judgedLosses: 10,
+  /** What active health checks say: see check-marks.ts. */
+  checks: 11,
+  /** How often it asked a worker that does not check it to be left out. */
+  asked: 12,
 } as const;
 
 /** What a host's resources count: answers and good ones, own failures when both are counted apart. They only grow. */
 export const HostVolume = { externalTotal: 0, externalGood: 1, localTotal: 2, localGood: 3 } as const;
 
-/** What the words of a cluster's row mean: when rates were judged last (process time; 0 never). */
-export const ClusterWord = { judgedAt: 0 } as const;
+/** What the words of a cluster's row mean: when rates were judged last (process time; 0 never); 1 once it had traffic. */
+export const ClusterWord = { judgedAt: 0, used: 1 } as const;
 
 /** What all workers know of the hosts of one cluster: a row each, held as long as this worker knows the host. */
 export class HostRows {
@@ -30,6 +34,11 @@ export class HostRows {
   constructor(rows: SharedRows, cluster: string) {
     this.#rows = rows;
     this.#cluster = cluster;
+  }
+
+  /** There is but one worker. */
+  get alone(): boolean {
+    return this.#rows.alone;
   }
 
   /** Null when the host is not one of the cluster's. @hot */

@@ -58,6 +58,11 @@ export class HostChecker {
     return !this.#first;
   }
 
+  /** Another worker has checked the host before: thresholds count from the first check on. Before `start`. */
+  resume(): void {
+    this.#first = false;
+  }
+
   start(): void {
     const { initialJitterMs } = this.#config;
     if (initialJitterMs > 0) this.#later(this.#parts.random.next() * initialJitterMs);
