@@ -27,6 +27,7 @@ export { defaultHttp1Limits, type Http1Limits } from './codec/http1/limits.ts';
 export { Http1ServerConnection, type RequestHandler, type ServerConnectionOptions } from './codec/http1/server-connection.ts';
 export { Http1ClientConnection, type ClientConnectionOwner } from './codec/http1/client-connection.ts';
 export { http2ConnectionErrors, Http2Error, http2ErrorName, http2StreamErrors, type Http2CodecError } from './codec/http2/errors.ts';
+export { http2Stats, type Http2Stats } from './codec/http2/http2-stats.ts';
 export type { Http2CodecOptions } from './codec/http2/options.ts';
 export { Http2ServerConnection, type Http2RequestHandler } from './codec/http2/server-connection.ts';
 export type { Http2ServerStream } from './codec/http2/server-stream.ts';

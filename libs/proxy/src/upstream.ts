@@ -4,6 +4,7 @@ import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
 import type { CodeStats } from './code-stats.ts';
+import type { Http2Stats } from './codec/http2/http2-stats.ts';
 import type { ByteConnection } from './connection.ts';
 import type { ProxyTlv } from './inspect/proxy-protocol.ts';
 import type { SharedRow } from './shared-rows.ts';
@@ -133,6 +134,8 @@ export interface ClusterStats {
   readonly cxRxBytes: Counter;
   readonly cxTxBytes: Counter;
   readonly noneHealthy: Counter;
+  /** cluster.<name>.http2.…, made at first use. */
+  http2(): Http2Stats;
   /** upstream_rq_<code>, made at first use. */
   rqCode(status: number): Counter;
   /** What requests of clients were answered with in the end. */

@@ -39,7 +39,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: Context): H
     ...limits(message, path, report),
     ...paths(message, path, report),
     http1: compileHttp1(message.httpProtocolOptions, `${path}.http_protocol_options`, report),
-    http2: compileHttp2(message.http2ProtocolOptions, `${path}.http2_protocol_options`, report),
+    http2: compileHttp2(message.http2ProtocolOptions, `${path}.http2_protocol_options`, report, message.streamErrorOnInvalidHttpMessage),
     streamErrorOnInvalidMessage: message.httpProtocolOptions?.overrideStreamErrorOnInvalidHttpMessage ?? message.streamErrorOnInvalidHttpMessage ?? false,
     proxy100Continue: message.proxy100Continue,
     upgrades: compileUpgrades(message, path, report),

@@ -42,8 +42,8 @@ function compilePreserveCase(any: Any | undefined, path: string, report: Report)
   return config;
 }
 
-/** HTTP/2 options with Envoy's defaults. */
-export function compileHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Http2Options {
+/** HTTP/2 options with Envoy's defaults; `streamErrors` is what the connection manager says of malformed messages, for options that say nothing. */
+export function compileHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report, streamErrors?: boolean): Http2Options {
   if (options) checkFields(options, http2Fields, path, report);
   if (options) checkHttp2(options, path, report);
   const keepalive = options?.connectionKeepalive;
@@ -62,6 +62,7 @@ export function compileHttp2(options: Http2ProtocolOptions | undefined, path: st
     maxConsecutiveEmptyFrames: options?.maxConsecutiveInboundFramesWithEmptyPayload ?? 1,
     maxPriorityFramesPerStream: options?.maxInboundPriorityFramesPerStream ?? 100,
     maxWindowUpdatesPerDataFrame: options?.maxInboundWindowUpdateFramesPerDataFrameSent ?? 10,
+    streamErrorOnMalformed: options?.overrideStreamErrorOnInvalidHttpMessage ?? streamErrors ?? options?.streamErrorOnInvalidHttpMessaging ?? false,
   };
 }
 

@@ -230,6 +230,8 @@ export interface Http2Options {
   readonly maxConsecutiveEmptyFrames: number;
   readonly maxPriorityFramesPerStream: number;
   readonly maxWindowUpdatesPerDataFrame: number;
+  /** A malformed message ends its stream alone, not the connection. */
+  readonly streamErrorOnMalformed: boolean;
 }
 
 export interface TracingConfig {

@@ -10,7 +10,7 @@ export const codecOptions: Http2CodecOptions = {
   http2: {
     hpackTableSize: 4096, maxConcurrentStreams: 200, initialStreamWindow: 100_000, initialConnectionWindow: 200_000, allowConnect: false, keepaliveIntervalMs: 0,
     keepaliveTimeoutMs: 0, keepaliveJitterPercent: 15, connectionIdleIntervalMs: 0, maxOutboundFrames: 10_000, maxOutboundControlFrames: 1000,
-    maxConsecutiveEmptyFrames: 1, maxPriorityFramesPerStream: 100, maxWindowUpdatesPerDataFrame: 10,
+    maxConsecutiveEmptyFrames: 1, maxPriorityFramesPerStream: 100, maxWindowUpdatesPerDataFrame: 10, streamErrorOnMalformed: false,
   },
   limits: { maxHeadBytes: 60 * 1024, maxFields: 100 },
   lingerMs: 1000,

@@ -1,10 +1,11 @@
 import type { Counter, FlatStats } from '@meltemi/observe';
-import { CodeStats, codeStatsByPrefix, type ClusterStats } from '@meltemi/proxy';
+import { CodeStats, codeStatsByPrefix, http2Stats, type ClusterStats, type Http2Stats } from '@meltemi/proxy';
 
 /** Handles of a cluster's statistics, cluster.<name>.…; `name` is alt_stat_name or the cluster's. */
 export function clusterStats(stats: FlatStats, name: string): ClusterStats {
   const counter = (stat: string) => stats.counter(`cluster.${name}.${stat}`);
   const gauge = (stat: string) => stats.gauge(`cluster.${name}.${stat}`);
+  let http2: Http2Stats | null = null;
   const codes = new Map<number, Counter>();
   return {
     rqTotal: counter('upstream_rq_total'),
@@ -48,6 +49,7 @@ export function clusterStats(stats: FlatStats, name: string): ClusterStats {
     internalCodes: new CodeStats(stats, `cluster.${name}.internal.`),
     externalCodes: new CodeStats(stats, `cluster.${name}.external.`),
     codesOf: codeStatsByPrefix(stats, `cluster.${name}.`),
+    http2: () => (http2 ??= http2Stats(stats, `cluster.${name}.http2.`)),
     rqCode(status) {
       let found = codes.get(status);
       if (found === undefined) codes.set(status, (found = counter(`upstream_rq_${status}`)));

@@ -287,6 +287,7 @@ export class HostPool implements PoolConnectionOwner {
     stats.cxTxBytes.inc(connection.bytesWritten - pooled.writtenBefore);
     pooled.readBefore = connection.bytesRead;
     pooled.writtenBefore = connection.bytesWritten;
+    pooled.count();
   }
 }
 

@@ -1,4 +1,4 @@
-import { Http1ClientConnection, Http2ClientConnection, type ByteConnection, type NewStreamOptions, type RequestWriter, type StreamCallbacks, type UpstreamConnectionInfo } from '@meltemi/proxy';
+import { Http1ClientConnection, Http2ClientConnection, type ByteConnection, type ClusterStats, type NewStreamOptions, type RequestWriter, type StreamCallbacks, type UpstreamConnectionInfo } from '@meltemi/proxy';
 import type { Random } from '@meltemi/base';
 import type { Cluster } from '@meltemi/snapshot';
 
@@ -30,6 +30,8 @@ export interface PoolConnection {
   begin(options: NewStreamOptions, callbacks: StreamCallbacks): RequestWriter;
   /** Finishes what is under way, takes nothing new. */
   retire(): void;
+  /** Brings the gauges of its streams up to date. */
+  count(): void;
 }
 
 /** What a connection is made with. */
@@ -37,6 +39,7 @@ export interface PoolConnectionOptions {
   readonly cluster: Cluster;
   readonly remoteAddress: string;
   readonly random: Random;
+  readonly stats: Pick<ClusterStats, 'http2'>;
   /** Coarse monotonic milliseconds. */
   now(): number;
   after(delayMs: number, task: () => void): () => void;
@@ -85,6 +88,9 @@ export class Http1PoolConnection implements PoolConnection {
   retire(): void {
     this.#client.retire();
   }
+
+  /** Its one request is counted by the cluster. */
+  count(): void {}
 }
 
 /** How long the rest of a connection that ends is waited for. */
@@ -109,7 +115,7 @@ export class Http2PoolConnection implements PoolConnection {
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/2' };
     const room = () => owner.onRoom(this);
     this.#client = new Http2ClientConnection(connection, { onCapacity: room, onIdle: room, onGoAway: () => {}, onGone: () => owner.onGone(this) }, {
-      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, now: () => options.now(), after: (delayMs, task) => options.after(delayMs, task),
+      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, stats: options.stats.http2(), now: () => options.now(), after: (delayMs, task) => options.after(delayMs, task),
     });
   }
 
@@ -131,5 +137,9 @@ export class Http2PoolConnection implements PoolConnection {
 
   retire(): void {
     this.#client.retire();
+  }
+
+  count(): void {
+    this.#client.count();
   }
 }

@@ -118,6 +118,7 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       // Without filters: what is short is what they would take.
       if (shed !== null) return this.sendLocalReply(shed);
       const refusal = manager.prepare(this);
+      if (this.#finished) return undefined;
       if (manager.tracer !== null && refusal === null) this.trace = manager.tracer.begin({ head: this.request, info: this.info, route: this.route() });
       this.#cancelLogs = manager.logsOnTheWay(this);
       manager.chain.build(this, this);

@@ -3,6 +3,7 @@ import { LogType, ResponseFlag, hasEscapedSlash, preparePath, type ConnectionInf
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import type { RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
+import { http2Stats, type Http2Stats } from '../codec/http2/http2-stats.ts';
 import type { ByteConnection } from '../connection.ts';
 import type { HttpFilterFactory, LocalReply } from '../filter.ts';
 import type { OverloadState } from '../overload/overload-state.ts';
@@ -71,6 +72,7 @@ export class HttpConnectionManager {
   /** Set once: the listener drains, and responses ask clients to leave. */
   pace: DrainPace | null = null;
   readonly #plainPaths: boolean;
+  #http2Stats: Http2Stats | null = null;
 
   constructor(config: HcmConfig, routes: RouteHolder, deps: HttpDeps) {
     this.config = config;
@@ -80,6 +82,11 @@ export class HttpConnectionManager {
     this.tracer = config.tracing === null ? null : new HttpTracer(config, config.tracing, deps);
     this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps.httpFilter);
     this.#plainPaths = !config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep';
+  }
+
+  /** Of all HTTP/2 clients of this proxy. */
+  get http2Stats(): Http2Stats {
+    return (this.#http2Stats ??= http2Stats(this.deps.stats, 'http2.'));
   }
 
   /** Serves a connection from its first byte on. */
@@ -108,7 +115,7 @@ export class HttpConnectionManager {
     if (refusal !== null) return refusal;
     if (config.stripPort !== 'none' || config.stripTrailingHostDot) this.#stripHost(stream, head);
     if (config.headersWithUnderscores !== 'allow') {
-      const bad = this.#underscores(head);
+      const bad = this.#underscores(stream, head);
       if (bad !== null) return bad;
     }
     prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node }, head, stream.info);
@@ -189,10 +196,20 @@ export class HttpConnectionManager {
     if (config.stripTrailingHostDot && head.authority.endsWith('.')) head.authority = head.authority.slice(0, -1);
   }
 
-  #underscores(head: RequestHead): LocalReply | null {
+  /** As in Envoy a refused stream of HTTP/2 is reset, and a request of HTTP/1 answered. */
+  #underscores(stream: ActiveStream, head: RequestHead): LocalReply | null {
     const names = head.headers.flat.filter((name, i) => i % 2 === 0 && name.includes('_'));
     if (names.length === 0) return null;
-    if (this.config.headersWithUnderscores === 'reject') return { status: 400, body: '', details: 'http1.unexpected_underscore' };
+    const http2 = head.protocol === 'HTTP/2';
+    const counters = http2 ? this.http2Stats : this.stats.http1;
+    if (this.config.headersWithUnderscores === 'reject') {
+      const details = http2 ? 'http2.unexpected_underscore' : 'http1.unexpected_underscore';
+      counters.requestsRejectedWithUnderscores.inc();
+      stream.info.responseCodeDetails = details;
+      if (http2) stream.resetStream();
+      return { status: 400, body: '', details };
+    }
+    counters.droppedHeadersWithUnderscores.inc(names.length);
     for (const name of names) head.headers.remove(name);
     return null;
   }

@@ -62,6 +62,7 @@ export class HttpSession implements RequestHandler {
   tick(nowMs: number): void {
     const { config, deps, stats } = this.manager;
     this.#look(nowMs);
+    if (this.codec instanceof Http2ServerConnection) this.codec.count();
     if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
     if (this.active > 0) {
       this.#stream?.tick(nowMs);
@@ -134,6 +135,7 @@ export class HttpSession implements RequestHandler {
       limits: { maxHeadBytes: config.maxRequestHeadersBytes, maxFields: config.maxHeadersCount },
       lingerMs: config.delayedCloseTimeoutMs || 1000,
       random: deps.random,
+      stats: this.manager.http2Stats,
       now: () => deps.clock.monotonic(),
       after: (delayMs, task) => deps.clock.after(delayMs, task),
     });

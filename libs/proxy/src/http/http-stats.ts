@@ -30,6 +30,8 @@ export interface HttpStats {
   readonly noCluster: Counter;
   readonly rqRedirect: Counter;
   readonly rqDirectResponse: Counter;
+  /** Of all HTTP/1 clients of this proxy. */
+  readonly http1: { readonly requestsRejectedWithUnderscores: Counter; readonly droppedHeadersWithUnderscores: Counter };
   /** [1] 1xx … [5] 5xx. */
   readonly rqClass: readonly Counter[];
 }
@@ -66,6 +68,7 @@ export function httpStats(stats: FlatStats, prefix: string): HttpStats {
     noCluster: counter('no_cluster'),
     rqRedirect: counter('rq_redirect'),
     rqDirectResponse: counter('rq_direct_response'),
+    http1: { requestsRejectedWithUnderscores: stats.counter('http1.requests_rejected_with_underscores_in_headers'), droppedHeadersWithUnderscores: stats.counter('http1.dropped_headers_with_underscores') },
     rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => counter(hundreds === 0 ? 'downstream_rq_other' : `downstream_rq_${hundreds}xx`)),
   };
 }

@@ -5,6 +5,7 @@ import { HeaderMap, ResponseHead, type RequestHead } from '@meltemi/http';
 import { FlatStats } from '@meltemi/observe';
 import { compileCluster, type Cluster } from '@meltemi/snapshot';
 import { Host, newHostState } from '../balance/index.ts';
+import { unreadHttp2Stats } from '../codec/http2/http2-stats.ts';
 import type { RequestWriter } from '../stream.ts';
 import { ClusterLimits, type ClusterStats, type ConnectionCallbacks, type NewStreamOptions, type PendingStream, type StreamCallbacks, type UpstreamCluster } from '../upstream.ts';
 import { CodeStats, codeStatsByPrefix } from '../code-stats.ts';
@@ -146,6 +147,7 @@ function clusterStats(stats: FlatStats): ClusterStats {
     ...Object.fromEntries(gauges.map((name) => [name, stats.gauge(name)])),
     rqClass: [0, 1, 2, 3, 4, 5].map((hundreds) => stats.counter(`class${hundreds}`)),
     rqCode: (status: number) => stats.counter(`code${status}`),
+    http2: () => unreadHttp2Stats,
     codes: new CodeStats(stats, ''), internalCodes: new CodeStats(stats, 'internal.'), externalCodes: new CodeStats(stats, 'external.'), codesOf: codeStatsByPrefix(stats, ''),
   } as unknown as ClusterStats;
 }

@@ -120,7 +120,7 @@ export function testOptions(http2: Partial<Http2CodecOptions['http2']> = {}, lim
     http2: {
       hpackTableSize: 4096, maxConcurrentStreams: 100, initialStreamWindow: 65_535, initialConnectionWindow: 65_535, allowConnect: false, keepaliveIntervalMs: 0,
       keepaliveTimeoutMs: 0, keepaliveJitterPercent: 15, connectionIdleIntervalMs: 0, maxOutboundFrames: 10_000, maxOutboundControlFrames: 1000,
-      maxConsecutiveEmptyFrames: 1, maxPriorityFramesPerStream: 100, maxWindowUpdatesPerDataFrame: 10, ...http2,
+      maxConsecutiveEmptyFrames: 1, maxPriorityFramesPerStream: 100, maxWindowUpdatesPerDataFrame: 10, streamErrorOnMalformed: false, ...http2,
     },
     limits,
     lingerMs: 1000,

@@ -54,8 +54,18 @@ for (const [what, bytes] of [
   ['a connection field', headers(1, [':status', '200', 'connection', 'close'])],
   ['trailers without end', headers(1, [':status', '200'], 4) + headers(1, ['x', 'y'], 4)],
 ] as const) {
-  test(`a malformed response resets its stream alone: ${what}`, () => {
+  test(`a malformed response ends the connection, and every stream on it: ${what}`, () => {
     const { open, wire, seen, codec, stream, sent } = clientSide();
+    open();
+    for (let i = 0; i < 2; i++) stream().head(get(), true);
+    sent();
+    wire.receive(bytes);
+    assert.deepEqual(seen.filter((each) => / reset /.test(each)).map((each) => each.replace(/http2\..*/, '')), ['1 reset protocol ', '2 reset protocol ']);
+    assert.deepEqual([sent().at(-1), codec.closing], ['GOAWAY 0 1', true]);
+  });
+
+  test(`a malformed response resets its stream alone, where that is asked for: ${what}`, () => {
+    const { open, wire, seen, codec, stream, sent } = clientSide(testOptions({ streamErrorOnMalformed: true }));
     open();
     stream().head(get(), true);
     sent();

@@ -150,6 +150,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   }
 
   #trailers(stream: Http2ClientStream, endStream: boolean): void {
+    this.stats.trailers.inc();
     const trailers = endStream ? this.block.trailers() : null;
     if (trailers === null) this.failStream(stream, this.block.error ?? streamErrors.badTrailers);
     else stream.receiveEnd(trailers);
@@ -184,7 +185,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   }
 
   #leave(): void {
-    this.writer.goaway(0, Http2Error.none);
+    this.goaway(0, Http2Error.none);
     this.close(null);
   }
 

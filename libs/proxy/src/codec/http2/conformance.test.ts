@@ -114,7 +114,7 @@ const messages: Case[] = [
 
 for (const { rule, send, expect } of [...framing, ...messages]) {
   test(`RFC 9113 ${rule}`, () => {
-    const { open: begin, wire, codec, sent } = serverSide();
+    const { open: begin, wire, codec, sent } = serverSide(testOptions({ streamErrorOnMalformed: true }));
     begin();
     wire.receive(send);
     const answers = sent();
@@ -127,6 +127,18 @@ for (const { rule, send, expect } of [...framing, ...messages]) {
     if (codec.closing) return;
     wire.receive(headers(99));
     assert.equal(codec.streams.has(99), true);
+  });
+}
+
+for (const { rule, send, expect } of messages) {
+  if (expect === 'OK' || rule.startsWith('8.5')) continue;
+  test(`Envoy's default, a malformed message ends the connection: ${rule}`, () => {
+    const { open: begin, wire, seen, codec, sent } = serverSide();
+    begin();
+    wire.receive(headers(1) + send.replaceAll('\0\0\0\x01', '\0\0\0\x03'));
+    assert.match(sent().join(), /GOAWAY [13] 1$/);
+    assert.ok(codec.closing && wire.ended);
+    assert.ok(seen.some((each) => /^1 reset protocol http2\.|^error 1 http2\./.test(each)), seen.join());
   });
 }
 

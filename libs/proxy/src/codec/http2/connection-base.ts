@@ -9,6 +9,7 @@ import { Setting, initialWindow, maxFrameBytes, maxWindow } from './frames.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
+import { countHttp2Error, unreadHttp2Stats, type Http2Stats } from './http2-stats.ts';
 import { Keepalive } from './keepalive.ts';
 import { settingsTimeoutMs, type Http2CodecOptions } from './options.ts';
 import { RecentResets } from './recent-resets.ts';
@@ -34,6 +35,9 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   /** No frame is read or written any more. */
   closing = false;
   peerAllowsConnect = false;
+  /** Body bytes of all streams that wait for window or room. */
+  pendingBytes = 0;
+  protected readonly stats: Http2Stats;
   protected readonly options: Http2CodecOptions;
   protected readonly guard: FloodGuard;
   protected readonly block: HeaderBlock;
@@ -54,11 +58,14 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   #dataLength = 0;
   #dataBytes = 0;
   #late = 0;
+  #streamsTold = 0;
+  #pendingTold = 0;
   readonly #pingPayload = Buffer.alloc(8);
 
   constructor(connection: ByteConnection, options: Http2CodecOptions) {
     this.connection = connection;
     this.options = options;
+    this.stats = options.stats ?? unreadHttp2Stats;
     this.writer = new FrameWriter(connection);
     this.guard = new FloodGuard(options.http2, this.writer);
     this.block = new HeaderBlock(options.limits);
@@ -260,6 +267,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   }
 
   onReset(streamId: number, code: number): boolean {
+    this.stats.rxReset.inc();
     const stream = this.streams.get(streamId);
     if (stream === undefined) return this.isIdle(streamId) ? this.fail(errors.idleStream) : true;
     stream.drop();
@@ -394,6 +402,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   /** RST_STREAM; frames of that stream that are on their way are ignored. */
   resetStream(streamId: number, code: number): void {
     if (this.closing) return;
+    this.stats.txReset.inc();
     this.writer.resetStream(streamId, code);
     this.#resets.add(streamId);
   }
@@ -403,19 +412,41 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     return this.#resets.has(streamId);
   }
 
-  /** Ends a stream for what the peer did on it. */
+  /** As in Envoy a malformed message ends the connection, unless options say that its stream is enough. */
+  protected endsConnection(error: Http2CodecError): boolean {
+    return error.malformed && !this.options.http2.streamErrorOnMalformed;
+  }
+
+  /** Ends a stream, or the connection, for what the peer did on it. */
   failStream(stream: Http2Stream, error: Http2CodecError): void {
     if (stream.closed) return;
+    if (this.endsConnection(error)) return void this.fail(error);
+    countHttp2Error(this.stats, error);
     this.resetStream(stream.id, error.code);
     stream.drop();
     this.remove(stream);
     stream.onFailed(error);
+    return undefined;
+  }
+
+  protected goaway(lastStreamId: number, code: number): void {
+    this.stats.goawaySent.inc();
+    this.writer.goaway(lastStreamId, code);
+  }
+
+  /** Brings the gauges up to date: called now and then, so that streams pay nothing for them. */
+  count(): void {
+    this.stats.streamsActive.add(this.streams.size - this.#streamsTold);
+    this.stats.pendingSendBytes.add(this.pendingBytes - this.#pendingTold);
+    this.#streamsTold = this.streams.size;
+    this.#pendingTold = this.pendingBytes;
   }
 
   /** Ends the connection for what the peer did on it. Always false, for the reader. */
   fail(error: Http2CodecError): false {
     if (this.closing) return false;
-    this.writer.goaway(this.lastPeerStream(), error.code);
+    countHttp2Error(this.stats, error);
+    this.goaway(this.lastPeerStream(), error.code);
     this.close(error);
     this.onFailure(error);
     return false;
@@ -451,5 +482,6 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
       this.onStreamOver(stream);
       stream.onConnectionLost(error);
     }
+    if (this.#streamsTold !== 0 || this.#pendingTold !== 0) this.count();
   }
 }

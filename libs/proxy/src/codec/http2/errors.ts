@@ -20,28 +20,31 @@ export function http2ErrorName(code: number): string {
 /** Why a stream or the connection was ended by us. `code` goes on the wire, `details` into the access log. */
 export interface Http2CodecError extends CodecError {
   readonly code: number;
+  /** The message breaks the rules of HTTP (RFC 9113 §8.1.1), not those of its frames. */
+  readonly malformed: boolean;
 }
 
-const stream = (details: string, message: string, code: number = Http2Error.protocol): Http2CodecError => ({ status: 400, details, message, code });
+const stream = (details: string, message: string, code: number = Http2Error.protocol): Http2CodecError => ({ status: 400, details, message, code, malformed: false });
+const invalid = (rule: 'invalid.header.field' | 'violation.of.messaging.rule', message: string): Http2CodecError => ({ ...stream(`http2.${rule}`, message), malformed: true });
 /** Envoy calls what ends a connection codec_error and adds the message. */
-const connection = (message: string, code: number = Http2Error.protocol): Http2CodecError => ({ status: 400, details: `codec_error:${message.replaceAll(' ', '_')}`, message, code });
+const connection = (message: string, code: number = Http2Error.protocol): Http2CodecError => ({ status: 400, details: `codec_error:${message.replaceAll(' ', '_')}`, message, code, malformed: false });
 const flood = (message: string): Http2CodecError => connection(message, Http2Error.enhanceYourCalm);
 
 /** Every reason for which a stream is reset. One object each: an error costs no allocation. */
 export const http2StreamErrors = {
-  badField: stream('http2.invalid.header.field', 'a field name or value holds a character that is not allowed, or the name upper-case letters'),
-  connectionField: stream('http2.invalid.header.field', 'a field that belongs to an HTTP/1 connection'),
-  badTe: stream('http2.invalid.header.field', 'te says something other than trailers'),
-  badPseudo: stream('http2.violation.of.messaging.rule', 'a pseudo field is unknown, twice there, misplaced, or behind ordinary fields'),
-  missingPseudo: stream('http2.violation.of.messaging.rule', 'a pseudo field is missing'),
-  badMethod: stream('http2.violation.of.messaging.rule', ':method is no token'),
-  badPath: stream('http2.violation.of.messaging.rule', ':path is empty or malformed'),
-  badAuthority: stream('http2.violation.of.messaging.rule', ':authority or host holds a character that is not allowed, or they differ'),
-  badStatus: stream('http2.violation.of.messaging.rule', ':status is not a number of three digits, or 101'),
-  badContentLength: stream('http2.violation.of.messaging.rule', 'content-length is not one number, or not the length of the body'),
+  badField: invalid('invalid.header.field', 'a field name or value holds a character that is not allowed, or the name upper-case letters'),
+  connectionField: invalid('invalid.header.field', 'a field that belongs to an HTTP/1 connection'),
+  badTe: invalid('invalid.header.field', 'te says something other than trailers'),
+  badPseudo: invalid('violation.of.messaging.rule', 'a pseudo field is unknown, twice there, misplaced, or behind ordinary fields'),
+  missingPseudo: invalid('violation.of.messaging.rule', 'a pseudo field is missing'),
+  badMethod: invalid('violation.of.messaging.rule', ':method is no token'),
+  badPath: invalid('violation.of.messaging.rule', ':path is empty or malformed'),
+  badAuthority: invalid('violation.of.messaging.rule', ':authority or host holds a character that is not allowed, or they differ'),
+  badStatus: invalid('violation.of.messaging.rule', ':status is not a number of three digits, or 101'),
+  badContentLength: invalid('violation.of.messaging.rule', 'content-length is not one number, or not the length of the body'),
   connectRefused: stream('http2.violation.of.messaging.rule', 'CONNECT is not offered here'),
-  badTrailers: stream('http2.violation.of.messaging.rule', 'trailers without END_STREAM, or with pseudo fields'),
-  interimEnd: stream('http2.violation.of.messaging.rule', 'an interim response ends the stream, or no response came before the body'),
+  badTrailers: invalid('violation.of.messaging.rule', 'trailers without END_STREAM, or with pseudo fields'),
+  interimEnd: invalid('violation.of.messaging.rule', 'an interim response ends the stream, or no response came before the body'),
   tooManyHeaders: stream('http2.too_many_headers', 'the fields are larger or more than the limit', Http2Error.enhanceYourCalm),
   streamClosed: stream('http2.violation.of.messaging.rule', 'a frame on a stream that its sender has ended', Http2Error.streamClosed),
   streamWindow: stream('http2.violation.of.messaging.rule', 'more data than the window of the stream', Http2Error.flowControl),

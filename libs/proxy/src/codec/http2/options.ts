@@ -1,5 +1,6 @@
 import type { Random } from '@meltemi/base';
 import type { Http2Options } from '@meltemi/snapshot';
+import type { Http2Stats } from './http2-stats.ts';
 
 /** What a codec of either side needs. */
 export interface Http2CodecOptions {
@@ -11,6 +12,8 @@ export interface Http2CodecOptions {
   /** Longest wait between the two steps of a graceful GOAWAY; usually a round trip ends it. Default 1,000. */
   readonly drainNoticeMs?: number;
   readonly random: Random;
+  /** Where the codec counts; left out, nowhere that is read. */
+  readonly stats?: Http2Stats;
   /** Monotonic milliseconds, coarse will do. */
   now(): number;
   after(delayMs: number, task: () => void): () => void;

@@ -5,6 +5,7 @@ import { Http2Connection } from './connection-base.ts';
 import { Http2Error, http2ConnectionErrors as errors, http2StreamErrors as streamErrors, type Http2CodecError } from './errors.ts';
 import { prematureResetMs } from './flood-guard.ts';
 import { Setting, maxWindow, preface } from './frames.ts';
+import { countHttp2Error } from './http2-stats.ts';
 import type { Http2CodecOptions } from './options.ts';
 import { Http2ServerStream } from './server-stream.ts';
 
@@ -20,9 +21,7 @@ export interface Http2RequestHandler {
 
 /**
  * HTTP/2 towards a client over any ByteConnection. An extended CONNECT arrives as the HTTP/1 upgrade it stands for (GET with `upgrade`), and a 101
- * goes out as 200, so that nothing above needs to know. A malformed request ends its stream. @hot
- *
- * Deviation: Envoy closes the connection for a malformed message unless told otherwise; RFC 9113 §8.1.1 asks for the stream only.
+ * goes out as 200, so that nothing above needs to know. @hot
  */
 export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   /** Requests begun. */
@@ -67,7 +66,7 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   drain(): void {
     if (this.#draining > 0 || this.closing) return;
     this.#draining = 1;
-    this.writer.goaway(maxWindow, Http2Error.none);
+    this.goaway(maxWindow, Http2Error.none);
     this.pingDrain();
     this.#cancelDrain = this.options.after(this.options.drainNoticeMs ?? 1000, () => this.onPeerDrained());
   }
@@ -138,10 +137,12 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
 
   #connectError(head: RequestHead): Http2CodecError | null {
     if (head.method !== 'CONNECT') return null;
-    return this.#allowConnect ? null : streamErrors.connectRefused;
+    if (this.#allowConnect) return null;
+    return this.block.protocol === null ? streamErrors.connectRefused : streamErrors.badPseudo;
   }
 
   #trailers(stream: Http2ServerStream, endStream: boolean): boolean {
+    this.stats.trailers.inc();
     if (stream.remoteEnded) this.failStream(stream, streamErrors.streamClosed);
     else {
       const trailers = endStream ? this.block.trailers() : null;
@@ -153,6 +154,8 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
 
   /** Ends a stream that never became a request. */
   #refuse(streamId: number, error: Http2CodecError): boolean {
+    if (this.endsConnection(error)) return this.fail(error);
+    countHttp2Error(this.stats, error);
     this.resetStream(streamId, error.code);
     const flood = this.guard.requestOver(error !== streamErrors.refused);
     this.#handler.onCodecError(this, error);
@@ -190,7 +193,7 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     this.#draining = 2;
     this.#cancelDrain?.();
     this.#cancelDrain = null;
-    this.writer.goaway(this.#lastStream, Http2Error.none);
+    this.goaway(this.#lastStream, Http2Error.none);
     if (this.streams.size === 0) this.close(null);
   }
 

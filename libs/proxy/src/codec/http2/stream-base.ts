@@ -64,7 +64,7 @@ export abstract class Http2Stream {
   data(buffer: Buffer, start: number, end: number): boolean {
     if (this.localEnded || this.closed || this.#endAsked || end === start) return true;
     const sent = this.#pending.length > 0 ? 0 : this.#send(buffer, start, end);
-    if (start + sent < end) this.#pending = kept(this.#pending, buffer.subarray(start + sent, end));
+    if (start + sent < end) this.#keep(buffer.subarray(start + sent, end));
     else if (this.connection.writer.hasRoom) return true;
     this.#wantsWritable = true;
     this.connection.enqueue(this);
@@ -78,11 +78,18 @@ export abstract class Http2Stream {
     if (this.#pending.length === 0) this.#sendEnd();
   }
 
+  #keep(part: Buffer): void {
+    this.#pending = kept(this.#pending, part);
+    this.connection.pendingBytes += part.length;
+  }
+
   /** Sends what waits as far as windows and room allow; false when something is left. */
   pump(): boolean {
     while (this.#pending.length > 0) {
       const first = this.#pending[0] as Buffer;
-      this.#pendingAt += this.#send(first, this.#pendingAt, first.length);
+      const sent = this.#send(first, this.#pendingAt, first.length);
+      this.#pendingAt += sent;
+      this.connection.pendingBytes -= sent;
       if (this.#pendingAt < first.length) return false;
       this.#pending.shift();
       this.#pendingAt = 0;
@@ -193,6 +200,9 @@ export abstract class Http2Stream {
 
   /** Lets go of everything kept; what was received counts as consumed for the connection. */
   drop(): void {
+    for (let i = 0; i < this.#pending.length; i++) this.connection.pendingBytes -= this.#pending[i]?.length ?? 0;
+    this.connection.pendingBytes += this.#pendingAt;
+    this.#pendingAt = 0;
     this.#pending = noBuffers;
     this.#trailers = null;
     this.#wantsWritable = false;
