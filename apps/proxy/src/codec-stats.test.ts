@@ -18,11 +18,12 @@ before(async () => {
   app = http2.createServer();
   app.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
     stream.on('error', () => {});
-    if (headers[':path'] === '/reset') return void stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    if (headers[':path'] === '/reset') return stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
     if (headers[':path'] === '/hold') return undefined;
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '1' }));
-    return void stream.end('body');
+    stream.end('body');
+    return undefined;
   });
   await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
   const hcm = (action: string): Json => ({ common_http_protocol_options: { headers_with_underscores_action: action } });

@@ -66,6 +66,8 @@ export class Backend implements UpstreamCluster {
   /** By short names. */
   readonly flat = new FlatStats();
   readonly stats: ClusterStats = clusterStats(this.flat);
+  /** What outlier detection was told: HTTP statuses, 0 for no answer. */
+  readonly reports: number[] = [];
   readonly limits: UpstreamCluster['limits'];
   readonly requests: BackendRequest[] = [];
   /** Ends of TCP connections opened to it. */
@@ -130,7 +132,9 @@ export class Backend implements UpstreamCluster {
     return null;
   }
 
-  report(): void {}
+  report(_host: Host, status: number): void {
+    this.reports.push(status);
+  }
 }
 
 function clusterOf(json: Record<string, unknown>): Cluster {

@@ -26,7 +26,10 @@ export function chargeCanary({ stats }: UpstreamCluster, host: Host, { headers, 
   if (host.lbMetadata?.['canary'] === true || headers.get('x-envoy-upstream-canary') === 'true') stats.codesOf('canary')?.charge(status);
 }
 
-/** Tells outlier detection and health checks of an answer; one of gRPC counts as what its status means. @hot */
+/**
+ * Tells outlier detection and health checks of an answer; one of gRPC whose head has the status (trailers only) counts as what that means. As in
+ * Envoy, a status in real trailers comes too late: the head was an answer already. @hot
+ */
 export function reportAnswer(cluster: UpstreamCluster, host: Host, request: RequestHead, { headers, status }: ResponseHead): void {
   const grpc = isGrpc(request) ? headers.get('grpc-status') : null;
   cluster.report(host, grpc === null ? status : httpFromGrpc(Number(grpc)));
