@@ -1,6 +1,6 @@
 export { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from './connection.ts';
 export { CodeStats, codeStatsByPrefix } from './code-stats.ts';
-export { latin1 } from './latin1.ts';
+export { latin1, latin1Write } from './latin1.ts';
 export { moduleExtension, moduleTypeUrl, type ModuleLoad, type ModuleRef } from './filters/http/module/module-filter.ts';
 export { maxClientHelloBytes, readClientHello, type ClientHello } from './inspect/client-hello.ts';
 export { readProxyHeader, writeProxyHeader, type ProxyAddresses, type ProxyHeader, type ProxyTlv } from './inspect/proxy-protocol.ts';

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ClientHello } from '@meltemi/proxy';
-import { formatAddress, readThroughEvents, sharedReadBuffer, SocketConnection } from './socket-connection.ts';
+import { formatAddress, sharedReadBuffer, SocketConnection } from './socket-connection.ts';
 import type { HandshakeResult, ServerTls } from './tls-server.ts';
 
 interface WithHandle {
@@ -111,7 +111,7 @@ export class AcceptedSocket {
   start(connection: SocketConnection): void {
     const first = this.peeked;
     this.peeked = Buffer.alloc(0);
-    if (connection.tls !== null) readThroughEvents(connection, connection.socket);
+    if (connection.tls !== null) connection.readDirectly();
     if (first.length > 0) connection.received(first, first.length);
     if (this.ended) connection.sink.onEnd();
     if (!connection.closed) connection.resume();

@@ -63,6 +63,11 @@ export function dial(options: DialOptions, result: DialResult): () => void {
       tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, { sni: options.sni || options.tls?.sni || '', validated: options.tls?.verifies ?? false, local: options.tls?.local ?? null }) : null,
     });
     result.onOpen(connection);
+    // With something in front of TLS the socket is not of our making and has no `onread`.
+    if (options.tls !== null && options.first !== undefined && !connection.closed) {
+      connection.readDirectly();
+      connection.resume();
+    }
   });
   return () => {
     settled = true;

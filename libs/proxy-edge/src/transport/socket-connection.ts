@@ -1,12 +1,9 @@
 import type net from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import type { TlsInfo } from '@meltemi/http';
-import { ignoreConnection, latin1, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '@meltemi/proxy';
+import { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '@meltemi/proxy';
 import { socketWriter, type SocketWriter, type SocketWriterOwner } from './socket-writer.ts';
+import { streamBinding, streamHandle, type StreamHandle } from './stream-handle.ts';
 import { enterTurn, flushLater, leaveTurn } from './turn.ts';
-
-/** Bytes that writes up to this size join into one latin1 string: Node sends such strings without an allocation of its own. */
-const joinLimit = 16 * 1024;
 
 /** Node's own high-water mark: below it a socket gives no drain event. */
 const smallestLimit = 64 * 1024;
@@ -18,8 +15,8 @@ const smallestLimit = 64 * 1024;
 export const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. Looked for when the text is flat for writing
- * anyway; in one-byte strings there is nothing to look for.
+ * Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. The text is made flat for writing anyway, and in
+ * one-byte strings there is nothing to look for.
  */
 const beyondLatin1 = /[^\0-\xff]/;
 
@@ -41,7 +38,8 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   closed = false;
   readonly #limit: number;
   readonly #writer: SocketWriter;
-  #pending = '';
+  /** Read past node's streams, and so paused. */
+  #reading: StreamHandle | null = null;
   #queued = false;
   #ending = false;
   #wantsDrain = false;
@@ -58,7 +56,7 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
     this.remoteAddress = options.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort);
     this.localAddress = formatAddress(socket.localAddress, socket.localPort);
     socket.on('end', () => this.#turn(() => this.sink.onEnd()));
-    this.#writer = socketWriter(socket, options.tls === null, this);
+    this.#writer = socketWriter(socket, this);
     socket.on('error', (error) => (this.#cause = error));
     socket.on('close', () => this.#closed());
   }
@@ -72,7 +70,31 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 
   get pendingBytes(): number {
-    return this.#writer.queued + this.#pending.length;
+    return this.#writer.queued || this.#writer.pending;
+  }
+
+  /**
+   * Takes the reading over from node's streams, which make two objects and a copy of every read: TLS sockets, once their handshake is done. Other sockets are
+   * opened with `onread`.
+   */
+  readDirectly(): void {
+    const { socket } = this;
+    const handle = streamHandle(socket);
+    if (handle === null || streamBinding === null) {
+      socket.on('data', (chunk: Buffer) => this.received(chunk, chunk.length));
+      return;
+    }
+    const { streamBaseState, kReadBytesOrError } = streamBinding;
+    const otherwise = handle.onread;
+    const receive = (length: number) => this.received(sharedReadBuffer, length);
+    handle.onread = function (...facts) {
+      const length = streamBaseState[kReadBytesOrError] ?? 0;
+      // The end and errors stay the stream's to tell.
+      return length > 0 ? receive(length) : otherwise.apply(this, facts);
+    };
+    handle.useUserBuffer(sharedReadBuffer);
+    this.#reading = handle;
+    for (let chunk = socket.read() as Buffer | null; chunk !== null && !this.closed; chunk = socket.read() as Buffer | null) this.received(chunk, chunk.length);
   }
 
   /** The transport's read callback. */
@@ -93,7 +115,7 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
     if (this.closed || this.#ending) return true;
     this.#written += text.length;
     if (this.observer !== null) this.observer.onWrite(text.length);
-    this.#pending = this.#pending === '' ? text : this.#pending + text;
+    this.#writer.text(beyondLatin1.test(text) ? oneByte(text) : text);
     return this.#queue();
   }
 
@@ -101,14 +123,8 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
     if (this.closed || this.#ending) return true;
     this.#written += end - start;
     if (this.observer !== null) this.observer.onWrite(end - start);
-    if (end - start <= joinLimit && this.#pending.length < joinLimit) {
-      const text = latin1(buffer, start, end);
-      this.#pending = this.#pending === '' ? text : this.#pending + text;
-      return this.#queue();
-    }
-    this.flush();
     this.#writer.bytes(buffer, start, end);
-    return this.#hasRoom();
+    return this.#queue();
   }
 
   requestFlush(): void {
@@ -125,47 +141,50 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
       this.sink.onFlush?.();
     }
     this.#queued = false;
-    if (this.#pending === '') return;
-    const text = this.#pending;
-    this.#pending = '';
-    if (!this.closed) this.#writer.text(beyondLatin1.test(text) ? oneByte(text) : text);
+    if (!this.closed) this.#writer.flush();
   }
 
   end(): void {
     if (this.closed || this.#ending) return;
     this.flush();
     this.#ending = true;
-    this.socket.end();
+    if (this.#writer.queued === 0) this.socket.end();
   }
 
   pause(): void {
-    this.socket.pause();
+    const handle = this.#reading;
+    if (handle === null) this.socket.pause();
+    else if (handle.reading && !this.socket.destroyed) {
+      handle.reading = false;
+      handle.readStop();
+    }
   }
 
   resume(): void {
-    if (!this.closed) this.socket.resume();
+    if (this.closed) return;
+    const handle = this.#reading;
+    if (handle === null || this.socket.isPaused()) this.socket.resume();
+    if (handle !== null && !handle.reading && !this.socket.destroyed) {
+      handle.reading = true;
+      handle.readStart();
+    }
   }
 
   destroy(cause?: Error): void {
     if (this.closed) return;
     if (cause !== undefined) this.#cause ??= cause;
-    this.#pending = '';
+    this.#writer.drop();
     this.socket.destroy();
   }
 
   #queue(): boolean {
-    if (this.#pending.length >= joinLimit * 4) this.flush();
-    else if (!this.#queued) {
+    if (!this.#queued) {
       this.#queued = true;
       flushLater(this);
     }
-    return this.#hasRoom();
-  }
-
-  #hasRoom(): boolean {
-    const full = this.#writer.queued + this.#pending.length > this.#limit;
-    if (full) this.#wantsDrain = true;
-    return !full;
+    if (this.#writer.queued <= this.#limit) return true;
+    this.#wantsDrain = true;
+    return false;
   }
 
   onWriteError(error: Error): void {
@@ -173,6 +192,7 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 
   onSent(): void {
+    if (this.#ending) this.socket.end();
     if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
     this.#turn(() => this.sink.onDrain());
@@ -207,9 +227,4 @@ export function formatAddress(address: string | undefined, port: number | undefi
   if (address === undefined) return '';
   if (address.startsWith('::ffff:') && address.includes('.')) return `${address.slice(7)}:${port ?? 0}`;
   return address.includes(':') ? `[${address}]:${port ?? 0}` : `${address}:${port ?? 0}`;
-}
-
-/** Reads a TLS socket through its data events: each chunk is the socket's own. */
-export function readThroughEvents(connection: SocketConnection, socket: TLSSocket | net.Socket): void {
-  socket.on('data', (chunk: Buffer) => connection.received(chunk, chunk.length));
 }

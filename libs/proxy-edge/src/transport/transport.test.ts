@@ -146,6 +146,40 @@ test('mTLS: both sides know each other by SPIFFE id, after the server looked at 
   assert.deepEqual(failures, []);
 });
 
+test('mTLS: a megabyte comes back unchanged past readers that pause, then the end of it', async (t) => {
+  const ca = tlsFixture();
+  const target = await serve(t, sniffingEcho(ca.downstream(server), []));
+  const { connection, sink } = await dialTls(t, target, ca.upstream(client, [server]));
+  const body = Buffer.alloc(1 << 20, 'abcdefg');
+  for (let at = 0; at < body.length; at += 50_000) connection.write(body, at, Math.min(body.length, at + 50_000));
+  connection.writeText('end');
+  connection.pause();
+  connection.end();
+  setImmediate(() => connection.resume());
+  await waitFor('the echo', () => sink.ended);
+  assert.equal(sink.text, `${body.toString('latin1')}end`);
+});
+
+test('mTLS: what is sent in front of the handshake arrives first, and both directions work behind it', async (t) => {
+  const ca = tlsFixture();
+  const first = Buffer.from('PROXY UNKNOWN\r\n');
+  const seen: string[] = [];
+  const accept = sniffingEcho(ca.downstream(server), []);
+  const target = await serve(t, (accepted) => accepted.peek(5000, (bytes) => bytes.length >= first.length, () => {
+    seen.push(accepted.peeked.toString('latin1', 0, first.length));
+    accepted.consume(first.length);
+    accept(accepted);
+  }));
+  const context = clientTls(ca.upstream(client, [server]), () => undefined);
+  assert.ok(context.ok);
+  const { connection, sink } = await connect(t, { target, tls: context.value, first });
+  connection.writeText('hello');
+  await waitFor('the echo', () => sink.text === 'hello');
+  connection.end();
+  await waitFor('the end', () => sink.ended);
+  assert.deepEqual(seen, [first.toString()]);
+});
+
 test('a client with a certificate may resume its session, and is still known by its name', async (t) => {
   const ca = tlsFixture();
   const failures: string[] = [];
