@@ -1,7 +1,8 @@
 import { HeaderMap } from '@meltemi/http';
 import { latin1 } from '../../latin1.ts';
 import { codecErrors, type CodecError } from './errors.ts';
-import { FieldKind, fieldName } from './field-names.ts';
+import { FieldKind, fieldName, type FieldName } from './field-names.ts';
+import { HeadScan } from './head-scan.ts';
 import { defaultHttp1Limits, maxChunkExtensionBytes, type Http1Limits, type Http1ParserRules } from './limits.ts';
 
 /** What a parser tells. Buffers are the caller's and valid only during the call. */
@@ -18,6 +19,9 @@ export const ParserState = {
   head: 0, fixedBody: 1, chunkSize: 2, chunkExtension: 3, chunkSizeLf: 4, chunkData: 5, chunkDataCr: 6, chunkDataLf: 7,
   trailers: 8, untilClose: 9, tunnel: 10, done: 11, failed: 12,
 } as const;
+
+/** Of the head that is being read: a parser uses it before it tells anybody. */
+const scan = new HeadScan();
 
 const headEnd = Buffer.from('\r\n\r\n', 'latin1');
 // Everything a head may not hold: CR and LF apart from each other, and control characters other than HTAB.
@@ -60,8 +64,11 @@ export abstract class Http1MessageParser {
     this.#properCaseOwn = rules.properCaseOwn === true;
   }
 
-  /** Reads the start line and fields of one head, then calls `beginBody`; returns why not, or null. `text` ends after the last field's CRLF. */
-  protected abstract readHead(text: string): CodecError | null;
+  /**
+   * Reads the start line and fields of one head, then calls `beginBody`; returns why not, or null. `text` ends after the last field's CRLF. `scanned`: where
+   * its parts are, for `readScanned`; null when they have to be looked for.
+   */
+  protected abstract readHead(text: string, scanned: HeadScan | null): CodecError | null;
 
   /** Consumes up to `end` and returns where it stopped: at the end of a message, or where it failed, the rest stays with the caller. */
   execute(buffer: Buffer, start: number, end: number): number {
@@ -146,6 +153,22 @@ export abstract class Http1MessageParser {
     return true;
   }
 
+  /** The fields of a head that was scanned, without the hop-by-hop ones. */
+  protected readScanned(text: string, { fields, names, valueStarts, valueEnds, lineEnd }: HeadScan): HeaderMap | CodecError {
+    if (fields > this.limits.maxFields) return codecErrors.tooManyFields;
+    const flat: string[] = [];
+    for (let i = 0; i < fields; i++) {
+      const field = names[i] as FieldName;
+      const value = text.slice(valueStarts[i], valueEnds[i]);
+      if (field.kind === FieldKind.ordinary) flat.push(field.name, value);
+      else {
+        const error = this.#special(field.kind, field.name, value, flat);
+        if (error !== null) return error;
+      }
+    }
+    return this.#map(flat, text, lineEnd + 2);
+  }
+
   /** Reads field lines from `from` on into a map without the hop-by-hop ones. */
   protected readFields(text: string, from: number): HeaderMap | CodecError {
     const flat: string[] = [];
@@ -170,6 +193,10 @@ export abstract class Http1MessageParser {
       }
       at = eol + 2;
     }
+    return this.#map(flat, text, from);
+  }
+
+  #map(flat: string[], text: string, from: number): HeaderMap {
     const headers = new HeaderMap(flat);
     if (this.#nominated !== null) this.#dropNominated(headers);
     if (this.#preserveCase) headers.spelling = { names: spellings(text, from), properCaseOthers: this.#properCaseOwn };
@@ -249,6 +276,12 @@ export abstract class Http1MessageParser {
       // Empty lines before a start line are tolerated (RFC 9112 §2.2), as complete CRLF pairs.
       while (at + 1 < end && buffer[at] === 13 && buffer[at + 1] === 10) at += 2;
       if (at >= end) return end;
+      const stop = scan.scan(buffer, at, end);
+      if (stop > 0 && stop - at <= this.limits.maxHeadBytes) {
+        const error = this.readHead(latin1(buffer, at, stop - 2), scan);
+        if (error !== null) this.fail(error);
+        return stop;
+      }
       const found = buffer.indexOf(headEnd, at);
       if (found >= 0 && found + 4 <= end) {
         this.#head(buffer, at, found + 2);
@@ -294,7 +327,7 @@ export abstract class Http1MessageParser {
       this.fail(codecErrors.badCharacter);
       return;
     }
-    const error = this.readHead(text);
+    const error = this.readHead(text, null);
     if (error !== null) this.fail(error);
   }
 

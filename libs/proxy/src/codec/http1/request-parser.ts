@@ -1,6 +1,7 @@
 import { HeaderMap, RequestHead } from '@meltemi/http';
 import { codecErrors, type CodecError } from './errors.ts';
 import { isToken } from './field-names.ts';
+import type { HeadScan } from './head-scan.ts';
 import type { Http1ParserRules } from './limits.ts';
 import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
 
@@ -49,20 +50,20 @@ export class Http1RequestParser extends Http1MessageParser {
     this.isHttp10 = false;
   }
 
-  protected readHead(text: string): CodecError | null {
-    const eol = text.indexOf('\r\n');
-    const space = text.indexOf(' ');
+  protected readHead(text: string, scanned: HeadScan | null): CodecError | null {
+    const eol = scanned === null ? text.indexOf('\r\n') : scanned.lineEnd;
+    const space = scanned === null ? text.indexOf(' ') : scanned.firstSpace;
     const targetEnd = eol - 9;
     if (space <= 0 || targetEnd <= space || text.charCodeAt(targetEnd) !== 32) return startLineError(text.slice(0, eol));
     if (!text.startsWith('HTTP/1.', targetEnd + 1)) return startLineError(text.slice(0, eol));
     const minor = text.charCodeAt(eol - 1);
     if (minor !== 49 && minor !== 48) return startLineError(text.slice(0, eol));
     this.isHttp10 = minor === 48;
-    const method = text.slice(0, space);
+    const method = space === 3 && text.startsWith('GET') ? 'GET' : text.slice(0, space);
     if (!methods.has(method) && !isToken(method)) return codecErrors.badStartLine;
     const target = text.slice(space + 1, targetEnd);
-    if (badInTarget.test(target)) return codecErrors.badTarget;
-    const headers = this.readFields(text, eol + 2);
+    if ((scanned === null || !scanned.plainLine) && badInTarget.test(target)) return codecErrors.badTarget;
+    const headers = scanned === null ? this.readFields(text, eol + 2) : this.readScanned(text, scanned);
     if (!(headers instanceof HeaderMap)) return headers;
     return this.#framing(headers) ?? this.#emit(method, target, headers);
   }

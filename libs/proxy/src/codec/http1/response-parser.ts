@@ -1,5 +1,6 @@
 import { HeaderMap, ResponseHead } from '@meltemi/http';
 import { codecErrors, type CodecError } from './errors.ts';
+import type { HeadScan } from './head-scan.ts';
 import { maxInterimResponses, type Http1ParserRules } from './limits.ts';
 import { Http1MessageParser, ParserState, type BodySink } from './message-parser.ts';
 
@@ -35,14 +36,14 @@ export class Http1ResponseParser extends Http1MessageParser {
     this.#interims = 0;
   }
 
-  protected readHead(text: string): CodecError | null {
-    const eol = text.indexOf('\r\n');
+  protected readHead(text: string, scanned: HeadScan | null): CodecError | null {
+    const eol = scanned === null ? text.indexOf('\r\n') : scanned.lineEnd;
     if (!text.startsWith('HTTP/1.') || text.charCodeAt(8) !== 32) return codecErrors.badStartLine;
     const minor = text.charCodeAt(7);
     if (minor !== 48 && minor !== 49) return codecErrors.badVersion;
     const status = statusCode(text);
     if (status < 100 || (eol !== 12 && text.charCodeAt(12) !== 32)) return codecErrors.badStartLine;
-    const headers = this.readFields(text, eol + 2);
+    const headers = scanned === null ? this.readFields(text, eol + 2) : this.readScanned(text, scanned);
     if (!(headers instanceof HeaderMap)) return headers;
     if (this.chunked && minor === 48) return codecErrors.chunkedIn10;
     if (this.chunked && this.contentLength >= 0) {
