@@ -43,6 +43,8 @@ export interface ByteConnection {
   readonly pendingBytes: number;
   /** Appends latin1 text. */
   writeText(text: string): boolean;
+  /** Appends a message's head: its first line, "name: value" of each pair of fields with CRLF, and what follows them. */
+  writeHead(line: string, fields: readonly string[], rest: string): boolean;
   /** Appends `buffer[start, end)`; copied or sent before this returns. */
   write(buffer: Buffer, start: number, end: number): boolean;
   /** Has the sink's `onFlush` called once before the writes of this turn are sent. */

@@ -16,9 +16,27 @@ export class OutBuffer {
     return outBufferBytes - this.used;
   }
 
-  /** Latin1, no longer than there is room. */
-  text(text: string): void {
-    this.used += latin1Write(this.#bytes, text, this.used);
+  /** Latin1, no longer than there is room. False, and nothing added, when a character is beyond that. */
+  text(text: string): boolean {
+    const end = put(this.#bytes, this.used, text);
+    if (end < 0) return false;
+    this.used = end;
+    return true;
+  }
+
+  /** "name: value" and CRLF, as `text`. */
+  field(name: string, value: string): boolean {
+    const bytes = this.#bytes;
+    let at = put(bytes, this.used, name);
+    if (at < 0) return false;
+    bytes[at] = 58;
+    bytes[at + 1] = 32;
+    at = put(bytes, at + 2, value);
+    if (at < 0) return false;
+    bytes[at] = 13;
+    bytes[at + 1] = 10;
+    this.used = at + 2;
+    return true;
   }
 
   /** No longer than there is room. */
@@ -32,6 +50,24 @@ export class OutBuffer {
     const { used } = this;
     return used <= keptViews ? (this.#views[used] ??= this.#bytes.subarray(0, used)) : this.#bytes.subarray(0, used);
   }
+}
+
+/** Texts up to this length are faster written by hand than by a call into the engine; no copy of them is made either way. */
+const shortText = 24;
+
+const beyondLatin1 = /[^\0-\xff]/;
+
+/** Writes latin1 from `at` on; returns where it ended, or -1 when there is a character beyond. */
+function put(bytes: Buffer, at: number, text: string): number {
+  const { length } = text;
+  if (length > shortText) return beyondLatin1.test(text) ? -1 : at + latin1Write(bytes, text, at);
+  let seen = 0;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    seen |= code;
+    bytes[at + i] = code;
+  }
+  return seen > 255 ? -1 : at + length;
 }
 
 /** As many wait for their next use; more are for the garbage collector. */

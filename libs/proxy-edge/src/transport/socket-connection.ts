@@ -14,16 +14,6 @@ const smallestLimit = 64 * 1024;
  */
 export const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
-/**
- * Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. The text is made flat for writing anyway, and in
- * one-byte strings there is nothing to look for.
- */
-const beyondLatin1 = /[^\0-\xff]/;
-
-function oneByte(text: string): string {
-  return text.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1'));
-}
-
 let lastId = 0;
 
 /** ByteConnection over a net.Socket or tls.TLSSocket that nobody else reads or writes. @hot */
@@ -112,19 +102,17 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 
   writeText(text: string): boolean {
-    if (this.closed || this.#ending) return true;
-    this.#written += text.length;
-    if (this.observer !== null) this.observer.onWrite(text.length);
-    this.#writer.text(beyondLatin1.test(text) ? oneByte(text) : text);
-    return this.#queue();
+    return this.closed || this.#ending || this.#wrote(this.#writer.text(text));
+  }
+
+  writeHead(line: string, fields: readonly string[], rest: string): boolean {
+    return this.closed || this.#ending || this.#wrote(this.#writer.head(line, fields, rest));
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
     if (this.closed || this.#ending) return true;
-    this.#written += end - start;
-    if (this.observer !== null) this.observer.onWrite(end - start);
     this.#writer.bytes(buffer, start, end);
-    return this.#queue();
+    return this.#wrote(end - start);
   }
 
   requestFlush(): void {
@@ -177,7 +165,9 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
     this.socket.destroy();
   }
 
-  #queue(): boolean {
+  #wrote(bytes: number): boolean {
+    this.#written += bytes;
+    if (this.observer !== null) this.observer.onWrite(bytes);
     if (!this.#queued) {
       this.#queued = true;
       flushLater(this);

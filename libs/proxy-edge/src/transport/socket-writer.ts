@@ -41,14 +41,24 @@ export abstract class SocketWriter {
     return this.#waitingBytes + (this.#open?.used ?? 0);
   }
 
-  /** Latin1. */
-  text(text: string): void {
-    let rest = text;
-    while (rest.length > outBufferBytes) {
-      this.#room(outBufferBytes).text(rest.slice(0, outBufferBytes));
-      rest = rest.slice(outBufferBytes);
+  /** Latin1; a character beyond it leaves as UTF-8. Returns the number of bytes. */
+  text(text: string): number {
+    if (text.length <= outBufferBytes && this.#room(text.length).text(text)) return text.length;
+    const bytes = Buffer.from(oneByte(text), 'latin1');
+    this.bytes(bytes, 0, bytes.length);
+    return bytes.length;
+  }
+
+  /** A line, "name: value" and CRLF of each pair of fields, and what follows them, as `text`. */
+  head(line: string, fields: readonly string[], rest: string): number {
+    let bytes = this.text(line);
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i] ?? '';
+      const value = fields[i + 1] ?? '';
+      const length = name.length + value.length + 4;
+      bytes += length <= outBufferBytes && this.#room(length).field(name, value) ? length : this.text(`${name}: ${value}\r\n`);
     }
-    this.#room(rest.length).text(rest);
+    return bytes + this.text(rest);
   }
 
   /** `buffer[start, end)`, copied before this returns. */
@@ -127,6 +137,11 @@ export abstract class SocketWriter {
     this.#owner.onWriteError(writeError(result));
     return false;
   }
+}
+
+/** Written as latin1 a character beyond it would lose its upper bits, and U+010A become a line break. */
+function oneByte(text: string): string {
+  return text.replace(/[^\0-\xff]+/gu, (characters) => Buffer.from(characters, 'utf8').toString('latin1'));
 }
 
 /** The writer of a socket that nobody else writes to: past node's streams where there is a way, which costs about a tenth less per request. */

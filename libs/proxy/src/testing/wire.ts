@@ -26,6 +26,12 @@ export class Wire implements ByteConnection {
     return true;
   }
 
+  writeHead(line: string, fields: readonly string[], rest: string): boolean {
+    let text = line;
+    for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+    return this.writeText(text + rest);
+  }
+
   write(buffer: Buffer, start: number, end: number): boolean {
     return this.writeText(buffer.toString('latin1', start, end));
   }
@@ -63,4 +69,11 @@ export class Wire implements ByteConnection {
     this.observer?.onRead(bytes.length);
     if (!this.closed) this.sink.onData(bytes, bytes.length);
   }
+}
+
+/** What a writing function sends, as text. */
+export function written(send: (to: Wire) => void): string {
+  const wire = new Wire();
+  send(wire);
+  return wire.sent;
 }

@@ -4,7 +4,7 @@ import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
 import { ParserState } from './message-parser.ts';
 import { Http1ResponseParser, type ResponseSink } from './response-parser.ts';
-import { BodyFraming, lastChunkText, requestText, spelled } from './serialise.ts';
+import { BodyFraming, lastChunkText, writeRequest } from './serialise.ts';
 import type { Http1ParserRules } from './limits.ts';
 
 /** The pool a connection belongs to. */
@@ -73,8 +73,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
 
   head(head: RequestHead, endStream: boolean): void {
     if (!endStream && this.#framing === BodyFraming.asHeaders && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
-    const text = requestText(head, this.#framing, this.#options.sendFullyQualifiedUrl === true);
-    this.connection.writeText(spelled(text, head.headers.spelling, this.#options.properCase === true));
+    writeRequest(this.connection, head, this.#framing, { absolute: this.#options.sendFullyQualifiedUrl === true, proper: this.#options.properCase === true });
     if (endStream) this.#requestEnd();
   }
 

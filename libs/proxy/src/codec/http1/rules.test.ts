@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HeaderMap, RequestHead } from '@meltemi/http';
-import { Wire } from '../../testing/wire.ts';
+import { Wire, written } from '../../testing/wire.ts';
 import { Http1ClientConnection, type ClientConnectionOptions } from './client-connection.ts';
 import { Http1RequestParser, type RequestParserOptions } from './request-parser.ts';
-import { BodyFraming, requestText, spelled } from './serialise.ts';
+import { BodyFraming, writeRequest } from './serialise.ts';
 
 /** Heads, trailers and the error details of what a client sent. */
 function parse(text: string, options: RequestParserOptions = {}) {
@@ -45,17 +45,19 @@ describe('http_protocol_options of the reading side', () => {
   });
 });
 
+const requestText = (head: RequestHead, framing: number, absolute = false) => written((to) => writeRequest(to, head, framing, { absolute, proper: false }));
+
 describe('http_protocol_options of the writing side', () => {
   test('preserve_case writes names as they came, those of our own as the format says', () => {
     const text = 'GET / HTTP/1.1\r\nHOST: x\r\nX-MiXed: 1\r\nx-mixed: 2\r\n\r\n';
     const head = parse(text, { preserveCase: true }).heads[0];
     assert.ok(head);
     head.headers.add('x-added', '3');
-    assert.match(spelled(requestText(head, BodyFraming.asHeaders), head.headers.spelling, false), /\r\nHOST: x\r\nX-MiXed: 1\r\nX-MiXed: 2\r\nx-added: 3\r\n/);
+    assert.match(requestText(head, BodyFraming.asHeaders), /\r\nHOST: x\r\nX-MiXed: 1\r\nX-MiXed: 2\r\nx-added: 3\r\n/);
     const proper = parse(text, { preserveCase: true, properCaseOwn: true }).heads[0];
     proper?.headers.add('x-added', '3');
     assert.ok(proper);
-    assert.match(spelled(requestText(proper, BodyFraming.asHeaders), proper.headers.spelling, false), /\r\nX-Added: 3\r\n/);
+    assert.match(requestText(proper, BodyFraming.asHeaders), /\r\nX-Added: 3\r\n/);
   });
   test('send_fully_qualified_url writes scheme, host and path', () => {
     assert.match(requestText(new RequestHead('GET', '/p?q', 'h:1'), BodyFraming.asHeaders, true), /^GET http:\/\/h:1\/p\?q HTTP\/1\.1\r\nhost: h:1\r\n/);

@@ -1,4 +1,5 @@
 import { statusText, type HeaderMap, type HeaderSpelling, type RequestHead, type ResponseHead } from '@meltemi/http';
+import type { ByteConnection } from '../../connection.ts';
 
 /** How the body that follows a head is delimited. */
 export const BodyFraming = {
@@ -13,22 +14,27 @@ export const BodyFraming = {
   tunnel: 4,
 } as const;
 
-/** One string per head, latin1. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
-export function requestText(head: RequestHead, framing: number, absolute = false): string {
+/** Sends a request's head. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
+export function writeRequest(to: ByteConnection, head: RequestHead, framing: number, { absolute, proper }: { readonly absolute: boolean; readonly proper: boolean }): void {
   const target = head.method === 'CONNECT' ? head.authority : absolute && head.path !== '*' ? `${head.scheme}://${head.authority}${head.path}` : head.path;
-  let text = `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`;
-  const flat = head.headers.flat;
-  for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
-  return text + tail(framing);
+  write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest: tail(framing), proper });
 }
 
-/** `closing` adds connection: close. */
-export function responseText(head: ResponseHead, framing: number, closing: boolean): string {
-  let text = statusLine(head.status);
-  const flat = head.headers.flat;
+/** Sends a response's head. `closing` adds connection: close. @hot */
+export function writeResponse(to: ByteConnection, head: ResponseHead, framing: number, { closing, proper }: { readonly closing: boolean; readonly proper: boolean }): void {
+  const rest = tail(framing);
+  write(to, head.headers, { line: statusLine(head.status), rest: closing && framing !== BodyFraming.upgrade ? `connection: close\r\n${rest}` : rest, proper });
+}
+
+function write(to: ByteConnection, headers: HeaderMap, { line, rest, proper }: { readonly line: string; readonly rest: string; readonly proper: boolean }): void {
+  if (headers.spelling === null && !proper) to.writeHead(line, headers.flat, rest);
+  else to.writeText(spelled(`${line}${fieldsText(headers.flat)}${rest}`, headers.spelling, proper));
+}
+
+function fieldsText(flat: readonly string[]): string {
+  let text = '';
   for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
-  if (closing && framing !== BodyFraming.upgrade) text += 'connection: close\r\n';
-  return text + tail(framing);
+  return text;
 }
 
 /** The same head with names as Proper-Case-Words, for peers that insist (header_key_format). */
@@ -41,8 +47,8 @@ function properName(name: string): string {
   return name.replace(/(?:^|[^a-z0-9])[a-z]/g, (letter) => letter.toUpperCase());
 }
 
-/** The head with names as its message was spelled, else as the connection writes them. @hot */
-export function spelled(headText: string, spelling: HeaderSpelling | null, proper: boolean): string {
+/** The head with names as its message was spelled, else as the connection writes them. */
+function spelled(headText: string, spelling: HeaderSpelling | null, proper: boolean): string {
   if (spelling === null) return proper ? properCase(headText) : headText;
   return headText.replace(/(?<=\r\n)[^:\r\n]+(?=:)/g, (name) => spelling.names.get(name) ?? (spelling.properCaseOthers ? properName(name) : name));
 }
@@ -50,10 +56,7 @@ export function spelled(headText: string, spelling: HeaderSpelling | null, prope
 /** The end of a chunked body. */
 export function lastChunkText(trailers: HeaderMap | null): string {
   if (trailers === null) return '0\r\n\r\n';
-  let text = '0\r\n';
-  const flat = trailers.flat;
-  for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
-  return `${text}\r\n`;
+  return `0\r\n${fieldsText(trailers.flat)}\r\n`;
 }
 
 function tail(framing: number): string {

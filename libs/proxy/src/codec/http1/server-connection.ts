@@ -4,7 +4,7 @@ import type { RequestReceiver, ResponseWriter } from '../../stream.ts';
 import type { CodecError } from './errors.ts';
 import { ParserState } from './message-parser.ts';
 import { Http1RequestParser, type RequestParserOptions, type RequestSink } from './request-parser.ts';
-import { BodyFraming, lastChunkText, responseText, spelled } from './serialise.ts';
+import { BodyFraming, lastChunkText, writeResponse } from './serialise.ts';
 
 /** Who serves the requests of a connection. */
 export interface RequestHandler {
@@ -149,7 +149,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (receiver === null) this.#handler.onCodecError(this, error);
     else receiver.onReset('protocol');
     const { head, body } = this.#handler.refusal(error);
-    this.connection.writeText(responseText(head, BodyFraming.asHeaders, true));
+    writeResponse(this.connection, head, BodyFraming.asHeaders, { closing: true, proper: false });
     this.connection.write(body, 0, body.length);
     return this.#close();
   }
@@ -157,7 +157,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
   // ResponseWriter
 
   interim(head: ResponseHead): void {
-    if (!this.parser.isHttp10) this.connection.writeText(responseText(head, BodyFraming.asHeaders, false));
+    if (!this.parser.isHttp10) writeResponse(this.connection, head, BodyFraming.asHeaders, { closing: false, proper: false });
   }
 
   head(head: ResponseHead, endStream: boolean): void {
@@ -168,8 +168,7 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     if (!switching && (this.parser.isUpgrade || !this.#requestDone)) this.#closeAfter = true;
     this.#framing = switching ? this.#switch(head) : this.#frame(head, endStream);
     if (this.parser.isHttp10 && !this.#closeAfter && !switching) head.headers.set('connection', 'keep-alive');
-    const text = responseText(head, this.#framing, this.#closeAfter && !switching);
-    this.connection.writeText(spelled(text, head.headers.spelling, this.#options.properCase === true));
+    writeResponse(this.connection, head, this.#framing, { closing: this.#closeAfter && !switching, proper: this.#options.properCase === true });
     if (endStream) this.#responseEnd();
   }
 

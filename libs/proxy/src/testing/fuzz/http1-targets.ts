@@ -3,9 +3,10 @@ import type { CodecError } from '../../codec/http1/errors.ts';
 import { ParserState, type Http1MessageParser } from '../../codec/http1/message-parser.ts';
 import { Http1RequestParser } from '../../codec/http1/request-parser.ts';
 import { Http1ResponseParser } from '../../codec/http1/response-parser.ts';
-import { BodyFraming, requestText } from '../../codec/http1/serialise.ts';
+import { BodyFraming, writeRequest } from '../../codec/http1/serialise.ts';
 import { latin1 } from '../../latin1.ts';
 import { readStrictly } from '../strict-reader.ts';
+import { written } from '../wire.ts';
 import type { Draw } from './draw.ts';
 import { same, type FuzzTarget } from './target.ts';
 
@@ -116,7 +117,7 @@ function againstReader({ heads, bodies }: Script, input: Buffer): void {
 
 /** What goes on to the host is one request: this one. */
 function checkRewritten(head: RequestHead): void {
-  const text = Buffer.from(requestText(head, head.headers.has('content-length') ? BodyFraming.asHeaders : BodyFraming.chunked), 'latin1');
+  const text = Buffer.from(written((to) => writeRequest(to, head, head.headers.has('content-length') ? BodyFraming.asHeaders : BodyFraming.chunked, { absolute: false, proper: false })), 'latin1');
   const script = new Script();
   feed(new Http1RequestParser(script, requestOptions), text, 0, text.length);
   const again = script.heads[0];
