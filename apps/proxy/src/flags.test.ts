@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
+import { waitFor } from '@meltemi/base';
 import { backend, type Backend } from './testing/backend.ts';
 import { anyPort, bootstrap, cluster, filter, httpListener, route, type Json } from './testing/bootstrap.ts';
 import { request } from './testing/client.ts';
@@ -165,7 +166,7 @@ test('--admin-address-path holds the bound admin address, --log-path the log', a
   await using proxy = await startProxy(simple({ admin: { address: anyPort } }), { args: ['--admin-address-path', file, '--log-path', log, '-l', 'debug'] });
   const { readFileSync } = await import('node:fs');
   assert.equal(readFileSync(file, 'utf8'), `127.0.0.1:${proxy.port('admin')}`);
-  assert.match(readFileSync(log, 'utf8'), /"msg":"started"/);
+  await waitFor('the log', () => readFileSync(log, 'utf8').includes('"msg":"started"'));
 });
 
 test('--mode init_only starts everything and ends by itself', async () => {

@@ -94,6 +94,7 @@ test('a long stream is logged when it begins, on its way and at its end; a TCP s
   const written = lines('http.log');
   assert.equal(written[0], 'DownstreamStart');
   assert.ok(written.filter((line) => line === 'DownstreamPeriodic').length >= 1, written.join());
+  await waitFor('the log of ends', () => lines('ends.log')[0] !== '');
   assert.deepEqual(lines('ends.log'), ['DownstreamEnd']);
   const session = new RawConnection(proxy.port('tcp')).send('x');
   await waitFor('a line on the way', () => lines('tcp.log').includes('TcpPeriodic'));

@@ -47,7 +47,7 @@ export async function withDeadline<T>(promise: Promise<T>, deadlineMs: number, w
 
 /** Polls `condition` until it gives a value other than undefined or false, or throws with `what` after the deadline. For tests and start-up. */
 export async function waitFor<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false, options: { deadlineMs?: number; everyMs?: number } = {}): Promise<T> {
-  const deadlineMs = options.deadlineMs ?? 10_000;
+  const deadlineMs = options.deadlineMs ?? 30_000;
   const end = performance.now() + deadlineMs;
   let lastError: unknown;
   for (;;) {
