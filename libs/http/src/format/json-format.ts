@@ -23,7 +23,8 @@ export function compileJsonFormat(format: unknown, options: FormatOptions & { re
   if (errors.length > 0) return { ok: false, error: errors };
   if (root?.kind !== 'object') return fail('', 'a JSON format must be an object');
   const omit = options.omitEmpty === true;
-  return ok({ source: JSON.stringify(format), format: (info) => render(root, info, omit) ?? '{}' });
+  const whole = (info: StreamInfo) => render(root, info, omit) ?? '{}';
+  return ok({ source: JSON.stringify(format), format: whole, writeTo: (info, out) => out.text(whole(info)) });
 }
 
 interface Build {

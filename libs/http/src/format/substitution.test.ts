@@ -26,7 +26,11 @@ function stream(): StreamInfo {
 function text(format: string): string {
   const compiled = compileFormat(format);
   assert.ok(compiled.ok, JSON.stringify(compiled));
-  return compiled.value.format(stream());
+  const whole = compiled.value.format(stream());
+  const pieces: string[] = [];
+  compiled.value.writeTo(stream(), { text: (piece) => void pieces.push(piece) });
+  assert.equal(pieces.join(''), whole, format);
+  return whole;
 }
 
 test('commands give what they name, missing ones a dash', () => {

@@ -4,10 +4,16 @@ import { argumentOperators } from './argument-operators.ts';
 import type { Command, FormatOptions, Operator } from './operator.ts';
 import { streamOperators } from './stream-operators.ts';
 
-/** A compiled format string. `format` gives the whole text. @hot */
+/** Takes a text piece by piece. */
+export interface TextSink {
+  text(piece: string): void;
+}
+
+/** A compiled format string. `format` gives the whole text, `writeTo` the pieces of it, which need not be joined. @hot */
 export interface Formatter {
   readonly source: string;
   format(info: StreamInfo): string;
+  writeTo(info: StreamInfo, out: TextSink): void;
 }
 
 /** A format string taken apart: literals and operators. */
@@ -26,11 +32,11 @@ export function compileFormat(source: string, options: FormatOptions = {}): Resu
   const missing = options.omitEmpty === true ? '' : '-';
   const compiled = parts.value;
   if (compiled.every((part) => typeof part === 'string')) return ok(literalFormatter(source, compiled.join('')));
-  return ok({ source, format: (info) => formatParts(compiled, info, missing) });
+  return ok({ source, format: (info) => formatParts(compiled, info, missing), writeTo: (info, out) => writeParts(compiled, info, missing, out) });
 }
 
 function literalFormatter(source: string, text: string): Formatter {
-  return { source, format: () => text };
+  return { source, format: () => text, writeTo: (_info, out) => out.text(text) };
 }
 
 /** @hot */
@@ -41,6 +47,14 @@ export function formatParts(parts: readonly FormatPart[], info: StreamInfo, miss
     out += typeof part === 'string' ? part : (part.text(info) ?? missing);
   }
   return out;
+}
+
+/** @hot */
+function writeParts(parts: readonly FormatPart[], info: StreamInfo, missing: string, out: TextSink): void {
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] ?? '';
+    out.text(typeof part === 'string' ? part : (part.text(info) ?? missing));
+  }
 }
 
 /** The parts of a format; neighbouring literals are joined. */

@@ -25,7 +25,12 @@ export class AccessLogWriters {
     if (grpcAccessLogExtensions.has(log.typeUrl)) return this.#openGrpc(log.config as GrpcAccessLogConfig);
     const { path, format } = log.config as FileAccessLogConfig;
     const sink = this.#parts.files.open(path);
-    return (info) => sink.write(format.format(info));
+    return (info) => {
+      const line = sink.begin();
+      if (line === null) return;
+      format.writeTo(info, line);
+      sink.end();
+    };
   }
 
   /** Hands over what is waiting. */

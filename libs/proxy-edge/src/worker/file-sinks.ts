@@ -1,10 +1,11 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
+import type { TextSink } from '@meltemi/http';
 import type { LineSink } from '@meltemi/proxy';
 
 /** Bytes gathered before they are written together. */
 const chunkBytes = 64 * 1024;
-/** Characters of lines that become bytes together. */
-const textLimit = 2048;
+/** Pieces up to this length are faster written by hand than by a call into the engine. */
+const shortPiece = 24;
 /** Chunks that wait while the disk is slow; beyond them lines are dropped and counted, traffic never waits. */
 const maxHeld = 16;
 
@@ -39,14 +40,13 @@ export class FileSinks {
   }
 }
 
-class FileSink implements LineSink {
+/** Lines become bytes piece by piece: as text, 64 KB of them would be thousands of strings that every garbage collection copies. */
+class FileSink implements LineSink, TextSink {
   readonly #path: string;
   readonly #onError: (error: Error) => void;
   /** Null after a failure: a file is opened anew with the next lines, so that logging comes back with the disk. */
   #stream: WriteStream | NodeJS.WriteStream | null;
   #failing = false;
-  /** The newest lines. They become bytes soon: as strings, 64 KB of lines are thousands of pieces that every garbage collection copies. */
-  #text = '';
   #chunk: Buffer | null = null;
   /** Of #chunk, from where on nothing was handed over yet, and how far it is full. */
   #start = 0;
@@ -64,13 +64,30 @@ class FileSink implements LineSink {
     this.#stream = this.#open();
   }
 
-  write(line: string): void {
-    if (this.#held.length >= maxHeld) {
-      this.dropped += 1;
-      return;
+  begin(): TextSink | null {
+    if (this.#held.length < maxHeld) return this;
+    this.dropped += 1;
+    return null;
+  }
+
+  /** A piece of the line that began, as UTF-8. */
+  text(piece: string): void {
+    const { length } = piece;
+    // A UTF-16 unit takes at most three bytes.
+    const chunk = this.#room(length * 3);
+    const start = this.#used;
+    let i = 0;
+    if (length <= shortPiece) {
+      for (; i < length; i++) {
+        const code = piece.charCodeAt(i);
+        if (code > 127) break;
+        chunk[start + i] = code;
+      }
     }
-    this.#text += line;
-    if (this.#text.length > textLimit) this.#encode();
+    this.#used += i === length ? length : chunk.write(piece, start);
+  }
+
+  end(): void {
     if (this.#held.length > 0) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), this.#flushMs).unref();
   }
@@ -79,40 +96,27 @@ class FileSink implements LineSink {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#full) return;
-    this.#hold();
+    this.#holdChunk();
     this.#send(false);
   }
 
   /** Flushes, and resolves when the operating system has every line: an empty write is called back after those before it. */
   async written(): Promise<void> {
     this.flush();
-    this.#hold();
+    this.#holdChunk();
     this.#send(true);
     const stream = this.#stream;
     if (stream !== null) await new Promise<void>((resolve) => { stream.write('', () => resolve()); });
   }
 
-  #encode(): void {
-    const text = this.#text;
-    this.#text = '';
-    // A UTF-16 unit takes at most three bytes.
-    if (this.#chunk === null || text.length * 3 > this.#chunk.length - this.#used) this.#nextChunk(text.length * 3);
-    this.#used += this.#chunk?.write(text, this.#used) ?? 0;
-  }
-
-  #nextChunk(atLeast: number): void {
+  #room(bytes: number): Buffer {
+    if (this.#chunk !== null && bytes <= this.#chunk.length - this.#used) return this.#chunk;
     this.#holdChunk();
-    this.#chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, atLeast));
     this.#start = this.#used = 0;
+    return (this.#chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, bytes)));
   }
 
-  /** Puts all that is new in line to be written. */
-  #hold(): void {
-    if (this.#text !== '') this.#encode();
-    this.#holdChunk();
-  }
-
-  /** The rest of the chunk stays in use. */
+  /** Puts all that is new in line to be written; the rest of the chunk stays in use. */
   #holdChunk(): void {
     if (this.#chunk === null || this.#used === this.#start) return;
     this.#held.push(this.#chunk.subarray(this.#start, this.#used));

@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '@meltemi/base';
 import type { FormatOptions } from '@meltemi/http';
 import { compileSubstitution, type Extension } from '@meltemi/snapshot';
 import { compileJsonLine, compileTextLine, envoyTextFormat } from './line-format.ts';
-import type { FileAccessLogConfig, LineFormat } from './types.ts';
+import { lines, type FileAccessLogConfig, type LineFormat } from './types.ts';
 
 const prefix = 'type.googleapis.com/envoy.extensions.access_loggers';
 
@@ -48,8 +48,7 @@ function parseStream(format: SubstitutionFormatString | undefined, path: string,
 function lineOf(format: SubstitutionFormatString, path: string, options: FormatOptions): Result<LineFormat> {
   const compiled = compileSubstitution(format, path, options);
   if (!compiled.ok || format.format?.$case !== 'jsonFormat') return compiled;
-  const formatter = compiled.value;
-  return ok({ format: (info) => `${formatter.format(info)}\n` });
+  return ok(lines(compiled.value));
 }
 
 function under(result: Result<LineFormat>, path: string): Result<LineFormat> {

@@ -1,7 +1,7 @@
 import type { Result } from '@meltemi/base';
 import { ok } from '@meltemi/base';
 import { compileFormat, compileJsonFormat, type FormatOptions } from '@meltemi/http';
-import type { LineFormat } from './types.ts';
+import { lines, type LineFormat } from './types.ts';
 
 /** Istio's default text format. Source: Istio's telemetry_logging. */
 export const istioTextFormat =
@@ -37,7 +37,5 @@ export function compileTextLine(format: string, options: FormatOptions = {}): Re
 /** Compiles a JSON format; each object ends its line. */
 export function compileJsonLine(format: unknown, options: FormatOptions & { readonly sortKeys?: boolean } = {}): Result<LineFormat> {
   const compiled = compileJsonFormat(format, options);
-  if (!compiled.ok) return compiled;
-  const formatter = compiled.value;
-  return ok({ format: (info) => `${formatter.format(info)}\n` });
+  return compiled.ok ? ok(lines(compiled.value)) : compiled;
 }
