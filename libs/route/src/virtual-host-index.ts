@@ -5,9 +5,12 @@ export class VirtualHostIndex<T> {
   readonly #prefix: Wildcard<T>[] = [];
   #any: T | null = null;
   readonly #seen = new Set<string>();
+  #lastAuthority: string | null = null;
+  #lastFound: T | null = null;
 
   /** False when the domain is there already, or is no domain pattern. */
   add(domain: string, value: T): 'added' | 'duplicate' | 'invalid' {
+    this.#lastAuthority = null;
     const pattern = domain.toLowerCase();
     if (this.#seen.has(pattern)) return 'duplicate';
     this.#seen.add(pattern);
@@ -20,8 +23,15 @@ export class VirtualHostIndex<T> {
     return pattern === '' ? 'invalid' : 'added';
   }
 
-  /** @hot */
+  /** Clients ask for the same host again and again: the last answer is kept. @hot */
   find(authority: string): T | null {
+    if (authority === this.#lastAuthority) return this.#lastFound;
+    this.#lastFound = this.#look(authority);
+    this.#lastAuthority = authority;
+    return this.#lastFound;
+  }
+
+  #look(authority: string): T | null {
     const host = authority.toLowerCase();
     const exact = this.#exact.get(host);
     if (exact !== undefined) return exact;

@@ -53,7 +53,7 @@ export class OutBuffer {
 }
 
 /** Texts up to this length are faster written by hand than by a call into the engine; no copy of them is made either way. */
-const shortText = 24;
+const shortText = 64;
 
 const beyondLatin1 = /[^\0-\xff]/;
 

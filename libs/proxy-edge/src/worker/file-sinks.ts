@@ -5,7 +5,7 @@ import type { LineSink } from '@meltemi/proxy';
 /** Bytes gathered before they are written together. */
 const chunkBytes = 64 * 1024;
 /** Pieces up to this length are faster written by hand than by a call into the engine. */
-const shortPiece = 24;
+const shortPiece = 64;
 /** Chunks that wait while the disk is slow; beyond them lines are dropped and counted, traffic never waits. */
 const maxHeld = 16;
 

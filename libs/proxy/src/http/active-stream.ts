@@ -544,15 +544,19 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
     const filters = this.#filters;
     for (let i = 0; i < filters.length; i++) {
       const events = this.#events[i] ?? 0;
-      if ((events & FilterEvents.destroy) !== 0) this.#safely(filters[i], 'destroy');
-      if ((events & FilterEvents.complete) !== 0) this.#safely(filters[i], 'complete');
+      if ((events & (FilterEvents.destroy | FilterEvents.complete)) !== 0) this.#end(filters[i], events);
     }
     this.#manager.completed(this);
   }
 
-  #safely(filter: HttpStreamFilter | undefined, method: 'destroy' | 'complete'): void {
+  #end(filter: HttpStreamFilter | undefined, events: number): void {
     try {
-      filter?.[method](this);
+      if ((events & FilterEvents.destroy) !== 0) filter?.destroy(this);
+    } catch (error) {
+      this.#manager.deps.onBug(error);
+    }
+    try {
+      if ((events & FilterEvents.complete) !== 0) filter?.complete(this);
     } catch (error) {
       this.#manager.deps.onBug(error);
     }
