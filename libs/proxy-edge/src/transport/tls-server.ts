@@ -61,6 +61,8 @@ function handshake({ config, material, socket, facts, result }: Handshake): void
   const timer = setTimeout(() => fail('TLS handshake timeout'), facts.timeoutMs || longestHandshakeMs);
   secure.on('error', (error) => fail(error.message));
   secure.on('close', () => fail('closed during the TLS handshake'));
+  // Half-open sockets do not close by themselves when the client ended: balancers probe ports that way.
+  secure.once('end', () => fail('closed during the TLS handshake'));
   socket.on('error', (error) => fail(error.message));
   secure.once('secure', () => {
     const reason = refusal(secure, config, material);

@@ -237,6 +237,16 @@ test('a client of another authority, without certificate, or in plaintext is ref
   await waitFor('the close', () => plain.sink.ended || plain.sink.closed !== undefined);
 });
 
+test('a client that leaves before its handshake is gone at once, not when the handshake would be late', async (t) => {
+  const failures: string[] = [];
+  const context = serverTls(tlsFixture().downstream(server), () => undefined);
+  assert.ok(context.ok);
+  const target = await serve(t, (accepted) => accepted.secure(context.value, { hello: null, timeoutMs: 60_000, limit: 1 << 20 }, { opened: () => failures.push('opened'), failed: (reason) => failures.push(reason) }));
+  for (const said of ['', '\x16\x03\x01']) net.connect(target.kind === 'ip' ? target.port : 0, '127.0.0.1').on('error', () => {}).end(said, 'latin1');
+  await waitFor('both to fail', () => failures.length === 2, { deadlineMs: 20_000 });
+  assert.ok(failures.every((reason) => /closed during the TLS handshake/.test(reason)), failures.join());
+});
+
 test('a peek without bytes ends at its deadline', async (t) => {
   const outcomes: string[] = [];
   const target = await serve(t, (accepted) => accepted.peek(30, () => false, (outcome) => {
