@@ -15,8 +15,9 @@ const types = { lds: 'envoy.config.listener.v3.Listener', cds: 'envoy.config.clu
 type File = keyof typeof types;
 
 const flips = 100;
+const limit = 1000;
 
-test('a hundred changes of routes, clusters and listeners under load over HTTP/1.1, HTTP/2 and gRPC, with two workers: no request fails', async (t) => {
+test('a hundred changes of routes, clusters and listeners under load over HTTP/1.1, HTTP/2 and gRPC, with two workers: no request fails, no count is lost', async (t) => {
   await using first = await new RestartingServer('first').start();
   await using second = await new RestartingServer('second').start();
   const dir = temporaryFolder();
@@ -32,8 +33,9 @@ test('a hundred changes of routes, clusters and listeners under load over HTTP/1
     rds: (turn) => write('rds', { name: 'routes', response_headers_to_add: [{ header: { key: 'x-turn', value: String(turn) } }], virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route({ path: '/http1' }, 'http1'), route({ prefix: '/' }, 'http2')] }] }),
     cds: (turn) => {
       const to = turn % 2 === 0 ? first : second;
-      const more = { connect_timeout: `${1 + (turn % 7)}s` };
-      write('cds', cluster('http1', [to.port], more), cluster('http2', [to.http2Port], { ...more, ...http2Only }));
+      const more = { connect_timeout: `${1 + (turn % 7)}s`, circuit_breakers: { thresholds: [{ max_requests: limit + turn, max_connections: limit, track_remaining: true }] }, outlier_detection: {} };
+      const checks = { health_checks: [{ timeout: '5s', interval: '0.1s', no_traffic_interval: '0.1s', unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: { path: '/healthz' } }] };
+      write('cds', cluster('http1', [to.port], { ...more, ...(turn % 4 < 2 && checks) }), cluster('http2', [to.http2Port], { ...more, ...http2Only }));
     },
     lds: (turn) => write('lds', JSON.parse(JSON.stringify(httpListener({ hcm: { route_config: undefined, rds: { route_config_name: 'routes', config_source: fromFile('rds') }, server_name: `turn-${turn}` }, listener: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }))) as Json),
   };
@@ -53,7 +55,9 @@ test('a hundred changes of routes, clusters and listeners under load over HTTP/1
   }
   await Promise.all(loads.map((load) => load.stop()));
   const { headers } = await request(port);
-  assert.deepEqual([headers['server'], headers['x-turn']], [`turn-${flips - ((flips - kinds.indexOf('lds')) % 3)}`, `${flips - ((flips - kinds.indexOf('rds')) % 3)}`], 'the last changes are in force');
+  const last = (kind: File) => flips - ((flips - kinds.indexOf(kind)) % 3);
+  assert.deepEqual([headers['server'], headers['x-turn']], [`turn-${last('lds')}`, `${last('rds')}`], 'the last changes are in force');
+  for (const name of ['http1', 'http2']) await waitFor(`nothing of ${name} to be in use`, async () => (await stat(`cluster.${name}.circuit_breakers.default.remaining_rq`)) === limit + last('cds'));
   for (const load of loads) assert.deepEqual(load.failures, []);
   t.diagnostic(`${flips} changes, ${loads.map((load) => `${load.answers} answers over ${load.connections} connections`).join('; ')}`);
 });

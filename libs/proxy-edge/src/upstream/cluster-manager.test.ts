@@ -130,3 +130,28 @@ test('workers share limits through updates of a cluster; removed, it is forgotte
   for (const manager of [one, two]) manager.tick(2000);
   assert.equal(control.size, 0);
 });
+
+test('what workers know of hosts goes with the host, the config that asked for it, and the cluster', () => {
+  const buffer = sharedRowsBuffer(2);
+  const control = new AtomicRows(buffer, { workers: 2, worker: 2, offsetMs: 0 });
+  const managers = [0, 1].map((worker) => setUp(new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 })).manager);
+  const each = (change: (manager: ClusterManager) => void) => {
+    for (const manager of managers) change(manager);
+    return control.size;
+  };
+  // The cluster and its limits, default and high.
+  const own = 3;
+  const outlierDetection = {};
+  assert.equal(each((manager) => must(manager.addOrUpdate(eds({ outlierDetection })))), 0, 'a cluster that waits has none');
+  assert.equal(each((manager) => manager.setEndpoints('svc', assignmentOf(endpoints('svc', 81, 82, 83)))), own + 3);
+  assert.equal(each((manager) => manager.setEndpoints('svc', assignmentOf(endpoints('svc', 82, 84)))), own + 2);
+  assert.equal(each((manager) => must(manager.addOrUpdate(eds()))), own);
+  assert.equal(each((manager) => must(manager.addOrUpdate(eds({ ...tcpCheck, outlierDetection })))), own + 2);
+  each((manager) => manager.remove('app'));
+  assert.equal(each((manager) => manager.tick(1000)), 0);
+  each((manager) => must(manager.addOrUpdate(eds({ name: 'unchecked', ...tcpCheck }))));
+  assert.equal(control.size, own + 2);
+  assert.equal(each((manager) => manager.remove('unchecked')), 0, 'also when it was not warm yet');
+  each((manager) => must(manager.addOrUpdate(eds({ outlierDetection }))));
+  assert.equal(each((manager) => manager.destroy()), 0);
+});
