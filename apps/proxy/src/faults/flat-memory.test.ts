@@ -20,8 +20,8 @@ const stallMs = Number(process.env['MELTEMI_STALL_SECONDS'] ?? 1.5) * 1000;
 /** What the kernel's buffers and our limits may take of a stream whose reader stalls: two hops, each side. */
 const heldBound = 32 * megabyte;
 const growthBound = 64 * megabyte;
-/** Node gives each read of TLS a buffer of its own; its collector comes when they are about 128 MB. */
-const tlsGrowthBound = 160 * megabyte;
+/** Node gives each read of TLS a buffer of its own, and its collector waits until there are many: 180 MB at most in streams of 5 GB. */
+const tlsGrowthBound = 256 * megabyte;
 /** A sender that sent nothing for so long is held back. */
 const stillMs = 500;
 

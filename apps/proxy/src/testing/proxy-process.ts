@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly program?: string;
   /** Flags of Node itself. */
   readonly node?: readonly string[];
+  /** RLIMIT_NOFILE of the program. */
+  readonly descriptors?: number;
 }
 
 /** A running meltemi-proxy. */
@@ -48,8 +50,10 @@ interface Spawned {
   readonly ended: Promise<Ended>;
 }
 
-function launch(args: readonly string[], program = main, node: readonly string[] = []): Spawned {
-  const child = spawn(process.execPath, [...node, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function launch(args: readonly string[], { program = main, node = [], descriptors }: Pick<StartOptions, 'program' | 'node' | 'descriptors'> = {}): Spawned {
+  const command = [process.execPath, ...node, program, ...args];
+  const [first = '', ...rest] = descriptors === undefined ? command : ['/bin/sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...command];
+  const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (part: string) => { text.out += part; });
   child.stderr.setEncoding('utf8').on('data', (part: string) => { text.err += part; });
@@ -72,6 +76,12 @@ export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? NaN) * 1024;
 }
 
+/** Processor time that a process has used, user and system, in seconds. */
+export function processorSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 /** A folder of its own for a test. */
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'meltemi-proxy-'));
@@ -88,7 +98,7 @@ export function writeBootstrap(dir: string, bootstrap: unknown, yaml = false): s
 export async function startProxy(bootstrap: unknown, options: StartOptions = {}): Promise<RunningProxy> {
   const dir = temporaryFolder();
   const portsFile = join(dir, 'ports.json');
-  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])], options.program, options.node);
+  const { child, text, ended } = launch(['-c', writeBootstrap(dir, bootstrap, options.yaml), '--ports-file', portsFile, '--file-flush-interval-msec', '20', ...(options.args ?? [])], options);
   const over = () => child.exitCode !== null || child.signalCode !== null;
   const dispose = async () => {
     if (!over()) child.kill('SIGKILL');

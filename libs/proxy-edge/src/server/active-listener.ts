@@ -37,7 +37,7 @@ export class ActiveListener {
   accepted = 0;
   /** Accepted, and still in a listener filter or a handshake. */
   readonly #arriving = new Set<AcceptedSocket>();
-  readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter };
+  readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter; readonly noDescriptor: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
@@ -55,6 +55,7 @@ export class ActiveListener {
       sslHandshake: stats.counter(`${prefix}.ssl.handshake`),
       overloadReject: stats.counter(`${prefix}.downstream_cx_overload_reject`),
       globalOverflow: stats.counter(`${prefix}.downstream_global_cx_overflow`),
+      noDescriptor: stats.counter(`${prefix}.downstream_cx_no_descriptor`),
     };
     this.#filters = new ListenerFilters({ stats, timeouts: stats.counter(`${prefix}.downstream_pre_cx_timeout`) });
   }
@@ -208,7 +209,7 @@ export class ActiveListener {
     const prepare = listener.transparent && socketOptions !== null ? (fd: number) => socketOptions.setTransparent(fd) : undefined;
     for (const target of listener.addresses) {
       try {
-        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted) }));
+        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted), onNoDescriptor: () => this.#deps.descriptors.turnedAway(this.#stats.noDescriptor) }));
       } catch (cause) {
         for (const socket of sockets) void socket.close();
         const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
@@ -221,7 +222,7 @@ export class ActiveListener {
 
   #accept(accepted: AcceptedSocket): void {
     const { listener } = this.#current;
-    if (!this.#admits(listener)) return accepted.destroy();
+    if (!this.#deps.descriptors.admits(accepted.fd, this.#stats.noDescriptor) || !this.#admits(listener)) return accepted.destroy();
     const destination = this.#destination(accepted);
     if (listener.useOriginalDst && destination.captured) {
       const other = this.#handOff(destination.ip, destination.port);

@@ -4,6 +4,7 @@ import { GuardedConnection, HttpConnectionManager, networkFilterFactory, tcpLogs
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
+import type { DescriptorGuard } from './descriptor-guard.ts';
 import type { WorkerServerOptions } from './options.ts';
 import type { OverloadMonitor } from './overload-monitor.ts';
 
@@ -14,6 +15,7 @@ export interface ChainDeps {
   readonly routeHolder: (rdsName: string) => RouteHolder;
   readonly options: WorkerServerOptions;
   readonly overload: OverloadMonitor;
+  readonly descriptors: DescriptorGuard;
 }
 
 interface Arrival {

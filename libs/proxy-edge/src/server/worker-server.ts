@@ -10,6 +10,7 @@ import { Exporters } from './exporters.ts';
 import { OverloadMonitor } from './overload-monitor.ts';
 import { ActiveListener } from './active-listener.ts';
 import type { ChainDeps } from './chain-runtime.ts';
+import { DescriptorGuard } from './descriptor-guard.ts';
 import { ListenerDrains, type DrainRequest } from './listener-drains.ts';
 import type { WorkerServerOptions } from './options.ts';
 import { isSidecar, untilQuiet, type Activity, type ProgramDrain } from './program-drain.ts';
@@ -49,6 +50,7 @@ export class WorkerServer {
   readonly #queues = new Map<string, Promise<unknown>>();
   readonly #exporters = new Exporters();
   readonly #overload: OverloadMonitor;
+  readonly #descriptors: DescriptorGuard;
   #nowMs = turnTime();
 
   constructor(options: WorkerServerOptions) {
@@ -60,12 +62,14 @@ export class WorkerServer {
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#overload = new OverloadMonitor(options.overload ?? { config: null, connections: new Int32Array(1), index: 0 }, options.stats, () => this.activeConnections);
+    this.#descriptors = new DescriptorGuard(options.log);
     this.#deps = {
       http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared, httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,
       overload: this.#overload,
+      descriptors: this.#descriptors,
     };
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     this.#ticker.unref();
@@ -306,6 +310,7 @@ export class WorkerServer {
       active.destroy();
     }
     this.clusters.tick(this.#nowMs);
+    this.#descriptors.tick();
     if (this.#warming.size > 0) this.#wake();
   }
 }

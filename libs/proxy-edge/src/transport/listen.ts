@@ -13,6 +13,8 @@ export interface ListenOptions {
   /** Sets what the listening socket needs, by its file descriptor; a failure closes it again. */
   readonly prepare?: ((fd: number) => Result<void>) | undefined;
   onConnection(accepted: AcceptedSocket): void;
+  /** The process has no file descriptor for one who connected. */
+  onNoDescriptor?(): void;
 }
 
 /** A bound port. */
@@ -32,8 +34,8 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
     server.once('listening', () => {
       server.off('error', reject);
       if (target.kind === 'pipe' && target.mode !== 0) chmodSync(target.path, target.mode);
-      // Accept errors (out of file descriptors) pass; the port stays open.
-      server.on('error', () => {});
+      // Accept errors pass; the port stays open.
+      server.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'EMFILE' || error.code === 'ENFILE') options.onNoDescriptor?.(); });
       const prepared = options.prepare?.((server as unknown as { _handle: { fd: number } })._handle.fd);
       if (prepared?.ok === false) {
         server.close();
