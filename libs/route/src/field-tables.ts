@@ -59,9 +59,7 @@ export const routeActionFields: FieldTable<RouteAction> = {
   earlyDataPolicy: warn('TLS early data is never accepted'),
   retryPolicy: use, retryPolicyTypedConfig: retryConfig, requestMirrorPolicies: use, priority: use, rateLimits: use, includeVhRateLimits: use,
   hashPolicy: use, cors: use, maxGrpcTimeout: use, grpcTimeoutOffset: use, upgradeConfigs: use,
-  internalRedirectPolicy: refuse('internal redirects are not supported'),
-  internalRedirectAction: refuse('internal redirects are not supported'),
-  maxInternalRedirects: warn('internal redirects are not supported'),
+  internalRedirectPolicy: use, internalRedirectAction: use, maxInternalRedirects: use,
   hedgePolicy: use, maxStreamDuration: use,
 };
 
@@ -78,8 +76,7 @@ export const clusterWeightFields: FieldTable<WeightedCluster_ClusterWeight> = {
 
 export const retryPolicyFields: FieldTable<RetryPolicy> = {
   retryOn: use, numRetries: use, perTryTimeout: use, perTryIdleTimeout: use,
-  retryPriority: refuse('retry priorities (previous_priorities) are not supported'),
-  retryHostPredicate: use,
+  retryPriority: use, retryHostPredicate: use,
   retryOptionsPredicates: refuse('retry option predicates are not supported'),
   hostSelectionRetryMaxAttempts: use, retriableStatusCodes: use, retryBackOff: use, rateLimitedRetryBackOff: use, retriableHeaders: use,
   retriableRequestHeaders: use,

@@ -6,6 +6,7 @@ import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
 import { connectFields, corsFields, hedgePolicyFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
 import { compileHash } from './hash-policy.ts';
+import { compileInternalRedirect } from './internal-redirect.ts';
 import { metadataCriteria } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
 import { compileRewrite } from './regex-rewrite.ts';
@@ -54,6 +55,7 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     grpcTimeoutHeaderMaxMs: limits.maxMs,
     grpcTimeoutHeaderOffsetMs: limits.offsetMs,
     retry: retry ? compileRetryPolicy(retry, `${action.retryPolicy ? path : scope.hostPath}.retry_policy`, report) : null,
+    internalRedirect: compileInternalRedirect(action, path, report),
     hedgeOnTryTimeout: hedge?.hedgeOnPerTryTimeout ?? false,
     mirrors: own.length > 0 ? own : scope.mirrors,
     cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),

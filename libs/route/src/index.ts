@@ -1,6 +1,6 @@
 export {
   RetryOn, type CookieHash, type CorsPolicy, type DirectAction, type ForwardAction, type HashPolicy, type HeaderOp, type HeaderOps, type HostRewrite, type MetadataCriteria,
-  type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RateLimitDescriptor, type RateLimitEntry, type RateLimitRule, type RateLimitSource, type RateLimitUnit, type RedirectAction, type RetryPolicy, type Route,
+  type InternalRedirectPolicy, type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RateLimitDescriptor, type RateLimitEntry, type RateLimitRule, type RateLimitSource, type RateLimitUnit, type RedirectAction, type RedirectPredicate, type RetryPolicy, type Route,
   type RouteAction, type RouteMatch, type RouteTracing, type RouteRateLimits, type RouteTable, type VirtualCluster, type VirtualHost,
 } from './types.ts';
 export { compileRouteTable } from './route-table.ts';

@@ -1,4 +1,5 @@
 import type { RetryPolicy as RetryPolicyMessage, RetryPolicy_RetryHostPredicate } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { PreviousPrioritiesConfig } from '@meltemi/api/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.ts';
 import { OmitHostMetadataConfig } from '@meltemi/api/gen/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.ts';
 import { compileHeaderMatchers } from '@meltemi/match';
 import { durationMs } from './duration.ts';
@@ -33,6 +34,7 @@ export function compileRetryPolicy(policy: RetryPolicyMessage, path: string, rep
     retriableHeaders: report.take(compileHeaderMatchers(policy.retriableHeaders, fieldPath(path, 'retriableHeaders')), []),
     retriableRequestHeaders: report.take(compileHeaderMatchers(policy.retriableRequestHeaders, fieldPath(path, 'retriableRequestHeaders')), []),
     ...compilePredicates(policy, path, report),
+    leavePrioritiesAfter: compilePriority(policy, `${path}.retry_priority`, report),
     hostSelectionMaxAttempts: Math.max(1, Number(policy.hostSelectionRetryMaxAttempts)),
     rateLimited: compileRateLimited(policy),
   };
@@ -78,6 +80,20 @@ function compilePredicates(policy: RetryPolicyMessage, path: string, report: Rep
     else report.refuse(`${path}.retry_host_predicate[${i}]`, `${name} is not supported: use previous_hosts, omit_canary_hosts or omit_host_metadata`);
   }
   return { avoidPreviousHosts, omitCanaryHosts, omitMetadata };
+}
+
+const previousPriorities = 'type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig';
+
+function compilePriority({ retryPriority }: RetryPolicyMessage, path: string, report: Report): number {
+  if (retryPriority === undefined) return 0;
+  const config = retryPriority.configType?.value;
+  if (config?.typeUrl !== previousPriorities) {
+    report.refuse(path, `${config?.typeUrl ?? retryPriority.name} is not supported: use PreviousPrioritiesConfig`);
+    return 0;
+  }
+  const { updateFrequency } = PreviousPrioritiesConfig.decode(config.value);
+  if (updateFrequency <= 0) report.refuse(`${path}.update_frequency`, 'must be more than zero');
+  return updateFrequency;
 }
 
 function omittedMetadata({ configType }: RetryPolicy_RetryHostPredicate): MetadataCriteria[] {

@@ -166,17 +166,19 @@ test('timeouts and retries have Envoy\'s defaults', () => {
 
 test('what cannot be done is refused by its path, what only tunes is warned of', () => {
   assert.deepEqual(errorPaths(oneHost(
-    { match: { prefix: '/' }, route: { cluster: 'c', internal_redirect_policy: {} } },
+    { match: { prefix: '/' }, route: { cluster: 'c', internal_redirect_policy: { predicates: [{ name: 'a' }] } } },
     { match: { prefix: '/', headers: [{ name: '' }] }, route: {} },
     { match: { prefix: '/' }, direct_response: { status: 200, body: { filename: '/etc/passwd' } } },
     { match: { prefix: '/' }, route: { weighted_clusters: { clusters: [{ name: 'a' }] } }, request_headers_to_add: [{ header: { key: 'host', value: 'x' } }] },
+    { match: { prefix: '/' }, route: { cluster: 'c', retry_policy: { retry_priority: { name: 'other' } } } },
     { match: { prefix: '/' }, route: { cluster: 'c' }, response_headers_to_add: [{ header: { key: 'x', value: '%NOPE%' } }] },
   )), [
-    'virtual_hosts[0].routes[0].route.internal_redirect_policy',
+    'virtual_hosts[0].routes[0].route.internal_redirect_policy.predicates[0]',
     'virtual_hosts[0].routes[1].match.headers[0].name', 'virtual_hosts[0].routes[1].route',
     'virtual_hosts[0].routes[2].direct_response.body',
     'virtual_hosts[0].routes[3].request_headers_to_add[0].header.key', 'virtual_hosts[0].routes[3].route.weighted_clusters',
-    'virtual_hosts[0].routes[4].response_headers_to_add[0].header.value',
+    'virtual_hosts[0].routes[4].route.retry_policy.retry_priority',
+    'virtual_hosts[0].routes[5].response_headers_to_add[0].header.value',
   ]);
   const warned = table({ virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ ...to('c'), route: { cluster: 'c', hedge_policy: { additional_request_chance: { numerator: 1 } } } }] }] });
   assert.deepEqual(warned.warnings.map((warning) => warning.path), ['virtual_hosts[0].routes[0].route.hedge_policy.additional_request_chance']);

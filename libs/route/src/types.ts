@@ -153,6 +153,8 @@ export interface ForwardAction {
   readonly retry: RetryPolicy | null;
   /** hedge_policy.hedge_on_per_try_timeout: a try that takes too long goes on beside the next one. */
   readonly hedgeOnTryTimeout: boolean;
+  /** Redirects of upstreams that are followed here; null = none. */
+  readonly internalRedirect: InternalRedirectPolicy | null;
   readonly mirrors: readonly MirrorPolicy[];
   /** Legacy cors of route over virtual host; a filter's own per-filter config comes through `perFilter`. */
   readonly cors: CorsPolicy | null;
@@ -189,6 +191,25 @@ export type HostRewrite =
   | { readonly kind: 'auto' }
   | { readonly kind: 'path-regex'; readonly regex: RegexRewrite };
 
+export interface InternalRedirectPolicy {
+  /** Redirects that one request may follow before the next goes to the client. */
+  readonly max: number;
+  readonly codes: readonly number[];
+  /** http may lead to https and the other way. */
+  readonly crossScheme: boolean;
+  /** All must accept the route that a redirect leads to. */
+  readonly predicates: readonly RedirectPredicate[];
+  /** Lower-case names of fields that the next request takes over from the redirect; those the redirect lacks are removed. */
+  readonly headersToCopy: readonly string[];
+}
+
+export type RedirectPredicate =
+  /** No route is redirected to twice from the same route. */
+  | { readonly kind: 'previous-routes' }
+  | { readonly kind: 'allow-listed-routes'; readonly names: readonly string[] }
+  /** Nobody is led from http to https. */
+  | { readonly kind: 'safe-cross-scheme' };
+
 export interface RetryPolicy {
   /** Bits of RetryOn. */
   readonly on: number;
@@ -208,6 +229,8 @@ export interface RetryPolicy {
   readonly omitCanaryHosts: boolean;
   /** omit_host_metadata: retries avoid hosts whose `envoy.lb` metadata has all of one of these. */
   readonly omitMetadata: readonly MetadataCriteria[];
+  /** previous_priorities: after this many attempts their priorities are left out; 0 = never. */
+  readonly leavePrioritiesAfter: number;
   readonly hostSelectionMaxAttempts: number;
   /** Reset headers (retry-after, x-ratelimit-reset) that lengthen the backoff; null = none. */
   readonly rateLimited: { readonly headers: readonly { readonly name: string; readonly unix: boolean }[]; readonly maxMs: number } | null;

@@ -259,3 +259,21 @@ test('a subset minds locality weights only when it is to, scaled by its part of 
   assert.ok(Math.abs(first({ localityWeightAware: true }) - 5 / 6) < 0.04);
   assert.ok(Math.abs(first({ localityWeightAware: true, scaleLocalityWeight: true }) - 0.5) < 0.04);
 });
+
+test('a retry leaves out the priorities tried before, in proportion to the health of the others', () => {
+  const store = storeOf([endpoint(1)], [endpoint(2), endpoint(3, { health: 'unhealthy' })], [endpoint(4), endpoint(5)]);
+  assert.deepEqual([...pickMany(config(roundRobin), store, 100)], [['10.0.0.1:80', 100]]);
+  const counts = pickMany(config(roundRobin), store, 4000, { triedPriorities: [0] });
+  // 70 % of priority 1 are healthy (50 % overprovisioned), all of priority 2: together more than enough, filled in order.
+  assert.equal(counts.get('10.0.0.1:80'), undefined);
+  const second = (counts.get('10.0.0.2:80') ?? 0) / 4000;
+  assert.ok(Math.abs(second - 0.7) < 0.03, String(second));
+  assert.deepEqual([...pickMany(config(roundRobin), store, 10, { triedPriorities: [0, 1] }).keys()].toSorted(), ['10.0.0.4:80', '10.0.0.5:80']);
+});
+
+test('a retry that has tried all priorities begins with all of them again', () => {
+  const store = storeOf([endpoint(1)], [endpoint(2)], [endpoint(3, { health: 'unhealthy' })]);
+  const tried = [1, 0];
+  assert.deepEqual([...pickMany(config(roundRobin), store, 1, { triedPriorities: tried })], [['10.0.0.1:80', 1]]);
+  assert.deepEqual(tried, []);
+});

@@ -7,6 +7,8 @@ export interface PickContext {
   readonly metadataMatch: MetadataCriteria | null;
   /** Hosts tried before (retry_host_predicate previous_hosts); null = none to avoid. */
   readonly previousHosts: readonly Host[] | null;
+  /** Priorities tried before (retry_priority previous_priorities), which are left out; null = none. The picker empties it when no other has hosts. */
+  readonly triedPriorities: number[] | null;
   /** How often to pick again when previous hosts come up (host_selection_retry_max_attempts); the last one is taken as it is. */
   readonly maxAttempts: number;
   readonly random: Random;
@@ -17,7 +19,7 @@ export interface PickContext {
 }
 
 /** What a connection or a copy of a request gives that has neither hash policy nor head. */
-export const plainPick: Pick<PickContext, 'hash' | 'field'> = { hash: () => false, field: () => null };
+export const plainPick: Pick<PickContext, 'hash' | 'field' | 'triedPriorities'> = { triedPriorities: null, hash: () => false, field: () => null };
 
 /** Chooses a host now, or null when there is none (503 UH). Its hosts never change, its cursor does; one per worker and cluster. @hot */
 export interface Picker {

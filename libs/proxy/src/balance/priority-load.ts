@@ -15,19 +15,41 @@ export interface PriorityLoad {
  * all its hosts; when every priority does, they share by their number of hosts.
  */
 export function priorityLoad(set: HostSet, panicThreshold: number): PriorityLoad {
+  const { healthy, degraded, total } = scoresOf(set);
+  const none = healthy.map(() => 0);
+  if (panicThreshold === 0 && total === 0) return { healthy: none.map((_load, i) => (i === 0 ? 100 : 0)), degraded: none, panic: none.map(() => false) };
+  const panic = set.priorities.map((priority) => total < 100 && availablePercent(priority) < panicThreshold);
+  if (panic.every(Boolean)) return { healthy: byHostCount(set), degraded: none, panic };
+  return spreadOver({ healthy, degraded, total }, panic);
+}
+
+/** The same without some priorities, and without panic; null when the others have no host that can be used. */
+export function loadWithout(set: HostSet, left: readonly number[]): PriorityLoad | null {
+  const scores = scoresOf(set, left);
+  return scores.total === 0 ? null : spreadOver(scores, set.priorities.map(() => false));
+}
+
+interface Scores {
+  readonly healthy: readonly number[];
+  readonly degraded: readonly number[];
+  /** Of both, at most 100. */
+  readonly total: number;
+}
+
+function scoresOf(set: HostSet, without: readonly number[] = []): Scores {
   const { priorities, overprovisioningFactor: factor } = set;
   const size = set.weightedPriorityHealth ? weightOf : (hosts: readonly Host[]) => hosts.length;
   const score = (part: readonly Host[], priority: PriorityHosts) => {
     const total = set.weightedPriorityHealth ? size(priority.all) : counted(priority);
     return total <= 0 ? 0 : Math.min(100, Math.floor((factor * size(part)) / total));
   };
-  const healthy = priorities.map((priority) => score(priority.healthy, priority));
-  const degraded = priorities.map((priority) => score(priority.degraded, priority));
-  const total = Math.min(100, sum(healthy) + sum(degraded));
-  const none = priorities.map(() => 0);
-  if (panicThreshold === 0 && total === 0) return { healthy: none.map((_load, i) => (i === 0 ? 100 : 0)), degraded: none, panic: none.map(() => false) };
-  const panic = priorities.map((priority) => total < 100 && availablePercent(priority) < panicThreshold);
-  if (panic.every(Boolean)) return { healthy: byHostCount(set), degraded: none, panic };
+  const scores = (list: 'healthy' | 'degraded') => priorities.map((priority, i) => (without.includes(i) ? 0 : score(priority[list], priority)));
+  const healthy = scores('healthy');
+  const degraded = scores('degraded');
+  return { healthy, degraded, total: Math.min(100, sum(healthy) + sum(degraded)) };
+}
+
+function spreadOver({ healthy, degraded, total }: Scores, panic: readonly boolean[]): PriorityLoad {
   let left = 100;
   const spread = (scores: readonly number[]) => scores.map((value) => {
     const load = Math.min(left, total === 0 ? 0 : Math.floor((value * 100) / total));

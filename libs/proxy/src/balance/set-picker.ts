@@ -6,7 +6,7 @@ import { HashPicker } from './hash-picker.ts';
 import { hostPicker, type HostPicker } from './host-pickers.ts';
 import type { HostSet, LocalityHosts, PriorityHosts } from './host-set.ts';
 import type { BalanceParts, Draw, PickContext, Picker } from './picker.ts';
-import { priorityLoad } from './priority-load.ts';
+import { loadWithout, priorityLoad, type PriorityLoad } from './priority-load.ts';
 
 /** What of a cluster decides about picking. */
 export type BalanceConfig = Pick<Cluster, 'lbPolicy' | 'subsets' | 'healthyPanicThreshold' | 'failTrafficOnPanic' | 'localityWeighted'>;
@@ -31,12 +31,18 @@ interface Share {
 /** Picks over all hosts of a set: first the priority, then the locality when localities have weights, then the host. @hot */
 export class SetPicker implements Picker {
   readonly #shares: readonly Share[];
+  readonly #shared: Balancing;
+  readonly #set: HostSet;
+  /** Shares of retries that leave priorities out, by these. */
+  readonly #without = new Map<string, readonly Share[] | null>();
   readonly #parts: BalanceParts;
   readonly #hashes: boolean;
   readonly #draw: Draw = { random: mathRandom, hash: hash64(), attempt: 0 };
 
   constructor(shared: Balancing, set: HostSet) {
-    this.#shares = buildShares(shared, set);
+    this.#shares = buildShares(shared, set, priorityLoad(set, shared.config.healthyPanicThreshold));
+    this.#shared = shared;
+    this.#set = set;
     this.#parts = shared.parts;
     this.#hashes = hashes(shared.config);
   }
@@ -50,25 +56,39 @@ export class SetPicker implements Picker {
       draw.hash.lo = (context.random.next() * 0x1_0000_0000) >>> 0;
     }
     const previous = context.previousHosts;
-    let host = this.#once(draw);
+    const shares = context.triedPriorities === null ? this.#shares : this.#sharesWithout(context.triedPriorities);
+    let host = this.#once(shares, draw);
     if (previous === null || previous.length === 0) return host;
     while (host !== null && draw.attempt < context.maxAttempts && includesKey(previous, host)) {
       draw.attempt++;
-      host = this.#once(draw);
+      host = this.#once(shares, draw);
     }
     return host;
   }
 
-  #once(draw: Draw): Host | null {
-    const share = this.#share(draw);
+  /** As in Envoy all may be tried again once no other is left. */
+  #sharesWithout(tried: number[]): readonly Share[] {
+    const left = [...new Set(tried)].sort((a, b) => a - b);
+    const key = left.join();
+    let shares = this.#without.get(key);
+    if (shares === undefined) {
+      const load = loadWithout(this.#set, left);
+      shares = load === null ? null : buildShares(this.#shared, this.#set, load);
+      this.#without.set(key, shares);
+    }
+    if (shares === null) tried.length = 0;
+    return shares ?? this.#shares;
+  }
+
+  #once(shares: readonly Share[], draw: Draw): Host | null {
+    const share = this.#share(shares, draw);
     if (share === null) return null;
     if (share.panic) this.#parts.count('lb_healthy_panic');
     return share.picker.next(draw);
   }
 
   /** A hash decides about the priority too: the same hash leads to the same host. */
-  #share(draw: Draw): Share | null {
-    const shares = this.#shares;
+  #share(shares: readonly Share[], draw: Draw): Share | null {
     if (shares.length > 1) {
       const at = this.#hashes ? hashModulo(draw.hash, 100) : draw.random.next() * 100;
       for (let i = 0; i < shares.length; i++) {
@@ -91,8 +111,7 @@ function includesKey(hosts: readonly Host[], host: Host): boolean {
 
 const nobody: HostPicker = { next: () => null };
 
-function buildShares(shared: Balancing, set: HostSet): Share[] {
-  const load = priorityLoad(set, shared.config.healthyPanicThreshold);
+function buildShares(shared: Balancing, set: HostSet, load: PriorityLoad): Share[] {
   const shares: Share[] = [];
   let sum = 0;
   for (const list of ['healthy', 'degraded'] as const) {

@@ -11,6 +11,7 @@ import type { HttpSession } from './http-session.ts';
 import { HeldBody } from './held-body.ts';
 import { buildLocalReply } from './local-reply.ts';
 import { prepareResponse } from './prepare-response.ts';
+import type { Redirected, RedirectTrail } from './redirected.ts';
 
 /** What the terminal filter may do besides: bring the response. */
 export interface ResponseTarget extends StreamControls {
@@ -27,6 +28,12 @@ export interface ResponseTarget extends StreamControls {
   resumeRequest(): void;
   /** How long the stream may last from its start, in place of the connection manager's max_stream_duration; Infinity = as long as it likes. */
   limitDuration(ms: number): void;
+  /** Redirects followed so far; null = none. */
+  readonly redirects: RedirectTrail | null;
+  /** The route that another request would have. */
+  routeOf(head: RequestHead): RouteMatch | null;
+  /** Ends this stream without an answer; another with this request, which runs through the filters anew, brings it. The terminal filter has let go. */
+  again(next: Redirected, body: { readonly held: HeldBody | null; readonly trailers: HeaderMap | null } | null): void;
 }
 
 const none: readonly unknown[] = [];
@@ -75,6 +82,9 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   #route: RouteMatch | null | undefined = undefined;
   #finished = false;
   #local = false;
+  redirects: RedirectTrail | null = null;
+  /** Brings the answer in place of this one. */
+  #successor: ActiveStream | null = null;
   #cancelTimeout: (() => void) | null = null;
   #cancelDuration: (() => void) | null = null;
   #cancelLogs: (() => void) | null = null;
@@ -109,15 +119,20 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
 
   /** Runs the head through the chain. */
   start(): void {
+    this.#start(false);
+  }
+
+  /** `again`: an earlier stream has made the request trustworthy. */
+  #start(again: boolean): void {
     try {
       const manager = this.#manager;
       if (this.requestComplete) this.info.requestCompleteMonoMs = this.info.startMonoMs;
       if (manager.config.requestTimeoutMs > 0 && !this.requestComplete) this.#cancelTimeout = this.clock.after(manager.config.requestTimeoutMs, () => this.#requestTimeout());
       if (manager.config.maxStreamDurationMs > 0) this.#cancelDuration = this.clock.after(manager.config.maxStreamDurationMs, () => this.#tooLong());
-      const shed = manager.shed();
+      const shed = again ? null : manager.shed();
       // Without filters: what is short is what they would take.
       if (shed !== null) return this.sendLocalReply(shed);
-      const refusal = manager.prepare(this);
+      const refusal = again ? null : manager.prepare(this);
       if (this.#finished) return undefined;
       if (manager.tracer !== null && refusal === null) this.trace = manager.tracer.begin({ head: this.request, info: this.info, route: this.route() });
       this.#cancelLogs = manager.logsOnTheWay(this);
@@ -161,16 +176,17 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
   }
 
   onReset(reason: 'disconnect' | 'protocol', details?: string): void {
-    if (this.#finished) return;
+    if (this.#finished) return this.#successor?.onReset(reason, details);
     this.info.responseFlags |= reason === 'protocol' ? ResponseFlag.DPE : details === 'http2.remote_reset' ? ResponseFlag.DR : ResponseFlag.DC;
     this.info.responseCodeDetails ??= details ?? (reason === 'disconnect' ? 'downstream_remote_disconnect' : 'http1.codec_error');
     this.#manager.stats.rqRxReset.inc();
-    this.#finish();
+    return this.#finish();
   }
 
   onWritable(): void {
+    if (this.#successor !== null) return this.#successor.onWritable();
     this.#responseFull = false;
-    if (this.#responseHolds > 0) return;
+    if (this.#responseHolds > 0) return undefined;
     try {
       (this.#filters[this.#filters.length - 1] as HttpTerminalFilter | undefined)?.onDownstreamWritable();
     } catch (error) {
@@ -318,6 +334,25 @@ export class ActiveStream implements RequestReceiver, ResponseTarget {
       this.info.routeMetadata = found.metadata;
     }
     return found;
+  }
+
+  routeOf(head: RequestHead): RouteMatch | null {
+    return this.#manager.routes.table?.match(head, this.random.next(), this.info) ?? null;
+  }
+
+  again({ request, trail }: Redirected, body: { readonly held: HeldBody | null; readonly trailers: HeaderMap | null } | null): void {
+    if (this.#finished) return;
+    this.info.responseCodeDetails = 'internal_redirect';
+    this.#finish();
+    const next = this.session.begin(this.#writer, request, body === null);
+    this.#successor = next;
+    next.redirects = trail;
+    next.info.requestId = this.info.requestId;
+    next.info.downstreamRemoteAddress = this.info.downstreamRemoteAddress;
+    next.#start(true);
+    if (body === null) return;
+    if (body.held !== null) for (const part of body.held.parts) next.onData(part, 0, part.length);
+    next.onEnd(body.trailers);
   }
 
   clearRoute(): void {

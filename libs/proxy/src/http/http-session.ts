@@ -4,7 +4,7 @@ import { Http1ServerConnection, type RequestHandler } from '../codec/http1/serve
 import { Http2ServerConnection, type Http2RequestHandler } from '../codec/http2/server-connection.ts';
 import type { Http2ServerStream } from '../codec/http2/server-stream.ts';
 import type { ByteConnection } from '../connection.ts';
-import type { RequestReceiver } from '../stream.ts';
+import type { RequestReceiver, ResponseWriter } from '../stream.ts';
 import { ActiveStream } from './active-stream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
 import { buildLocalReply, type BuiltReply } from './local-reply.ts';
@@ -163,6 +163,17 @@ export class HttpSession implements RequestHandler {
     const stream = new ActiveStream(this, writer, head, endStream);
     this.#more?.add(stream);
     stream.start();
+    return stream;
+  }
+
+  /** A stream that stands in for one that has just ended without an answer. */
+  begin(writer: ResponseWriter, head: RequestHead, endStream: boolean): ActiveStream {
+    const { stats } = this.manager;
+    stats.rqTotal.inc();
+    stats.rqActive.inc();
+    const stream = new ActiveStream(this, writer, head, endStream);
+    if (this.#more === null) this.#stream = stream;
+    else this.#more.add(stream);
     return stream;
   }
 

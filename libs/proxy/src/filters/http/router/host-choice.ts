@@ -42,6 +42,10 @@ export class HostChoice implements PickContext, HashSource {
     return this.retry !== null && this.retry.previousHosts.length > 0 ? this.retry.previousHosts : null;
   }
 
+  get triedPriorities(): number[] | null {
+    return this.retry !== null && this.retry.triedPriorities.length > 0 ? this.retry.triedPriorities : null;
+  }
+
   hash(into: Hash64): boolean {
     return requestHash(this.#action.hashPolicy, this, into);
   }

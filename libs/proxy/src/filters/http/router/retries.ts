@@ -59,7 +59,7 @@ export class Retries {
     const { stats } = this.#cluster;
     stats.rqRetry.inc();
     this.#virtualCluster?.rqRetry.inc();
-    if (this.state.policy.avoidPreviousHosts) this.state.previousHosts.push(tried);
+    this.state.tried(tried);
     this.#limits.retries++;
     this.#counted = true;
     const { ms, asked } = this.state.delay(random, response, clock.now());

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import { parseRetryOn, type RetryPolicy } from '@meltemi/route';
+import type { Host } from '../../../balance/index.ts';
 import { noOverrides, type RetryOverrides } from './control-headers.ts';
 import { localReset } from './failure-reply.ts';
 import { RetryState } from './retry-state.ts';
 
 const policy = (on: string, more: Partial<RetryPolicy> = {}): RetryPolicy => ({
   on: parseRetryOn(on), numRetries: 2, perTryTimeoutMs: 0, perTryIdleTimeoutMs: 0, backoffBaseMs: 25, backoffMaxMs: 250, retriableStatusCodes: [], retriableHeaders: [],
-  retriableRequestHeaders: [], avoidPreviousHosts: false, omitCanaryHosts: false, omitMetadata: [], hostSelectionMaxAttempts: 1, rateLimited: null, ...more,
+  retriableRequestHeaders: [], avoidPreviousHosts: false, omitCanaryHosts: false, omitMetadata: [], leavePrioritiesAfter: 0, hostSelectionMaxAttempts: 1, rateLimited: null, ...more,
 });
 const request = new RequestHead('GET', '/');
 const state = (on: string, more: Partial<RetryPolicy> = {}, overrides: Partial<RetryOverrides> = {}) => RetryState.create(policy(on, more), request, { ...noOverrides, ...overrides });
@@ -60,4 +61,17 @@ test('the request may ask for more, and a policy without conditions retries noth
   assert.equal(state('5xx', {}, { max: 0 })?.exhausted, true);
   assert.equal(state('retriable-status-codes', {}, { statusCodes: [418] })?.wantsAfterResponse(answer(418)), true);
   assert.equal(state('retriable-headers', {}, { headerNames: ['x-again'] })?.wantsAfterResponse(answer(200, { 'x-again': '1' })), true);
+});
+
+test('priorities are left out once as many attempts failed as the policy says', () => {
+  const at = (priority: number) => ({ priority }) as Host;
+  const retries = state('5xx', { leavePrioritiesAfter: 2 });
+  const left = [0, 1, 1, 2].map((priority) => {
+    retries?.tried(at(priority));
+    return [...(retries?.triedPriorities ?? [])];
+  });
+  assert.deepEqual(left, [[], [0, 1], [0, 1], [0, 1, 1, 2]]);
+  const plain = state('5xx');
+  plain?.tried(at(0));
+  assert.deepEqual(plain?.triedPriorities, []);
 });

@@ -19,6 +19,10 @@ export class RetryState {
   #done = 0;
   /** Hosts tried so far, when the policy avoids them. */
   readonly previousHosts: Host[] = [];
+  /** Priorities tried so far, when the policy leaves those out; emptied once no other is left. */
+  readonly triedPriorities: number[] = [];
+  /** Tried since the last time that some were left out. */
+  #priorities: number[] = [];
 
   private constructor(policy: RetryPolicy, on: number, asked: RetryOverrides) {
     this.policy = policy;
@@ -71,6 +75,17 @@ export class RetryState {
     return (omitCanaryHosts && host.lbMetadata?.['canary'] === true) || omitMetadata.some((criteria) => hasAll(host, criteria));
   }
 
+  /** The attempt on this host failed. */
+  tried(host: Host): void {
+    const { avoidPreviousHosts, leavePrioritiesAfter } = this.policy;
+    if (avoidPreviousHosts) this.previousHosts.push(host);
+    if (leavePrioritiesAfter === 0) return;
+    this.#priorities.push(host.priority);
+    if (this.#priorities.length < leavePrioritiesAfter) return;
+    this.triedPriorities.push(...this.#priorities);
+    this.#priorities = [];
+  }
+
   /** Uses one up, whether or not a circuit breaker then lets it go. */
   spend(): void {
     this.#left--;
@@ -106,5 +121,5 @@ function hasAll({ lbMetadata }: Host, { entries }: MetadataCriteria): boolean {
 
 const noPolicy: RetryPolicy = {
   on: 0, numRetries: 1, perTryTimeoutMs: 0, perTryIdleTimeoutMs: 0, backoffBaseMs: 25, backoffMaxMs: 250, retriableStatusCodes: [], retriableHeaders: [],
-  retriableRequestHeaders: [], avoidPreviousHosts: false, omitCanaryHosts: false, omitMetadata: [], hostSelectionMaxAttempts: 1, rateLimited: null,
+  retriableRequestHeaders: [], avoidPreviousHosts: false, omitCanaryHosts: false, omitMetadata: [], leavePrioritiesAfter: 0, hostSelectionMaxAttempts: 1, rateLimited: null,
 };

@@ -8,6 +8,7 @@ import type { ResponseTarget } from '../../../http/active-stream.ts';
 import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
 import { checkSettings } from '../../check-settings.ts';
 import { malformedHeader, strictHeaders, type StrictHeader } from './control-headers.ts';
+import { InternalRedirects } from './internal-redirects.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 import { VirtualClusters } from './virtual-cluster.ts';
 
@@ -26,6 +27,7 @@ export interface RouterShared {
   readonly stats: HttpStats;
   readonly bufferLimit: number;
   readonly virtualClusters: VirtualClusters;
+  readonly redirects: InternalRedirects;
 }
 
 /** Sends the request where its route says, and brings the response. Always the last filter. */
@@ -52,6 +54,7 @@ export const routerFilter: HttpFilterFactory = {
       stats: httpStats(ctx.stats, ctx.hcm.statPrefix),
       bufferLimit: defaultBufferLimit,
       virtualClusters: new VirtualClusters(ctx.stats),
+      redirects: new InternalRedirects(ctx.stats, ctx.hcm.statPrefix),
     };
     const events = FilterEvents.decodeHead | FilterEvents.decodeData | FilterEvents.decodeEnd | FilterEvents.destroy;
     return { events, create: () => new RouterStream(shared) };

@@ -80,7 +80,7 @@ export class UpstreamRequest implements AttemptOwner {
     this.#noBody = endStream;
     // Without a policy: what may be sent twice, and what a HTTP/2 host may refuse unseen.
     const replay = idempotent.has(this.#head.method) || this.#cluster.config.http.protocol !== 'http1';
-    if (!endStream && !this.#upgrade) this.#body.keep(this.#retries !== null || this.#action.mirrors.length > 0 ? 'policy' : replay ? 'replay' : 'none');
+    if (!endStream && !this.#upgrade) this.#body.keep(this.#retries !== null || this.#action.mirrors.length > 0 || this.#action.internalRedirect !== null ? 'policy' : replay ? 'replay' : 'none');
     this.#nextAttempt();
     if (endStream) this.#requestComplete();
   }
@@ -218,7 +218,20 @@ export class UpstreamRequest implements AttemptOwner {
       // Another attempt may do better.
       if (wants && this.#othersMayAnswer(attempt)) return this.#attempts.drop(attempt);
     }
-    return this.#answer(attempt, head, endStream);
+    return this.#redirected(head) ? undefined : this.#answer(attempt, head, endStream);
+  }
+
+  /** Follows a redirect in place of the client, where the route says so. */
+  #redirected(response: ResponseHead): boolean {
+    const policy = this.#action.internalRedirect;
+    if (policy === null || !policy.codes.includes(response.status) || this.#upgrade) return false;
+    const whole = this.#complete && this.#hasWholeBody;
+    const next = this.#shared.redirects.next({ policy, route: this.#route, cluster: this.#cluster, request: this.#head, response, whole }, this.#target);
+    if (next === null) return false;
+    this.#finish();
+    this.#target.info.responseCode = response.status;
+    this.#target.again(next, next.keepsBody && !this.#noBody ? { held: this.#body.held, trailers: this.#trailers } : null);
+    return true;
   }
 
   #answer(attempt: Attempt, head: ResponseHead, endStream: boolean): void {

@@ -154,7 +154,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #connect(cluster: UpstreamCluster, target: WeightedTarget): void {
     const { random, config } = this.#options;
     const context: PickContext = {
-      metadataMatch: target.metadataMatch, previousHosts: null, maxAttempts: 1, random, field: () => null,
+      metadataMatch: target.metadataMatch, previousHosts: null, triedPriorities: null, maxAttempts: 1, random, field: () => null,
       hash: (into) => requestHash(config.hashPolicy, { head: null, clientAddress: this.info.downstreamRemoteAddress, newCookie: () => '' }, into),
     };
     const host = cluster.pick(context, originalDestination(this.info.connection));
