@@ -87,3 +87,14 @@ test('inboundonly leaves the outbound listener alone; what is connected stays, s
   await untilRefused(proxy.port('out'));
 });
 
+
+test('/healthcheck/fail: listeners of the default drain_type ask clients to leave until /healthcheck/ok, those of modify_only do not', async () => {
+  const routes = [route({ prefix: '/' }, 'app')];
+  await using proxy = await startProxy(bootstrap([httpListener({ name: 'front', routes }), httpListener({ name: 'way-out', routes, listener: { drain_type: 'MODIFY_ONLY' } })], [cluster('app', [app.port])]));
+  const say = (what: string) => request(proxy.port('admin'), { method: 'POST', path: `/healthcheck/${what}` });
+  await say('fail');
+  await waitFor('answers that ask to leave', () => closes(proxy.port('front')));
+  assert.equal(await closes(proxy.port('way-out')), false);
+  await say('ok');
+  await waitFor('answers that do not', async () => !(await closes(proxy.port('front'))));
+});

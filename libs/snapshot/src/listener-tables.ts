@@ -15,7 +15,7 @@ export const listenerFields: FieldTable<Listener> = {
   filterChainMatcher: refuse('matcher trees over filter chains are not supported: use filter_chain_match'),
   useOriginalDst: use, defaultFilterChain: use, perConnectionBufferLimitBytes: use,
   metadata: use, deprecatedV1: use,
-  drainType: warn('listeners drain when they change, and when /drain_listeners or the end of the program asks'),
+  drainType: use,
   listenerFilters: use, listenerFiltersTimeout: use, continueOnListenerFiltersTimeout: use,
   transparent: use,
   freebind: warn('an address that is not there yet cannot be bound'), socketOptions: socketTuning,

@@ -129,6 +129,11 @@ export class ActiveListener {
     for (const chain of this.#current.chains.values()) chain.drainBy(pace);
   }
 
+  /** What the responses of the config in force ask; null: nothing. */
+  paceResponses(pace: DrainPace | null): void {
+    for (const chain of this.#current.chains.values()) chain.paceResponses(pace);
+  }
+
   /** Stops accepting, nothing else; resolves when the port is free. */
   stopAccepting(): Promise<void> {
     return this.#close();

@@ -98,6 +98,11 @@ export class ChainRuntime {
     if (pace.strategy === 'immediate') for (const session of this.http.sessions) session.drain(false);
   }
 
+  /** What responses ask from now on; null: nothing. */
+  paceResponses(pace: DrainPace | null): void {
+    if (this.http !== null) this.http.pace = pace;
+  }
+
   /** Asks clients to leave with their next response; for a chain that gets no new connections. */
   drain(): void {
     this.#leaving = true;

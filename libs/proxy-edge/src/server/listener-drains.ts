@@ -23,6 +23,8 @@ interface Begun {
  * does not listen at all, as in Envoy.
  */
 export class ListenerDrains {
+  /** Set while the admin endpoint says /healthcheck/fail: listeners of the default drain_type ask clients to leave. */
+  unhealthy: DrainPace | null = null;
   readonly #begun: Begun[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #stop: (covers: (listener: Listener) => boolean) => void;
@@ -47,9 +49,9 @@ export class ListenerDrains {
     this.#timers.add(timer);
   }
 
-  /** How this listener drains; null when nobody asked. */
+  /** How this listener drains; null when it does not. */
   paceOf(listener: Listener): DrainPace | null {
-    return this.#begun.find(({ request }) => covers(request, listener))?.pace ?? null;
+    return this.#begun.find(({ request }) => covers(request, listener))?.pace ?? (listener.drainType === 'default' ? this.unhealthy : null);
   }
 
   /** This listener must not listen any more. */

@@ -52,6 +52,7 @@ export class WorkerServer {
   readonly #overload: OverloadMonitor;
   readonly #descriptors: DescriptorGuard;
   #nowMs = turnTime();
+  #ending = false;
 
   constructor(options: WorkerServerOptions) {
     this.#options = options;
@@ -166,6 +167,8 @@ export class WorkerServer {
    */
   async drain(drain: ProgramDrain): Promise<void> {
     const { deadlineMs } = drain;
+    this.#ending = true;
+    this.#followHealth();
     const end = performance.now() + deadlineMs;
     const sidecar = isSidecar(this.#options.node.id, [...this.#listeners.values(), ...this.#draining].some(({ listener }) => listener.trafficDirection === 'inbound'));
     const atOnce = new DrainPace('immediate', workerClock.monotonic(), deadlineMs);
@@ -223,6 +226,14 @@ export class WorkerServer {
   #askToLeave(active: ActiveListener): void {
     const pace = this.#drains.paceOf(active.listener);
     if (pace !== null) active.askToLeave(pace);
+  }
+
+  /** At the end of the program health checks fail, too; then `drain` says who is asked to leave. */
+  #followHealth(): void {
+    const failed = !this.#ending && this.#deps.http.shared.healthFailed;
+    if (failed === (this.#drains.unhealthy !== null)) return;
+    this.#drains.unhealthy = failed ? this.#pace('immediate') : null;
+    for (const active of [...this.#listeners.values(), ...this.#draining]) active.paceResponses(this.#drains.paceOf(active.listener));
   }
 
   #stopAccepting(covers: (listener: Listener) => boolean): void {
@@ -311,6 +322,7 @@ export class WorkerServer {
     }
     this.clusters.tick(this.#nowMs);
     this.#descriptors.tick();
+    this.#followHealth();
     if (this.#warming.size > 0) this.#wake();
   }
 }

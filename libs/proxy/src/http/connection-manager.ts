@@ -69,7 +69,7 @@ export class HttpConnectionManager {
   /** Null when the config says nothing of tracing. */
   readonly tracer: HttpTracer | null;
   readonly sessions = new Set<HttpSession>();
-  /** Set once: the listener drains, and responses ask clients to leave. */
+  /** Set while the listener drains: its responses ask clients to leave. */
   pace: DrainPace | null = null;
   readonly #plainPaths: boolean;
   #http2Stats: Http2Stats | null = null;
