@@ -14,14 +14,16 @@ export interface NodeFacts {
   readonly clusterId: string;
   readonly meshId: string;
   readonly trustDomain: string;
+  /** The zone of the node's locality. */
+  readonly zone: string;
 }
 
 export const unknownNode: NodeFacts = {
-  id: '', cluster: '', workload: '', namespace: '', canonicalService: '', canonicalRevision: '', app: '', version: '', clusterId: '', meshId: '', trustDomain: '',
+  id: '', cluster: '', workload: '', namespace: '', canonicalService: '', canonicalRevision: '', app: '', version: '', clusterId: '', meshId: '', trustDomain: '', zone: '',
 };
 
 /** Reads Istio's node metadata (NAMESPACE, WORKLOAD_NAME, LABELS, CLUSTER_ID, MESH_ID). */
-export function nodeFacts(node: { id: string; cluster: string; metadata: Readonly<Record<string, unknown>> }): NodeFacts {
+export function nodeFacts(node: { id: string; cluster: string; metadata: Readonly<Record<string, unknown>>; locality?: { readonly zone: string } | undefined }): NodeFacts {
   const text = (key: string) => stringOf(node.metadata[key]);
   const labels = (node.metadata['LABELS'] ?? {}) as Readonly<Record<string, unknown>>;
   const label = (...keys: string[]) => keys.map((key) => stringOf(labels[key])).find(Boolean) ?? '';
@@ -38,6 +40,7 @@ export function nodeFacts(node: { id: string; cluster: string; metadata: Readonl
     clusterId: text('CLUSTER_ID'),
     meshId: text('MESH_ID'),
     trustDomain: text('TRUST_DOMAIN') || 'cluster.local',
+    zone: node.locality?.zone ?? '',
   };
 }
 

@@ -1,6 +1,6 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
-import { GuardedConnection, HttpConnectionManager, networkFilterFactory, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type RouteHolder } from '@meltemi/proxy';
+import { GuardedConnection, HttpConnectionManager, isOtelAccessLog, networkFilterFactory, OtelLogExporter, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type OtelAccessLogConfig, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { serverTls, type ServerTls } from '../transport/tls-server.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -201,11 +201,18 @@ function streamOf(connection: CapturedConnectionInfo, clock: Clock): StreamInfo 
 /** Writes an entry to each log whose filter holds; null when there is no log. */
 export function logWriter(logs: readonly AccessLog[], deps: ChainDeps): LogWriter | null {
   const open = logs.flatMap((log) => {
-    const write = deps.options.openAccessLog?.(log) ?? null;
+    const write = isOtelAccessLog(log.typeUrl) ? openOtelLog(log.config as OtelAccessLogConfig, deps) : (deps.options.openAccessLog?.(log) ?? null);
     return write === null ? [] : [{ filter: log.filter, write }];
   });
   if (open.length === 0) return null;
   return (info) => {
     for (const { filter, write } of open) if (filter === null || filter.evaluate(info, deps.http.random.next())) write(info);
   };
+}
+
+/** Sent from here over the log's cluster, as spans are. */
+function openOtelLog(config: OtelAccessLogConfig, { http }: ChainDeps): LogWriter {
+  const exporter = new OtelLogExporter(config, http);
+  http.onExporter?.(exporter);
+  return exporter.add;
 }

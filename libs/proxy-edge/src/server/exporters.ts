@@ -1,10 +1,12 @@
 import type { SpanExporter } from '@meltemi/proxy';
 
-/** What sends spans in this worker. Those of connection managers that are gone are forgotten with them. */
-export class Exporters {
-  #known: WeakRef<SpanExporter>[] = [];
+type Exporter = Pick<SpanExporter, 'finished'>;
 
-  add(exporter: SpanExporter): void {
+/** What sends spans and log records in this worker. Those of connection managers that are gone are forgotten with them. */
+export class Exporters {
+  #known: WeakRef<Exporter>[] = [];
+
+  add(exporter: Exporter): void {
     this.#known = [...this.#known.filter((ref) => ref.deref() !== undefined), new WeakRef(exporter)];
   }
 

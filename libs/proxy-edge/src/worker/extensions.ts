@@ -1,12 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { err, ok, type Result } from '@meltemi/base';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, tracerExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  return { ...filterExtensions(new Map([...fileAccessLoggers({ hostname: hostname(), environment: environment() }), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
+  const formats = { hostname: hostname(), environment: environment() };
+  return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
 }
 
 /** Larger files are no configuration. */

@@ -53,7 +53,7 @@ export interface HttpDeps {
   /** Variables of the process, for tags of spans. */
   readonly environment?: (name: string) => string | undefined;
   /** Told of what sends spans, so that the end of the process can wait for it. */
-  readonly onExporter?: (exporter: SpanExporter) => void;
+  readonly onExporter?: (exporter: Pick<SpanExporter, 'finished'>) => void;
 }
 
 /** Deviation: Envoy sets no response flag here; UO tells an operator why. */

@@ -22,7 +22,7 @@ export interface TracerParts extends AsyncPort {
   /** Variables of the process, for tags and resources. */
   readonly environment?: (name: string) => string | undefined;
   /** Told of each exporter, so that the end of the process can wait for it. */
-  readonly onExporter?: (exporter: SpanExporter) => void;
+  readonly onExporter?: (exporter: Pick<SpanExporter, 'finished'>) => void;
 }
 
 /** What a stream tells when its trace begins. */

@@ -40,7 +40,7 @@ export function factsOfEndpoint(info: StreamInfo): NodeFacts | null {
   const known = endpointFacts.get(value);
   if (known !== undefined) return known;
   const [workload = '', namespace = '', canonicalService = '', canonicalRevision = '', clusterId = ''] = value.split(';');
-  const facts: NodeFacts = { id: '', cluster: '', workload, namespace, canonicalService, canonicalRevision, app: canonicalService, version: canonicalRevision, clusterId, meshId: '', trustDomain: '' };
+  const facts: NodeFacts = { id: '', cluster: '', workload, namespace, canonicalService, canonicalRevision, app: canonicalService, version: canonicalRevision, clusterId, meshId: '', trustDomain: '', zone: '' };
   if (endpointFacts.size >= 4096) endpointFacts.clear();
   endpointFacts.set(value, facts);
   return facts;
