@@ -9,5 +9,5 @@ export function meltemi(shape: Shape, files: PeerFiles, adminPort: number, flags
   const file = join(files.dir, `${files.name}.json`);
   writeFileSync(file, JSON.stringify(sidecarBootstrap(shape, { port: files.port, adminPort, accessLog: files.accessLog }), null, 1));
   const [node, ...program] = programCommand('proxy', 'bundle');
-  return { command: [node, ...flags, ...program, '-c', file, '--concurrency', String(shape.workers ?? 1), '--log-level', 'warning', '--state-dir', join(files.dir, `${files.name}-state`)], adminPort };
+  return { command: [node, ...flags, ...program, '-c', file, '--concurrency', String(shape.workers ?? 1), '--log-level', 'warning', '--minimum-drain-duration', '0s', '--state-dir', join(files.dir, `${files.name}-state`)], adminPort };
 }
