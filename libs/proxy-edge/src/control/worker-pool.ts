@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { withDeadline } from '@meltemi/base';
 import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
@@ -41,10 +42,10 @@ const restartDelayMs = 250;
 const provenMs = 5000;
 
 /**
- * Requests under way must fit into a worker's young generation (three semi-spaces), or the collector moves them about: with 80 streams at once 6 MB
- * cost a quarter more CPU than 12. The control thread has less (apps/proxy/src/restart-frugal.ts).
+ * Megabytes of new objects between two small collections of a worker. Each costs a third of a millisecond, whatever it finds: with 1 MB there were 130 of them
+ * a second, 5 % of the worker's time. The control thread has less (apps/proxy/src/restart-frugal.ts).
  */
-const youngGenerationMb = 12;
+const semiSpaceMb = 4;
 
 interface Slot {
   readonly index: number;
@@ -150,7 +151,9 @@ export class WorkerPool {
     const limits = options.watchdog ?? defaultWatchdog;
     const beats = new Int32Array(new SharedArrayBuffer(4));
     const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, shared: this.#shared, rows: this.#rows?.buffer ?? null, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
-    const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}`, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
+    // Read when a thread's heap is made; a limit of the worker's own would lose against the flag that the process started with.
+    setFlagsFromString(`--max-semi-space-size=${semiSpaceMb}`);
+    const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
     const slot: Slot = { index, startedMs: performance.now(), watchdog: null, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };
