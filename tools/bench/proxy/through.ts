@@ -24,17 +24,20 @@ export interface Through {
   readonly load: LoadFunction;
   /** One request, checked, before anything is measured. */
   readonly check?: (bench: Bench, peer: RunningPeer) => Promise<void>;
+  /** Load of another kind that comes first, for so many seconds: a slow load would measure compilers at work. */
+  readonly warmUp?: { readonly load: LoadFunction; readonly seconds: number };
   /** Our proxy must have counted every request in istio_requests_total. Default: for HTTP/1.1 and HTTP/2. */
   readonly counted?: boolean;
 }
 
 /** A peer of this shape under this load; CPU per request and memory are columns cpu (µs) and rss (MB). */
-export function through(peer: PeerName, { name = peer, shape, pair, load, check, counted = shape.protocol !== 'tcp' }: Through): Contestant {
+export function through(peer: PeerName, { name = peer, shape, pair, load, check, warmUp, counted = shape.protocol !== 'tcp' }: Through): Contestant {
   return {
     name,
     async start(bench) {
       const running = await (pair ? startPair : startPeer)(bench, peer, shape);
       await check?.(bench, running);
+      await warmUp?.load(bench, running, warmUp.seconds);
       let requests = 0;
       return {
         async turn(seconds) {

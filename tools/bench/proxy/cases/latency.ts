@@ -2,7 +2,7 @@ import { http1Backend } from '../backends.ts';
 import type { Bench } from '../bench-run.ts';
 import type { BenchCase, Comparison, Sample, Started } from '../case.ts';
 import type { OpenLoop, OpenLoopReport } from '../loads/open-loop.ts';
-import { checkWithCurl, through, type LoadFunction } from '../through.ts';
+import { checkWithCurl, through, wrkLoad, type LoadFunction } from '../through.ts';
 
 const [connections, perSecond] = [16, 1000];
 const peers = ['meltemi', 'nginx', 'haproxy'] as const;
@@ -19,7 +19,7 @@ export const latency: BenchCase = {
     const load = openLoopLoad(connections, perSecond);
     return [
       { name: 'direct', start: async (of: Bench): Promise<Started> => ({ turn: async (seconds): Promise<Sample> => (await load(of, { port: backendPort }, seconds)).sample }) },
-      ...peers.map((peer) => through(peer, { shape: { protocol: 'http1', backendPort }, pair: true, load, check: checkWithCurl('/', 1024) })),
+      ...peers.map((peer) => through(peer, { shape: { protocol: 'http1', backendPort }, pair: true, load, warmUp: { load: wrkLoad({ connections }), seconds: 6 }, check: checkWithCurl('/', 1024) })),
     ];
   },
 };
