@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { HeaderMatcher, QueryParameterMatcher } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { queryParameter } from '@meltemi/http';
+import { fieldNameOf, queryParameter } from '@meltemi/http';
 import { compileRegexMatch, compileStringMatcher, stringMatch } from './string-match.ts';
 import type { FieldSource, HeaderMatch, QueryMatch, StringMatch } from './types.ts';
 
@@ -10,7 +10,7 @@ import type { FieldSource, HeaderMatch, QueryMatch, StringMatch } from './types.
  */
 export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): Result<HeaderMatch> {
   if (matcher.name === '') return fail(`${path}.name`, 'a header matcher needs a name');
-  const name = matcher.name.toLowerCase();
+  const name = fieldNameOf(matcher.name);
   const specifier = matcher.headerMatchSpecifier;
   if (!specifier || specifier.$case === 'presentMatch') return ok(presence(name, specifier ? specifier.value : true, matcher));
   const value = compileValue(specifier, path);

@@ -1,6 +1,6 @@
 import type { RouteAction_HashPolicy, RouteAction_HashPolicy_Cookie } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { hash64, xxHash64, type Hash64 } from '@meltemi/base';
-import { addressWithoutPort, queryOf, queryParameter, type RequestHead } from '@meltemi/http';
+import { addressWithoutPort, fieldNameOf, queryOf, queryParameter, type RequestHead } from '@meltemi/http';
 import { durationMs } from './duration.ts';
 import { compileRewrite } from './regex-rewrite.ts';
 import type { Report } from './report.ts';
@@ -14,7 +14,7 @@ export function compileHash(policy: RouteAction_HashPolicy, path: string, report
     case 'header': {
       const { headerName, regexRewrite } = specifier.value;
       if (headerName === '') report.refuse(`${path}.header.header_name`, 'is required');
-      return [{ kind: 'header', name: headerName.toLowerCase(), regex: regexRewrite ? compileRewrite(regexRewrite, `${path}.header.regex_rewrite`, report) : null, terminal }];
+      return [{ kind: 'header', name: fieldNameOf(headerName), regex: regexRewrite ? compileRewrite(regexRewrite, `${path}.header.regex_rewrite`, report) : null, terminal }];
     }
     case 'cookie':
       return [compileCookie(specifier.value, terminal, `${path}.cookie`, report)];

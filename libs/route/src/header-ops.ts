@@ -1,6 +1,6 @@
 import type { HeaderMutation } from '@meltemi/api/gen/envoy/config/common/mutation_rules/v3/mutation_rules.ts';
 import type { HeaderValueOption } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { compileFormat, type HeaderMap, type StreamInfo } from '@meltemi/http';
+import { compileFormat, fieldNameOf, type HeaderMap, type StreamInfo } from '@meltemi/http';
 import { isSet } from './fields.ts';
 import type { Report } from './report.ts';
 import type { HeaderOp, HeaderOps } from './types.ts';
@@ -57,7 +57,7 @@ export function compileHeaderMutations(mutations: readonly HeaderMutation[], pat
 }
 
 function removal(name: string): HeaderOp {
-  return { action: 'remove', name: name.toLowerCase(), literal: null, formatter: null, keepEmptyValue: false };
+  return { action: 'remove', name: fieldNameOf(name), literal: null, formatter: null, keepEmptyValue: false };
 }
 
 function compileAddition(option: HeaderValueOption, path: string, report: Report): HeaderOp | null {
@@ -74,7 +74,7 @@ function compileAddition(option: HeaderValueOption, path: string, report: Report
   if (formatter && !formatter.ok) for (const error of formatter.error) report.refuse(`${path}.header.value`, error.message);
   if (/[\r\n\0]/.test(text)) report.refuse(`${path}.header.value`, 'a header value has no line breaks or NUL');
   return {
-    action: action ?? 'append', name: header.key.toLowerCase(), literal: formatter === null ? text : null,
+    action: action ?? 'append', name: fieldNameOf(header.key), literal: formatter === null ? text : null,
     formatter: formatter?.ok ? formatter.value : null, keepEmptyValue: option.keepEmptyValue,
   };
 }

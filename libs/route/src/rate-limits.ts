@@ -2,7 +2,7 @@ import type {
   RateLimit, RateLimit_Action, RateLimit_Action_DynamicMetaData, RateLimit_Action_HeaderValueMatch, RateLimit_Action_MaskedRemoteAddress, RateLimit_Action_MetaData, RateLimit_Action_QueryParameterValueMatch,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { MetadataKey } from '@meltemi/api/gen/envoy/type/metadata/v3/metadata.ts';
-import { addressWithoutPort, queryOf, type DynamicMetadata, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { addressWithoutPort, fieldNameOf, queryOf, type DynamicMetadata, type RequestHead, type StreamInfo } from '@meltemi/http';
 import { compileAll, compileHeaderMatchers, compileQueryMatcher, parseIp } from '@meltemi/match';
 import { checkFields, oneof, refuse, use, warn, type FieldTable } from './fields.ts';
 import type { Report } from './report.ts';
@@ -97,7 +97,7 @@ function required(text: string, path: string, report: Report): void {
 function headerAction({ headerName, descriptorKey, skipIfAbsent }: { headerName: string; descriptorKey: string; skipIfAbsent: boolean }, path: string, report: Report): Action {
   required(headerName, `${path}.header_name`, report);
   required(descriptorKey, `${path}.descriptor_key`, report);
-  const name = headerName.toLowerCase();
+  const name = fieldNameOf(headerName);
   const pseudo = name.startsWith(':') || name === 'host';
   return (head) => {
     const value = pseudo ? head.field(name) : head.headers.get(name);

@@ -1,3 +1,4 @@
+import { fieldNameOf } from '../field-name.ts';
 import type { ResponseHead, RequestHead } from '../heads.ts';
 import { pathOf, queryOf, queryParameter } from '../path.ts';
 import type { DynamicMetadata, StreamInfo } from '../stream-info.ts';
@@ -28,7 +29,7 @@ export const argumentOperators: Readonly<Record<string, OperatorFactory>> = {
 
 function headerFactory(head: (info: StreamInfo) => RequestHead | ResponseHead | null): OperatorFactory {
   return (command) => {
-    const [main, other, extra] = (command.argument ?? '').toLowerCase().split('?');
+    const [main, other, extra] = namesOf(command);
     if (!main || extra !== undefined || other === '') return `%${command.name}(X?Y):Z% needs one or two header names`;
     const operator = textOperator((info) => {
       const source = head(info);
@@ -36,6 +37,11 @@ function headerFactory(head: (info: StreamInfo) => RequestHead | ResponseHead | 
     });
     return truncated(operator, command.maxLength);
   };
+}
+
+/** "X?Y": the names in an argument. */
+function namesOf({ argument }: Command): string[] {
+  return (argument ?? '').split('?').map(fieldNameOf);
 }
 
 /** Formatters print a header's first value; matchers see all of them joined. */
@@ -54,7 +60,7 @@ function withoutQuery(command: Command, options: FormatOptions): Operator | stri
 }
 
 function trailer(command: Command): Operator | string {
-  const [main, other] = (command.argument ?? '').toLowerCase().split('?');
+  const [main, other] = namesOf(command);
   if (!main) return '%TRAILER(X?Y):Z% needs a trailer name';
   const find = (trailers: readonly string[] | null, name: string | undefined): string | null => {
     if (trailers !== null) for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === name) return trailers[i + 1] ?? '';

@@ -1,3 +1,4 @@
+import { fieldNameOf } from '@meltemi/http';
 import { latin1 } from '../../latin1.ts';
 
 /** What the parser itself must know about a field; 0 is an ordinary one. @hot */
@@ -35,8 +36,7 @@ export function fieldName(raw: string): FieldName | null {
 
 function learn(raw: string): FieldName | null {
   if (!token.test(raw)) return null;
-  // A property key is an internalised string: comparing it with a literal compares two pointers.
-  const name = Object.keys({ [raw.toLowerCase()]: 0 })[0] ?? '';
+  const name = fieldNameOf(raw);
   const entry: FieldName = { name, kind: (Object.hasOwn(kinds, name) ? kinds[name] : undefined) ?? FieldKind.ordinary };
   // A flat copy: the slice would keep its whole head alive in the map.
   if (known.size < maxKnown && raw.length <= maxKnownLength) known.set(Buffer.from(raw, 'latin1').toString('latin1'), entry);
