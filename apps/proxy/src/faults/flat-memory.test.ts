@@ -20,8 +20,6 @@ const stallMs = Number(process.env['MELTEMI_STALL_SECONDS'] ?? 1.5) * 1000;
 /** What the kernel's buffers and our limits may take of a stream whose reader stalls: two hops, each side. */
 const heldBound = 32 * megabyte;
 const growthBound = 64 * megabyte;
-/** Node gives each read of TLS a buffer of its own, and its collector waits until there are many: 180 MB at most in streams of 5 GB. */
-const tlsGrowthBound = 256 * megabyte;
 /** A sender that sent nothing for so long is held back. */
 const stillMs = 500;
 
@@ -217,6 +215,6 @@ for (const protocol of protocols)
         to.destroy();
       }
       t.diagnostic(`held back after ${Math.round(held / megabyte)} MB; memory grew by at most ${Math.round((most - before) / megabyte)} MB`);
-      assert.ok(most - before < (protocol.endsWith('-tls') ? tlsGrowthBound : growthBound), `grew by ${Math.round((most - before) / megabyte)} MB`);
+      assert.ok(most - before < growthBound, `grew by ${Math.round((most - before) / megabyte)} MB`);
     });
 
