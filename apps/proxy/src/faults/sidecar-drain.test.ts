@@ -38,7 +38,7 @@ test('an application without any connection finds outbound open until the minimu
 test('calls that go on keep outbound open past the minimum; it ends when they stop for the quiet time', async (t) => {
   const app = await backend('app');
   t.after(() => app.stop());
-  await using proxy = await sidecar(app.port, ['--drain-timeout', '20s', '--minimum-drain-duration', '200ms', '--drain-quiet-time', '1500ms']);
+  await using proxy = await sidecar(app.port, ['--drain-timeout', '20s', '--minimum-drain-duration', '200ms', '--drain-quiet-time', '1500ms', '--concurrency', '2']);
   const began = performance.now();
   proxy.signal('SIGTERM');
   await untilRefused(proxy.port('in'));

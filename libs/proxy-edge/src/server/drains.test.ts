@@ -3,7 +3,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import { application, ask, httpListener, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
+import { unknownNode } from '@meltemi/proxy';
+import { address, application, ask, httpListener, listenerOf, must, portOf, routeTo, staticCluster, workerServer } from './fixture.ts';
 import { isSidecar, untilQuiet } from './program-drain.ts';
 
 test('a replaced listener drains gradually: its clients are asked to leave as the time passes, a new one is not', async (t) => {
@@ -52,6 +53,20 @@ test('a drain by hand that began before this worker has only the rest of its tim
   await waitFor('the port to close', () => new Promise<boolean>((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => resolve(socket.destroy() && false)).on('error', () => resolve(true));
   }), { deadlineMs: 3000 });
+});
+
+test("a sidecar's worker stays while another one still serves: they end together, and none leaves its share of the port behind", async (t) => {
+  const app = await application(t, (_request, response) => response.end('ok'));
+  const connections = new Int32Array([0, 1]);
+  const server = workerServer(t, { node: { ...unknownNode, id: 'sidecar~127.0.0.1~app.ns~ns.svc.cluster.local' }, overload: { config: null, connections, index: 0 } });
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(listenerOf({ name: 'main', address: address(0), trafficDirection: 'OUTBOUND', filterChains: [{ filters: [] }] })));
+  let ended = false;
+  const drained = server.drain({ deadlineMs: 10_000 }).then(() => { ended = true; });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(ended, false);
+  connections[1] = 0;
+  await drained;
 });
 
 test('quiet: not before the minimum, not while something is connected, and a visit between two looks starts the quiet time again', async () => {

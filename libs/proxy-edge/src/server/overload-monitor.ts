@@ -48,6 +48,12 @@ export class OverloadMonitor {
     return false;
   }
 
+  /** Connections of the other workers, as of a second ago. */
+  get elsewhere(): number {
+    const { connections, index } = this.#options;
+    return this.#all() - Atomics.load(connections, index);
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     Atomics.store(this.#options.connections, this.#options.index, 0);

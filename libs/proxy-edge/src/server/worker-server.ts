@@ -177,7 +177,8 @@ export class WorkerServer {
     const halfTime = setTimeout(() => {
       for (const active of this.#draining) active.drainIdle();
     }, Math.min(deadlineMs / 2, this.#drainTimeMs));
-    await untilQuiet(() => this.#activity(), sidecar ? drain : { deadlineMs });
+    // A sidecar's workers end together: one that left before the others would take along who waits in its share of the port.
+    await (sidecar ? untilQuiet(() => ({ ...this.#activity(), active: this.activeConnections + this.#overload.elsewhere }), drain) : untilQuiet(() => this.#activity(), { deadlineMs }));
     clearTimeout(halfTime);
     // Whoever came through the last door at the last moment is still served.
     this.#drainWhere(() => true, atOnce);
