@@ -32,7 +32,7 @@ await runProgram({
     const flat = new FlatStats();
     const reports = new LateReports({ node, store: () => control.store, identity: () => agent, log });
     const control: ControlThread = new ControlThread({
-      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: (values['drain-time-s'] ?? drainDefaults[role].seconds) * 1000, drainStrategy: values['drain-strategy'] ?? drainDefaults[role].strategy, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog,
+      node, compiler: { extensions: proxyExtensions(), ...allowedModules() }, overload: overload(), concurrency: values.concurrency === 0 ? availableParallelism() : values.concurrency, drainTimeMs: (values['drain-time-s'] ?? drainDefaults[role].seconds) * 1000, drainStrategy: values['drain-strategy'] ?? drainDefaults[role].strategy, fileFlushMs: values['file-flush-interval-msec'], watchdog: loaded?.watchdog, localCluster: loaded?.localCluster,
       // The bundle has its worker beside it, a checkout its source.
       workerScript: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       metrics: stats, flat, log, onReports: (sink, entries) => reports.send(sink, entries),

@@ -44,7 +44,7 @@ export type { SpanExporter } from './tracing/span-exporter.ts';
 export { OverloadState, type Pressures } from './overload/overload-state.ts';
 export { RequestIds } from './http/request-id.ts';
 export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory, networkFilters } from './filters/registry.ts';
-export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostLists, type HostSet, type LbStat, type HostState, type PickContext, type Picker } from './balance/index.ts';
+export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostLists, type HostSet, type LbStat, type LocalZone, type HostState, type PickContext, type Picker } from './balance/index.ts';
 export { ClusterChecker } from './resilience/health-check/cluster-checker.ts';
 export type { HealthCheckStats } from './resilience/health-check/host-checker.ts';
 export { createProbe, type CheckTransport } from './resilience/health-check/create-probe.ts';

@@ -1,3 +1,5 @@
+import type { Locality } from '@meltemi/snapshot';
+
 /** What this proxy tells others about its workload, from the node of the bootstrap. Missing facts are "". */
 export interface NodeFacts {
   /** Node id, "sidecar~10.0.0.1~pod.ns~ns.svc.cluster.local". */
@@ -14,16 +16,17 @@ export interface NodeFacts {
   readonly clusterId: string;
   readonly meshId: string;
   readonly trustDomain: string;
-  /** The zone of the node's locality. */
-  readonly zone: string;
+  readonly locality: Locality;
+  /** The cluster of those who call as this proxy does (cluster_manager.local_cluster_name); "" = none. */
+  readonly localCluster: string;
 }
 
 export const unknownNode: NodeFacts = {
-  id: '', cluster: '', workload: '', namespace: '', canonicalService: '', canonicalRevision: '', app: '', version: '', clusterId: '', meshId: '', trustDomain: '', zone: '',
+  id: '', cluster: '', workload: '', namespace: '', canonicalService: '', canonicalRevision: '', app: '', version: '', clusterId: '', meshId: '', trustDomain: '', locality: { region: '', zone: '', subZone: '' }, localCluster: '',
 };
 
 /** Reads Istio's node metadata (NAMESPACE, WORKLOAD_NAME, LABELS, CLUSTER_ID, MESH_ID). */
-export function nodeFacts(node: { id: string; cluster: string; metadata: Readonly<Record<string, unknown>>; locality?: { readonly zone: string } | undefined }): NodeFacts {
+export function nodeFacts(node: { id: string; cluster: string; metadata: Readonly<Record<string, unknown>>; locality?: Locality | undefined; localCluster?: string }): NodeFacts {
   const text = (key: string) => stringOf(node.metadata[key]);
   const labels = (node.metadata['LABELS'] ?? {}) as Readonly<Record<string, unknown>>;
   const label = (...keys: string[]) => keys.map((key) => stringOf(labels[key])).find(Boolean) ?? '';
@@ -40,7 +43,8 @@ export function nodeFacts(node: { id: string; cluster: string; metadata: Readonl
     clusterId: text('CLUSTER_ID'),
     meshId: text('MESH_ID'),
     trustDomain: text('TRUST_DOMAIN') || 'cluster.local',
-    zone: node.locality?.zone ?? '',
+    locality: { region: node.locality?.region ?? '', zone: node.locality?.zone ?? '', subZone: node.locality?.subZone ?? '' },
+    localCluster: node.localCluster ?? '',
   };
 }
 

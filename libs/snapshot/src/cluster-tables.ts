@@ -64,9 +64,7 @@ export const commonLbFields: FieldTable<Cluster_CommonLbConfig> = {
   overrideHostStatus: warn('there are no override hosts'),
 };
 
-const noLocalCluster = warn('zone aware routing needs a local cluster (cluster_manager.local_cluster_name), which this proxy does not keep: hosts of all zones are used, as in Envoy without one');
-
-export const zoneAwareFields: FieldTable<Cluster_CommonLbConfig_ZoneAwareLbConfig> = { routingEnabled: noLocalCluster, minClusterSize: noLocalCluster, failTrafficOnPanic: use };
+export const zoneAwareFields: FieldTable<Cluster_CommonLbConfig_ZoneAwareLbConfig> = { routingEnabled: use, minClusterSize: use, failTrafficOnPanic: use };
 
 export const originalDstFields: FieldTable<Cluster_OriginalDstLbConfig> = {
   useHttpHeader: use, httpHeaderName: use, upstreamPortOverride: use, metadataKey: refuse('destinations from metadata are not supported'),

@@ -23,6 +23,8 @@ export interface Cluster {
   /** In panic no host is picked instead of any. */
   readonly failTrafficOnPanic: boolean;
   readonly localityWeighted: boolean;
+  /** Requests stay in the proxy's zone where there is a local cluster to compare with; null = never. */
+  readonly zoneAware: { readonly routingPercent: number; readonly minClusterSize: number } | null;
   /** 5,000 when unset. */
   readonly connectTimeoutMs: number;
   readonly perConnectionBufferLimit: number;

@@ -55,7 +55,10 @@ test('what cannot be is refused by its path', () => {
     ['lb_subset_config.subset_selectors[0].single_host_per_subset', 'lb_subset_config.subset_selectors[1].fallback_keys_subset']);
 });
 
-test('zone aware routing has no local cluster to compare with: said in a warning', () => {
-  const { warnings, failTrafficOnPanic } = compile({ common_lb_config: { zone_aware_lb_config: { min_cluster_size: 3, fail_traffic_on_panic: true } } });
-  assert.deepEqual([warnings, failTrafficOnPanic], [['common_lb_config.zone_aware_lb_config.min_cluster_size'], true]);
+test('zone aware routing has Envoy\'s defaults, and is off where localities have weights', () => {
+  const zones = (json: object) => compile({ common_lb_config: json }).zoneAware;
+  assert.deepEqual(zones({}), { routingPercent: 100, minClusterSize: 6 });
+  assert.deepEqual(zones({ zone_aware_lb_config: { min_cluster_size: 3, routing_enabled: { value: 40 } } }), { routingPercent: 40, minClusterSize: 3 });
+  assert.equal(zones({ locality_weighted_lb_config: {} }), null);
+  assert.deepEqual(compile({ common_lb_config: { zone_aware_lb_config: { fail_traffic_on_panic: true } } }).failTrafficOnPanic, true);
 });

@@ -14,12 +14,14 @@ import { decodeAt } from './context.ts';
 import { compileSubsets } from './subsets.ts';
 
 /** How a cluster chooses: everything of it but the panic threshold, which is common to all policies. */
-export type Balancing = Pick<Cluster, 'lbPolicy' | 'subsets' | 'localityWeighted' | 'failTrafficOnPanic'>;
+export type Balancing = Pick<Cluster, 'lbPolicy' | 'subsets' | 'localityWeighted' | 'zoneAware' | 'failTrafficOnPanic'>;
 
 const prefix = 'type.googleapis.com/envoy.extensions.load_balancing_policies';
 const roundRobin: LbPolicy = { kind: 'round_robin', slowStart: null };
 const noHashing: ConsistentHashing = { useHostname: false, balanceFactor: 0 };
-const plain: Balancing = { lbPolicy: roundRobin, subsets: null, localityWeighted: false, failTrafficOnPanic: false };
+/** Envoy's defaults. */
+const zoneDefaults = { routingPercent: 100, minClusterSize: 6 };
+const plain: Balancing = { lbPolicy: roundRobin, subsets: null, localityWeighted: false, zoneAware: zoneDefaults, failTrafficOnPanic: false };
 const maxRingSize = 8_388_608;
 const maxTableSize = 5_000_011;
 
@@ -37,8 +39,7 @@ export function compileBalancing(message: ClusterMessage, report: Report): Balan
   return {
     lbPolicy: fromEnum(message, report),
     subsets: compileSubsets(message.lbSubsetConfig, 'lb_subset_config', report),
-    localityWeighted: locality?.$case === 'localityWeightedLbConfig',
-    failTrafficOnPanic: locality?.$case === 'zoneAwareLbConfig' && failsOnPanic(locality.value, 'common_lb_config.zone_aware_lb_config', report),
+    ...byLocality(locality, 'common_lb_config', report),
   };
 }
 
@@ -100,11 +101,11 @@ const extensions: Readonly<Record<string, CompileExtension | undefined>> = {
     if (config === null) return null;
     const hashing = config.consistentHashingLbConfig ?? { useHostnameForHashing: config.useHostnameForHashing, hashBalanceFactor: config.hashBalanceFactor };
     const lbPolicy = ringHash({ min: config.minimumRingSize, max: config.maximumRingSize, murmur: config.hashFunction === 2, hashing: compileHashing(hashing, path, report) }, path, report);
-    return { ...plain, lbPolicy, localityWeighted: config.localityWeightedLbConfig !== undefined };
+    return { ...plain, lbPolicy, localityWeighted: config.localityWeightedLbConfig !== undefined, zoneAware: null };
   },
   'maglev.v3.Maglev': (bytes, path, report) => {
     const config = decodeAt(Maglev, bytes, path, report);
-    return config && { ...plain, lbPolicy: maglev(config.tableSize, compileHashing(config.consistentHashingLbConfig, path, report), path, report), localityWeighted: config.localityWeightedLbConfig !== undefined };
+    return config && { ...plain, lbPolicy: maglev(config.tableSize, compileHashing(config.consistentHashingLbConfig, path, report), path, report), localityWeighted: config.localityWeightedLbConfig !== undefined, zoneAware: null };
   },
   'subset.v3.Subset': (bytes, path, report) => {
     const config = decodeAt(Subset, bytes, path, report);
@@ -114,7 +115,7 @@ const extensions: Readonly<Record<string, CompileExtension | undefined>> = {
   },
   'wrr_locality.v3.WrrLocality': (bytes, path, report) => {
     const config = decodeAt(WrrLocality, bytes, path, report);
-    return config && { ...nested(config.endpointPickingPolicy, `${path}.endpoint_picking_policy`, report), localityWeighted: true };
+    return config && { ...nested(config.endpointPickingPolicy, `${path}.endpoint_picking_policy`, report), localityWeighted: true, zoneAware: null };
   },
   'cluster_provided.v3.ClusterProvided': () => ({ ...plain, lbPolicy: { kind: 'cluster_provided' } }),
 };
@@ -129,17 +130,19 @@ interface LocalityMessage {
   readonly localityConfigSpecifier?: { readonly $case: 'zoneAwareLbConfig'; readonly value: ZoneAware } | { readonly $case: 'localityWeightedLbConfig'; readonly value: object } | undefined;
 }
 
-function locality(message: LocalityMessage | undefined, path: string, report: Report): Pick<Balancing, 'localityWeighted' | 'failTrafficOnPanic'> {
-  const specifier = message?.localityConfigSpecifier;
-  return {
-    localityWeighted: specifier?.$case === 'localityWeightedLbConfig',
-    failTrafficOnPanic: specifier?.$case === 'zoneAwareLbConfig' && failsOnPanic(specifier.value, `${path}.locality_lb_config.zone_aware_lb_config`, report),
-  };
+function locality(message: LocalityMessage | undefined, path: string, report: Report): LocalityBalancing {
+  return byLocality(message?.localityConfigSpecifier, `${path}.locality_lb_config`, report);
 }
 
-function failsOnPanic(config: ZoneAware, path: string, report: Report): boolean {
-  checkFields(config, zoneAwareFields, path, report);
-  return config.failTrafficOnPanic;
+type LocalityBalancing = Pick<Balancing, 'localityWeighted' | 'zoneAware' | 'failTrafficOnPanic'>;
+
+function byLocality(specifier: LocalityMessage['localityConfigSpecifier'], path: string, report: Report): LocalityBalancing {
+  if (specifier?.$case === 'localityWeightedLbConfig') return { localityWeighted: true, zoneAware: null, failTrafficOnPanic: false };
+  if (specifier === undefined) return { localityWeighted: false, zoneAware: zoneDefaults, failTrafficOnPanic: false };
+  const { routingEnabled, minClusterSize, failTrafficOnPanic } = specifier.value;
+  checkFields(specifier.value, zoneAwareFields, `${path}.zone_aware_lb_config`, report);
+  const zoneAware = { routingPercent: routingEnabled?.value ?? zoneDefaults.routingPercent, minClusterSize: Number(minClusterSize ?? zoneDefaults.minClusterSize) };
+  return { localityWeighted: false, zoneAware, failTrafficOnPanic };
 }
 
 interface LeastRequestSettings {

@@ -5,19 +5,22 @@ import { parseDocument } from 'yaml';
 import { Report } from '@meltemi/route';
 import type { WatchdogLimits } from '../control/watchdog.ts';
 import { checkJson } from './check-json.ts';
+import { compileLocalCluster } from './cluster-manager.ts';
 import { compileWatchdogs } from './watchdogs.ts';
 
 /** A bootstrap that was read, and what of it only tunes and is not acted on. */
 export interface ReadBootstrap {
   readonly bootstrap: Bootstrap;
   readonly watchdog: WatchdogLimits;
+  /** cluster_manager.local_cluster_name, "" = none. */
+  readonly localCluster: string;
   readonly warnings: readonly FieldError[];
 }
 
 const maxBootstrapBytes = 16 * 1024 * 1024;
 
 /** Top-level fields that change what traffic does and are acted on. */
-const supported = new Set(['node', 'overload_manager', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'watchdogs', 'use_tcp_for_dns_lookups', 'node_context_params']);
+const supported = new Set(['node', 'overload_manager', 'static_resources', 'dynamic_resources', 'admin', 'stats_flush_interval', 'cluster_manager', 'default_socket_interface', 'enable_dispatcher_stats', 'header_prefix', 'watchdogs', 'use_tcp_for_dns_lookups', 'node_context_params']);
 
 /** Top-level fields that only tune, and why leaving them out changes no request. */
 const tuning: ReadonlyMap<string, string> = new Map([
@@ -26,7 +29,6 @@ const tuning: ReadonlyMap<string, string> = new Map([
   ['stats_config', 'every statistic is kept under its full name'],
   ['stats_sinks', 'statistics are not pushed: scrape /stats/prometheus'],
   ['flags_path', 'unused'],
-  ['cluster_manager', 'outlier events are in the log, there is no local cluster, and load reports are not sent'],
   ['perf_tracing_file_path', 'unused'],
   ['fatal_actions', 'unused'],
   ['memory_allocator_manager', 'memory belongs to the JavaScript engine'],
@@ -66,7 +68,8 @@ export function readBootstrap(text: string): Result<ReadBootstrap> {
     const bootstrap = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept));
     const report = new Report();
     const watchdog = compileWatchdogs(bootstrap, report);
-    return report.errors.length > 0 ? err(report.errors) : ok({ bootstrap, watchdog, warnings: [...warnings, ...report.warnings] });
+    const localCluster = compileLocalCluster(bootstrap, report);
+    return report.errors.length > 0 ? err(report.errors) : ok({ bootstrap, watchdog, localCluster, warnings: [...warnings, ...report.warnings] });
   } catch (cause) {
     return err([{ path: '', message: cause instanceof Error ? cause.message : String(cause) }]);
   }

@@ -21,6 +21,8 @@ import { WorkerPool, type PoolLog } from './worker-pool.ts';
 
 export interface ControlOptions {
   readonly node: Node;
+  /** cluster_manager.local_cluster_name. Default: none. */
+  readonly localCluster?: string | undefined;
   readonly compiler: Compiler;
   readonly concurrency: number;
   readonly drainTimeMs: number;
@@ -69,7 +71,7 @@ export class ControlThread {
     this.#options = options;
     const metadata = (options.node.metadata ?? {}) as Readonly<Record<string, unknown>>;
     this.workers = new WorkerPool({
-      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata, locality: options.node.locality }), drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null, watchdog: options.watchdog,
+      script: options.workerScript, concurrency: options.concurrency, node: nodeFacts({ id: options.node.id, cluster: options.node.cluster, metadata, locality: options.node.locality, localCluster: options.localCluster ?? '' }), drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, overload: options.overload ?? null, watchdog: options.watchdog,
       metrics: options.metrics, flat: options.flat, state: () => (this.#holding ? { ...this.store.state(), listeners: noChange } : this.store.state()), log: options.log, onReports: options.onReports,
     });
   }

@@ -59,7 +59,8 @@ export class WorkerServer {
     const random = options.random ?? mathRandom;
     const now = () => this.#nowMs;
     const shared = options.shared ?? new LocalState();
-    this.clusters = new ClusterManager({ clock: workerClock, shared: shared.rows, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
+    const { localCluster, locality } = options.node;
+    this.clusters = new ClusterManager({ clock: workerClock, shared: shared.rows, local: localCluster === '' ? null : { cluster: localCluster, locality }, stats: options.stats, secrets: this.#secrets, now, log: (fields, message) => options.log.info(fields, message), onWarm: () => this.#wake(), ...(options.resolver !== undefined && { resolver: options.resolver }) });
     const requestIds = new RequestIds((buffer) => randomFillSync(buffer));
     const onBug = (error: unknown) => options.log.error({ err: error }, 'a filter failed; its stream ended');
     this.#overload = new OverloadMonitor(options.overload ?? { config: null, connections: new Int32Array(1), index: 0 }, options.stats, () => this.activeConnections);

@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type HostLists, type HostSet, type LbStat, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type HostLists, type HostSet, type LbStat, type LocalZone, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -17,6 +17,10 @@ export interface EntryDeps {
   readonly secrets: SecretLookup;
   /** What the workers of the process count together. */
   readonly shared: SharedRows;
+  /** Where the proxy is; null = nothing is nearer than anything else. */
+  readonly local: LocalZone | null;
+  /** The cluster's hosts or their health changed. */
+  onHosts(entry: ClusterEntry): void;
   /** Coarse monotonic milliseconds. */
   now(): number;
   log(fields: object, message: string): void;
@@ -110,6 +114,15 @@ export class ClusterEntry implements UpstreamCluster {
   get hosts(): readonly Host[] {
     if (this.#health.stale) this.#refresh();
     return this.#store.current.all;
+  }
+
+  get hostSet(): HostSet {
+    return this.#store.current;
+  }
+
+  /** The local cluster changed: its zones are compared anew. */
+  repick(): void {
+    this.#picker = this.#balancer.picker(this.#store.current);
   }
 
   /** Discovery does not list the host any more; it stays while it passes its health checks. */
@@ -262,6 +275,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.#health.look();
     const set = this.#store.refresh();
     this.#picker = this.#balancer.picker(set);
+    this.#deps.onHosts(this);
     return set;
   }
 
@@ -274,7 +288,7 @@ export class ClusterEntry implements UpstreamCluster {
     const { stats, clock } = this.#deps;
     const prefix = `cluster.${this.config.statName}`;
     const counters: Partial<Record<LbStat, Counter>> = {};
-    return new Balancer(this.config, { now: () => clock.monotonic(), activeRequests: () => this.stats.rqActive.value, count: (stat) => (counters[stat] ??= stats.counter(`${prefix}.${stat}`)).inc() });
+    return new Balancer(this.config, { now: () => clock.monotonic(), activeRequests: () => this.stats.rqActive.value, count: (stat) => (counters[stat] ??= stats.counter(`${prefix}.${stat}`)).inc() }, this.#deps.local);
   }
 
   #originalDestination(context: PickContext, connection: string): Host | null {

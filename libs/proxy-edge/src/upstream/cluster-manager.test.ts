@@ -155,3 +155,27 @@ test('what workers know of hosts goes with the host, the config that asked for i
   each((manager) => must(manager.addOrUpdate(eds({ outlierDetection }))));
   assert.equal(each((manager) => manager.destroy()), 0);
 });
+
+test('zones are compared anew when the local cluster comes, changes and goes', () => {
+  const clock = new ManualClock();
+  const here = { region: '', zone: 'here', subZone: '' };
+  const manager = new ClusterManager({ clock, stats: new FlatStats(), secrets: new SecretStore(), now: () => clock.now(), local: { cluster: 'proxies', locality: here } });
+  const byZone = (name: string, ports: Readonly<Record<string, readonly number[]>>) => ({
+    clusterName: name, endpoints: Object.entries(ports).map(([zone, all]) => ({ locality: { zone }, lbEndpoints: all.map((portValue) => ({ endpoint: { address: { socketAddress: { address: '127.0.0.1', portValue } } } })) })),
+  });
+  const following = (name: string) => clusterOf({ name, type: 'EDS', edsClusterConfig: { serviceName: name, edsConfig: { ads: {} } }, commonLbConfig: { zoneAwareLbConfig: { minClusterSize: 2 } } });
+  must(manager.addOrUpdate(following('app')));
+  manager.setEndpoints('app', assignmentOf(byZone('app', { here: [1], there: [2] })));
+  const picked = () => new Set(Array.from({ length: 20 }, (_, i) => manager.get('app')?.pick({ ...context, random: { next: () => (i % 10) / 10 } }, '')?.key));
+  const [near, far] = ['127.0.0.1:1', '127.0.0.1:2'];
+  assert.deepEqual(picked(), new Set([near, far]));
+  must(manager.addOrUpdate(following('proxies')));
+  manager.setEndpoints('proxies', assignmentOf(byZone('proxies', { here: [8], there: [9] })));
+  assert.deepEqual(picked(), new Set([near]));
+  manager.setEndpoints('proxies', assignmentOf(byZone('proxies', { here: [8, 7, 6] })));
+  assert.deepEqual(picked(), new Set([near, far]));
+  manager.setEndpoints('proxies', assignmentOf(byZone('proxies', { here: [8], there: [9] })));
+  assert.deepEqual(picked(), new Set([near]));
+  manager.remove('proxies');
+  assert.deepEqual(picked(), new Set([near, far]));
+});

@@ -1,7 +1,7 @@
 import { mathRandom, ok, type Clock, type Random, type Result } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
-import { LocalRows, type Clusters, type SharedRows, type UpstreamCluster } from '@meltemi/proxy';
-import type { Cluster, LoadAssignment } from '@meltemi/snapshot';
+import { LocalRows, type Clusters, type LocalZone, type SharedRows, type UpstreamCluster } from '@meltemi/proxy';
+import type { Cluster, LoadAssignment, Locality } from '@meltemi/snapshot';
 import type { SecretStore } from '../transport/secret-store.ts';
 import { ClusterEntry } from './cluster-entry.ts';
 import { systemResolver, watchDns, type Resolver } from './dns.ts';
@@ -15,6 +15,8 @@ export interface ClusterManagerOptions {
   readonly resolver?: Resolver;
   /** What the workers of the process count together. Default: there is but this one. */
   readonly shared?: SharedRows;
+  /** The cluster of those who call as this proxy does, and where this proxy is. Default: none. */
+  readonly local?: { readonly cluster: string; readonly locality: Locality } | null;
   /** Coarse monotonic milliseconds. */
   now(): number;
   /** A cluster became ready for traffic, or an update of it. */
@@ -47,10 +49,13 @@ export class ClusterManager implements Clusters {
   readonly #assignments = new Map<string, LoadAssignment>();
   readonly #draining = new Set<ClusterEntry>();
   readonly #shared: SharedRows;
+  readonly #local: LocalZone | null;
 
   constructor(options: ClusterManagerOptions) {
     this.#options = options;
     this.#shared = options.shared ?? new LocalRows();
+    const local = options.local ?? null;
+    this.#local = local === null ? null : { locality: local.locality, hosts: () => this.#active.get(local.cluster)?.hostSet ?? null };
   }
 
   get(name: string): UpstreamCluster | null {
@@ -87,6 +92,7 @@ export class ClusterManager implements Clusters {
     const entry = this.#active.get(name);
     if (entry === undefined) return;
     this.#active.delete(name);
+    this.#compareZones(name);
     entry.retire();
     this.#draining.add(entry);
   }
@@ -161,6 +167,12 @@ export class ClusterManager implements Clusters {
     warming?.unchecked?.destroy();
   }
 
+  /** The local cluster changed: all others are picked from anew. */
+  #compareZones(changed: string): void {
+    if (changed !== this.#options.local?.cluster) return;
+    for (const entry of this.#active.values()) if (entry.name !== changed) entry.repick();
+  }
+
   /** Swaps the warmed config in once nothing is missing. A secret that is there but cannot be used is an error. */
   #tryActivate(name: string): Result<void> {
     const warming = this.#warming.get(name);
@@ -168,7 +180,7 @@ export class ClusterManager implements Clusters {
     for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
-    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, shared: this.#shared, secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
+    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, shared: this.#shared, local: this.#local, onHosts: ({ name: changed }: ClusterEntry) => this.#compareZones(changed), secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
     const done = known !== undefined ? known.update(config) : warming.unchecked !== null ? ok(warming.unchecked) : ClusterEntry.create(config, deps);
     if (!done.ok) return done;
     const entry = known ?? (done.value as ClusterEntry);
@@ -184,6 +196,7 @@ export class ClusterManager implements Clusters {
     this.#resolving.delete(name);
     if (warming.stop !== null) this.#resolving.set(name, warming.stop);
     this.#active.set(name, entry);
+    this.#compareZones(name);
     this.#options.onWarm?.(name);
     return ok(undefined);
   }

@@ -21,7 +21,7 @@ function setUp(lbPolicy: LbPolicy, endpoints: Endpoint[], over: Partial<BalanceC
   const store = new HostStore(() => 0);
   store.update(assignment(endpoints));
   let active = 0;
-  const balancer = new Balancer({ lbPolicy, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, ...over }, { now: () => 0, activeRequests: () => active, count: () => {} });
+  const balancer = new Balancer({ lbPolicy, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, zoneAware: null, ...over }, { now: () => 0, activeRequests: () => active, count: () => {} });
   const pickFor = (picker: Picker, text: string | null, attempts = 0, avoid: string | null = null) => {
     const previous = avoid === null ? null : store.current.all.filter(({ key }) => key === avoid);
     const hash = (into: Hash64) => (text === null ? false : (xxHash64(text, into), true));
@@ -138,7 +138,7 @@ test('a hash decides about the priority too', () => {
   const store = new HostStore(() => 0);
   const half = [endpoint(1), endpoint(2, { health: 'unhealthy' })];
   store.update({ ...assignment([]), priorities: [[{ locality: nowhere, weight: null, endpoints: half }], [{ locality: nowhere, weight: null, endpoints: [endpoint(3)] }]] });
-  const picker = new Balancer({ lbPolicy: maglev, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false }, { now: () => 0, activeRequests: () => 0, count: () => {} }).picker(store.current);
+  const picker = new Balancer({ lbPolicy: maglev, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, zoneAware: null }, { now: () => 0, activeRequests: () => 0, count: () => {} }).picker(store.current);
   const pick = (text: string, seed: number) => picker.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 0, random: seededRandom(seed), ...plainPick, hash: (into) => (xxHash64(text, into), true) })?.key;
   const first = Array.from({ length: 500 }, (_unused, i) => pick(`user-${i}`, 1));
   assert.deepEqual(first, Array.from({ length: 500 }, (_unused, i) => pick(`user-${i}`, 2)));
@@ -152,7 +152,7 @@ test('localities share the table by weight', () => {
   store.update({ ...assignment([]), priorities: [[locality('a', 3, [endpoint(1)]), locality('b', 1, [endpoint(2), endpoint(3)])]] });
   const { map } = { map: setUp(maglev, []).map };
   assert.deepEqual(map(1), ['none']);
-  const picker = new Balancer({ lbPolicy: maglev, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: true }, { now: () => 0, activeRequests: () => 0, count: () => {} }).picker(store.current);
+  const picker = new Balancer({ lbPolicy: maglev, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: true, zoneAware: null }, { now: () => 0, activeRequests: () => 0, count: () => {} }).picker(store.current);
   const keys = Array.from({ length: 4000 }, (_unused, i) => picker.pick({ metadataMatch: null, previousHosts: null, maxAttempts: 0, random: seededRandom(1), ...plainPick, hash: (into) => (xxHash64(`u${i}`, into), true) })?.key ?? 'none');
   const first = counted(keys).get('10.0.0.1:80') ?? 0;
   assert.ok(first > 2850 && first < 3150, String(first));

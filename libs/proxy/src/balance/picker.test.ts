@@ -23,7 +23,7 @@ const roundRobin: LbPolicy = { kind: 'round_robin', slowStart: null };
 const policies: readonly LbPolicy[] = [roundRobin, { kind: 'random' }, { kind: 'least_request', choiceCount: 2, activeRequestBias: 1, fullScan: false, slowStart: null }];
 
 function config(lbPolicy: LbPolicy, over: Partial<BalanceConfig> = {}): BalanceConfig {
-  return { lbPolicy, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, ...over };
+  return { lbPolicy, subsets: null, healthyPanicThreshold: 50, failTrafficOnPanic: false, localityWeighted: false, zoneAware: null, ...over };
 }
 
 const parts: BalanceParts = { now: () => 0, activeRequests: () => 0, count: () => {} };

@@ -36,7 +36,10 @@ export interface BalanceParts {
   count(stat: LbStat): void;
 }
 
-export type LbStat = 'lb_healthy_panic' | 'lb_subsets_selected' | 'lb_subsets_fallback' | 'lb_subsets_fallback_panic';
+/** Those of zone aware routing. */
+type ZoneStat = 'lb_recalculate_zone_structures' | 'lb_local_cluster_not_ok' | 'lb_zone_cluster_too_small' | 'lb_zone_routing_all_directly' | 'lb_zone_routing_sampled' | 'lb_zone_routing_cross_zone' | 'lb_zone_no_capacity_left';
+
+export type LbStat = ZoneStat | 'lb_healthy_panic' | 'lb_subsets_selected' | 'lb_subsets_fallback' | 'lb_subsets_fallback_panic';
 
 /** A single pick under way, as pickers within one list of hosts see it: one object per picker, filled in anew. */
 export interface Draw {

@@ -7,9 +7,10 @@ import { hostPicker, type HostPicker } from './host-pickers.ts';
 import type { HostSet, LocalityHosts, PriorityHosts } from './host-set.ts';
 import type { BalanceParts, Draw, PickContext, Picker } from './picker.ts';
 import { loadWithout, priorityLoad, type PriorityLoad } from './priority-load.ts';
+import { zonePicker, type LocalZone } from './zone-picker.ts';
 
 /** What of a cluster decides about picking. */
-export type BalanceConfig = Pick<Cluster, 'lbPolicy' | 'subsets' | 'healthyPanicThreshold' | 'failTrafficOnPanic' | 'localityWeighted'>;
+export type BalanceConfig = Pick<Cluster, 'lbPolicy' | 'subsets' | 'healthyPanicThreshold' | 'failTrafficOnPanic' | 'localityWeighted' | 'zoneAware'>;
 
 /** Pickers by the list of hosts they are over. */
 export type KnownPickers = WeakMap<readonly Host[], HostPicker>;
@@ -19,6 +20,8 @@ export interface Balancing {
   readonly config: BalanceConfig;
   readonly parts: BalanceParts;
   readonly known: KnownPickers;
+  /** Null where no zone is nearer than others. */
+  readonly local: LocalZone | null;
 }
 
 /** One share of the traffic: `upTo` percent (running sum) go to its picker. */
@@ -121,10 +124,19 @@ function buildShares(shared: Balancing, set: HostSet, load: PriorityLoad): Share
       sum += percent;
       const panic = load.panic[i] === true && priority.all.length > 0;
       const picker = panic && shared.config.failTrafficOnPanic ? nobody : sourcePicker(shared, priority, panic ? 'all' : list, set.overprovisioningFactor);
-      shares.push({ upTo: sum, picker, panic });
+      const nearest = i === 0 && list === 'healthy' && !panic ? nearestFirst(shared, priority, picker) : picker;
+      shares.push({ upTo: sum, picker: nearest, panic });
     }
   }
   return shares;
+}
+
+/** Zone aware routing, of which the policies that hash know nothing. */
+function nearestFirst(shared: Balancing, priority: PriorityHosts, everywhere: HostPicker): HostPicker {
+  const { config, parts, local } = shared;
+  const { zoneAware, healthyPanicThreshold: panicThreshold, failTrafficOnPanic } = config;
+  if (local === null || zoneAware === null || hashes(config)) return everywhere;
+  return zonePicker({ parts, local, zoneAware, panicThreshold, failTrafficOnPanic, everywhere, pickerOf: (hosts) => listPicker(shared, hosts) }, priority);
 }
 
 type Source = 'all' | 'healthy' | 'degraded';

@@ -22,7 +22,8 @@ export class SubsetPicker implements Picker {
   readonly #fallback: Picker;
 
   constructor(shared: Balancing, subsets: SubsetConfig, set: HostSet) {
-    this.#shared = { ...shared, config: { ...shared.config, localityWeighted: shared.config.localityWeighted && subsets.localityWeightAware } };
+    // Deviation: zones are not looked at within subsets, which Envoy compares with the same subsets of the local cluster.
+    this.#shared = { ...shared, local: null, config: { ...shared.config, localityWeighted: shared.config.localityWeighted && subsets.localityWeightAware } };
     this.#subsets = subsets;
     this.#set = set;
     this.#any = new SetPicker(this.#shared, set);

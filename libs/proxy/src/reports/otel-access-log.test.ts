@@ -38,7 +38,7 @@ test('body and attributes are formats; lists and maps keep their shape', () => {
 });
 
 test('the resource names log, zone, cluster and node unless it must not', () => {
-  const node = { ...unknownNode, id: 'n', cluster: 'c', zone: 'z' };
+  const node = { ...unknownNode, id: 'n', cluster: 'c', locality: { region: '', zone: 'z', subZone: '' } };
   const own = { resourceAttributes: { values: [{ key: 'region', value: text('eu') }] } };
   const keys = (json: Json) => otelResource(parse({ commonConfig: common(), ...own, ...json }).config ?? assert.fail(), node).map(({ key, value }) => `${key}=${value?.value?.$case === 'stringValue' ? value.value.value : ''}`);
   assert.deepEqual(keys({}), ['log_name=web', 'zone_name=z', 'cluster_name=c', 'node_name=n', 'region=eu']);

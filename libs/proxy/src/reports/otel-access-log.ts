@@ -103,5 +103,5 @@ export function otelLogRecord(config: OtelAccessLogConfig, info: StreamInfo): Lo
 /** Whom the records speak of. */
 export function otelResource({ builtInLabels, logName, resourceAttributes }: OtelAccessLogConfig, node: NodeFacts): KeyValue[] {
   const label = (key: string, value: string): KeyValue => ({ key, value: { value: { $case: 'stringValue', value } } });
-  return [...(builtInLabels ? [label('log_name', logName), label('zone_name', node.zone), label('cluster_name', node.cluster), label('node_name', node.id)] : []), ...resourceAttributes];
+  return [...(builtInLabels ? [label('log_name', logName), label('zone_name', node.locality.zone), label('cluster_name', node.cluster), label('node_name', node.id)] : []), ...resourceAttributes];
 }

@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@meltemi/http';
-import type { NodeFacts } from '../../../node.ts';
+import { unknownNode, type NodeFacts } from '../../../node.ts';
 import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
 import type { Clusters } from '../../../upstream.ts';
 
@@ -40,7 +40,7 @@ export function factsOfEndpoint(info: StreamInfo): NodeFacts | null {
   const known = endpointFacts.get(value);
   if (known !== undefined) return known;
   const [workload = '', namespace = '', canonicalService = '', canonicalRevision = '', clusterId = ''] = value.split(';');
-  const facts: NodeFacts = { id: '', cluster: '', workload, namespace, canonicalService, canonicalRevision, app: canonicalService, version: canonicalRevision, clusterId, meshId: '', trustDomain: '', zone: '' };
+  const facts: NodeFacts = { id: '', cluster: '', workload, namespace, canonicalService, canonicalRevision, app: canonicalService, version: canonicalRevision, clusterId, meshId: '', trustDomain: '', locality: unknownNode.locality, localCluster: '' };
   if (endpointFacts.size >= 4096) endpointFacts.clear();
   endpointFacts.set(value, facts);
   return facts;
