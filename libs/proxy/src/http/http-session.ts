@@ -62,7 +62,7 @@ export class HttpSession implements RequestHandler {
   tick(nowMs: number): void {
     const { config, deps, stats } = this.manager;
     this.#look(nowMs);
-    if (this.codec instanceof Http2ServerConnection) this.codec.count();
+    if (this.codec instanceof Http2ServerConnection) this.#lookAtStreams(this.codec, nowMs);
     if (config.maxConnectionDurationMs > 0 && nowMs - this.openedMs > config.maxConnectionDurationMs) return this.drain(true);
     if (this.active > 0) {
       this.#stream?.tick(nowMs);
@@ -89,6 +89,12 @@ export class HttpSession implements RequestHandler {
     // A pipelined request may have begun already.
     if (this.#stream === stream) this.#stream = null;
     else this.#more?.delete(stream);
+  }
+
+  #lookAtStreams(codec: Http2ServerConnection, nowMs: number): void {
+    const limit = this.manager.config.streamIdleTimeoutMs;
+    codec.count();
+    if (limit > 0) codec.dropStalled(nowMs, limit);
   }
 
   get #readingHead(): boolean {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { preface } from '../codec/http2/frames.ts';
+import { headers, settings } from '../testing/http2-wire.ts';
 import { requestText, routeToApp, Served } from '../testing/served.ts';
 
 /** One client, connected, after the worker's first look. */
@@ -111,4 +113,16 @@ test('request headers: the head after a served request has its own time', () => 
   assert.equal(wire.closed, false);
   served.pass(2_000);
   assert.equal(wire.closed, true);
+});
+
+test('a response that a client of HTTP/2 gives no window for ends with the stream idle timeout', () => {
+  const world = new Served({ hcm: { streamIdleTimeout: '10s' } });
+  const { wire } = world.connect();
+  wire.receive(preface + settings(4, 10) + headers(1));
+  world.backend.requests[0]?.respond(200, [], 'more than ten bytes');
+  assert.equal(world.done.length, 1, 'the log has it: all was said');
+  for (let i = 0; i < 9; i++) world.pass(1000);
+  assert.equal(world.stats.entries().find(({ name }) => name === 'http2.tx_flush_timeout')?.value, 0);
+  for (let i = 0; i < 4; i++) world.pass(1000);
+  assert.equal(world.stats.entries().find(({ name }) => name === 'http2.tx_flush_timeout')?.value, 1);
 });

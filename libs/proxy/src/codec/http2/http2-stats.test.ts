@@ -86,3 +86,28 @@ test('nothing pends once a stream that waited is reset', () => {
   one.reset();
   assert.equal(codec.pendingBytes, 0);
 });
+
+test('tx_flush_timeout: a complete response that the client takes nothing of is given up; one that moves on is not', () => {
+  const { options, counted } = counting();
+  const { open, wire, streams, codec, sent } = serverSide(options);
+  open(4, 10);
+  wire.receive(headers(1) + headers(3) + headers(5));
+  for (const stream of streams) {
+    stream.head(new ResponseHead(200), false);
+    stream.data(Buffer.alloc(40), 0, 40);
+  }
+  // The third may still get more from its upstream: that has a deadline of its own.
+  for (const stream of streams.slice(0, 2)) stream.end(null);
+  sent();
+  codec.dropStalled(0, 1000);
+  codec.dropStalled(900, 1000);
+  wire.receive(frame(8, 0, 3, word(5)));
+  sent();
+  codec.dropStalled(1100, 1000);
+  assert.deepEqual(sent(), ['RST_STREAM 1 2']);
+  assert.deepEqual([...codec.streams.keys()], [3, 5]);
+  codec.dropStalled(2000, 1000);
+  assert.deepEqual(sent(), []);
+  codec.dropStalled(2200, 1000);
+  assert.deepEqual([sent(), counted()['tx_flush_timeout'], codec.pendingBytes], [['RST_STREAM 3 2'], 2, 30]);
+});

@@ -3,7 +3,7 @@ import { http2ConnectionErrors as errors, http2StreamErrors as streamErrors, typ
 
 /**
  * What a codec counts under Envoy's names: http2.… for clients, cluster.<name>.http2.… for hosts. Left out is what does not exist here: METADATA
- * frames, callbacks without a stream, a time limit on flushing.
+ * frames, callbacks without a stream.
  */
 export interface Http2Stats {
   readonly rxReset: Counter;
@@ -19,6 +19,7 @@ export interface Http2Stats {
   readonly outboundFlood: Counter;
   readonly outboundControlFlood: Counter;
   readonly keepaliveTimeout: Counter;
+  readonly txFlushTimeout: Counter;
   readonly requestsRejectedWithUnderscores: Counter;
   readonly droppedHeadersWithUnderscores: Counter;
   /** As of the last look, a second ago at most; so is the next. */
@@ -44,6 +45,7 @@ export function http2Stats(stats: FlatStats, prefix: string): Http2Stats {
     outboundFlood: counter('outbound_flood'),
     outboundControlFlood: counter('outbound_control_flood'),
     keepaliveTimeout: counter('keepalive_timeout'),
+    txFlushTimeout: counter('tx_flush_timeout'),
     requestsRejectedWithUnderscores: counter('requests_rejected_with_underscores_in_headers'),
     droppedHeadersWithUnderscores: counter('dropped_headers_with_underscores'),
     streamsActive: stats.gauge(`${prefix}streams_active`),

@@ -34,6 +34,8 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
   /** 0: none, 1: asked to leave, 2: told the last stream. */
   #draining = 0;
   #cancelDrain: (() => void) | null = null;
+  /** Complete responses that waited at the last look: what was left of them, and since when it is that much. */
+  #stalled: Map<Http2ServerStream, { readonly left: number; readonly sinceMs: number }> | null = null;
 
   constructor(connection: ByteConnection, handler: Http2RequestHandler, options: Http2CodecOptions) {
     super(connection, options);
@@ -69,6 +71,27 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     this.goaway(maxWindow, Http2Error.none);
     this.pingDrain();
     this.#cancelDrain = this.options.after(this.options.drainNoticeMs ?? 1000, () => this.onPeerDrained());
+  }
+
+  /**
+   * Ends responses that are complete here and that the client has taken nothing of for `limitMs`: nobody waits for them any more. Called now and
+   * then with the worker's coarse time.
+   */
+  dropStalled(nowMs: number, limitMs: number): void {
+    const before = this.#stalled;
+    this.#stalled = null;
+    if (this.pendingBytes === 0) return;
+    for (const stream of this.streams.values()) {
+      const left = stream.unflushed;
+      if (left === 0) continue;
+      const known = before?.get(stream);
+      const stall = known?.left === left ? known : { left, sinceMs: nowMs };
+      if (nowMs - stall.sinceMs <= limitMs) (this.#stalled ??= new Map()).set(stream, stall);
+      else {
+        this.stats.txFlushTimeout.inc();
+        stream.reset();
+      }
+    }
   }
 
   /** The same as `drain`: unlike HTTP/1, telling an idle client takes nothing from it. */

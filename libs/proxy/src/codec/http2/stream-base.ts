@@ -78,6 +78,11 @@ export abstract class Http2Stream {
     if (this.#pending.length === 0) this.#sendEnd();
   }
 
+  /** Bytes that wait although everything was said; 0 while more may come. */
+  get unflushed(): number {
+    return this.#endAsked ? this.#pending.reduce((sum, part) => sum + part.length, -this.#pendingAt) : 0;
+  }
+
   #keep(part: Buffer): void {
     this.#pending = kept(this.#pending, part);
     this.connection.pendingBytes += part.length;
