@@ -87,3 +87,11 @@ test('a full buffer does not wait for the interval', async () => {
   for (let i = 0; i < 8; i++) await request(proxy.port('web'), { path: `/buffered/${i}` });
   await waitFor('the first of them', () => bodies().includes('GET /buffered/0 200'));
 });
+
+test('the record of a traced request names its trace and span', async () => {
+  const tracing = { provider: { name: 'envoy.tracers.opentelemetry', typed_config: { '@type': 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig', service_name: 'edge' } } };
+  await using proxy = await startProxy(bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], hcm: { tracing, access_log: [log()] } })], clusters()));
+  const reply = await request(proxy.port('web'), { path: '/traced' });
+  const record = await waitFor('the record', () => records().find(({ body }) => body?.value?.value === 'GET /traced 200'));
+  assert.equal(reply.seen().headers['traceparent'], `00-${record.traceId.toString('hex')}-${record.spanId.toString('hex')}-01`);
+});

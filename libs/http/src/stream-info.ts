@@ -127,6 +127,8 @@ export class StreamInfo {
   /** 1 for the first try; 0 before any. */
   attemptCount = 0;
   traceId: string | null = null;
+  /** The stream's own span; with traceId. */
+  spanId: string | null = null;
   /** Body of an answer that the proxy made itself, for %LOCAL_REPLY_BODY%. */
   localReplyBody: string | null = null;
   /** Which of a stream's log entries is being written: a LogType; 0 outside of that. */

@@ -28,9 +28,10 @@ test('body and attributes are formats; lists and maps keep their shape', () => {
   info.request = new RequestHead('GET', '/a');
   info.responseCode = 200;
   info.traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  info.spanId = '00f067aa0ba902b7';
   const record = otelLogRecord(config, info);
   const value = (inner: string) => ({ value: { $case: 'stringValue', value: inner } });
-  assert.deepEqual([record.timeUnixNano, record.body, record.traceId.toString('hex')], [1_234_500_000n, value('GET /a'), info.traceId]);
+  assert.deepEqual([record.timeUnixNano, record.body, record.traceId.toString('hex'), record.spanId.toString('hex')], [1_234_500_000n, value('GET /a'), info.traceId, info.spanId]);
   assert.deepEqual(record.attributes, [
     { key: 'status', value: value('200') },
     { key: 'more', value: { value: { $case: 'kvlistValue', value: { values: [{ key: 'list', value: { value: { $case: 'arrayValue', value: { values: [value('HTTP/1.1'), value('b')] } } } }] } } } },

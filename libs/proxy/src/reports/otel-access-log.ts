@@ -89,14 +89,16 @@ function compileValue(value: AnyValue | undefined, path: string, options: Format
   }
 }
 
+const noBytes = Buffer.alloc(0);
+
 /** What a stream leaves in the log. */
 export function otelLogRecord(config: OtelAccessLogConfig, info: StreamInfo): LogRecord {
   return {
     timeUnixNano: BigInt(Math.round(info.startTimeMs * 1000)) * 1000n,
     ...(config.body !== null && { body: config.body(info) }),
     attributes: config.attributes.map(({ key, value }) => ({ key, value: value(info) })),
-    traceId: info.traceId === null ? Buffer.alloc(0) : Buffer.from(info.traceId.padStart(32, '0'), 'hex'),
-    spanId: Buffer.alloc(0),
+    traceId: info.traceId === null ? noBytes : Buffer.from(info.traceId.padStart(32, '0'), 'hex'),
+    spanId: info.spanId === null ? noBytes : Buffer.from(info.spanId, 'hex'),
   };
 }
 

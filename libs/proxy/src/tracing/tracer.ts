@@ -72,6 +72,7 @@ export class HttpTracer {
     const span = this.#provider === null ? null : this.#start(this.#provider, head, info);
     if (span !== null) {
       info.traceId = span.traceId;
+      info.spanId = span.spanId;
       span.tag('node_id', this.parts.node.id);
     }
     return new StreamTrace(this, span, { head, info, route });
