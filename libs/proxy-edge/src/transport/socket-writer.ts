@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import { giveBack, outBufferBytes, takeOutBuffer, type OutBuffer } from './out-buffer.ts';
 import { streamBinding, streamHandle, type StreamBinding, type StreamHandle, type WriteRequest } from './stream-handle.ts';
@@ -21,19 +22,25 @@ export abstract class SocketWriter {
   readonly #owner: SocketWriterOwner;
   /** Being filled. */
   #open: OutBuffer | null = null;
-  /** With the system, which has not taken it yet. */
-  #sending: OutBuffer | null = null;
+  /** Bytes that the system has and has not taken yet; 0 = none. */
+  #sending = 0;
+  /** The buffer they are in, where it is still needed. */
+  #held: OutBuffer | null = null;
   /** Full, after the one that is being sent. */
   #waiting: OutBuffer[] | null = null;
   #waitingBytes = 0;
 
-  protected constructor(owner: SocketWriterOwner) {
+  readonly #keepsBytes: boolean;
+
+  /** `keepsBytes`: what `transmit` was given must stay as it is until `completed`. */
+  protected constructor(owner: SocketWriterOwner, keepsBytes: boolean) {
     this.#owner = owner;
+    this.#keepsBytes = keepsBytes;
   }
 
   /** Bytes that wait for the system: 0 as long as it takes what `flush` gives it. */
   get queued(): number {
-    return this.#sending === null ? 0 : this.pending + this.#sending.used;
+    return this.#sending === 0 ? 0 : this.pending + this.#sending;
   }
 
   /** Bytes not given to the system yet. */
@@ -74,7 +81,7 @@ export abstract class SocketWriter {
   /** Gives what was collected to the system. */
   flush(): void {
     const open = this.#open;
-    if (open === null || this.#sending !== null) return;
+    if (open === null || this.#sending !== 0) return;
     this.#open = null;
     this.#send(open);
   }
@@ -88,9 +95,10 @@ export abstract class SocketWriter {
 
   /** Whose buffer is with the system: it has taken it, or failed to. */
   protected completed(status: number): void {
-    const sent = this.#sending;
-    this.#sending = null;
-    if (sent !== null) giveBack(sent);
+    const held = this.#held;
+    this.#sending = 0;
+    this.#held = null;
+    if (held !== null) giveBack(held);
     if (status < 0) return this.#owner.onWriteError(writeError(status));
     for (let next = this.#next(); next !== null; next = this.#next()) if (!this.#send(next)) return undefined;
     return this.#owner.onSent();
@@ -104,7 +112,7 @@ export abstract class SocketWriter {
     const open = this.#open;
     if (open !== null) {
       if (open.room >= bytes) return open;
-      if (this.#sending === null) this.#send(open);
+      if (this.#sending === 0) this.#send(open);
       else {
         (this.#waiting ??= []).push(open);
         this.#waitingBytes += open.used;
@@ -128,7 +136,9 @@ export abstract class SocketWriter {
   #send(buffer: OutBuffer): boolean {
     const result = this.transmit(buffer.view());
     if (result === Sent.later) {
-      this.#sending = buffer;
+      this.#sending = buffer.used;
+      if (this.#keepsBytes) this.#held = buffer;
+      else giveBack(buffer);
       return false;
     }
     giveBack(buffer);
@@ -147,7 +157,7 @@ function oneByte(text: string): string {
 /** The writer of a socket that nobody else writes to: past node's streams where there is a way, which costs about a tenth less per request. */
 export function socketWriter(socket: net.Socket, owner: SocketWriterOwner): SocketWriter {
   const handle = streamHandle(socket);
-  return streamBinding !== null && handle !== null ? new HandleWriter(handle, streamBinding, owner) : new StreamWriter(socket, owner);
+  return streamBinding !== null && handle !== null ? new HandleWriter(handle, { binding: streamBinding, owner, keepsBytes: !(socket instanceof TLSSocket) }) : new StreamWriter(socket, owner);
 }
 
 /** A write that the system takes at once, as nearly all on plain sockets are, costs no request object and no callback. TLS is always told later. */
@@ -157,8 +167,9 @@ class HandleWriter extends SocketWriter {
   /** Serves again as long as writes end at once. */
   #spare: WriteRequest | null = null;
 
-  constructor(handle: StreamHandle, binding: StreamBinding, owner: SocketWriterOwner) {
-    super(owner);
+  /** TLS has encrypted or copied its bytes when a write returns. */
+  constructor(handle: StreamHandle, { binding, owner, keepsBytes }: { readonly binding: StreamBinding; readonly owner: SocketWriterOwner; readonly keepsBytes: boolean }) {
+    super(owner, keepsBytes);
     this.#handle = handle;
     this.#binding = binding;
   }
@@ -200,7 +211,7 @@ export class StreamWriter extends SocketWriter {
   readonly #socket: net.Socket;
 
   constructor(socket: net.Socket, owner: SocketWriterOwner) {
-    super(owner);
+    super(owner, true);
     this.#socket = socket;
   }
 
