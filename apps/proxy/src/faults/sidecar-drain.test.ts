@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { backend } from '../testing/backend.ts';
-import { bootstrap, cluster, httpListener, route } from '../testing/bootstrap.ts';
+import { bootstrap, cluster, endpoint, httpListener, route, type Json } from '../testing/bootstrap.ts';
 import { RawConnection, request, untilRefused } from '../testing/client.ts';
-import { startProxy } from '../testing/proxy-process.ts';
+import { startProxy, temporaryFolder } from '../testing/proxy-process.ts';
 
 const to = (name: string) => [route({ prefix: '/' }, { cluster: name, timeout: '0s' })];
 const inbound = { traffic_direction: 'INBOUND' };
@@ -97,4 +99,35 @@ test('a proxy without sidecar role ends as soon as it is idle: a gateway, whose 
   assert.match(await under.untilClosed(), /200 OK\r\n[^]*connection: close\r\n[^]*done/);
   assert.equal((await proxy.ended).code, 0);
   assert.ok(performance.now() - began < 4000, 'waited for nothing');
+});
+
+test('configuration is followed to the end: what the application calls late finds the hosts of now, and no inbound listener opens again', async (t) => {
+  const dir = temporaryFolder();
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const [before, now] = await Promise.all([backend('before'), backend('now')]);
+  t.after(() => Promise.all([before.stop(), now.stop()]));
+  const put = (name: string, type: string, resources: readonly Json[]) => {
+    const path = join(dir, name);
+    writeFileSync(`${path}.new`, JSON.stringify({ resources: resources.map((resource) => ({ '@type': `type.googleapis.com/envoy.config.${type}`, ...resource })) }));
+    renameSync(`${path}.new`, path);
+    return { path_config_source: { path }, resource_api_version: 'V3' };
+  };
+  const hosts = (port: number) => put('eds.json', 'endpoint.v3.ClusterLoadAssignment', [{ cluster_name: 'far', endpoints: [{ lb_endpoints: [endpoint(port)] }] }]);
+  const listeners = (serverName: string) => put('lds.json', 'listener.v3.Listener', [
+    httpListener({ name: 'in', routes: to('far'), hcm: { server_name: serverName }, listener: inbound }), httpListener({ name: 'out', routes: to('far'), hcm: { server_name: serverName }, listener: outbound }),
+  ] as readonly Json[]);
+  await using proxy = await startProxy(bootstrap([], [{ name: 'far', type: 'EDS', connect_timeout: '1s', eds_cluster_config: { eds_config: hosts(before.port) } }], { dynamic_resources: { lds_config: listeners('first') } }), { args: ['--drain-timeout', '15s', '--minimum-drain-duration', '5s'] });
+  const listening = async () => (await request(proxy.port('admin'), { path: '/listeners' })).body;
+  await waitFor('the listeners', async () => /in::[^]*out::/.test(await listening()));
+  const port = (name: string, text: string) => Number(new RegExp(`^${name}::[^\n]*:(\\d+)$`, 'm').exec(text)?.[1]);
+  const text = await listening();
+  assert.equal((await request(port('out', text))).headers['x-backend'], 'before');
+  proxy.signal('SIGTERM');
+  await untilRefused(port('in', text));
+  hosts(now.port);
+  listeners('second');
+  await waitFor('the hosts of now', async () => (await request(port('out', text))).headers['x-backend'] === 'now', { deadlineMs: 4000 });
+  await waitFor('the listener of now', async () => (await request(port('out', text))).headers['server'] === 'second', { deadlineMs: 4000 });
+  assert.doesNotMatch(await listening(), /^in::/m);
+  assert.equal((await proxy.ended).code, 0);
 });

@@ -145,10 +145,10 @@ export class ControlThread {
     return this.#dynamic?.connected ?? false;
   }
 
-  /** Lets requests finish, at most until the deadline; the sources are let go first. */
+  /** Lets requests finish, at most until the deadline. Sources are followed meanwhile: what an application calls late should find the hosts of then. */
   async drain(drain: ProgramDrain): Promise<void> {
-    await this.#dynamic?.stop();
     await this.workers.drain(drain);
+    await this.#dynamic?.stop();
   }
 
   async stop(): Promise<void> {

@@ -53,6 +53,8 @@ export class WorkerServer {
   readonly #descriptors: DescriptorGuard;
   #nowMs = turnTime();
   #ending = false;
+  /** Listeners that must not open (again). */
+  #leaves: (listener: Listener) => boolean = () => false;
 
   constructor(options: WorkerServerOptions) {
     this.#options = options;
@@ -174,7 +176,8 @@ export class WorkerServer {
     const sidecar = isSidecar(this.#options.node.id, [...this.#listeners.values(), ...this.#draining].some(({ listener }) => listener.trafficDirection === 'inbound'));
     const atOnce = new DrainPace('immediate', workerClock.monotonic(), deadlineMs);
     for (const active of this.#draining) void active.drain(atOnce);
-    this.#drainWhere(({ trafficDirection }) => !sidecar || trafficDirection !== 'outbound', atOnce);
+    this.#leaves = ({ trafficDirection }) => !sidecar || trafficDirection !== 'outbound';
+    this.#drainWhere(this.#leaves, atOnce);
     const halfTime = setTimeout(() => {
       for (const active of this.#draining) active.drainIdle();
     }, Math.min(deadlineMs / 2, this.#drainTimeMs));
@@ -182,7 +185,8 @@ export class WorkerServer {
     await (sidecar ? untilQuiet(() => ({ ...this.#activity(), active: this.activeConnections + this.#overload.elsewhere }), drain) : untilQuiet(() => this.#activity(), { deadlineMs }));
     clearTimeout(halfTime);
     // Whoever came through the last door at the last moment is still served.
-    this.#drainWhere(() => true, atOnce);
+    this.#leaves = () => true;
+    this.#drainWhere(this.#leaves, atOnce);
     await untilQuiet(() => this.#activity(), { deadlineMs: end - performance.now() });
     await withDeadline(this.#exporters.finished(), lastSpansMs, 'handing over the last spans').catch(() => {});
     this.stop();
@@ -193,6 +197,7 @@ export class WorkerServer {
     clearInterval(this.#ticker);
     this.#overload.stop();
     this.#drains.destroy();
+    this.#leaves = () => true;
     for (const active of [...this.#listeners.values(), ...this.#draining]) active.destroy();
     this.#listeners.clear();
     this.clusters.destroy();
@@ -248,7 +253,7 @@ export class WorkerServer {
   }
 
   async #activate(listener: Listener): Promise<Result<void>> {
-    if (this.#drains.stopped(listener)) return ok(undefined);
+    if (this.#leaves(listener) || this.#drains.stopped(listener)) return ok(undefined);
     const known = this.#listeners.get(listener.name);
     if (known !== undefined) {
       const updated = await known.update(listener, this.#pace());
@@ -257,6 +262,11 @@ export class WorkerServer {
     }
     const started = await ActiveListener.start(listener, this.#deps, (ip, port) => this.#byDestination(ip, port));
     if (!started.ok) return started;
+    // The end may have begun while it was binding.
+    if (this.#leaves(listener)) {
+      started.value.destroy();
+      return ok(undefined);
+    }
     this.#listeners.set(listener.name, started.value);
     this.#askToLeave(started.value);
     return ok(undefined);
