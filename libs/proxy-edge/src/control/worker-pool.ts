@@ -42,10 +42,10 @@ const restartDelayMs = 250;
 const provenMs = 5000;
 
 /**
- * Megabytes of new objects between two small collections of a worker. Each costs a third of a millisecond, whatever it finds: with 1 MB there were 130 of them
- * a second, 5 % of the worker's time. The control thread has less (apps/proxy/src/restart-frugal.ts).
+ * Megabytes of new objects between two small collections of a worker. Each costs a third of a millisecond, whatever it finds: with 1 there were 130 of them
+ * a second, 5 % of the worker's time; 4 would cost 4 MB of memory more. The control thread has less (apps/proxy/src/restart-frugal.ts).
  */
-const semiSpaceMb = 4;
+const semiSpaceMb = 2;
 
 interface Slot {
   readonly index: number;
