@@ -55,6 +55,23 @@ for (const direct of [true, false]) {
     assert.ok(owner.sent > 0);
   });
 
+  test(`${how}: nothing written is nothing sent`, async (t) => {
+    const { ours, theirs } = await pair(t);
+    const owner = told();
+    const writer = direct ? socketWriter(ours, owner) : new StreamWriter(ours, owner);
+    let got = '';
+    theirs.setEncoding('latin1').on('data', (text: string) => (got += text));
+    theirs.resume();
+    for (const part of ['', 'x', '']) {
+      writer.text(part);
+      writer.bytes(Buffer.alloc(0), 0, 0);
+      writer.flush();
+    }
+    await waitFor('the text', () => got === 'x' && writer.queued === 0);
+    assert.ok(owner.sent <= 1, `told ${owner.sent} times`);
+    assert.equal(ours.bytesWritten, 1);
+  });
+
   test(`${how}: a peer that is gone is an error told, never thrown`, async (t) => {
     const { ours, theirs } = await pair(t);
     const owner = told();

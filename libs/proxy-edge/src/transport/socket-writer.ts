@@ -20,7 +20,7 @@ const Sent = { now: 0, later: 1 } as const;
  */
 export abstract class SocketWriter {
   readonly #owner: SocketWriterOwner;
-  /** Being filled. */
+  /** Being filled, never empty: TLS takes an empty write for one under way, and ends the process at the next. */
   #open: OutBuffer | null = null;
   /** Bytes that the system has and has not taken yet; 0 = none. */
   #sending = 0;
@@ -50,6 +50,7 @@ export abstract class SocketWriter {
 
   /** Latin1; a character beyond it leaves as UTF-8. Returns the number of bytes. */
   text(text: string): number {
+    if (text === '') return 0;
     if (text.length <= outBufferBytes && this.#room(text.length).text(text)) return text.length;
     const bytes = Buffer.from(oneByte(text), 'latin1');
     this.bytes(bytes, 0, bytes.length);
@@ -70,6 +71,7 @@ export abstract class SocketWriter {
 
   /** `buffer[start, end)`, copied before this returns. */
   bytes(buffer: Buffer, start: number, end: number): void {
+    if (end === start) return;
     let at = start;
     while (end - at > outBufferBytes) {
       this.#room(outBufferBytes).add(buffer, at, at + outBufferBytes);
@@ -94,7 +96,7 @@ export abstract class SocketWriter {
   }
 
   /** Whose buffer is with the system: it has taken it, or failed to. */
-  protected completed(status: number): void {
+  completed(status: number): void {
     const held = this.#held;
     this.#sending = 0;
     this.#held = null;
@@ -182,10 +184,6 @@ class HandleWriter extends SocketWriter {
     if (binding.streamBaseState[binding.kLastWriteWasAsync] === 0) return Sent.now;
     this.#spare = null;
     return Sent.later;
-  }
-
-  override completed(status: number): void {
-    super.completed(status);
   }
 
   #request(): WriteRequest {

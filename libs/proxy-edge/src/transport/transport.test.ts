@@ -160,6 +160,19 @@ test('mTLS: a megabyte comes back unchanged past readers that pause, then the en
   assert.equal(sink.text, `${body.toString('latin1')}end`);
 });
 
+test('mTLS: an empty write between others is none', async (t) => {
+  const ca = tlsFixture();
+  const target = await serve(t, sniffingEcho(ca.downstream(server), []));
+  const { connection, sink } = await dialTls(t, target, ca.upstream(client, [server]));
+  for (const text of ['', 'hel', '', '', 'lo', '']) {
+    connection.writeText(text);
+    connection.flush();
+  }
+  await waitFor('the echo', () => sink.text === 'hello');
+  connection.end();
+  await waitFor('the end', () => sink.ended);
+});
+
 test('mTLS: what is sent in front of the handshake arrives first, and both directions work behind it', async (t) => {
   const ca = tlsFixture();
   const first = Buffer.from('PROXY UNKNOWN\r\n');
