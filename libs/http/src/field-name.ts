@@ -1,8 +1,13 @@
 /**
- * A field's name in lower case, as the string that the engine keeps once for all of its kind: compared with another such name, as the codecs make them, it is the
- * same or not without a look at its characters. For names in configurations.
+ * The text as the string that the engine keeps once for all of its kind: compared with another such string it is the same or not without a look at
+ * its characters. For names that requests are asked for.
  */
-export function fieldNameOf(name: string): string {
+export function internalised(text: string): string {
   // A property key is such a string.
-  return Object.keys({ [name.toLowerCase()]: 0 })[0] ?? '';
+  return Object.keys({ [text]: 0 })[0] ?? '';
+}
+
+/** A field's name in lower case, as the codecs make those of a message. For names in configurations. */
+export function fieldNameOf(name: string): string {
+  return internalised(name.toLowerCase());
 }

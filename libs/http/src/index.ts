@@ -6,7 +6,7 @@ export { statusText } from './status.ts';
 export { hasEscapedSlash, mergeSlashes, normalizePath, pathEnd, pathOf, preparePath, queryOf, queryParameter, type PathOptions } from './path.ts';
 export { percentEncode } from './percent.ts';
 export { addressWithoutPort, formatAddress, portOf } from './address.ts';
-export { fieldNameOf } from './field-name.ts';
+export { fieldNameOf, internalised } from './field-name.ts';
 export { compileFormat, type Formatter, type TextSink } from './format/substitution.ts';
 export { compileJsonFormat } from './format/json-format.ts';
 export { isoTime } from './format/time-format.ts';

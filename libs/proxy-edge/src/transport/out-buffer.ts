@@ -1,4 +1,5 @@
 import { latin1Write } from '@meltemi/proxy';
+import { shortText, writeShort } from '../short-text.ts';
 
 /** A whole read with a head in front of it leaves in one write. */
 export const outBufferBytes = 68 * 1024;
@@ -52,22 +53,13 @@ export class OutBuffer {
   }
 }
 
-/** Texts up to this length are faster written by hand than by a call into the engine; no copy of them is made either way. */
-const shortText = 64;
-
 const beyondLatin1 = /[^\0-\xff]/;
 
 /** Writes latin1 from `at` on; returns where it ended, or -1 when there is a character beyond. */
 function put(bytes: Buffer, at: number, text: string): number {
   const { length } = text;
   if (length > shortText) return beyondLatin1.test(text) ? -1 : at + latin1Write(bytes, text, at);
-  let seen = 0;
-  for (let i = 0; i < length; i++) {
-    const code = text.charCodeAt(i);
-    seen |= code;
-    bytes[at + i] = code;
-  }
-  return seen > 255 ? -1 : at + length;
+  return writeShort(bytes, at, text) > 255 ? -1 : at + length;
 }
 
 /** As many wait for their next use; more are for the garbage collector. */

@@ -1,11 +1,10 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import type { TextSink } from '@meltemi/http';
 import type { LineSink } from '@meltemi/proxy';
+import { shortText, writeShort } from '../short-text.ts';
 
 /** Bytes gathered before they are written together. */
 const chunkBytes = 64 * 1024;
-/** Pieces up to this length are faster written by hand than by a call into the engine. */
-const shortPiece = 64;
 /** Chunks that wait while the disk is slow; beyond them lines are dropped and counted, traffic never waits. */
 const maxHeld = 16;
 
@@ -76,15 +75,7 @@ class FileSink implements LineSink, TextSink {
     // A UTF-16 unit takes at most three bytes.
     const chunk = this.#room(length * 3);
     const start = this.#used;
-    let i = 0;
-    if (length <= shortPiece) {
-      for (; i < length; i++) {
-        const code = piece.charCodeAt(i);
-        if (code > 127) break;
-        chunk[start + i] = code;
-      }
-    }
-    this.#used += i === length ? length : chunk.write(piece, start);
+    this.#used += length <= shortText && writeShort(chunk, start, piece) < 128 ? length : chunk.write(piece, start);
   }
 
   end(): void {

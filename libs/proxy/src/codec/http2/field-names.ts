@@ -1,3 +1,4 @@
+import { internalised } from '@meltemi/http';
 import { staticTable } from './hpack/static-table.ts';
 
 /** What the codec must know about a field; 0 is an ordinary one. @hot */
@@ -35,8 +36,7 @@ export function http2FieldName(raw: string): Http2FieldName {
 }
 
 function learn(raw: string): Http2FieldName {
-  // A property key is an internalised string: comparing it with a literal compares two pointers.
-  const name = Object.keys({ [raw]: 0 })[0] ?? '';
+  const name = internalised(raw);
   const entry: Http2FieldName = { name, kind: kindOf(name) };
   // A flat copy: the slice would keep its whole block alive in the map.
   if (known.size < maxKnown && raw.length <= maxKnownLength) known.set(Buffer.from(raw, 'latin1').toString('latin1'), entry);
