@@ -28,7 +28,7 @@ function wallTime(): number {
   const now = turnTime();
   if (now - lookedUpMs > 1000) {
     lookedUpMs = now;
-    zeroMs = Date.now() - now;
+    zeroMs = Date.now() - performance.now();
   }
   return Math.floor(zeroMs + now);
 }
