@@ -7,6 +7,7 @@ import type { AsyncPort } from '../http/async-request.ts';
 import { callGrpc } from '../http/grpc-call.ts';
 import { metadataOf } from '../http/grpc-service.ts';
 import type { NodeFacts } from '../node.ts';
+import { Batches } from './batches.ts';
 import { otelLogRecord, otelResource, type OtelAccessLogConfig } from './otel-access-log.ts';
 
 const method = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
@@ -28,11 +29,7 @@ export class OtelLogExporter {
   readonly #resource: ReturnType<typeof otelResource>;
   readonly #written: Counter;
   readonly #dropped: Counter;
-  #waiting: LogRecord[] = [];
-  #waitingBytes = 0;
-  #underWay = 0;
-  #cancelTimer: (() => void) | null = null;
-  #idle: (() => void)[] = [];
+  readonly #batches: Batches<LogRecord>;
 
   constructor(config: OtelAccessLogConfig, parts: OtelLogParts) {
     this.#config = config;
@@ -41,47 +38,30 @@ export class OtelLogExporter {
     const prefix = `access_logs.open_telemetry_access_log.${config.statPrefix}`;
     this.#written = parts.stats.counter(`${prefix}logs_written`);
     this.#dropped = parts.stats.counter(`${prefix}logs_dropped`);
+    this.#batches = new Batches({ maxHeld: maxRecords, maxItems: maxBatch, maxBytes: config.bufferBytes, sizeOf, flushMs: config.flushMs, clock: parts.clock, send: (records, over) => this.#send(records, over) });
   }
 
   /** A stream or session is over, or on its way where the log wants that. */
   readonly add = (info: StreamInfo): void => {
-    if (this.#waiting.length + this.#underWay >= maxRecords) return this.#dropped.inc();
-    const record = otelLogRecord(this.#config, info);
-    this.#waiting.push(record);
-    this.#waitingBytes += sizeOf(record);
-    if (this.#waiting.length >= maxBatch || this.#waitingBytes >= this.#config.bufferBytes) return this.flush();
-    this.#cancelTimer ??= this.#parts.clock.after(this.#config.flushMs, () => this.flush());
-    return undefined;
+    if (this.#batches.full) this.#dropped.inc();
+    else this.#batches.add(otelLogRecord(this.#config, info));
   };
-
-  flush(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    const records = this.#waiting;
-    if (records.length === 0) return;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#underWay += records.length;
-    const { cluster, authority, timeoutMs } = this.#config.target;
-    const message = ExportLogsServiceRequest.encode({ resourceLogs: [{ resource: { attributes: this.#resource }, scopeLogs: [{ scope: undefined, logRecords: records }] }] }).finish();
-    const metadata = metadataOf(this.#config.target, new StreamInfo(unknownConnection, 0, 0));
-    callGrpc({ cluster, authority, path: method, message, metadata, timeoutMs, maxBytes: maxAnswerBytes }, this.#parts, (result) => this.#over(records.length, result.ok ? rejectedBy(result.value, records.length) : records.length));
-  }
-
-  #over(count: number, rejected: number): void {
-    this.#underWay -= count;
-    this.#written.inc(count - rejected);
-    this.#dropped.inc(rejected);
-    if (this.#underWay > 0) return;
-    const idle = this.#idle;
-    this.#idle = [];
-    for (const told of idle) told();
-  }
 
   /** Sends what waits, and resolves when the collector has answered for everything. */
   finished(): Promise<void> {
-    this.flush();
-    return this.#underWay === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#batches.finished();
+  }
+
+  #send(records: readonly LogRecord[], over: () => void): void {
+    const { cluster, authority, timeoutMs } = this.#config.target;
+    const message = ExportLogsServiceRequest.encode({ resourceLogs: [{ resource: { attributes: this.#resource }, scopeLogs: [{ scope: undefined, logRecords: [...records] }] }] }).finish();
+    const metadata = metadataOf(this.#config.target, new StreamInfo(unknownConnection, 0, 0));
+    callGrpc({ cluster, authority, path: method, message, metadata, timeoutMs, maxBytes: maxAnswerBytes }, this.#parts, (result) => {
+      const rejected = result.ok ? rejectedBy(result.value, records.length) : records.length;
+      this.#written.inc(records.length - rejected);
+      this.#dropped.inc(rejected);
+      over();
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Counter, FlatStats } from '@meltemi/observe';
 import type { AsyncPort } from '../http/async-request.ts';
+import { Batches } from '../reports/batches.ts';
 import type { SpanRecord } from './span.ts';
 
 /** Sends a batch to a collector; `done` says whether it took it. Never calls back before it returns. */
@@ -26,56 +27,30 @@ export function exporterStats(stats: FlatStats, provider: string): ExporterStats
   return { sent: counter('spans_sent'), timerFlushed: counter('timer_flushed'), dropped: counter('spans_dropped'), reportsSent: counter('reports_sent'), reportsFailed: counter('reports_failed') };
 }
 
-/** Gathers spans, and sends them in batches within a bound: no request ever waits for a collector. */
+/** Gathers the spans of a tracer, and sends them in batches: no request ever waits for a collector. */
 export class SpanExporter {
-  readonly #send: SendSpans;
-  readonly #port: AsyncPort;
   readonly #stats: ExporterStats;
-  #waiting: SpanRecord[] = [];
-  #underWay = 0;
-  #cancelTimer: (() => void) | null = null;
-  #idle: (() => void)[] = [];
+  readonly #batches: Batches<SpanRecord>;
 
-  constructor(send: SendSpans, port: AsyncPort, stats: ExporterStats) {
-    this.#send = send;
-    this.#port = port;
+  constructor(send: SendSpans, { clock }: AsyncPort, stats: ExporterStats) {
     this.#stats = stats;
+    this.#batches = new Batches({
+      maxHeld: maxSpans, maxItems: batchSpans, flushMs, clock, onTimer: () => stats.timerFlushed.inc(),
+      send: (spans, over) => send(spans, (taken) => {
+        (taken ? stats.sent : stats.dropped).inc(spans.length);
+        (taken ? stats.reportsSent : stats.reportsFailed).inc();
+        over();
+      }),
+    });
   }
 
   add(span: SpanRecord): void {
-    if (this.#waiting.length + this.#underWay >= maxSpans) return this.#stats.dropped.inc();
-    this.#waiting.push(span);
-    if (this.#waiting.length >= batchSpans) return this.flush();
-    this.#cancelTimer ??= this.#port.clock.after(flushMs, () => {
-      this.#cancelTimer = null;
-      this.#stats.timerFlushed.inc();
-      this.flush();
-    });
-    return undefined;
-  }
-
-  flush(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    const spans = this.#waiting;
-    if (spans.length === 0) return;
-    this.#waiting = [];
-    this.#underWay += spans.length;
-    this.#send(spans, (taken) => {
-      this.#underWay -= spans.length;
-      if (taken) this.#stats.sent.inc(spans.length);
-      else this.#stats.dropped.inc(spans.length);
-      (taken ? this.#stats.reportsSent : this.#stats.reportsFailed).inc();
-      if (this.#underWay > 0) return;
-      const idle = this.#idle;
-      this.#idle = [];
-      for (const told of idle) told();
-    });
+    if (this.#batches.full) this.#stats.dropped.inc();
+    else this.#batches.add(span);
   }
 
   /** Sends what waits, and resolves when collectors have answered for everything. */
   finished(): Promise<void> {
-    this.flush();
-    return this.#underWay === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#batches.finished();
   }
 }
