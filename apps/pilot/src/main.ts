@@ -4,7 +4,7 @@ import { systemClock } from '@meltemi/base';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
-import { translate } from '@meltemi/pilot';
+import { featuresFrom, translate } from '@meltemi/pilot';
 import { ConfigCache, configService, debugRoutes, Discovery, pilotStats, statusService, type CacheChange } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
@@ -41,7 +41,7 @@ await runProgram({
     const meshConfig = new MeshConfigReader();
     const discovery = new Discovery({
       configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
-      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain,
+      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features: featuresFrom(process.env),
       debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });
     lifecycle.add('discovery', () => discovery.stop());

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { formatFieldErrors, type Clock } from '@meltemi/base';
 import type { Config, MeshConfigSpec } from '@meltemi/config';
-import { buildPushContext, proxyFromNode, type Proxy, type PushContext } from '@meltemi/pilot';
+import { buildPushContext, proxyFromNode, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
 import { shortTypeName, xdsSnapshot, xdsType, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
 import { Debounce } from './debounce.ts';
@@ -29,6 +29,8 @@ export interface DiscoveryOptions {
   readonly stats: PilotStats;
   readonly clusterId?: string;
   readonly domain?: string;
+  /** Istio's feature switches. Default Istio's. */
+  readonly features?: Features;
   /** Default 100. */
   readonly debounceQuietMs?: number;
   /** Default 10,000. */
@@ -206,6 +208,7 @@ export class Discovery {
       this.#context = buildPushContext({
         configs: this.#options.configs(), meshConfig: this.#options.mesh(), previous: this.#context,
         ...(this.#options.domain ? { domain: this.#options.domain } : {}), ...(this.#options.clusterId ? { clusterId: this.#options.clusterId } : {}),
+        ...(this.#options.features ? { features: this.#options.features } : {}),
       });
     } catch (cause) {
       log.error({ err: cause, reasons }, 'the push context could not be built; the last one stays in force');

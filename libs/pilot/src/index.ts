@@ -1,3 +1,4 @@
+export { defaultFeatures, featuresFrom, featureVariables, type Features } from './features.ts';
 export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from './proxy/proxy.ts';
 export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';
 export { type Registry } from './registry/registry.ts';

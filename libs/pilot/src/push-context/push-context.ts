@@ -3,6 +3,7 @@ import {
   type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
+import { defaultFeatures, type Features } from '../features.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
@@ -31,6 +32,7 @@ export interface ServiceIndex {
  */
 export interface PushContext {
   readonly mesh: MeshConfigSpec;
+  readonly features: Features;
   readonly domain: string;
   readonly registry: Registry;
   readonly services: ServiceIndex;
@@ -51,6 +53,8 @@ export interface PushContextOptions {
   readonly configs: Iterable<Config>;
   readonly meshConfig: MeshConfigSpec;
   readonly previous?: PushContext | undefined;
+  /** Istio's feature switches; one object for the life of a process. Default Istio's. */
+  readonly features?: Features;
   /** Kubernetes' DNS domain. Default "cluster.local". */
   readonly domain?: string;
   /** Default "Kubernetes". */
@@ -64,9 +68,10 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const { previous } = options;
   const mesh = previous && JSON.stringify(previous.mesh) === JSON.stringify(options.meshConfig) ? previous.mesh : options.meshConfig;
   const domain = options.domain ?? 'cluster.local';
+  const features = options.features ?? defaultFeatures;
   const quarantined: Quarantined[] = [];
   const inputs = sortByKind(options.configs);
-  const sameMesh = previous?.mesh === mesh && previous.domain === domain;
+  const sameMesh = previous?.mesh === mesh && previous.domain === domain && previous.features === features;
   const keep = <T>(kind: string, section: T | undefined, build: () => T): T => (sameMesh && section !== undefined && sameList(previous?.inputs.get(kind), inputs.get(kind)) ? section : build());
   const of = <Spec>(kind: string) => (inputs.get(kind) ?? []) as readonly Config<Spec>[];
   const built = buildRegistry(registryInputs(of), {
@@ -88,7 +93,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     sidecars: keep('Sidecar', previous?.sidecars, () => of<SidecarSpec>('Sidecar').toSorted(byAge)),
   };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
-  return { mesh, domain, registry, ...sections, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+  return { mesh, features, domain, registry, ...sections, shape: sameShape ? previous.shape : {}, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {

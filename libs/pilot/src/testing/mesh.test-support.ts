@@ -4,6 +4,7 @@ import { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { formatFieldErrors } from '@meltemi/base';
 import { decode, defaultMeshConfig, parseYamlDocuments, type Config, type MeshConfigSpec } from '@meltemi/config';
 import type { ResourceSet } from '@meltemi/xds';
+import type { Features } from '../features.ts';
 import { buildPushContext, type PushContext } from '../push-context/push-context.ts';
 import { proxyFromNode, type Proxy } from '../proxy/proxy.ts';
 import { create } from '../translate/message.ts';
@@ -62,8 +63,8 @@ spec:
   selector: {istio: ingressgateway}
 `;
 
-export function meshOf(configs: readonly Config[], mesh: Partial<MeshConfigSpec> = {}, previous?: PushContext): PushContext {
-  return buildPushContext({ configs, meshConfig: { ...defaultMeshConfig(), ...mesh }, previous });
+export function meshOf(configs: readonly Config[], mesh: Partial<MeshConfigSpec> = {}, previous?: PushContext, features?: Features): PushContext {
+  return buildPushContext({ configs, meshConfig: { ...defaultMeshConfig(), ...mesh }, previous, ...(features ? { features } : {}) });
 }
 
 /** A proxy from id and metadata, as its Node says. */

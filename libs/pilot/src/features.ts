@@ -1,0 +1,49 @@
+/**
+ * Istio's feature switches that change what a mesh means, under their own names and with Istio's defaults. Each is one line here; who adds one adds it to the
+ * list and reads it as `push.features`. Source: Istio's pilot/pkg/features.
+ */
+const switches = {
+  /** HTTP/1.0 requests are taken by outbound and gateway listeners. */
+  http10: flag('PILOT_HTTP10', false),
+  /** A gateway takes Gateway objects of its own namespace only. */
+  scopeGatewayToNamespace: flag('PILOT_SCOPE_GATEWAY_TO_NAMESPACE', false),
+  /** Virtual hosts of a gateway with the same routes become one. */
+  routeCollapse: flag('PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION', true),
+  /** Virtual hosts answer to names that end in a dot, too. */
+  absoluteFqdnVhostDomain: flag('PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN', true),
+  /** Mirrored requests keep their Host; off: "-shadow" is appended. */
+  disableShadowHostSuffix: flag('DISABLE_SHADOW_HOST_SUFFIX', true),
+  /** A sidecar's outbound listeners take the client's address for the origin, and sanitize internal headers by it. */
+  sidecarUseRemoteAddress: flag('PILOT_SIDECAR_USE_REMOTE_ADDRESS', false),
+  /** "100 Continue" is asked of the upstream. */
+  continue100: flag('ENABLE_100_CONTINUE_HEADERS', true),
+  /** The Istio ALPN names "istio-peer-exchange" are not offered. */
+  disableMxAlpn: flag('PILOT_DISABLE_MX_ALPN', false),
+} as const;
+
+export type Features = { readonly [Name in keyof typeof switches]: ReturnType<(typeof switches)[Name]['read']> };
+
+/** Reads switches from an environment; whatever is missing, or no value that Istio reads, has its default. */
+export function featuresFrom(env: Readonly<Record<string, string | undefined>>): Features {
+  return Object.fromEntries(Object.entries(switches).map(([name, { variable, read }]) => [name, read(env[variable])])) as Features;
+}
+
+/** Istio's defaults. */
+export const defaultFeatures: Features = featuresFrom({});
+
+/** The variables that are read. */
+export const featureVariables: readonly string[] = Object.values(switches).map(({ variable }) => variable);
+
+interface Switch<T> {
+  readonly variable: string;
+  readonly read: (text: string | undefined) => T;
+}
+
+/** Values are those of Go's strconv.ParseBool. */
+function flag(variable: string, byDefault: boolean): Switch<boolean> {
+  const read = (text: string | undefined) => {
+    if (text !== undefined && /^(1|t|T|TRUE|true|True)$/.test(text)) return true;
+    return text !== undefined && /^(0|f|F|FALSE|false|False)$/.test(text) ? false : byDefault;
+  };
+  return { variable, read };
+}
