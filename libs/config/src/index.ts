@@ -196,3 +196,6 @@ export { parseYamlDocuments, type ParsedDocument, type LocatedError } from './do
 export type { Position } from './documents/locate.ts';
 export { validateDocuments, type ValidateEntry } from './documents/validate.ts';
 export { isRe2, regexReason } from './rules/regex.ts';
+export { customResourceDefinition, kindsWithDefinition, type CustomResourceDefinition } from './crd/definition.ts';
+export { jsonSchemaBreaches } from './crd/json-schema.ts';
+export type { OpenApiSchema } from './crd/schema.ts';

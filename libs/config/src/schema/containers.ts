@@ -3,15 +3,10 @@ import type { StringMap, Struct } from '../kinds/types.ts';
 import { suggestion } from './closest.ts';
 import { string } from './scalars.ts';
 import { child, item, mismatch, type Schema } from './schema.ts';
+import type { OneOfGroup } from './type.ts';
 
 /** One schema per field: forgetting a field of T, or typing it differently, does not compile. */
 export type Fields<T> = { readonly [K in keyof T]-?: Schema<T[K]> };
-
-export interface OneOfGroup {
-  readonly keys: readonly string[];
-  /** Exactly one, instead of at most one. */
-  readonly required?: boolean;
-}
 
 export interface ObjectOptions {
   readonly oneofs?: readonly OneOfGroup[];
@@ -37,7 +32,7 @@ export function object<T>(fields: Fields<T>, options: ObjectOptions = {}): Schem
     for (const group of options.oneofs ?? []) checkOneof(group, { given, path, errors });
     return out as T;
   };
-  return { decode, missing: (path, errors) => decode({}, path, errors), fields: names };
+  return { decode, missing: (path, errors) => decode({}, path, errors), fields: names, type: { is: 'message', fields: schemas, oneofs: options.oneofs ?? [], open: options.unknown === 'ignore' } };
 }
 
 interface Given {
@@ -83,6 +78,7 @@ export interface ListLimits {
 /** A list; absent is []. `minItems` is checked only when the list is there: use `required` besides. */
 export function list<T>(inner: Schema<T>, limits: ListLimits = {}): Schema<readonly T[]> {
   return {
+    type: { is: 'list', item: inner, ...limits },
     decode(input, path, errors) {
       if (!Array.isArray(input)) {
         mismatch(errors, path, 'a list', input);
@@ -113,7 +109,9 @@ export interface MapLimits {
 
 /** A map with free keys; absent is {}. */
 export function map<T>(inner: Schema<T>, limits: MapLimits = {}): Schema<Readonly<Record<string, T>>> {
+  const { minKeys, maxKeys } = limits;
   return {
+    type: { is: 'map', value: inner, ...(minKeys !== undefined && { minKeys }), ...(maxKeys !== undefined && { maxKeys }) },
     decode(input, path, errors) {
       const entries: (readonly [string, T])[] = [];
       if (!isMap(input)) {
@@ -147,6 +145,7 @@ export function strings(limits: ListLimits = {}): Schema<readonly string[]> {
 /** Any JSON object, kept as it is. */
 export function struct(): Schema<Struct> {
   return {
+    type: { is: 'struct' },
     decode(input, path, errors) {
       if (isMap(input)) return input;
       mismatch(errors, path, 'a map', input);
@@ -158,7 +157,7 @@ export function struct(): Schema<Struct> {
 
 /** Anything. */
 export function anything(): Schema<unknown> {
-  return { decode: (input) => input, missing: () => undefined };
+  return { type: { is: 'anything' }, decode: (input) => input, missing: () => undefined };
 }
 
 /** A JSON object (not null, not a list). */

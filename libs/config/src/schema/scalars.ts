@@ -10,6 +10,7 @@ export interface StringLimits {
 
 export function string(limits: StringLimits = {}): Schema<string> {
   return {
+    type: { is: 'string', ...limits },
     decode(input, path, errors) {
       if (typeof input !== 'string') {
         const quote = typeof input === 'number' || typeof input === 'boolean' ? ` (quote it: ${JSON.stringify(String(input))})` : '';
@@ -26,6 +27,7 @@ export function string(limits: StringLimits = {}): Schema<string> {
 
 export function bool(): Schema<boolean> {
   return {
+    type: { is: 'bool' },
     decode(input, path, errors) {
       if (typeof input === 'boolean') return input;
       mismatch(errors, path, 'true or false', input);
@@ -47,6 +49,7 @@ export function int(type: keyof typeof ranges, limits: { readonly min?: number; 
   const min = Math.max(ranges[type][0], limits.min ?? -Infinity);
   const max = Math.min(ranges[type][1], limits.max ?? Infinity);
   return {
+    type: { is: 'int', format: type, min, max },
     decode(input, path, errors) {
       const value = typeof input === 'string' && /^-?\d+$/.test(input) ? Number(input) : input;
       if (typeof value !== 'number' || !Number.isInteger(value)) {
@@ -64,6 +67,7 @@ export function int(type: keyof typeof ranges, limits: { readonly min?: number; 
 export function double(limits: { readonly min?: number; readonly max?: number } = {}): Schema<number> {
   const { min = -Infinity, max = Infinity } = limits;
   return {
+    type: { is: 'double', ...limits },
     decode(input, path, errors) {
       const value = typeof input === 'string' && /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(input) ? Number(input) : input;
       if (typeof value !== 'number' || !Number.isFinite(value)) {
@@ -78,15 +82,19 @@ export function double(limits: { readonly min?: number; readonly max?: number } 
 }
 
 /** "1.5s", "100ms", "1h". Always wrapped in `optional` or given a default: an absent duration is not 0. */
-export function duration(): Schema<DurationMs> {
+export function duration(limits: { readonly minMs?: number } = {}): Schema<DurationMs> {
   return {
+    type: { is: 'duration', ...limits },
     decode(input, path, errors) {
       if (typeof input !== 'string') {
         mismatch(errors, path, 'a duration with its unit, like "500ms" or "5s"', input);
         return 0;
       }
       const parsed = parseDurationMs(input);
-      if (parsed.ok) return parsed.value;
+      if (parsed.ok) {
+        if (parsed.value < (limits.minMs ?? -Infinity)) errors.push({ path, message: `must be at least ${limits.minMs}ms, found ${input}` });
+        return parsed.value;
+      }
       for (const error of parsed.error) errors.push({ path, message: error.message });
       return 0;
     },
@@ -98,6 +106,7 @@ export function duration(): Schema<DurationMs> {
 export function oneOf<const T extends readonly [string, ...string[]]>(names: T): Schema<T[number]> {
   const isName = (input: unknown): input is T[number] => typeof input === 'string' && names.includes(input);
   return {
+    type: { is: 'enum', names },
     decode(input, path, errors) {
       if (isName(input)) return input;
       const hint = typeof input === 'string' ? suggestion(input, names) : '';
@@ -110,10 +119,16 @@ export function oneOf<const T extends readonly [string, ...string[]]>(names: T):
   };
 }
 
+/** A duration of at least 1 ms: what Istio asks of nearly all of them. */
+export function someTime(): Schema<DurationMs> {
+  return duration({ minMs: 1 });
+}
+
 /** A whole number or a name, as Kubernetes writes ports. A string of digits is a number to us: nothing can be named so. */
 export function intOrString(): Schema<number | string> {
   const number = int('int32');
   return {
+    type: { is: 'intOrString' },
     decode: (input, path, errors) => (typeof input === 'string' && !/^\d+$/.test(input) ? input : number.decode(input, path, errors)),
     missing: () => 0,
   };
@@ -122,6 +137,7 @@ export function intOrString(): Schema<number | string> {
 /** base64 (standard or URL alphabet), as proto3 JSON writes bytes. */
 export function bytes(): Schema<Uint8Array> {
   return {
+    type: { is: 'bytes' },
     decode(input, path, errors) {
       if (typeof input === 'string' && /^[A-Za-z0-9+/_-]*={0,2}$/.test(input)) return Buffer.from(input, 'base64');
       mismatch(errors, path, 'base64', input);

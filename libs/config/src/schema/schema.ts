@@ -1,4 +1,5 @@
 import type { FieldError } from '@meltemi/base';
+import type { SchemaType } from './type.ts';
 
 /**
  * Turns JSON into a typed value. A schema never throws and never stops at the first mistake: it appends to `errors` and returns a stand-in,
@@ -10,16 +11,21 @@ export interface Schema<T> {
   readonly missing: (path: string, errors: FieldError[]) => T;
   /** Of a message: its field names. */
   readonly fields?: readonly string[];
+  readonly type: SchemaType;
+  /** A field of this schema must be there. */
+  readonly required?: boolean;
 }
 
 /** Absent stays absent: messages, wrappers, durations, members of a oneof. */
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> {
-  return { decode: inner.decode, missing: () => undefined };
+  return { type: inner.type, decode: inner.decode, missing: () => undefined };
 }
 
 /** Must be there. */
 export function required<T>(inner: Schema<T>): Schema<T> {
   return {
+    type: inner.type,
+    required: true,
     decode: inner.decode,
     missing: (path, errors) => {
       errors.push({ path, message: 'is required' });
@@ -30,7 +36,7 @@ export function required<T>(inner: Schema<T>): Schema<T> {
 
 /** A documented default other than proto3's zero. */
 export function withDefault<T>(inner: Schema<T>, value: T): Schema<T> {
-  return { decode: inner.decode, missing: () => value };
+  return { type: inner.type, decode: inner.decode, missing: () => value };
 }
 
 /** "spec" + "http" → "spec.http"; names that are not plain are quoted: labels["app.kubernetes.io/name"]. */
@@ -63,6 +69,7 @@ export function mismatch(errors: FieldError[], path: string, expected: string, i
 /** Reshapes what another schema read. */
 export function mapped<A, B>(inner: Schema<A>, reshape: (value: A) => B): Schema<B> {
   return {
+    type: inner.type,
     decode: (input, path, errors) => reshape(inner.decode(input, path, errors)),
     missing: (path, errors) => reshape(inner.missing(path, errors)),
   };
