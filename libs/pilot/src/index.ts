@@ -7,3 +7,7 @@ export { translate, routeNames, type Wanted } from './translate/translate.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
 export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';
 export { difference, affects, type Difference } from './push-context/affects.ts';
+export { checkedContext, type CheckedContext, type CheckOptions, type SetAside } from './quarantine/checked-context.ts';
+export { refusals, refusedOf, refusalOf, type RefusedByProxy } from './quarantine/refusals.ts';
+export { representatives } from './quarantine/representatives.ts';
+export { anyExtension } from './quarantine/any-extension.ts';
