@@ -170,6 +170,17 @@ export type {
   AuthorizationOperation,
   AuthorizationCondition,
 } from './kinds/authorization-policy/types.ts';
+export type { ParentReference, BackendObjectReference, BackendRef, NamespacedReference, LocalObjectReference } from './kinds/gateway-api/references.ts';
+export type { HttpRouteFilter, GrpcRouteFilter, HeaderModifier, PathModifier, RequestRedirect, UrlRewrite, RequestMirror, CorsFilter } from './kinds/gateway-api/filters.ts';
+export type { HttpRouteSpec, HttpRouteRule, HttpRouteMatch, ValueMatch, HttpBackendRef, HttpRouteTimeouts, HttpRouteRetry } from './kinds/gateway-api/http-route/types.ts';
+export type { GrpcRouteSpec, GrpcRouteRule, GrpcRouteMatch, GrpcMethodMatch, GrpcBackendRef } from './kinds/gateway-api/grpc-route/types.ts';
+export type { TcpRouteSpec, TlsRouteSpec, L4RouteRule } from './kinds/gateway-api/l4-route/types.ts';
+export type { KubeGatewaySpec, GatewayListenerSpec, ListenerTls, RouteNamespaces, RouteGroupKind, GatewayAddress, GatewayTls, FrontendTls, GatewayClassSpec, ListenerSetSpec } from './kinds/gateway-api/gateway/types.ts';
+export type { ReferenceGrantSpec } from './kinds/gateway-api/reference-grant/kind.ts';
+export type { BackendTlsPolicySpec, BackendTlsValidation, PolicyTargetReference } from './kinds/gateway-api/backend-tls-policy/kind.ts';
+export type { IngressSpec, IngressRule, IngressPath, IngressBackend, IngressTls, IngressClassSpec } from './kinds/kubernetes/ingress/types.ts';
+export type { SecretSpec } from './kinds/kubernetes/secret/kind.ts';
+export { gatewayApiGroup } from './kinds/gateway-api/group.ts';
 export type { ConfigKind } from './kinds/kind.ts';
 export { kinds, findKind, kindByAlias, isOfKind } from './kinds/registry.ts';
 export { virtualService } from './kinds/virtual-service/kind.ts';
@@ -195,6 +206,7 @@ export { decode, type Decoded } from './decode.ts';
 export { parseYamlDocuments, type ParsedDocument, type LocatedError } from './documents/parse.ts';
 export type { Position } from './documents/locate.ts';
 export { validateDocuments, type ValidateEntry } from './documents/validate.ts';
+export { isCipherSuite } from './kinds/gateway/cipher-suites.ts';
 export { isRe2, regexReason } from './rules/regex.ts';
 export { customResourceDefinition, kindsWithDefinition, type CustomResourceDefinition } from './crd/definition.ts';
 export { jsonSchemaBreaches } from './crd/json-schema.ts';

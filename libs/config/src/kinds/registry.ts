@@ -3,13 +3,21 @@ import type { Config } from '../object.ts';
 import { authorizationPolicy } from './authorization-policy/kind.ts';
 import { destinationRule } from './destination-rule/kind.ts';
 import { gateway } from './gateway/kind.ts';
+import { backendTlsPolicy } from './gateway-api/backend-tls-policy/kind.ts';
+import { gatewayClass, kubeGateway, listenerSet } from './gateway-api/gateway/kind.ts';
+import { grpcRoute } from './gateway-api/grpc-route/kind.ts';
+import { httpRoute } from './gateway-api/http-route/kind.ts';
+import { tcpRoute, tlsRoute } from './gateway-api/l4-route/kind.ts';
+import { referenceGrant } from './gateway-api/reference-grant/kind.ts';
 import { isOfKindName, type ConfigKind } from './kind.ts';
 import { configMap } from './kubernetes/config-map/kind.ts';
 import { deployment } from './kubernetes/deployment/kind.ts';
 import { endpointSlice } from './kubernetes/endpoint-slice/kind.ts';
 import { endpoints } from './kubernetes/endpoints/kind.ts';
+import { ingress, ingressClass } from './kubernetes/ingress/kind.ts';
 import { namespace } from './kubernetes/namespace/kind.ts';
 import { pod } from './kubernetes/pod/kind.ts';
+import { secret } from './kubernetes/secret/kind.ts';
 import { serviceAccount } from './kubernetes/service-account/kind.ts';
 import { kubeService } from './kubernetes/service/kind.ts';
 import { envoyFilter } from './later/envoy-filter.ts';
@@ -45,6 +53,19 @@ export const kinds: readonly ConfigKind[] = [
   namespace,
   serviceAccount,
   configMap,
+  secret,
+  // the Gateway API and Ingress, acted on by conversion
+  gatewayClass,
+  kubeGateway,
+  listenerSet,
+  httpRoute,
+  grpcRoute,
+  tlsRoute,
+  tcpRoute,
+  referenceGrant,
+  backendTlsPolicy,
+  ingress,
+  ingressClass,
   // checked, not acted on yet
   authorizationPolicy,
   requestAuthentication,
