@@ -181,6 +181,8 @@ export type { BackendTlsPolicySpec, BackendTlsValidation, PolicyTargetReference 
 export type { IngressSpec, IngressRule, IngressPath, IngressBackend, IngressTls, IngressClassSpec } from './kinds/kubernetes/ingress/types.ts';
 export type { SecretSpec } from './kinds/kubernetes/secret/kind.ts';
 export { gatewayApiGroup } from './kinds/gateway-api/group.ts';
+export type { TargetReference, TargetedPolicy } from './kinds/targeted-policy.ts';
+export type { RequestAuthenticationSpec, JwtRule, JwtHeader, ClaimToHeader } from './kinds/request-authentication/types.ts';
 export type { ConfigKind } from './kinds/kind.ts';
 export { kinds, findKind, kindByAlias, isOfKind } from './kinds/registry.ts';
 export { virtualService } from './kinds/virtual-service/kind.ts';
@@ -201,6 +203,7 @@ export { namespace } from './kinds/kubernetes/namespace/kind.ts';
 export { serviceAccount } from './kinds/kubernetes/service-account/kind.ts';
 export { configMap } from './kinds/kubernetes/config-map/kind.ts';
 export { authorizationPolicy } from './kinds/authorization-policy/kind.ts';
+export { requestAuthentication } from './kinds/request-authentication/kind.ts';
 export { toRawObject, groupOwner, splitApiVersion, type GroupOwner } from './envelope.ts';
 export { decode, type Decoded } from './decode.ts';
 export { parseYamlDocuments, type ParsedDocument, type LocatedError } from './documents/parse.ts';

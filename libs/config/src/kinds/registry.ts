@@ -23,11 +23,11 @@ import { kubeService } from './kubernetes/service/kind.ts';
 import { envoyFilter } from './later/envoy-filter.ts';
 import { trafficExtension, wasmPlugin } from './later/extensions.ts';
 import { legacyKinds } from './later/legacy.ts';
-import { requestAuthentication } from './later/security.ts';
 import { telemetry } from './later/telemetry.ts';
 import { proxyConfigKind, workloadGroup } from './later/workloads.ts';
 import { meshConfig } from './mesh-config/kind.ts';
 import { peerAuthentication } from './peer-authentication/kind.ts';
+import { requestAuthentication } from './request-authentication/kind.ts';
 import { serviceEntry } from './service-entry/kind.ts';
 import { sidecar } from './sidecar/kind.ts';
 import { virtualService } from './virtual-service/kind.ts';
@@ -43,6 +43,8 @@ export const kinds: readonly ConfigKind[] = [
   workloadEntry,
   sidecar,
   peerAuthentication,
+  requestAuthentication,
+  authorizationPolicy,
   meshConfig,
   // the registry's sources
   kubeService,
@@ -67,8 +69,6 @@ export const kinds: readonly ConfigKind[] = [
   ingress,
   ingressClass,
   // checked, not acted on yet
-  authorizationPolicy,
-  requestAuthentication,
   telemetry,
   workloadGroup,
   proxyConfigKind,

@@ -2,12 +2,12 @@ import { list, object, strings } from '../../schema/containers.ts';
 import { oneOf, string } from '../../schema/scalars.ts';
 import { optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
-import { targetRef } from '../later/shape.ts';
-import { matchLabelsSelector } from '../schema.ts';
+import { targetFields } from '../targeted-policy.ts';
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationPolicySpec, AuthorizationRule, AuthorizationSource } from './types.ts';
 import { validate } from './validate.ts';
 
 const absentOrStrings = optional(strings());
+const accounts = optional(list(string({ maxLength: 320 }), { maxItems: 16 }));
 
 const source = object<AuthorizationSource>({
   principals: absentOrStrings,
@@ -16,8 +16,8 @@ const source = object<AuthorizationSource>({
   notRequestPrincipals: absentOrStrings,
   namespaces: absentOrStrings,
   notNamespaces: absentOrStrings,
-  serviceAccounts: absentOrStrings,
-  notServiceAccounts: absentOrStrings,
+  serviceAccounts: accounts,
+  notServiceAccounts: accounts,
   ipBlocks: absentOrStrings,
   notIpBlocks: absentOrStrings,
   remoteIpBlocks: absentOrStrings,
@@ -38,7 +38,7 @@ const operation = object<AuthorizationOperation>({
 });
 
 const rule = object<AuthorizationRule>({
-  from: list(object<{ readonly source: AuthorizationSource }>({ source: required(source) }), { minItems: 1 }),
+  from: list(object<{ readonly source: AuthorizationSource }>({ source: required(source) }), { minItems: 1, maxItems: 512 }),
   to: list(object<{ readonly operation: AuthorizationOperation }>({ operation: required(operation) }), { minItems: 1 }),
   when: list(object<AuthorizationCondition>({ key: required(string()), values: strings(), notValues: strings() })),
 });
@@ -49,12 +49,10 @@ export const authorizationPolicy = istioKind<AuthorizationPolicySpec>({
   plural: 'authorizationpolicies',
   shortNames: ['ap'],
   versions: ['v1', 'v1beta1'],
-  acts: 'later',
+  acts: 'full',
   schema: object<AuthorizationPolicySpec>({
-    selector: optional(matchLabelsSelector),
-    targetRef: optional(targetRef),
-    targetRefs: list(targetRef, { maxItems: 16 }),
-    rules: optional(list(rule)),
+    ...targetFields,
+    rules: optional(list(rule, { maxItems: 512 })),
     action: oneOf(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
     provider: optional(object<{ readonly name: string }>({ name: string() })),
   }),

@@ -1,10 +1,7 @@
-import type { MatchLabelsSelector, Struct } from '../types.ts';
+import type { TargetedPolicy } from '../targeted-policy.ts';
 
 /** security.istio.io AuthorizationPolicy. `rules` absent matches nothing, an empty rule everything. */
-export interface AuthorizationPolicySpec {
-  readonly selector?: MatchLabelsSelector;
-  readonly targetRef?: Struct;
-  readonly targetRefs: readonly Struct[];
+export interface AuthorizationPolicySpec extends TargetedPolicy {
   readonly rules?: readonly AuthorizationRule[];
   readonly action: 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
   /** For CUSTOM: the name of one of MeshConfig's extensionProviders. */

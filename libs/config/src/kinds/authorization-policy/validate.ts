@@ -1,15 +1,13 @@
 import type { ObjectMeta } from '../../object.ts';
-import { portReason, subnetReason } from '../../rules/addresses.ts';
+import { subnetReason } from '../../rules/addresses.ts';
 import type { Findings } from '../../rules/findings.ts';
-import { checkSelector } from '../../rules/labels.ts';
 import { item } from '../../schema/schema.ts';
+import { checkTargets } from '../targeted-policy.ts';
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationPolicySpec, AuthorizationRule, AuthorizationSource } from './types.ts';
 
 /** Source: istio.io/istio pkg/config/validation (webhook), read for its rules; the messages are ours. */
 export function validate(spec: AuthorizationPolicySpec, about: ObjectMeta, findings: Findings): void {
-  const attached = [spec.selector, spec.targetRef, spec.targetRefs.length > 0 ? spec.targetRefs : undefined].filter((one) => one !== undefined);
-  if (attached.length > 1) findings.error('spec', 'only one of selector, targetRef and targetRefs may be set');
-  checkSelector(spec.selector?.matchLabels, 'spec.selector.matchLabels', findings);
+  checkTargets(spec, findings);
   checkAction(spec, findings);
   checkDryRun(spec, about, findings);
   for (const [i, rule] of (spec.rules ?? []).entries()) checkRule(rule, spec.action, { path: item('spec.rules', i), findings });
@@ -63,17 +61,39 @@ function checkSource(source: AuthorizationSource, { path, findings }: At): void 
   const byAccount = (source.serviceAccounts ?? []).length + (source.notServiceAccounts ?? []).length > 0;
   const byOther = (['principals', 'notPrincipals', 'namespaces', 'notNamespaces'] as const).some((field) => (source[field] ?? []).length > 0);
   if (byAccount && byOther) findings.error(`${path}.serviceAccounts`, 'cannot be set beside principals or namespaces');
-  for (const field of ['ipBlocks', 'notIpBlocks', 'remoteIpBlocks', 'notRemoteIpBlocks'] as const)
-    for (const [i, block] of (source[field] ?? []).entries()) findings.check(item(`${path}.${field}`, i), subnetReason(block));
+  const each = (fields: readonly (keyof AuthorizationSource)[], reason: (value: string) => string | undefined): void => {
+    for (const field of fields) for (const [i, value] of (source[field] ?? []).entries()) if (value !== '') findings.check(item(`${path}.${field}`, i), reason(value));
+  };
+  each(['ipBlocks', 'notIpBlocks', 'remoteIpBlocks', 'notRemoteIpBlocks'], subnetReason);
+  each(['serviceAccounts', 'notServiceAccounts'], accountReason);
+  each(['trustDomains', 'notTrustDomains'], (value) => (value.includes('/') ? `"${value}" must not hold "/": name a trust domain, like cluster.local` : wildcardReason(value)));
 }
 
 function checkOperation(operation: AuthorizationOperation, { path, findings }: At): void {
   checkLists(operation, { path, findings });
   for (const field of ['ports', 'notPorts'] as const)
     for (const [i, port] of (operation[field] ?? []).entries())
-      findings.check(item(`${path}.${field}`, i), /^\d+$/.test(port) ? portReason(Number(port)) : `"${port}" is not a port number`);
+      findings.check(item(`${path}.${field}`, i), portTextReason(port));
   for (const field of ['paths', 'notPaths'] as const)
     for (const [i, template] of (operation[field] ?? []).entries()) findings.check(item(`${path}.${field}`, i), pathTemplateReason(template));
+}
+
+/** 0 is a port to Istio here: it matches nothing. */
+function portTextReason(text: string): string | undefined {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? undefined : `"${text}" is not a port number in the range 0…65535`;
+}
+
+/** "account" or "namespace/account", letter by letter. */
+function accountReason(text: string): string | undefined {
+  if (text.includes('*')) return 'wildcards do not work in service accounts';
+  const parts = text.split('/');
+  return parts.length <= 2 && !parts.includes('') ? undefined : `"${text}" must be "account" or "namespace/account"`;
+}
+
+/** "cluster.local", with "*" first, last or alone. */
+function wildcardReason(text: string): string | undefined {
+  const at = text.indexOf('*');
+  return at < 0 || (at === text.lastIndexOf('*') && (at === 0 || at === text.length - 1)) ? undefined : `"${text}" may hold one "*", at its start or its end`;
 }
 
 function checkLists(lists: AuthorizationSource | AuthorizationOperation, { path, findings }: At): void {
@@ -83,15 +103,18 @@ function checkLists(lists: AuthorizationSource | AuthorizationOperation, { path,
     for (const [i, value] of values.entries()) if (value === '') findings.error(item(`${path}.${field}`, i), 'must not be empty');
 }
 
-// {*} is one segment, {**} the rest; each a segment of its own, {**} the last of its kind.
+/** {*} is one segment, {**} the rest; each a segment of its own, {**} the last of its kind. Braces mean nothing else. */
 function pathTemplateReason(path: string): string | undefined {
-  if (!/[{}]/.test(path)) return undefined;
-  const segments = path.replace(/^\//, '').split('/');
-  const bad = segments.find((segment) => /[{}*]/.test(segment) && segment !== '{*}' && segment !== '{**}');
-  if (bad !== undefined) return `"${bad}" must be {*} or {**}, alone between two "/"`;
-  const rest = segments.indexOf('{**}');
-  const again = rest >= 0 && segments.slice(rest + 1).some((segment) => segment.startsWith('{'));
-  return again ? 'nothing in braces may follow {**}' : undefined;
+  const template = path.includes('{*}') || path.includes('{**}');
+  let rest = false;
+  for (const segment of path.replace(/^\/+|\/+$/g, '').split('/')) {
+    const operator = segment === '{*}' || segment === '{**}';
+    if (operator && rest) return 'nothing in braces may follow {**}';
+    if (segment === '{**}') rest = true;
+    if (!operator && /[{}]/.test(segment)) return `"${segment}" must be {*} or {**}, alone between two "/"`;
+    if (!operator && template && !/^[a-zA-Z0-9-._~%!$&'()+,;:@=]+$/.test(segment)) return `"${segment}" cannot stand beside {*} or {**} in a path`;
+  }
+  return undefined;
 }
 
 const attributes = [
@@ -110,22 +133,33 @@ const attributes = [
 ];
 
 function checkCondition({ key, values, notValues }: AuthorizationCondition, { path, findings }: At): void {
-  const bracketed = /^(request\.headers|request\.auth\.claims|experimental\.envoy\.filters\.[^[]*)\[.+\]$/.test(key);
-  if (!bracketed && !attributes.includes(key) && !key.startsWith('experimental.')) findings.error(`${path}.key`, `"${key}" is not an attribute; known are ${attributes.join(', ')}, request.headers[name] and request.auth.claims[name]`);
+  findings.check(`${path}.key`, keyReason(key));
+  if (key.startsWith('experimental.') && !key.startsWith('experimental.envoy.filters.')) findings.warn(`${path}.key`, 'is not an attribute that Istio knows: the whole rule is left out');
   if (values.length + notValues.length === 0) findings.error(path, 'needs values or notValues');
   for (const [field, list] of [['values', values], ['notValues', notValues]] as const)
-    for (const [i, value] of list.entries()) {
-      if (key.endsWith('.ip')) findings.check(item(`${path}.${field}`, i), subnetReason(value));
-      if (key === 'destination.port') findings.check(item(`${path}.${field}`, i), /^\d+$/.test(value) ? portReason(Number(value)) : `"${value}" is not a port number`);
-    }
+    for (const [i, value] of list.entries()) findings.check(item(`${path}.${field}`, i), value === '' ? 'must not be empty' : valueReason(key, value));
+}
+
+function keyReason(key: string): string | undefined {
+  if (attributes.includes(key)) return undefined;
+  const mapped = ['request.headers', 'request.auth.claims', 'experimental.'].some((prefix) => key.startsWith(prefix));
+  if (mapped) return /^[^[]+\[.+\]$/.test(key) ? undefined : `"${key}" must be of the form name[key]`;
+  return `"${key}" is not an attribute; known are ${attributes.join(', ')}, request.headers[name] and request.auth.claims[name]`;
+}
+
+function valueReason(key: string, value: string): string | undefined {
+  if (key.endsWith('.ip')) return subnetReason(value);
+  if (key === 'destination.port') return portTextReason(value);
+  if (key === 'source.serviceAccount') return accountReason(value);
+  return key === 'source.trustDomain' ? wildcardReason(value) : undefined;
 }
 
 const notInCustom = ['source.namespace', 'source.serviceAccount', 'source.trustDomain', 'source.principal'];
 
 function checkCustom(rule: AuthorizationRule, { path, findings }: At): void {
   for (const [i, { source }] of rule.from.entries())
-    for (const field of Object.keys(source))
-      if (!/ipBlocks$/i.test(field)) findings.error(`${item(`${path}.from`, i)}.source.${field}`, 'is not supported with action CUSTOM');
+    for (const [field, values] of Object.entries(source) as [string, readonly string[]][])
+      if (values.length > 0 && !/ipBlocks$/i.test(field)) findings.error(`${item(`${path}.from`, i)}.source.${field}`, 'is not supported with action CUSTOM');
   for (const [i, { key }] of rule.when.entries())
     if (notInCustom.includes(key) || key.startsWith('request.auth.')) findings.error(`${item(`${path}.when`, i)}.key`, `"${key}" is not supported with action CUSTOM`);
 }

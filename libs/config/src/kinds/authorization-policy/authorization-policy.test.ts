@@ -1,0 +1,47 @@
+import { table } from '../../testing/verdict.ts';
+import { authorizationPolicy } from './kind.ts';
+
+table(authorizationPolicy, {
+  good: [
+    ['allow nothing', '{}'],
+    ['a rule', '{selector: {matchLabels: {app: a}}, action: ALLOW, rules: [{from: [{source: {principals: ["cluster.local/ns/default/sa/a"]}}], to: [{operation: {methods: [GET], paths: ["/a/{*}/b"]}}], when: [{key: "request.headers[x]", values: [a]}]}]}'],
+    ['an external authorizer', '{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/admin]}}]}]}'],
+    ['a gateway as its target', '{targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: a}], rules: [{}]}'],
+    ['port 0', '{rules: [{to: [{operation: {ports: ["0"]}}]}]}'],
+    ['lists that CUSTOM does not take, when they are empty', '{action: CUSTOM, provider: {name: a}, rules: [{from: [{source: {principals: [], ipBlocks: ["10.0.0.0/8"]}}]}]}'],
+    ['a denial by port', '{action: DENY, rules: [{to: [{operation: {ports: ["8080"]}}]}]}'],
+  ],
+  bad: [
+    ['an empty source', '{rules: [{from: [{source: {}}]}]}', 'spec.rules[0].from[0].source', /empty/],
+    ['an empty from', '{rules: [{from: []}]}', 'spec.rules[0].from', /at least/],
+    ['DENY without rules', '{action: DENY}', 'spec.rules', /never applies/],
+    ['CUSTOM without provider', '{action: CUSTOM, rules: [{}]}', 'spec.provider.name', /required/],
+    ['a provider for ALLOW', '{provider: {name: a}}', 'spec.provider', /CUSTOM/],
+    ['principals with CUSTOM', '{action: CUSTOM, provider: {name: a}, rules: [{from: [{source: {principals: [a]}}]}]}', 'spec.rules[0].from[0].source.principals', /CUSTOM/],
+    ['a port in words', '{rules: [{to: [{operation: {ports: [http]}}]}]}', 'spec.rules[0].to[0].operation.ports[0]', /port number/],
+    ['a bad IP block', '{rules: [{from: [{source: {ipBlocks: ["10.0.0.0/99"]}}]}]}', 'spec.rules[0].from[0].source.ipBlocks[0]', /CIDR/],
+    ['an unknown attribute', '{rules: [{when: [{key: source.colour, values: [red]}]}]}', 'spec.rules[0].when[0].key', /not an attribute/],
+    ['a condition without values', '{rules: [{when: [{key: source.ip}]}]}', 'spec.rules[0].when[0]', /values/],
+    ['a path template in a word', '{rules: [{to: [{operation: {paths: ["/a{*}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]', /alone/],
+    ['accounts beside namespaces', '{rules: [{from: [{source: {serviceAccounts: [a], namespaces: [b]}}]}]}', 'spec.rules[0].from[0].source.serviceAccounts', /beside/],
+    ['two stars in a path template', '{rules: [{to: [{operation: {paths: ["/{**}/{*}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]', /follow/],
+    ['braces that are no template', '{rules: [{to: [{operation: {paths: ["/{id}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]', /alone/],
+    ['a star beside a template', '{rules: [{to: [{operation: {notPaths: ["/{*}/b*"]}}]}]}', 'spec.rules[0].to[0].operation.notPaths[0]', /beside/],
+    ['a service account with a wildcard', '{rules: [{from: [{source: {serviceAccounts: ["a/*"]}}]}]}', 'spec.rules[0].from[0].source.serviceAccounts[0]', /wildcards/],
+    ['a service account with two slashes', '{rules: [{when: [{key: source.serviceAccount, notValues: [a/b/c]}]}]}', 'spec.rules[0].when[0].notValues[0]', /namespace\/account/],
+    ['a trust domain with a path', '{rules: [{from: [{source: {trustDomains: [a/b]}}]}]}', 'spec.rules[0].from[0].source.trustDomains[0]', /"\/"/],
+    ['a trust domain with a star inside', '{rules: [{when: [{key: source.trustDomain, values: ["a*b"]}]}]}', 'spec.rules[0].when[0].values[0]', /start or its end/],
+    ['a header condition without its name', '{rules: [{when: [{key: request.headers, values: [a]}]}]}', 'spec.rules[0].when[0].key', /name\[key\]/],
+    ['an empty value', '{rules: [{when: [{key: "request.headers[x]", values: [""]}]}]}', 'spec.rules[0].when[0].values[0]', /empty/],
+    ['claims with CUSTOM', '{action: CUSTOM, provider: {name: a}, rules: [{when: [{key: "request.auth.claims[a]", values: [b]}]}]}', 'spec.rules[0].when[0].key', /CUSTOM/],
+    ['a target that takes no policies', '{targetRefs: [{kind: Deployment, group: apps, name: a}]}', 'spec.targetRefs[0].kind', /cannot be a target/],
+    ['a target of another namespace', '{targetRefs: [{kind: Service, name: a, namespace: b}]}', 'spec.targetRefs[0].namespace', /own namespace/],
+    ['selector and targetRefs', '{selector: {matchLabels: {a: b}}, targetRefs: [{kind: Service, name: a}]}', 'spec', /only one of/],
+    ['a misspelt action', '{action: ALOW}', 'spec.action', /did you mean "ALLOW"/],
+  ],
+  warns: [
+    ['a selector without labels', '{selector: {matchLabels: {}}}', 'spec.selector.matchLabels', /every workload/],
+    ['an experimental attribute nobody knows', '{rules: [{when: [{key: "experimental.a[b]", values: [c]}]}]}', 'spec.rules[0].when[0].key', /left out/],
+    ['a denial of all TCP', '{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}', 'spec.rules[0]', /name the ports/],
+  ],
+});

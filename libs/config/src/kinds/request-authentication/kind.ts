@@ -1,0 +1,35 @@
+import { list, object } from '../../schema/containers.ts';
+import { bool, duration, string } from '../../schema/scalars.ts';
+import { optional, required } from '../../schema/schema.ts';
+import { istioKind } from '../kind.ts';
+import { targetFields } from '../targeted-policy.ts';
+import type { ClaimToHeader, JwtHeader, JwtRule, RequestAuthenticationSpec } from './types.ts';
+import { validate } from './validate.ts';
+
+const words = (limits: { readonly maxItems?: number } = {}) => list(string({ minLength: 1 }), limits);
+
+const jwtRule = object<JwtRule>({
+  issuer: string(),
+  audiences: words(),
+  jwksUri: string({ maxLength: 2048 }),
+  jwks: string(),
+  fromHeaders: list(object<JwtHeader>({ name: required(string({ minLength: 1 })), prefix: string() })),
+  fromParams: words(),
+  fromCookies: words(),
+  outputPayloadToHeader: string(),
+  forwardOriginalToken: bool(),
+  outputClaimToHeaders: list(object<ClaimToHeader>({ header: required(string({ minLength: 1 })), claim: required(string({ minLength: 1 })) })),
+  timeout: optional(duration()),
+  spaceDelimitedClaims: words({ maxItems: 64 }),
+});
+
+export const requestAuthentication = istioKind<RequestAuthenticationSpec>({
+  group: 'security.istio.io',
+  kind: 'RequestAuthentication',
+  plural: 'requestauthentications',
+  shortNames: ['ra'],
+  versions: ['v1', 'v1beta1'],
+  acts: 'full',
+  schema: object<RequestAuthenticationSpec>({ ...targetFields, jwtRules: list(jwtRule, { maxItems: 4096 }) }),
+  validate,
+});
