@@ -183,6 +183,7 @@ export type { SecretSpec } from './kinds/kubernetes/secret/kind.ts';
 export { gatewayApiGroup } from './kinds/gateway-api/group.ts';
 export type { TargetReference, TargetedPolicy } from './kinds/targeted-policy.ts';
 export type { RequestAuthenticationSpec, JwtRule, JwtHeader, ClaimToHeader } from './kinds/request-authentication/types.ts';
+export type { ExtAuthzGrpcProvider, ExtAuthzHttpProvider, ExtAuthzRequestBody } from './kinds/mesh-config/ext-authz-provider.ts';
 export type { ConfigKind } from './kinds/kind.ts';
 export { kinds, findKind, kindByAlias, isOfKind } from './kinds/registry.ts';
 export { virtualService } from './kinds/virtual-service/kind.ts';

@@ -1,6 +1,7 @@
 import { object, strings, struct } from '../../schema/containers.ts';
 import { bool, int, string } from '../../schema/scalars.ts';
 import { optional, required } from '../../schema/schema.ts';
+import { extAuthzGrpc, extAuthzHttp } from './ext-authz-provider.ts';
 import type { EnvoyAls, EnvoyFileAccessLog, ExtensionProvider } from './types.ts';
 
 const als = object<EnvoyAls>({
@@ -27,8 +28,8 @@ const providers = {
   envoyFileAccessLog: optional(fileLog),
   envoyHttpAls: optional(als),
   envoyTcpAls: optional(als),
-  envoyExtAuthzHttp: untyped,
-  envoyExtAuthzGrpc: untyped,
+  envoyExtAuthzHttp: optional(extAuthzHttp),
+  envoyExtAuthzGrpc: optional(extAuthzGrpc),
   zipkin: untyped,
   lightstep: untyped,
   datadog: untyped,

@@ -10,9 +10,14 @@ table(meshConfig, {
   good: [
     ['nothing', '{}'],
     ['an access log', '{accessLogFile: /dev/stdout, accessLogEncoding: JSON, defaultConfig: {proxyMetadata: {A: b}, holdApplicationUntilProxyStarts: true}}'],
+    ['an authorizer', '{extensionProviders: [{name: opa, envoyExtAuthzHttp: {service: auth/opa.auth.svc.cluster.local, port: 8181, pathPrefix: /check, statusOnError: "503", includeRequestHeadersInCheck: ["x-*"], timeout: 1s}}]}'],
     ['a provider', '{extensionProviders: [{name: als, envoyHttpAls: {service: a.b, port: 1}}], defaultProviders: {accessLogging: [als]}}'],
   ],
   bad: [
+    ['an authorizer without a port', '{extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.b}}]}', 'spec.extensionProviders[0].envoyExtAuthzGrpc.port', /required/],
+    ['an authorizer with an odd service', '{extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a/b/c, port: 1}}]}', 'spec.extensionProviders[0].envoyExtAuthzHttp.service', /namespace\/host/],
+    ['an authorizer with an unknown status', '{extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.b, port: 1, statusOnError: "999"}}]}', 'spec.extensionProviders[0].envoyExtAuthzGrpc.statusOnError', /HTTP status/],
+    ['a path prefix that is none', '{extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b, port: 1, pathPrefix: check}}]}', 'spec.extensionProviders[0].envoyExtAuthzHttp.pathPrefix', /begin with/],
     ['port 0', '{proxyListenPort: 0}', 'spec.proxyListenPort', /65535/],
     ['a connect timeout of two hours', '{connectTimeout: 2h}', 'spec.connectTimeout', /1h/],
     ['an unknown mode', '{outboundTrafficPolicy: {mode: DENY}}', 'spec.outboundTrafficPolicy.mode', /REGISTRY_ONLY/],

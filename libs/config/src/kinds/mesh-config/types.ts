@@ -6,6 +6,7 @@ import type {
   TcpKeepalive,
   ZoneAwareLoadBalancerSetting,
 } from '../destination-rule/types.ts';
+import type { ExtAuthzGrpcProvider, ExtAuthzHttpProvider } from './ext-authz-provider.ts';
 import type { DurationMs, LabelSelector, StringMap, Struct } from '../types.ts';
 import type { HttpRetry } from '../virtual-service/types.ts';
 
@@ -102,8 +103,8 @@ export interface ExtensionProvider {
   readonly envoyFileAccessLog?: EnvoyFileAccessLog;
   readonly envoyHttpAls?: EnvoyAls;
   readonly envoyTcpAls?: EnvoyAls;
-  readonly envoyExtAuthzHttp?: Struct;
-  readonly envoyExtAuthzGrpc?: Struct;
+  readonly envoyExtAuthzHttp?: ExtAuthzHttpProvider;
+  readonly envoyExtAuthzGrpc?: ExtAuthzGrpcProvider;
   readonly zipkin?: Struct;
   readonly lightstep?: Struct;
   readonly datadog?: Struct;

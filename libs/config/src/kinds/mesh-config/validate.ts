@@ -8,6 +8,7 @@ import { item } from '../../schema/schema.ts';
 import { checkConnectionPool, checkOutlierDetection } from '../destination-rule/validate-connections.ts';
 import { checkClientTls } from '../destination-rule/validate-tls.ts';
 import { checkRetries } from '../virtual-service/validate-retries.ts';
+import { checkExtAuthz } from './ext-authz-provider.ts';
 import type { MeshConfigSpec } from './types.ts';
 
 const hourMs = 3_600_000;
@@ -41,6 +42,11 @@ function checkPorts(spec: MeshConfigSpec, findings: Findings): void {
 function checkProviders(spec: MeshConfigSpec, findings: Findings): void {
   const names = spec.extensionProviders.map((provider) => provider.name);
   for (const [i, name] of names.entries()) if (names.indexOf(name) < i) findings.error(`spec.extensionProviders[${i}].name`, `"${name}" names an earlier provider already`);
+  for (const [i, provider] of spec.extensionProviders.entries())
+    for (const form of ['envoyExtAuthzHttp', 'envoyExtAuthzGrpc'] as const) {
+      const service = provider[form];
+      if (service) checkExtAuthz(service, `spec.extensionProviders[${i}].${form}`, findings);
+    }
   for (const use of ['tracing', 'metrics', 'accessLogging'] as const)
     for (const [i, name] of spec.defaultProviders[use].entries())
       if (!names.includes(name) && !builtIn.includes(name)) findings.warn(`spec.defaultProviders.${use}[${i}]`, `"${name}" is not among extensionProviders`);
