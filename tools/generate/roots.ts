@@ -17,6 +17,7 @@ export const roots: readonly string[] = [
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
   'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
   'envoy/extensions/filters/network/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto',
   'envoy/extensions/filters/network/connection_limit/v3/connection_limit.proto',
   'envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit.proto',
   'envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto',
@@ -73,6 +74,7 @@ export const roots: readonly string[] = [
   'envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.proto',
   'envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.proto',
   'envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.proto',
+  'envoy/extensions/path/match/uri_template/v3/uri_template_match.proto',
   'envoy/extensions/request_id/uuid/v3/uuid.proto',
   'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
   // access logs

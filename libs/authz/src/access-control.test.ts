@@ -16,6 +16,8 @@ function control(json: Json) {
   return result.value;
 }
 
+const template = (pathTemplate: string): Json => ({ name: 'uri-template', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig', pathTemplate } });
+
 /** Whether one permission, or one principal, matches. */
 const permits = (permission: Json, info: StreamInfo) => control({ policies: { p: { permissions: [permission], principals: [{ any: true }] } } }).match(info) === 'p';
 const isPrincipal = (principal: Json, info: StreamInfo) => control({ policies: { p: { permissions: [{ any: true }], principals: [principal] } } }).match(info) === 'p';
@@ -36,13 +38,13 @@ const tls = (more: Partial<TlsInfo>): Partial<ConnectionInfo> => ({
 test('permissions look at the request and where it went', () => {
   const info = request('/shop/cart?id=1#top', { 'x-role': 'admin' });
   const matching: Json[] = [
-    { any: true }, { header: { name: ':method', stringMatch: { exact: 'GET' } } }, { header: { name: 'x-role', presentMatch: true } }, { urlPath: { path: { exact: '/shop/cart' } } },
+    { any: true }, { header: { name: ':method', stringMatch: { exact: 'GET' } } }, { header: { name: 'x-role', presentMatch: true } }, { urlPath: { path: { exact: '/shop/cart' } } }, { uriTemplate: template('/*/cart') },
     { destinationIp: { addressPrefix: '10.0.0.0', prefixLen: 8 } }, { destinationPort: 8080 }, { destinationPortRange: { start: 8080, end: 8081 } }, { requestedServerName: { suffix: '.example' } },
     { notRule: { destinationPort: 80 } }, { andRules: { rules: [{ any: true }, { destinationPort: 8080 }] } }, { orRules: { rules: [{ destinationPort: 1 }, { any: true }] } },
   ];
   for (const rule of matching) assert.equal(permits(rule, info), true, JSON.stringify(rule));
   const others: Json[] = [
-    { header: { name: 'x-role', stringMatch: { exact: 'user' } } }, { urlPath: { path: { prefix: '/admin' } } }, { destinationIp: { addressPrefix: '10.1.0.0', prefixLen: 16 } }, { destinationPort: 80 },
+    { header: { name: 'x-role', stringMatch: { exact: 'user' } } }, { urlPath: { path: { prefix: '/admin' } } }, { uriTemplate: template('/shop/*/cart') }, { destinationIp: { addressPrefix: '10.1.0.0', prefixLen: 16 } }, { destinationPort: 80 },
     { destinationPortRange: { start: 8081, end: 9000 } }, { requestedServerName: { exact: 'other' } }, { notRule: { any: true } }, { andRules: { rules: [{ any: true }, { destinationPort: 1 }] } },
   ];
   for (const rule of others) assert.equal(permits(rule, info), false, JSON.stringify(rule));
@@ -91,6 +93,7 @@ test('a plain TCP connection has neither headers nor a path', () => {
   assert.equal(permits({ header: { name: ':method', stringMatch: { exact: 'GET' } } }, info), false);
   assert.equal(permits({ header: { name: 'x', presentMatch: true, invertMatch: true } }, info), true);
   assert.equal(permits({ urlPath: { path: { safeRegex: { regex: '.*' } } } }, info), false);
+  assert.equal(permits({ uriTemplate: template('/**') }, info), false);
 });
 
 test('the first policy by name that matches decides, and the action says what it decides', () => {
@@ -117,7 +120,8 @@ test('what cannot be run is refused by its path', () => {
     [{ permissions: [{}], principals: any }, 'permissions[0]'],
     [{ permissions: [{ any: false }], principals: any }, 'permissions[0].any'],
     [{ permissions: [{ matcher: { name: 'm' } }], principals: any }, 'permissions[0].matcher'],
-    [{ permissions: [{ uriTemplate: { name: 'm' } }], principals: any }, 'permissions[0].uri_template'],
+    [{ permissions: [{ uriTemplate: { name: 'm' } }], principals: any }, 'permissions[0].uri_template.typed_config'],
+    [{ permissions: [{ uriTemplate: template('a') }], principals: any }, 'permissions[0].uri_template.typed_config.path_template'],
     [{ permissions: [{ destinationPortRange: { start: 5, end: 5 } }], principals: any }, 'permissions[0].destination_port_range'],
     [{ permissions: [{ destinationIp: { addressPrefix: 'x' } }], principals: any }, 'permissions[0].destination_ip.address_prefix'],
     [{ permissions: [{ andRules: { rules: [{ notRule: {} }] } }], principals: any }, 'permissions[0].and_rules.rules[0].not_rule'],

@@ -2,7 +2,7 @@ import { fail, ok, type Result } from '@meltemi/base';
 import type { Permission } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import { portOf } from '@meltemi/http';
 import { compileStringMatcher } from '@meltemi/match';
-import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, type Rule } from './rule.ts';
+import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, templateRule, type Rule } from './rule.ts';
 
 /** Compiles what a policy allows or denies. */
 export function compilePermission({ rule }: Permission, path: string, depth = 0): Result<Rule> {
@@ -34,7 +34,7 @@ export function compilePermission({ rule }: Permission, path: string, depth = 0)
     case 'matcher':
       return fail(`${path}.matcher`, 'matcher extensions are not supported: use the rules that are built in');
     case 'uriTemplate':
-      return fail(`${path}.uri_template`, 'URI templates are not supported: use url_path');
+      return templateRule(rule.value, `${path}.uri_template`);
     case undefined:
       return fail(path, 'names no rule that this version knows');
   }

@@ -1,10 +1,12 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { CidrRange } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
+import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
 import type { HeaderMatcher } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { UriTemplateMatchConfig } from '@meltemi/api/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match.ts';
 import type { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
 import type { PathMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/path.ts';
 import { addressWithoutPort, pathOf, type StreamInfo } from '@meltemi/http';
-import { compileAll, compileCidrs, compileHeaderMatcher, compileMetadataMatcher, compileStringMatcher, type FieldSource } from '@meltemi/match';
+import { compileAll, compileCidrs, compileHeaderMatcher, compileMetadataMatcher, compileStringMatcher, compileUriTemplate, type FieldSource } from '@meltemi/match';
 
 /** A compiled permission or principal. @hot */
 export interface Rule {
@@ -61,6 +63,16 @@ export function pathRule(matcher: PathMatcher, path: string): Result<Rule> {
   return ok({
     matches: ({ request }) => request !== null && request.path !== '' && match.value.matches(pathOf(request.path)),
   });
+}
+
+const uriTemplateType = 'type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig';
+
+/** The path without query and fragment, by Envoy's URI template extension. */
+export function templateRule({ typedConfig }: TypedExtensionConfig, path: string): Result<Rule> {
+  if (typedConfig?.typeUrl !== uriTemplateType) return fail(`${path}.typed_config`, `must be ${uriTemplateType}`);
+  const match = compileUriTemplate(UriTemplateMatchConfig.decode(typedConfig.value).pathTemplate, `${path}.typed_config.path_template`);
+  if (!match.ok) return match;
+  return ok({ matches: ({ request }) => request !== null && match.value.matches(pathOf(request.path)) });
 }
 
 /** Dynamic metadata. */

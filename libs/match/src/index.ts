@@ -5,3 +5,4 @@ export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMa
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher } from './metadata-match.ts';
+export { compileUriTemplate } from './uri-template.ts';
