@@ -33,6 +33,8 @@ function limitBreaches(schema: OpenApiSchema, value: unknown, path: string): str
   const found: string[] = [];
   if (typeof low === 'number' && size < low) found.push(`${path}: ${size} is below ${low}`);
   if (typeof high === 'number' && size > high) found.push(`${path}: ${size} is above ${high}`);
+  const { pattern } = schema;
+  if (typeof pattern === 'string' && !new RegExp(pattern).test(String(value))) found.push(`${path}: does not match ${pattern}`);
   const names = schema['enum'];
   if (Array.isArray(names) && !names.includes(value)) found.push(`${path}: is not one of ${names.join(', ')}`);
   return found;

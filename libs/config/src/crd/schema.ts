@@ -1,18 +1,20 @@
 import type { Schema } from '../schema/schema.ts';
-import type { OneOfGroup, SchemaType } from '../schema/type.ts';
+import type { CelRule, OneOfGroup, SchemaType } from '../schema/type.ts';
 
 /** JSON Schema as Kubernetes allows it in a CustomResourceDefinition (structural: every field has one type). */
 export type OpenApiSchema = Readonly<Record<string, unknown>>;
 
 /** The structural schema of what a schema reads. Unknown fields are pruned by Kubernetes, so nothing is said about them. */
 export function openApiSchema(schema: Schema<unknown>): OpenApiSchema {
-  return ofType(schema.type);
+  const type = ofType(schema.type);
+  const rules = [...(Array.isArray(type['x-kubernetes-validations']) ? (type['x-kubernetes-validations'] as readonly CelRule[]) : []), ...(schema.cel ?? [])];
+  return rules.length === 0 ? type : { ...type, 'x-kubernetes-validations': rules.map((one) => ({ ...one })) };
 }
 
 function ofType(type: SchemaType): OpenApiSchema {
   switch (type.is) {
     case 'string':
-      return { type: 'string', ...defined({ minLength: type.minLength, maxLength: type.maxLength }) };
+      return { type: 'string', ...defined({ minLength: type.minLength, maxLength: type.maxLength }), ...(type.pattern !== undefined && { pattern: type.pattern }) };
     case 'bool':
       return { type: 'boolean' };
     case 'bytes':
@@ -32,7 +34,7 @@ function ofType(type: SchemaType): OpenApiSchema {
     case 'enum':
       return { type: 'string', enum: [...type.names] };
     case 'list':
-      return { type: 'array', items: openApiSchema(type.item), ...defined({ minItems: type.minItems, maxItems: type.maxItems }) };
+      return { type: 'array', items: openApiSchema(type.item), ...defined({ minItems: type.minItems, maxItems: type.maxItems }), ...(type.uniqueBy !== undefined && { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [type.uniqueBy] }) };
     case 'map':
       return { type: 'object', additionalProperties: openApiSchema(type.value), ...defined({ minProperties: type.minKeys, maxProperties: type.maxKeys }) };
     case 'message':

@@ -14,11 +14,18 @@ export function labelKeyReason(key: string): string | undefined {
   return `"${key}" is not a label name: 1–63 letters, digits, "-", "_" and ".", optionally after a DNS name and "/"`;
 }
 
+/** Of an object's own metadata: Kubernetes' rules. */
+export function checkOwnLabels(labels: StringMap, path: string, findings: Findings): void {
+  for (const [key, value] of Object.entries(labels)) if (value.length > 63) findings.error(child(path, key), `a label value has at most 63 characters, has ${value.length}`);
+  checkLabels(labels, path, findings);
+}
+
+/** Labels to compare with. */
 export function checkLabels(labels: StringMap, path: string, findings: Findings): void {
   for (const [key, value] of Object.entries(labels)) {
     findings.check(child(path, key), labelKeyReason(key));
-    const valid = value === '' || (value.length <= 63 && qualifiedName.test(value));
-    if (!valid) findings.error(child(path, key), `${JSON.stringify(value)} is not a label value: at most 63 letters, digits, "-", "_" and "."`);
+    if (value !== '' && !qualifiedName.test(value)) findings.error(child(path, key), `${JSON.stringify(value)} is not a label value: at most 63 letters, digits, "-", "_" and "."`);
+    else if (value.length > 63) findings.warn(child(path, key), 'has more than 63 characters, which no label can have, so it matches nothing');
   }
 }
 

@@ -73,6 +73,8 @@ function checkOneof(group: OneOfGroup, { given, path, errors }: { given: Readonl
 export interface ListLimits {
   readonly minItems?: number;
   readonly maxItems?: number;
+  /** The field by which no two items may be alike. */
+  readonly uniqueBy?: string;
 }
 
 /** A list; absent is []. `minItems` is checked only when the list is there: use `required` besides. */
@@ -89,6 +91,7 @@ export function list<T>(inner: Schema<T>, limits: ListLimits = {}): Schema<reado
         errors.push({ path, message: `must have at most ${limits.maxItems} items, has ${input.length}` });
         return [];
       }
+      if (limits.uniqueBy !== undefined) checkUnique(input, limits.uniqueBy, { path, errors });
       return input.map((one: unknown, index) => {
         if (one === null || one === undefined) errors.push({ path: item(path, index), message: 'must not be null' });
         else return inner.decode(one, item(path, index), errors);
@@ -97,6 +100,16 @@ export function list<T>(inner: Schema<T>, limits: ListLimits = {}): Schema<reado
     },
     missing: () => [],
   };
+}
+
+function checkUnique(items: readonly unknown[], field: string, { path, errors }: { path: string; errors: FieldError[] }): void {
+  const seen = new Set<unknown>();
+  for (const [index, one] of items.entries()) {
+    const value = isMap(one) ? one[field] : undefined;
+    if (value === undefined || value === null) continue;
+    if (seen.has(value)) errors.push({ path: child(item(path, index), field), message: `${JSON.stringify(value)} is listed already` });
+    seen.add(value);
+  }
 }
 
 export interface MapLimits {

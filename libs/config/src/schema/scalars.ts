@@ -6,11 +6,15 @@ import { mismatch, type Schema } from './schema.ts';
 export interface StringLimits {
   readonly minLength?: number;
   readonly maxLength?: number;
+  /** What the whole text must look like, and the words for it. */
+  readonly pattern?: { readonly regex: string; readonly reason: string };
 }
 
 export function string(limits: StringLimits = {}): Schema<string> {
+  const { pattern, ...lengths } = limits;
+  const shape = pattern && new RegExp(pattern.regex);
   return {
-    type: { is: 'string', ...limits },
+    type: { is: 'string', ...lengths, ...(pattern && { pattern: pattern.regex }) },
     decode(input, path, errors) {
       if (typeof input !== 'string') {
         const quote = typeof input === 'number' || typeof input === 'boolean' ? ` (quote it: ${JSON.stringify(String(input))})` : '';
@@ -19,6 +23,7 @@ export function string(limits: StringLimits = {}): Schema<string> {
       }
       if (input.length < (limits.minLength ?? 0)) errors.push({ path, message: 'must not be empty' });
       if (input.length > (limits.maxLength ?? Infinity)) errors.push({ path, message: `must have at most ${limits.maxLength} characters, has ${input.length}` });
+      else if (pattern && shape?.test(input) === false) errors.push({ path, message: `${JSON.stringify(input)} ${pattern.reason}` });
       return input;
     },
     missing: () => '',

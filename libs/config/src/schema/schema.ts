@@ -1,5 +1,5 @@
 import type { FieldError } from '@meltemi/base';
-import type { SchemaType } from './type.ts';
+import type { CelRule, SchemaType } from './type.ts';
 
 /**
  * Turns JSON into a typed value. A schema never throws and never stops at the first mistake: it appends to `errors` and returns a stand-in,
@@ -14,19 +14,20 @@ export interface Schema<T> {
   readonly type: SchemaType;
   /** A field of this schema must be there. */
   readonly required?: boolean;
+  /** Only for the CRD. */
+  readonly cel?: readonly CelRule[];
 }
 
 /** Absent stays absent: messages, wrappers, durations, members of a oneof. */
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> {
-  return { type: inner.type, decode: inner.decode, missing: () => undefined };
+  return { ...inner, required: false, missing: () => undefined };
 }
 
 /** Must be there. */
 export function required<T>(inner: Schema<T>): Schema<T> {
   return {
-    type: inner.type,
+    ...inner,
     required: true,
-    decode: inner.decode,
     missing: (path, errors) => {
       errors.push({ path, message: 'is required' });
       return inner.missing(path, []);
@@ -36,7 +37,12 @@ export function required<T>(inner: Schema<T>): Schema<T> {
 
 /** A documented default other than proto3's zero. */
 export function withDefault<T>(inner: Schema<T>, value: T): Schema<T> {
-  return { type: inner.type, decode: inner.decode, missing: () => value };
+  return { ...inner, missing: () => value };
+}
+
+/** The same schema; its CRD also says these rules. What they say is checked by `validate` here. */
+export function withCel<T>(inner: Schema<T>, ...rules: readonly CelRule[]): Schema<T> {
+  return { ...inner, cel: [...(inner.cel ?? []), ...rules] };
 }
 
 /** "spec" + "http" → "spec.http"; names that are not plain are quoted: labels["app.kubernetes.io/name"]. */

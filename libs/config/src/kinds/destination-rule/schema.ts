@@ -1,5 +1,5 @@
 import { list, map, object, stringMap, strings } from '../../schema/containers.ts';
-import { bool, double, duration, int, oneOf, string } from '../../schema/scalars.ts';
+import { bool, double, duration, int, oneOf, someTime, string } from '../../schema/scalars.ts';
 import { optional, required } from '../../schema/schema.ts';
 import { matchLabelsSelector, portSelector } from '../schema.ts';
 import type * as dr from './types.ts';
@@ -28,7 +28,7 @@ const consistentHash = object<dr.ConsistentHashLb>(
         name: required(string()),
         path: string(),
         ttl: optional(duration()),
-        attributes: list(object<{ readonly name: string; readonly value: string }>({ name: string(), value: string() })),
+        attributes: list(object<{ readonly name: string; readonly value: string }>({ name: required(string()), value: string() })),
       }),
     ),
     useSourceIp: optional(bool()),
@@ -46,27 +46,27 @@ const loadBalancer = object<dr.LoadBalancerSettings>(
     consistentHash: optional(consistentHash),
     localityLbSetting: optional(localityLbSetting),
     zoneAwareLbSetting: optional(zoneAwareLbSetting),
-    warmupDurationSecs: optional(duration()),
+    warmupDurationSecs: optional(someTime()),
     warmup: optional(
       object<dr.WarmupConfiguration>({
-        duration: optional(duration()),
+        duration: required(someTime()),
         minimumPercent: optional(double({ min: 0, max: 100 })),
         aggression: optional(double({ min: 0 })),
       }),
     ),
   },
-  { oneofs: [{ keys: ['simple', 'consistentHash'] }, { keys: ['warmupDurationSecs', 'warmup'] }] },
+  { oneofs: [{ keys: ['simple', 'consistentHash'] }] },
 );
 
-export const tcpKeepalive = object<dr.TcpKeepalive>({ probes: int('uint32'), time: optional(duration()), interval: optional(duration()) });
+export const tcpKeepalive = object<dr.TcpKeepalive>({ probes: int('uint32'), time: optional(someTime()), interval: optional(someTime()) });
 
 export const connectionPool = object<dr.ConnectionPoolSettings>({
   tcp: optional(
     object<dr.TcpSettings>({
       maxConnections: int('int32'),
-      connectTimeout: optional(duration()),
+      connectTimeout: optional(someTime()),
       tcpKeepalive: optional(tcpKeepalive),
-      maxConnectionDuration: optional(duration()),
+      maxConnectionDuration: optional(someTime()),
       idleTimeout: optional(duration()),
     }),
   ),
@@ -76,12 +76,12 @@ export const connectionPool = object<dr.ConnectionPoolSettings>({
       http2MaxRequests: int('int32'),
       maxRequestsPerConnection: int('int32'),
       maxRetries: int('int32'),
-      idleTimeout: optional(duration()),
+      idleTimeout: optional(someTime()),
       h2UpgradePolicy: oneOf(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
       useClientProtocol: bool(),
       maxConcurrentStreams: int('int32'),
       http2KeepAlive: optional(
-        object<{ readonly interval?: number; readonly timeout?: number }>({ interval: optional(duration()), timeout: optional(duration()) }),
+        object<{ readonly interval?: number; readonly timeout?: number }>({ interval: optional(someTime()), timeout: optional(someTime()) }),
       ),
     }),
   ),
@@ -93,11 +93,11 @@ export const outlierDetection = object<dr.OutlierDetection>({
   consecutiveLocalOriginFailures: optional(int('uint32')),
   consecutiveGatewayErrors: optional(int('uint32')),
   consecutive5xxErrors: optional(int('uint32')),
-  interval: optional(duration()),
-  baseEjectionTime: optional(duration()),
+  interval: optional(someTime()),
+  baseEjectionTime: optional(someTime()),
   maxEjectionPercent: int('int32'),
   minHealthPercent: int('int32'),
-  outlierDetectionHttpErrorCodes: list(int('uint32')),
+  outlierDetectionHttpErrorCodes: list(int('uint32', { min: 100, max: 599 })),
 });
 
 export const clientTls = object<dr.ClientTlsSettings>({

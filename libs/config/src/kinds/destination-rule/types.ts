@@ -84,7 +84,7 @@ export interface HttpCookie {
 }
 
 export interface WarmupConfiguration {
-  readonly duration?: DurationMs;
+  readonly duration: DurationMs;
   readonly minimumPercent?: number;
   readonly aggression?: number;
 }

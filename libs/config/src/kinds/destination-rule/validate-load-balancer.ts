@@ -20,6 +20,7 @@ export function checkLoadBalancer(lb: LoadBalancerSettings | undefined, { path, 
   if (lb.localityLbSetting && lb.zoneAwareLbSetting) findings.error(`${path}.zoneAwareLbSetting`, 'cannot be set beside localityLbSetting');
   checkLocalityLb(lb.localityLbSetting, { path: `${path}.localityLbSetting`, findings, outlier });
   checkZoneAwareLb(lb.zoneAwareLbSetting, { path: `${path}.zoneAwareLbSetting`, findings, outlier });
+  if (lb.warmup && lb.warmupDurationSecs !== undefined) findings.warn(`${path}.warmupDurationSecs`, 'has no effect beside warmup');
   if (lb.warmup) checkWarmup(lb.warmup, `${path}.warmup`, findings);
 }
 
@@ -47,7 +48,7 @@ function checkCookie(cookie: HttpCookie, path: string, findings: Findings): void
 }
 
 function checkWarmup(warmup: WarmupConfiguration, path: string, findings: Findings): void {
-  findings.check(`${path}.duration`, warmup.duration === undefined ? 'is required' : durationReason(warmup.duration));
+  findings.check(`${path}.duration`, durationReason(warmup.duration));
   if (warmup.aggression !== undefined && warmup.aggression <= 0) findings.error(`${path}.aggression`, 'must be greater than 0');
 }
 

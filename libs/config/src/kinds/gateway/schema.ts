@@ -6,7 +6,7 @@ import type * as gw from './types.ts';
 /** Also the port of a Sidecar's listener, where only the number must be there. */
 export const sidecarPort = object<gw.Port>({ number: int('uint32'), protocol: string(), name: string(), targetPort: int('uint32') });
 
-const port = object<gw.Port>({ number: int('uint32'), protocol: required(string()), name: required(string()), targetPort: int('uint32') });
+const port = object<gw.Port>({ number: required(int('uint32')), protocol: required(string()), name: required(string()), targetPort: int('uint32') });
 
 const tlsVersions = ['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'] as const;
 

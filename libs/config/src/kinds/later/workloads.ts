@@ -4,7 +4,7 @@ import { optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
 import type { Struct } from '../types.ts';
-import { schema as workloadEntry } from '../workload-entry/schema.ts';
+import { workload } from '../workload-entry/schema.ts';
 import { checkAttachment, maps } from './security.ts';
 import { shape } from './shape.ts';
 
@@ -34,7 +34,7 @@ export const workloadGroup = istioKind<Struct>({
   acts: 'later',
   schema: shape({
     metadata: optional(shape({ labels: stringMap({ maxKeys: 256 }), annotations: stringMap({ maxKeys: 256 }) })),
-    template: required(workloadEntry),
+    template: required(workload),
     probe: optional(probe),
   }),
   validate(spec, _about, findings) {

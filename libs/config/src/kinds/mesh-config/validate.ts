@@ -29,7 +29,7 @@ export function validate(spec: MeshConfigSpec, _about: ObjectMeta, findings: Fin
   for (const field of ['defaultHttpRetryPolicy', 'defaultInboundHttpRetryPolicy'] as const) checkRetries(spec[field], `spec.${field}`, findings);
   checkConnectionPool(spec.defaultTrafficPolicy?.connectionPool, 'spec.defaultTrafficPolicy.connectionPool', findings);
   checkOutlierDetection(spec.defaultTrafficPolicy?.outlierDetection, 'spec.defaultTrafficPolicy.outlierDetection', findings);
-  checkClientTls(spec.outboundTrafficPolicy.tls, 'spec.outboundTrafficPolicy.tls', findings);
+  checkClientTls(spec.outboundTrafficPolicy.tls, 'spec.outboundTrafficPolicy.tls', { findings, namespace: '' });
 }
 
 function checkPorts(spec: MeshConfigSpec, findings: Findings): void {

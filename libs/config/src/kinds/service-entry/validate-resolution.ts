@@ -1,7 +1,7 @@
 import type { ObjectMeta } from '../../object.ts';
 import type { Findings } from '../../rules/findings.ts';
 import { fqdnReason } from '../../rules/hosts.ts';
-import { isHttpProtocol, isTlsProtocol } from '../../rules/protocols.ts';
+import { protocolFamily } from '../../rules/protocols.ts';
 import { item } from '../../schema/schema.ts';
 import { checkWorkload } from '../workload-entry/validate.ts';
 import type { ServiceEntrySpec } from './types.ts';
@@ -36,10 +36,11 @@ function checkDns(spec: ServiceEntrySpec, findings: Findings): void {
       if (fqdnReason(host) !== undefined) findings.error(item('spec.hosts', i), `"${host}" cannot be looked up: give a full name, or endpoints`);
   if (spec.resolution === 'DNS_ROUND_ROBIN' && spec.endpoints.length > 1) findings.error('spec.endpoints', 'must have at most one for resolution DNS_ROUND_ROBIN');
   for (const [i, endpoint] of spec.endpoints.entries())
-    if (endpoint.address.startsWith('unix://')) findings.error(`${item('spec.endpoints', i)}.address`, 'a Unix domain socket needs resolution STATIC');
+    if (endpoint.address === '') findings.error(`${item('spec.endpoints', i)}.address`, `is required for resolution ${spec.resolution}`);
+    else if (endpoint.address.startsWith('unix://')) findings.error(`${item('spec.endpoints', i)}.address`, 'a Unix domain socket needs resolution STATIC');
   checkEndpoints(spec, true, findings);
-  const opaque = spec.ports.some((port) => !isHttpProtocol(port.protocol) && !isTlsProtocol(port.protocol));
-  if (spec.addresses.length > 0 && spec.hosts.length > 1 && opaque) findings.warn('spec.hosts', 'several hosts cannot share an address on a TCP port');
+  const opaque = spec.ports.some((port) => ['tcp', 'tls', 'https'].includes(protocolFamily(port.protocol) ?? ''));
+  if (spec.addresses.length > 0 && spec.hosts.length > 1 && opaque) findings.warn('spec.hosts', 'several hosts cannot share an address on a port that is not HTTP');
 }
 
 const dynamicProtocols = ['HTTP', 'HTTP2', 'GRPC', 'TLS'];

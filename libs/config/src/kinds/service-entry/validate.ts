@@ -14,7 +14,7 @@ export function validate(spec: ServiceEntrySpec, about: ObjectMeta, findings: Fi
   checkSelector(spec.workloadSelector?.labels, 'spec.workloadSelector.labels', findings);
   checkHosts(spec, findings);
   checkAddresses(spec, findings);
-  checkPorts(spec, findings);
+  checkPorts(spec, { findings, allocated: getsAddress(spec, about) });
   checkResolution(spec, about, findings);
   checkExportTo(spec.exportTo, findings, { namespace: about.namespace, allowNone: true });
 }
@@ -37,16 +37,20 @@ function checkAddresses(spec: ServiceEntrySpec, findings: Findings): void {
   }
 }
 
-function checkPorts(spec: ServiceEntrySpec, findings: Findings): void {
-  const names = new Set<string>();
+/** Whether the mesh gives it an address of its own (spec.addresses empty). */
+function getsAddress(spec: ServiceEntrySpec, about: ObjectMeta): boolean {
+  return spec.resolution !== 'NONE' && about.labels['networking.istio.io/enable-autoallocate-ip']?.toLowerCase() !== 'false';
+}
+
+function checkPorts(spec: ServiceEntrySpec, { findings, allocated }: { findings: Findings; allocated: boolean }): void {
   const numbers = new Set<number>();
   for (const [i, port] of spec.ports.entries()) {
     const at = item('spec.ports', i);
-    if (names.has(port.name)) findings.error(`${at}.name`, `"${port.name}" names an earlier port already`);
     if (numbers.has(port.number)) findings.error(`${at}.number`, `${port.number} is listed already`);
-    names.add(port.name);
     numbers.add(port.number);
     if (!isDnsLabel(port.name)) findings.error(`${at}.name`, `"${port.name}" is not a port name: 1–63 letters, digits or "-"`);
+    if (spec.addresses.length === 0 && !allocated && (port.protocol === '' || port.protocol === 'TCP'))
+      findings.warn(`${at}.protocol`, 'a TCP port needs spec.addresses: without them (and without an address given automatically) its traffic cannot be told from that of other hosts');
     findings.check(`${at}.protocol`, optionalProtocolReason(port.protocol));
     findings.check(`${at}.number`, portReason(port.number));
     if (port.targetPort !== 0) findings.check(`${at}.targetPort`, portReason(port.targetPort));

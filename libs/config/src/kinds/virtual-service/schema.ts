@@ -1,5 +1,5 @@
 import { list, object, stringMap, strings } from '../../schema/containers.ts';
-import { bool, bytes, duration, int, oneOf, string } from '../../schema/scalars.ts';
+import { bool, bytes, int, oneOf, someTime, string } from '../../schema/scalars.ts';
 import { optional, required } from '../../schema/schema.ts';
 import { destination, percent, stringMatch, stringMatches } from '../schema.ts';
 import type * as vs from './types.ts';
@@ -52,11 +52,11 @@ const rewrite = object<vs.HttpRewrite>({
 /** Also MeshConfig.defaultHttpRetryPolicy. */
 export const retries = object<vs.HttpRetry>({
   attempts: int('int32'),
-  perTryTimeout: optional(duration()),
+  perTryTimeout: optional(someTime()),
   retryOn: string(),
   retryRemoteLocalities: optional(bool()),
   retryIgnorePreviousHosts: optional(bool()),
-  backoff: optional(duration()),
+  backoff: optional(someTime()),
 });
 
 const corsPolicy = object<vs.CorsPolicy>({
@@ -65,7 +65,7 @@ const corsPolicy = object<vs.CorsPolicy>({
   allowMethods: strings(),
   allowHeaders: strings(),
   exposeHeaders: strings(),
-  maxAge: optional(duration()),
+  maxAge: optional(someTime()),
   allowCredentials: optional(bool()),
   unmatchedPreflights: oneOf(['UNSPECIFIED', 'FORWARD', 'IGNORE']),
 });
@@ -73,7 +73,7 @@ const corsPolicy = object<vs.CorsPolicy>({
 const fault = object<vs.HttpFaultInjection>({
   delay: optional(
     object<vs.FaultDelay>(
-      { percent: int('int32'), fixedDelay: optional(duration()), exponentialDelay: optional(duration()), percentage: optional(percent) },
+      { percent: int('int32'), fixedDelay: optional(someTime()), exponentialDelay: optional(someTime()), percentage: optional(percent) },
       { oneofs: [{ keys: ['fixedDelay', 'exponentialDelay'] }] },
     ),
   ),
@@ -93,7 +93,7 @@ const httpRoute = object<vs.HttpRoute>({
   directResponse: optional(directResponse),
   delegate: optional(object<vs.Delegate>({ name: string(), namespace: string() })),
   rewrite: optional(rewrite),
-  timeout: optional(duration()),
+  timeout: optional(someTime()),
   retries: optional(retries),
   fault: optional(fault),
   mirror: optional(destination),

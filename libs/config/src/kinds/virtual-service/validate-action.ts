@@ -17,7 +17,7 @@ export function checkRedirect(route: HttpRoute, path: string, findings: Findings
   const port = redirect.port !== undefined || redirect.derivePort !== undefined;
   if (!port && [redirect.uri, redirect.prefixRewrite, redirect.authority, redirect.scheme].every((one) => one === ''))
     findings.error(path, 'needs at least one of uri, prefixRewrite, authority, scheme, port or derivePort');
-  if (redirect.port !== undefined) findings.check(`${path}.port`, portReason(redirect.port));
+  if (redirect.port !== undefined && redirect.port !== 0) findings.check(`${path}.port`, portReason(redirect.port));
   if (!['', 'http', 'https'].includes(redirect.scheme)) findings.error(`${path}.scheme`, `must be http or https, found "${redirect.scheme}"`);
   checkRedirectCode(redirect.redirectCode, `${path}.redirectCode`, findings);
 }

@@ -27,6 +27,7 @@ export function checkHttpRoute(route: HttpRoute, check: RouteCheck): void {
   checkHeaders(route.headers, `${path}.headers`, findings);
   checkCors(route.corsPolicy, `${path}.corsPolicy`, findings);
   checkFault(route.fault, `${path}.fault`, findings);
+  if (route.delegate === undefined || check.isDelegate) checkOneMirror(route, path, findings);
   checkMirrors(route, path, findings);
   checkRedirect(route, `${path}.redirect`, findings);
   checkDirectResponse(route.directResponse, `${path}.directResponse`, findings);
@@ -100,8 +101,11 @@ function checkCors(cors: CorsPolicy | undefined, path: string, findings: Finding
   if ((cors.maxAge ?? 0) % 1000 !== 0) findings.error(`${path}.maxAge`, 'must be in whole seconds, because the header is');
 }
 
-function checkMirrors(route: HttpRoute, path: string, findings: Findings): void {
+function checkOneMirror(route: HttpRoute, path: string, findings: Findings): void {
   if (route.mirror && route.mirrors.length > 0) findings.error(`${path}.mirrors`, 'cannot be set beside mirror');
+}
+
+function checkMirrors(route: HttpRoute, path: string, findings: Findings): void {
   if (route.mirror) checkDestination(route.mirror, `${path}.mirror`, findings);
   if (route.mirrorPercent !== undefined) {
     findings.warn(`${path}.mirrorPercent`, 'is deprecated: use mirrorPercentage');

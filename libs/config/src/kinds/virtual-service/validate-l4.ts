@@ -8,7 +8,8 @@ import type { L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualSe
 import { checkDestination, checkWeights } from './validate-destination.ts';
 
 interface L4Check {
-  readonly onGateway: boolean;
+  /** Not (also) for the sidecars by name: hosts may be those of automatic passthrough. */
+  readonly offMesh: boolean;
   readonly findings: Findings;
 }
 
@@ -30,7 +31,7 @@ export function checkL4Routes(spec: VirtualServiceSpec, check: L4Check): void {
   }
 }
 
-function checkSni(match: TlsMatchAttributes, { path, hosts, onGateway, findings }: L4Check & { path: string; hosts: readonly string[] }): void {
+function checkSni(match: TlsMatchAttributes, { path, hosts, offMesh, findings }: L4Check & { path: string; hosts: readonly string[] }): void {
   if (match.sniHosts.length === 0) findings.error(`${path}.sniHosts`, 'needs at least one host');
   for (const [i, sni] of match.sniHosts.entries()) {
     const at = item(`${path}.sniHosts`, i);
@@ -38,7 +39,7 @@ function checkSni(match: TlsMatchAttributes, { path, hosts, onGateway, findings 
       findings.warn(at, `"${sni}" is an IP address, which clients do not send as SNI`);
       continue;
     }
-    const reason = onGateway && isAutoPassthroughSni(sni) ? undefined : wildcardDomainReason(sni);
+    const reason = offMesh && isAutoPassthroughSni(sni) ? undefined : wildcardDomainReason(sni);
     if (reason !== undefined) findings.error(at, reason);
     else if (!hosts.some((host) => hostIsSubset(sni, host))) findings.error(at, `"${sni}" is not covered by spec.hosts (${hosts.join(', ')})`);
   }

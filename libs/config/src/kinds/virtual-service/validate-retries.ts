@@ -23,6 +23,13 @@ const policies = [
   'unavailable',
 ];
 
+// The HTTP statuses that have a name.
+const statuses: readonly (readonly [from: number, to: number])[] = [[100, 103], [200, 208], [226, 226], [300, 305], [307, 308], [400, 418], [421, 426], [428, 429], [431, 431], [451, 451], [500, 508], [510, 511]];
+
+function isStatus(policy: string): boolean {
+  return /^\d{3}$/.test(policy) && statuses.some(([from, to]) => Number(policy) >= from && Number(policy) <= to);
+}
+
 /** Also for MeshConfig.defaultHttpRetryPolicy. */
 export function checkRetries(retries: HttpRetry | undefined, path: string, findings: Findings): void {
   if (!retries) return;
@@ -32,7 +39,6 @@ export function checkRetries(retries: HttpRetry | undefined, path: string, findi
   checkDurations(retries, ['perTryTimeout', 'backoff'], { path, findings });
   if (retries.retryOn === '') return;
   for (const policy of retries.retryOn.split(',')) {
-    const status = /^[1-5]\d\d$/.test(policy);
-    if (!status && !policies.includes(policy)) findings.error(`${path}.retryOn`, `"${policy}" is not a retry condition or an HTTP status${suggestion(policy, policies)}`);
+    if (!isStatus(policy) && !policies.includes(policy)) findings.error(`${path}.retryOn`, `"${policy}" is not a retry condition or an HTTP status${suggestion(policy, policies)}`);
   }
 }

@@ -8,6 +8,7 @@ import { child, item } from '../../schema/schema.ts';
 import type { VirtualServiceSpec } from './types.ts';
 import { checkL4Routes } from './validate-l4.ts';
 import { checkHttpRoute } from './validate-http.ts';
+import { warnCovered } from './covered.ts';
 import { warnUnreachable } from './unreachable.ts';
 
 /** Source: istio.io/istio pkg/config/validation (webhook), read for its rules; the messages are ours. */
@@ -15,19 +16,15 @@ export function validate(spec: VirtualServiceSpec, about: ObjectMeta, findings: 
   const isDelegate = spec.hosts.length === 0;
   if (isDelegate) checkDelegate(spec, findings);
   checkGatewayNames(spec.gateways, 'spec.gateways', findings);
-  const onGateway = isBoundToGateway(spec);
+  const onGateway = spec.gateways.length > 0 && !spec.gateways.includes('mesh');
   if (!onGateway) checkNoClaims(spec, findings);
   checkHosts(spec, { onGateway, findings });
   if (spec.http.length + spec.tls.length + spec.tcp.length === 0) findings.error('spec', 'needs at least one route in http, tls or tcp');
   for (const [i, route] of spec.http.entries()) checkHttpRoute(route, { path: item('spec.http', i), isDelegate, findings });
-  checkL4Routes(spec, { onGateway, findings });
+  checkL4Routes(spec, { offMesh: !spec.gateways.includes('mesh'), findings });
   checkExportTo(spec.exportTo, findings, { namespace: about.namespace });
   for (const protocol of ['http', 'tls', 'tcp'] as const) warnUnreachable(spec[protocol], `spec.${protocol}`, findings);
-}
-
-/** Names some gateway besides (or instead of) the mesh. */
-function isBoundToGateway(spec: VirtualServiceSpec): boolean {
-  return spec.gateways.some((name) => name !== 'mesh');
+  warnCovered(spec.http, findings);
 }
 
 function checkDelegate(spec: VirtualServiceSpec, findings: Findings): void {
@@ -42,7 +39,7 @@ function checkNoClaims(spec: VirtualServiceSpec, findings: Findings): void {
     for (const [j, match] of route.match.entries())
       for (const field of ['headers', 'withoutHeaders'] as const)
         for (const name of Object.keys(match[field]))
-          if (isJwtClaim(name)) findings.error(child(`spec.http[${i}].match[${j}].${field}`, name), 'routing by JWT claims works only on a gateway: name one in spec.gateways');
+          if (isJwtClaim(name)) findings.error(child(`spec.http[${i}].match[${j}].${field}`, name), 'routing by JWT claims works only on gateways: name them in spec.gateways, without mesh');
 }
 
 function checkHosts(spec: VirtualServiceSpec, { onGateway, findings }: { onGateway: boolean; findings: Findings }): void {
