@@ -215,3 +215,6 @@ export { isRe2, regexReason } from './rules/regex.ts';
 export { customResourceDefinition, kindsWithDefinition, type CustomResourceDefinition } from './crd/definition.ts';
 export { jsonSchemaBreaches } from './crd/json-schema.ts';
 export type { OpenApiSchema } from './crd/schema.ts';
+export { list, map, object, stringMap, strings, struct } from './schema/containers.ts';
+export { int, oneOf, string } from './schema/scalars.ts';
+export { optional, required, type Schema } from './schema/schema.ts';

@@ -59,3 +59,10 @@ export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfi
 export { isOtelAccessLog, otelAccessLoggers, type OtelAccessLogConfig } from './reports/otel-access-log.ts';
 export { OtelLogExporter } from './reports/otel-log-exporter.ts';
 export { httpAccessLogEntry, peerMetadataKey, tcpAccessLogEntry } from './reports/access-log-entry.ts';
+export type { JwtConfig } from './filters/http/jwt-authn/settings.ts';
+export { applyClaims, jwtMetadata } from './filters/http/jwt-authn/effects.ts';
+export type { Requirement as JwtRequirement } from './filters/http/jwt-authn/requirement.ts';
+export type { Provider as JwtProvider } from './filters/http/jwt-authn/provider.ts';
+export type { ExtAuthzConfig } from './filters/http/ext-authz/settings.ts';
+export type { FaultConfig } from './filters/http/fault/fault-config.ts';
+export type { AccessRules } from './filters/http/rbac/access-check.ts';

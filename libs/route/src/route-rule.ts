@@ -1,6 +1,6 @@
 import type { RouteMatch as RouteMatchMessage } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { RequestHead, StreamInfo } from '@meltemi/http';
-import { queryOf } from '@meltemi/http';
+import { queryOf, queryParameter } from '@meltemi/http';
 import {
   always, compileAll, compileFraction, compileHeaderMatcher, compileMetadataMatcher, compileQueryMatcher, type Fraction, type HeaderMatch, type MetadataMatch,
   type QueryMatch,
@@ -47,6 +47,7 @@ export class RouteRule implements Route {
   readonly name: string;
   readonly describe: string;
   readonly outcomes: readonly RouteMatch[];
+  readonly weights: readonly number[];
   readonly #when: Conditions;
   readonly #plain: boolean;
   /** Running sums of the outcomes' weights. */
@@ -57,6 +58,7 @@ export class RouteRule implements Route {
     this.name = name;
     this.describe = when.path.describe;
     this.outcomes = outcomes;
+    this.weights = weights;
     this.#when = when;
     this.#plain = when.fraction === null && when.query.length === 0 && !when.grpc && when.tlsPresented === null && when.tlsValidated === null && when.metadata.length === 0;
     let sum = 0;
@@ -75,6 +77,18 @@ export class RouteRule implements Route {
     const headers = when.headers;
     for (let i = 0; i < headers.length; i++) if (headers[i]?.matches(request) !== true) return false;
     return this.#plain || this.#matchesRest(request, random, info);
+  }
+
+  whyNot(request: RequestHead, path: string, random: number, info: StreamInfo | null): string | null {
+    const when = this.#when;
+    if (!pathMatches(when.path, path, request.method)) return `path ${path} is not ${when.path.describe}`;
+    const header = when.headers.find((match) => !match.matches(request));
+    if (header !== undefined) return `${header.name} ${found(request.field(header.name))}`;
+    const query = queryOf(request.path);
+    const parameter = when.query.find((match) => !match.matches(query));
+    if (parameter !== undefined) return `query parameter ${parameter.name} ${found(queryParameter(query, parameter.name))}`;
+    if (this.matches(request, path, random, info)) return null;
+    return when.fraction?.hit(random) === false ? `only ${when.fraction.perMillion / 10_000} % of requests match` : when.grpc && !isGrpc(request) ? 'the request is not gRPC' : 'the client\'s certificate or token does not match';
   }
 
   /** The outcome that `random` falls on. @hot */
@@ -105,4 +119,8 @@ export class RouteRule implements Route {
 export function isGrpc(request: RequestHead): boolean {
   const type = request.headers.get('content-type');
   return type !== null && type.startsWith('application/grpc') && (type.length === 16 || type.charCodeAt(16) === 43);
+}
+
+function found(value: string | null): string {
+  return value === null ? 'is not there' : `"${value}" does not match`;
 }

@@ -34,6 +34,10 @@ export interface Route {
   /** For people and `explain`: "prefix /api", "exact /x", "regex ^/a.*". */
   readonly describe: string;
   readonly outcomes: readonly RouteMatch[];
+  /** The weights of `outcomes`. */
+  readonly weights: readonly number[];
+  /** The first condition that does not hold, for people; null when all do. `path` is without query. Not for the hot path. */
+  whyNot(request: RequestHead, path: string, random: number, info: StreamInfo | null): string | null;
 }
 
 /** What a matched request gets: route and weighted cluster together, with everything of the levels above merged in. Immutable, shared by requests. */

@@ -17,7 +17,7 @@ export function readMeshConfig(text: string): { readonly spec: MeshConfigSpec; r
   const findings = new Findings();
   let input: unknown;
   try {
-    input = parse(text, { maxAliasCount: 100, merge: true, logLevel: 'silent' });
+    input = parse(text, { maxAliasCount: 100, merge: true, logLevel: 'error' });
   } catch (error) {
     findings.error('', `is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }

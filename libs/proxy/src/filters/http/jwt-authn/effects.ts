@@ -16,13 +16,18 @@ export function sanitize(provider: Provider, { request }: StreamControls): void 
 export function applyToken(provider: Provider, token: FoundToken, jwt: Jwt, stream: StreamControls): void {
   const { request, info } = stream;
   if (provider.payloadHeader !== '') request.headers.add(provider.payloadHeader, provider.padPayload ? jwt.payloadText.padEnd(Math.ceil(jwt.payloadText.length / 4) * 4, '=') : jwt.payloadText);
-  for (const { header, claim } of provider.claimHeaders) {
-    const text = fieldText(claimAt(jwt.payload, claim));
-    if (text !== '') request.headers.add(header, text);
-  }
   if (!provider.forward) removeToken(token, request);
   if (provider.headerKey !== '') info.setMetadata(jwtMetadata, provider.headerKey, jwt.header);
-  if (provider.payloadKey !== '') info.setMetadata(jwtMetadata, provider.payloadKey, normalized(jwt.payload, provider.spaceDelimited));
+  applyClaims(provider, jwt.payload, stream);
+}
+
+/** The part of it that follows from the claims alone. */
+export function applyClaims(provider: Provider, claims: JsonObject, stream: StreamControls): void {
+  for (const { header, claim } of provider.claimHeaders) {
+    const text = fieldText(claimAt(claims, claim));
+    if (text !== '') stream.request.headers.add(header, text);
+  }
+  if (provider.payloadKey !== '') stream.info.setMetadata(jwtMetadata, provider.payloadKey, normalized(claims, provider.spaceDelimited));
   if (provider.clearRoute) stream.clearRoute();
 }
 

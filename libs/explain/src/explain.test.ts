@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask, sampleText } from './testing/ask.ts';
+import { loadMesh } from './load.ts';
+import { readCalls, readProxyQuestion } from './question.ts';
+
+const pod = (name: string, ip: string, app: string, version: string) => `
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: default, labels: {app: ${app}, version: ${version}, security.istio.io/tlsMode: istio}}
+spec: {serviceAccountName: bookinfo-${app}, containers: [{name: app, image: app}]}
+status: {phase: Running, podIP: ${ip}, podIPs: [{ip: ${ip}}], conditions: [{type: Ready, status: "True"}]}
+`;
+const bookinfo = `${sampleText('bookinfo/platform/bookinfo.yaml')}\n---\n${sampleText('bookinfo/networking/destination-rule-all.yaml')}${pod('productpage-v1-0', '10.0.0.1', 'productpage', 'v1')}${pod('reviews-v2-0', '10.0.0.4', 'reviews', 'v2')}`;
+const productpage = { type: 'sidecar', namespace: 'default', labels: { app: 'productpage', version: 'v1' }, ip: '10.0.0.1', serviceAccount: 'bookinfo-productpage' };
+const toReviews = { mode: 'outbound', host: 'reviews:9080', port: 9080, path: '/reviews/0' };
+
+test('jason goes to v2, with the rule that says so and the endpoint over mutual TLS', () => {
+  const [jason, other] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/virtual-service-reviews-test-v2.yaml')}`, productpage, { ...toReviews, headers: { 'end-user': 'jason' } }, toReviews);
+  assert.equal(jason?.outcome, 'routed');
+  assert.equal(jason.listener, '0.0.0.0_9080');
+  assert.equal(jason.virtualHost, 'reviews.default.svc.cluster.local:9080');
+  assert.equal(jason.cluster, 'outbound|9080|v2|reviews.default.svc.cluster.local');
+  assert.deepEqual(jason.endpoints, [{ address: '10.0.0.4:9080', priority: 0, weight: 1, health: 'healthy', tls: 'mtls' }]);
+  const rule = jason.steps.find(({ at, matched }) => at === 'route' && matched);
+  assert.equal(rule?.origin?.name, 'reviews');
+  assert.equal(rule.origin.file, 'mesh.yaml');
+  assert.equal(other?.cluster, 'outbound|9080|v1|reviews.default.svc.cluster.local');
+  assert.match(other.steps.find(({ at, matched }) => at === 'route' && !matched)?.detail ?? '', /end-user is not there/);
+});
+
+test('weights are listed, the heaviest first in mind', () => {
+  const [answer] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/virtual-service-reviews-90-10.yaml')}`, productpage, toReviews);
+  assert.equal(answer?.cluster, 'outbound|9080|v1|reviews.default.svc.cluster.local');
+  assert.deepEqual(answer.clusters, [{ name: 'outbound|9080|v1|reviews.default.svc.cluster.local', weight: 90 }, { name: 'outbound|9080|v2|reviews.default.svc.cluster.local', weight: 10 }]);
+});
+
+test('redirects and direct responses are the proxy\'s own answers', () => {
+  const details = { mode: 'outbound', host: 'details:9080', port: 9080, path: '/old' };
+  const [redirect] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/virtual-service-details-redirect.yaml')}`, productpage, details);
+  assert.equal(redirect?.outcome, 'redirect');
+  assert.ok([301, 302, 307, 308].includes(redirect.status ?? 0));
+  const [direct] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/virtual-service-details-direct-response.yaml')}`, productpage, { ...details, path: '/details/0' });
+  assert.equal(direct?.outcome, 'direct_response');
+});
+
+test('a host nobody knows passes, or is blocked with 502 over HTTP and closed over TCP', () => {
+  const http = { mode: 'outbound', host: 'example.org', port: 9080 };
+  const tcp = { mode: 'outbound', address: '198.51.100.7', port: 5000, protocol: 'tcp' };
+  const [open, openTcp] = ask(bookinfo, productpage, http, tcp);
+  assert.deepEqual([open?.outcome, open?.virtualHost, open?.cluster], ['routed', 'allow_any', 'PassthroughCluster']);
+  assert.deepEqual([openTcp?.outcome, openTcp?.cluster], ['routed', 'PassthroughCluster']);
+  const [closed, closedTcp] = ask(`${bookinfo}\n---\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n`, productpage, http, tcp);
+  assert.deepEqual([closed?.outcome, closed?.virtualHost, closed?.status], ['direct_response', 'block_all', 502]);
+  assert.deepEqual([closedTcp?.outcome, closedTcp?.cluster], ['denied', 'BlackHoleCluster']);
+});
+
+test('a STRICT port takes no plaintext, and TLS only with a certificate', () => {
+  const call = { mode: 'inbound', host: 'productpage', port: 9080 };
+  const answers = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/peer-authentication-strict.yaml')}`, productpage, call, { ...call, tls: 'tls' }, { ...call, tls: 'mtls', principal: 'cluster.local/ns/default/sa/a' });
+  assert.deepEqual(answers.map(({ outcome }) => outcome), ['no_filter_chain', 'mtls_error', 'routed']);
+  assert.equal(answers[2]?.cluster, 'inbound|9080||');
+});
+
+test('a gateway without a server for the port has no listener; one with a server answers by its hosts', () => {
+  const router = { type: 'router', namespace: 'istio-system', labels: { istio: 'ingressgateway' }, ip: '10.0.0.9' };
+  const call = { mode: 'gateway', port: 8080, host: 'shop.example', path: '/productpage' };
+  const [nothing] = ask(bookinfo, router, call);
+  assert.equal(nothing?.outcome, 'no_listener');
+  const [page, elsewhere] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/bookinfo-gateway.yaml')}`, router, call, { ...call, path: '/nothing' });
+  assert.equal(page?.cluster, 'outbound|9080||productpage.default.svc.cluster.local');
+  assert.equal(elsewhere?.outcome, 'no_route');
+  assert.equal(elsewhere.status, 404);
+});
+
+test('who speaks something else than the port reads gets a protocol error', () => {
+  const [tcp] = ask(bookinfo, productpage, { mode: 'inbound', port: 9080, protocol: 'tcp' });
+  assert.equal(tcp?.outcome, 'protocol_error');
+});
+
+test('a wrong object is set aside with its place, and everybody else is answered', () => {
+  const text = `${bookinfo}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: bad}\nspec:\n  hosts: [reviews]\n  http:\n  - route: [{destination: {host: reviews}, weight: -1}]\n`;
+  const mesh = loadMesh([{ name: 'a.yaml', text }]);
+  assert.deepEqual(mesh.setAside.map(({ origin }) => [origin.kind, origin.name, origin.file, origin.field]), [['VirtualService', 'bad', 'a.yaml', 'spec.http[0].route[0].weight']]);
+  const [answer] = ask(text, productpage, toReviews);
+  assert.equal(answer?.outcome, 'routed');
+});
+
+test('a question that cannot be read names the call and the field', () => {
+  const calls = readCalls('[{"mode":"outbound"},{"mode":"sideways","pot":80}]');
+  assert.deepEqual(calls.ok ? [] : calls.error.map(({ path }) => path).toSorted(), ['calls[1].mode', 'calls[1].pot']);
+  assert.equal(readCalls('').ok, true);
+  assert.equal(readProxyQuestion('').ok, true);
+  assert.equal(readProxyQuestion('{').ok, false);
+});

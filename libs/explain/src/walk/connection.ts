@@ -1,0 +1,103 @@
+import type { CapturedConnectionInfo } from '@meltemi/proxy';
+import type { TlsInfo } from '@meltemi/http';
+import type { ConnectionView, FilterChain, Listener } from '@meltemi/snapshot';
+import type { Call } from '../question.ts';
+import type { ProxyView } from '../view.ts';
+
+/** Where a call goes and whence it comes, with all that its question left open filled in. */
+export interface Addresses {
+  readonly ip: string;
+  readonly port: number;
+  readonly sourceIp: string;
+  readonly sni: string;
+}
+
+/** An address of documentation (RFC 5737): a destination that no object knows, and clients that name none. */
+const unknownDestination = '203.0.113.1';
+const unknownClient = '192.0.2.1';
+const sourcePort = 40_000;
+
+export function addressesOf(view: ProxyView, call: Call): Addresses {
+  const { proxy } = view;
+  const { name, port: written } = splitHost(call.host);
+  const port = call.port || written || (call.tls === 'none' ? 80 : 443);
+  const own = call.mode !== 'outbound';
+  const ip = call.address || (own ? proxy.addresses[0] : destinationOf(view, name, port));
+  const sourceIp = call.sourceAddress || (own ? unknownClient : proxy.addresses[0]);
+  return { ip, port, sourceIp, sni: call.tls === 'none' ? '' : (call.sni ?? (isIp(name) ? '' : name)) };
+}
+
+/** What the application's resolver would answer: the address of the service of that name. */
+function destinationOf({ push, proxy }: ProxyView, host: string, port: number): string {
+  if (isIp(host)) return host;
+  const names = [host, `${host}.${proxy.namespace}.svc.${push.domain}`, `${host}.svc.${push.domain}`, `${host}.${push.domain}`];
+  const services = names.flatMap((name) => push.services.byHost.get(name.replace(/\.$/, '')) ?? []);
+  const service = services.find(({ ports }) => ports.some((one) => one.number === port)) ?? services[0];
+  const address = service?.addresses.find((one) => isIp(one));
+  return address ?? unknownDestination;
+}
+
+/** What the listener filters would find out. */
+export function connectionView(listener: Listener, call: Call, { ip, port, sourceIp, sni }: Addresses, localIp: string): ConnectionView {
+  return {
+    destinationPort: port, destinationIp: ip, serverName: sni.toLowerCase(), transportProtocol: call.tls === 'none' ? 'raw_buffer' : 'tls',
+    applicationProtocols: applicationProtocols(listener, call, port), directSourceIp: sourceIp, sourceIp, sourcePort, localIp,
+  };
+}
+
+/** ALPN as the client sends it; in plaintext what the http_inspector reads. */
+function applicationProtocols(listener: Listener, call: Call, port: number): readonly string[] {
+  if (call.tls === 'none') {
+    const inspects = listener.listenerFilters.some(({ kind, disabled }) => kind === 'http_inspector' && disabled?.(port) !== true);
+    return !inspects || call.protocol === 'tcp' ? [] : [call.protocol === 'http2' ? 'h2c' : 'http/1.1'];
+  }
+  if (call.alpn !== undefined) return call.alpn;
+  return call.tls === 'mtls' && call.mode === 'inbound' ? meshAlpn[call.protocol] : [];
+}
+
+/** What sidecars offer each other. Source: Istio's alpn filter and client TLS contexts. */
+const meshAlpn: Readonly<Record<Call['protocol'], readonly string[]>> = {
+  http: ['istio-http/1.1', 'istio', 'http/1.1'],
+  http2: ['istio-h2', 'istio', 'h2'],
+  tcp: ['istio-peer-exchange', 'istio'],
+};
+
+/** The connection as filters see it once its chain is picked. */
+export function connectionInfo(chain: FilterChain, call: Call, { ip, port, sourceIp, sni }: Addresses): CapturedConnectionInfo {
+  const localAddress = endpointText(ip, port);
+  return {
+    id: 1, localAddress, directRemoteAddress: endpointText(sourceIp, sourcePort), requestedServerName: sni,
+    tls: chain.tls === null || call.tls === 'none' ? null : tlsInfo(call, sni), originalDst: localAddress,
+  };
+}
+
+function tlsInfo(call: Call, sni: string): TlsInfo {
+  const certified = call.tls === 'mtls';
+  const uri = spiffeId(call.principal);
+  return {
+    version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', sni, alpn: call.alpn?.[0] ?? '', peerPresented: certified, peerValidated: certified, peerSubject: '', peerIssuer: '',
+    peerUriSans: certified && uri !== '' ? [uri] : [], peerDnsSans: [], peerSerial: '', peerFingerprint256: '', peerCertPem: '', peerChainPem: '', peerCertValidFromMs: 0, peerCertValidToMs: 0,
+    localSubject: '', localUriSans: [], localDnsSans: [],
+  };
+}
+
+/** "cluster.local/ns/foo/sa/bar" is written in policies, "spiffe://…" in certificates. */
+export function spiffeId(principal: string): string {
+  return principal === '' || principal.includes('://') ? principal : `spiffe://${principal}`;
+}
+
+export function endpointText(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** "reviews:9080" → reviews, 9080; "[::1]:80" → ::1, 80; 0 = no port. */
+export function splitHost(host: string): { readonly name: string; readonly port: number } {
+  const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(host);
+  if (bracketed) return { name: bracketed[1] ?? '', port: Number(bracketed[2] ?? 0) };
+  const parts = /^([^:]*):(\d+)$/.exec(host);
+  return parts ? { name: parts[1] ?? '', port: Number(parts[2]) } : { name: host, port: 0 };
+}
+
+export function isIp(text: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (text.includes(':') && /^[0-9a-f:.]+$/i.test(text));
+}

@@ -1,0 +1,42 @@
+import type { AuthorizationPolicySpec } from '@meltemi/config';
+import type { Route } from '@meltemi/route';
+import type { Answer, Origin } from '../answer.ts';
+import type { ProxyView } from '../view.ts';
+
+/** The object that a route was made of, by the metadata that Istio writes into it. */
+export function originOfRoute({ mesh }: ProxyView, rule: Route): Origin | undefined {
+  const [outcome] = rule.outcomes;
+  const istio = outcome?.metadata?.['istio'];
+  const config = istio?.['config'];
+  const parts = typeof config === 'string' ? /^\/apis\/([^/]+)\/[^/]+\/namespaces\/([^/]+)\/([^/]+)\/(.+)$/.exec(config) : null;
+  if (!parts) return undefined;
+  const [, group = '', namespace = '', resource = '', name = ''] = parts;
+  const field = typeof istio?.['field'] === 'string' ? istio['field'] : '';
+  return mesh.originOf({ group, kind: kindOf(resource), namespace, name }, field);
+}
+
+/** "virtual-service" → VirtualService. */
+function kindOf(resource: string): string {
+  return resource.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+const ruleName = /ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]$/;
+
+/** "ns[foo]-policy[bar]-rule[0]" → what a denial says of it; "none" is no rule. */
+export function policyOfRule(_view: ProxyView, rule: string): Pick<Answer, 'policy' | 'rule'> {
+  const parts = ruleName.exec(rule);
+  return parts ? { policy: `${parts[1]}/${parts[2]}`, rule: parts[0] } : rule === 'none' ? {} : { rule };
+}
+
+/** The provider that a CUSTOM rule asks. */
+export function providerOfRule({ mesh }: ProxyView, rule: string): string | undefined {
+  const parts = ruleName.exec(rule);
+  if (!parts) return undefined;
+  const policy = mesh.configs.find(({ key }) => key.kind === 'AuthorizationPolicy' && key.namespace === parts[1] && key.name === parts[2]);
+  return (policy?.spec as AuthorizationPolicySpec | undefined)?.provider?.name;
+}
+
+export function originText(origin: Origin): string {
+  const where = origin.file === undefined ? '' : ` (${origin.file}:${origin.line ?? 1})`;
+  return `${origin.kind} ${origin.name}${origin.namespace === '' ? '' : `.${origin.namespace}`}${origin.field === '' ? '' : ` ${origin.field}`}${where}`;
+}

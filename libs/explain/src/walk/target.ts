@@ -1,0 +1,50 @@
+import type { RequestHead } from '@meltemi/http';
+import type { FaultConfig } from '@meltemi/proxy';
+import type { ForwardAction, RouteMatch } from '@meltemi/route';
+import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
+import type { Answer, EndpointAnswer, RouteSettings } from '../answer.ts';
+import type { OnTheWay } from './http.ts';
+
+/** The cluster's endpoints as the proxy knows them; 503 when it does not know the cluster. */
+export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string): Pick<Answer, 'endpoints' | 'status' | 'details'> {
+  const cluster = view.clusters.get(name);
+  if (cluster === undefined) {
+    steps.push({ at: 'cluster', name, matched: false, detail: 'the proxy has no cluster of this name: no service or subset stands behind it' });
+    return { status: 503, details: 'cluster_not_found' };
+  }
+  const assignment = cluster.loadAssignment ?? view.assignments.get(cluster.edsServiceName || cluster.name) ?? null;
+  const endpoints = assignment === null ? [] : endpointsOf(cluster, assignment);
+  const what = cluster.discovery === 'original_dst' ? 'goes to the address that the client dialled' : endpoints.length === 0 ? 'has no endpoint: requests end with 503 UH' : `${endpoints.length} endpoint(s), ${cluster.lbPolicy.kind}`;
+  steps.push({ at: 'cluster', name, matched: true, detail: what });
+  return { endpoints };
+}
+
+function endpointsOf(cluster: Cluster, assignment: LoadAssignment): EndpointAnswer[] {
+  return assignment.priorities.flatMap((localities, priority) =>
+    localities.flatMap(({ endpoints }) => endpoints.map((endpoint): EndpointAnswer => ({ address: endpoint.key, priority, weight: endpoint.weight, health: endpoint.health, tls: tlsTo(cluster, endpoint) }))));
+}
+
+const matchNamespace = 'envoy.transport_socket_match';
+
+function tlsTo(cluster: Cluster, endpoint: Endpoint): EndpointAnswer['tls'] {
+  const metadata = endpoint.metadata?.[matchNamespace] ?? {};
+  const match = cluster.transportSocketMatches.find((one) => Object.entries(one.match).every(([key, value]) => metadata[key] === value));
+  const tls = match === undefined ? cluster.tls : match.tls;
+  if (tls === null) return 'none';
+  return tls.certificateSdsNames.length > 0 || tls.certificates.length > 0 ? 'mtls' : 'tls';
+}
+
+/** What is in force on the way there. */
+export function settingsOf(match: RouteMatch, action: ForwardAction, request: RequestHead): RouteSettings {
+  const fault = match.perFilter.get('envoy.filters.http.fault')?.config as FaultConfig | null | undefined;
+  const percent = (one: { numerator: number; denominator: number }) => `${(one.numerator / one.denominator) * 100} %`;
+  const faults = fault === undefined || fault === null ? [] : [
+    ...(fault.delay === null ? [] : [`delay ${fault.delay.fixed ?? 0} ms, ${percent(fault.delay)}`]),
+    ...(fault.abort === null ? [] : [`abort ${fault.abort.fixed?.status ?? 0}, ${percent(fault.abort)}`]),
+  ];
+  const mirrors = action.mirrors.map(({ cluster, clusterHeader, fraction }) => `${cluster ?? clusterHeader ?? ''}, ${fraction.perMillion / 10_000} %`);
+  return {
+    timeoutMs: action.timeoutMs, retries: action.retry === null ? null : { attempts: action.retry.numRetries, perTryTimeoutMs: action.retry.perTryTimeoutMs }, faults, mirrors,
+    path: request.path, authority: request.authority,
+  };
+}
