@@ -217,4 +217,4 @@ export { jsonSchemaBreaches } from './crd/json-schema.ts';
 export type { OpenApiSchema } from './crd/schema.ts';
 export { list, map, object, stringMap, strings, struct } from './schema/containers.ts';
 export { int, oneOf, string } from './schema/scalars.ts';
-export { optional, required, type Schema } from './schema/schema.ts';
+export { optional, required, withDefault, type Schema } from './schema/schema.ts';

@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { object, list, map, stringMap, strings, struct, int, oneOf, string, optional, required, type Schema, type Struct } from '@meltemi/config';
+import { object, list, map, stringMap, strings, struct, int, oneOf, string, optional, required, withDefault, type Schema, type Struct } from '@meltemi/config';
 
 /** Whose view is asked for: the proxy that takes the calls. */
 export interface ProxyQuestion {
@@ -51,10 +51,12 @@ const proxySchema = object<ProxyQuestion>({
   ip: string(),
   ips: strings(),
   serviceAccount: string(),
-  metadata: { decode: (value, path, errors) => struct().decode(value, path, errors), missing: () => ({}) },
+  metadata: withDefault(struct(), {}),
 });
 
+/** A list, or one text with commas. */
 const alpn: Schema<readonly string[]> = {
+  type: strings().type,
   decode: (value, path, errors) => strings().decode(typeof value === 'string' ? value.split(',').map((one) => one.trim()).filter((one) => one !== '') : value, path, errors),
   missing: () => [],
 };

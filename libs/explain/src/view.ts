@@ -4,12 +4,12 @@ import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3
 import { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { ok, type FieldError, type Result } from '@meltemi/base';
-import { buildPushContext, proxyFromNode, translate, type Proxy, type PushContext } from '@meltemi/pilot';
+import { checkedContext, defaultFeatures, proxyFromNode, translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
 import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, type Cluster, type Compiled, type Extensions, type Listener, type LoadAssignment } from '@meltemi/snapshot';
 import { xdsType } from '@meltemi/xds';
-import type { LoadedMesh } from './load.ts';
+import type { LoadedMesh, SetAside } from './load.ts';
 import type { ProxyQuestion } from './question.ts';
 
 /** Everything one proxy would have, compiled as it compiles it. */
@@ -21,7 +21,9 @@ export interface ProxyView {
   readonly routes: ReadonlyMap<string, RouteTable>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly assignments: ReadonlyMap<string, LoadAssignment>;
-  /** Resources that the proxy would refuse, by name. */
+  /** Objects that are left out, and why. */
+  readonly setAside: readonly SetAside[];
+  /** Resources that the proxy would refuse all the same, by name. */
   readonly refused: readonly { readonly typeUrl: string; readonly name: string; readonly errors: readonly FieldError[] }[];
 }
 
@@ -33,12 +35,13 @@ const extensions: Extensions = {
   readFile: () => ok(new Uint8Array()),
 };
 
-/** Translates the mesh for one proxy and compiles what it would get; errors are about the proxy's description alone. */
-export function viewOf(mesh: LoadedMesh, question: ProxyQuestion): Result<ProxyView> {
+/** Translates the mesh for one proxy and compiles what it would get; errors are about the proxy's description alone. Objects that a proxy would refuse are set aside. */
+export function viewOf(mesh: LoadedMesh, question: ProxyQuestion, features: Features = defaultFeatures): Result<ProxyView> {
   const proxy = proxyFromNode(nodeOf(question));
   if (!proxy.ok) return proxy;
-  const push = buildPushContext({ configs: mesh.configs, meshConfig: mesh.meshConfig });
-  return ok(compiled(mesh, push, proxy.value));
+  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions, features });
+  const setAside = checked.setAside.map(({ key, errors }): SetAside => ({ origin: mesh.originOf(key, errors[0]?.path ?? ''), errors }));
+  return ok({ ...compiled(mesh, checked.push, proxy.value), setAside: [...mesh.setAside, ...setAside] });
 }
 
 /** The same for a proxy that is known already, of a push context that is built already. */
@@ -57,7 +60,7 @@ export function compiled(mesh: LoadedMesh, push: PushContext, proxy: Proxy): Pro
   const routes = all(xdsType.route, (bytes) => compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
   const clusters = all(xdsType.cluster, (bytes) => compileCluster(ClusterMessage.decode(bytes), extensions));
   const assignments = all(xdsType.endpoint, (bytes) => compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
-  return { mesh, push, proxy, listeners, routes, clusters, assignments, refused };
+  return { mesh, push, proxy, listeners, routes, clusters, assignments, refused, setAside: mesh.setAside };
 }
 
 /** An address of documentation (RFC 5737) for a workload that names none: no object claims it. */

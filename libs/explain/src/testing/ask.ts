@@ -14,7 +14,7 @@ export function ask(yaml: string, proxy: Json, ...calls: readonly Json[]): reado
   if (!question.ok || !read.ok) throw new Error(formatFieldErrors([...(question.ok ? [] : question.error), ...(read.ok ? [] : read.error)]));
   const answers = explain(loadMesh([{ name: 'mesh.yaml', text: yaml }]), question.value, { calls: read.value, nowMs: 1_700_000_000_000 });
   if (!answers.ok) throw new Error(formatFieldErrors(answers.error));
-  return answers.value;
+  return answers.value.answers;
 }
 
 /** A file below deploy/samples. */

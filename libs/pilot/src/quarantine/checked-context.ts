@@ -86,10 +86,10 @@ class Check {
 
   /** Unchanged sections are kept from the newest build, so that a test costs what differs. */
   #build(configs: readonly Config[]): PushContext {
-    const { meshConfig, domain, clusterId, meshAddresses, previous } = this.#options;
+    const { meshConfig, domain, clusterId, meshAddresses, features, previous } = this.#options;
     return buildPushContext({
       configs, meshConfig, previous: this.#push ?? previous?.push,
-      ...(domain === undefined ? {} : { domain }), ...(clusterId === undefined ? {} : { clusterId }), ...(meshAddresses === undefined ? {} : { meshAddresses }),
+      ...(domain === undefined ? {} : { domain }), ...(clusterId === undefined ? {} : { clusterId }), ...(meshAddresses === undefined ? {} : { meshAddresses }), ...(features === undefined ? {} : { features }),
     });
   }
 

@@ -1,5 +1,5 @@
 import { formatFieldErrors, type Result } from '@meltemi/base';
-import { explain, loadMesh, originText, readCalls, readProxyQuestion, type LoadedMesh } from '@meltemi/explain';
+import { explain, featuresFrom, loadMesh, originText, readCalls, readProxyQuestion, type LoadedMesh } from '@meltemi/explain';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { readFiles } from '../../files.ts';
@@ -31,8 +31,8 @@ export const explainCommand: CommandModule = (program, environment) => {
       const proxy = read(readProxyQuestion(await textOf(options.proxyFile, environment)), options.proxyFile);
       const calls = read(readCalls(await textOf(options.callFile, environment)), options.callFile);
       const mesh = await load(options, environment);
-      for (const { origin, errors } of mesh.setAside) environment.output.err(`set aside: ${originText(origin)}: ${formatFieldErrors(errors)}`);
-      const answers = read(explain(mesh, proxy, { calls, nowMs: Date.now() }), options.proxyFile);
+      const { answers, setAside } = read(explain(mesh, proxy, { calls, nowMs: Date.now(), features: featuresFrom(process.env) }), options.proxyFile);
+      for (const { origin, errors } of setAside) environment.output.err(`set aside: ${originText(origin)}: ${formatFieldErrors(errors)}`);
       print(environment.output, format, answers, () => answers.map((answer, i) => answerText(answer, calls[i])).join('\n\n'));
     });
 };
