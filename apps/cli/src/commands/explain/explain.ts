@@ -41,7 +41,7 @@ async function load(options: Options, environment: CommandEnvironment): Promise<
   const files = await readFiles(options.filename ?? [], environment);
   const named = async (path: string | undefined) => (path === undefined ? undefined : { name: path, text: await textOf(path, environment) });
   const meshConfig = await named(options.meshConfig);
-  return loadMesh(files, { ...(meshConfig ? { meshConfig } : {}) });
+  return loadMesh(files, meshConfig ? { meshConfig } : {});
 }
 
 async function textOf(path: string, environment: CommandEnvironment): Promise<string> {
