@@ -34,6 +34,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
   if (message.name === '') report.refuse('name', 'is required');
   const discovery = discoveryOf(message, report);
   const { inner, innerPath, proxyProtocol } = unwrapProxyProtocol(message.transportSocket, 'transport_socket', context);
+  const matches = socketMatches(message, context);
   const cluster: Cluster = {
     name: message.name,
     statName: message.altStatName || message.name,
@@ -50,8 +51,8 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     healthCheck: compileHealthChecks(message, report),
     http: compileUpstreamHttp(message, extensions, report),
     tls: compileUpstreamSocket(inner, innerPath, context),
-    proxyProtocol,
-    transportSocketMatches: socketMatches(message, context),
+    proxyProtocol: proxyProtocol ?? matches.proxyProtocol,
+    transportSocketMatches: matches.sockets,
     dns: dnsConfig(message),
     originalDst: originalDst(message, report),
     bindAddress: bindAddress(message.upstreamBindConfig, report),
@@ -100,12 +101,19 @@ function inlineEndpoints(message: ClusterMessage, discovery: Cluster['discovery'
   return assignment;
 }
 
-function socketMatches(message: ClusterMessage, context: Context): Cluster['transportSocketMatches'] {
-  return message.transportSocketMatches.map((match, i) => {
-    const path = `transport_socket_matches[${i}]`;
-    if (!match.transportSocket) context.report.refuse(`${path}.transport_socket`, 'is required');
-    return { name: match.name, match: { ...match.match }, tls: compileUpstreamSocket(match.transportSocket, `${path}.transport_socket`, context) };
+/** A PROXY header is the cluster's: either all of its sockets begin with the same one, or none does. */
+function socketMatches(message: ClusterMessage, context: Context): { readonly sockets: Cluster['transportSocketMatches']; readonly proxyProtocol: Cluster['proxyProtocol'] } {
+  const headers: Cluster['proxyProtocol'][] = [];
+  const sockets = message.transportSocketMatches.map((match, i) => {
+    const path = `transport_socket_matches[${i}].transport_socket`;
+    if (!match.transportSocket) context.report.refuse(path, 'is required');
+    const { inner, innerPath, proxyProtocol } = unwrapProxyProtocol(match.transportSocket, path, context);
+    headers.push(proxyProtocol);
+    return { name: match.name, match: { ...match.match }, tls: compileUpstreamSocket(inner, innerPath, context) };
   });
+  const [first = null] = headers;
+  if (headers.some((header) => header?.version !== first?.version)) context.report.refuse('transport_socket_matches', 'must all begin with the same PROXY header, or none');
+  return { sockets, proxyProtocol: first };
 }
 
 function dnsConfig(message: ClusterMessage): DnsConfig {

@@ -134,6 +134,13 @@ test('inline routes carry the path of the manager, per-route settings go through
     ['filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].typed_per_filter_config[z]']);
 });
 
+test('a PROXY header in front of matched sockets is the cluster\'s: the same before each, or before none', () => {
+  const wrapped = (version: string) => ({ name: 'pp', typed_config: typed('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', { config: { version }, transport_socket: { name: 'raw', typed_config: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') } }) });
+  const matched = (...versions: string[]) => cluster({ type: 'EDS', eds_cluster_config: { eds_config: { ads: {} } }, transport_socket_matches: versions.map((version, i) => ({ name: `m${i}`, match: {}, transport_socket: wrapped(version) })) });
+  assert.equal(value(matched('V2', 'V2')).proxyProtocol?.version, 2);
+  assert.deepEqual(paths(matched('V1', 'V2')), ['transport_socket_matches']);
+});
+
 test('a cluster compiles with Envoy\'s defaults', () => {
   const compiled = value(cluster({
     type: 'EDS', eds_cluster_config: { eds_config: { ads: {} } }, lb_policy: 'LEAST_REQUEST', outlier_detection: { consecutive_5xx: 3 },

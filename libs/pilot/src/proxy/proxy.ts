@@ -21,6 +21,10 @@ export interface Proxy {
   readonly dnsDomain: string;
   readonly clusterId: string;
   readonly network: string;
+  /** The Kubernetes node it runs on (metadata NODE_NAME); "" when unknown. */
+  readonly node: string;
+  /** Service names are resolved by the proxy itself (metadata DNS_CAPTURE): only then may a service's own virtual IP be used. */
+  readonly dnsCapture: boolean;
   readonly locality: EndpointLocality;
   readonly interception: InterceptionMode;
   /** Proxyless gRPC (metadata GENERATOR=grpc). */
@@ -73,6 +77,8 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
     serviceAccount: text(metadata, 'SERVICE_ACCOUNT') || 'default',
     clusterId: text(metadata, 'CLUSTER_ID') || 'Kubernetes',
     network: text(metadata, 'NETWORK') || (labels['topology.istio.io/network'] ?? ''),
+    node: text(metadata, 'NODE_NAME'),
+    dnsCapture: flag(metadata['DNS_CAPTURE']),
     locality: written && written.region !== '' ? { region: written.region, zone: written.zone, subZone: written.subZone } : labelLocality(labels),
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     proxyless: text(metadata, 'GENERATOR') === 'grpc',
@@ -97,6 +103,11 @@ function proxyAddresses(ip: string, metadata: Readonly<Record<string, unknown>>)
 function text(metadata: Readonly<Record<string, unknown>>, key: string): string {
   const value = metadata[key];
   return typeof value === 'string' ? value : '';
+}
+
+/** Istio's bootstrap writes "true"; others may write the value itself. */
+function flag(value: unknown): boolean {
+  return value === true || (typeof value === 'string' && /^(1|t|true)$/i.test(value));
 }
 
 function strings(value: unknown): Record<string, string> {

@@ -1,6 +1,6 @@
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
-import type { DestinationRule } from './destination-rules.ts';
+import { everyDestinationRule } from './destination-rules.ts';
 import { hostCovers, isVisible } from './hosts.ts';
 import type { PushContext } from './push-context.ts';
 import { scopeOf } from './scope.ts';
@@ -77,8 +77,7 @@ function rulesChanged(previous: PushContext, next: PushContext, proxy: Proxy): b
 function destinationRulesChanged(previous: PushContext, next: PushContext, proxy: Proxy): boolean {
   const services = scopeOf(next, proxy).services;
   const seen = (push: PushContext) => {
-    const rules: DestinationRule[] = [...push.destinationRules.values()].flatMap((byHost) => [...byHost.values()].flat());
-    return JSON.stringify(rules.filter((rule) => isVisible(rule.exportTo, rule.namespace, proxy.namespace) && services.some((service) => hostCovers(rule.host, service.hostname))));
+    return JSON.stringify(everyDestinationRule(push.destinationRules).filter((rule) => isVisible(rule.exportTo, rule.namespace, proxy.namespace) && services.some((service) => hostCovers(rule.host, service.hostname))));
   };
   return seen(previous) !== seen(next);
 }

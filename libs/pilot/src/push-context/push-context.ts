@@ -1,12 +1,13 @@
 import {
   keyText, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EndpointSliceSpec, type GatewaySpec,
-  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type VirtualServiceSpec, type WorkloadEntrySpec,
+  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
+import { hostCovers, resolveHost } from './hosts.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
 
@@ -22,7 +23,7 @@ export interface ServiceIndex {
   readonly byHost: ReadonlyMap<string, readonly Service[]>;
   /** serviceKey → sorted service accounts of its endpoints: whose certificates a client accepts. */
   readonly accounts: ReadonlyMap<string, readonly string[]>;
-  /** serviceKey → endpoints that stand in the cluster itself (names to resolve): service port number with its endpoints. */
+  /** serviceKey → endpoints that clusters and listeners read: names to resolve, and addresses that clients dial themselves. Service port number with its endpoints. */
   readonly inline: ReadonlyMap<string, readonly (readonly [number, readonly Endpoint[]])[]>;
 }
 
@@ -85,7 +86,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const usable = <Spec>(kind: string, build: (configs: readonly Config<Spec>[]) => unknown) => withoutBroken(of<Spec>(kind), build, quarantined);
   const context = { mesh, domain };
   const sections = {
-    services: reusedServices(indexServices(registry), previous?.services),
+    services: reusedServices(indexServices(registry, dialledHosts(of<DestinationRuleSpec>('DestinationRule'), domain)), previous?.services),
     virtualServices: keep('VirtualService', previous?.virtualServices, () => indexVirtualServices(usable<VirtualServiceSpec>('VirtualService', (configs) => indexVirtualServices(configs, context)), context)),
     destinationRules: keep('DestinationRule', previous?.destinationRules, () => indexDestinationRules(usable<DestinationRuleSpec>('DestinationRule', (configs) => indexDestinationRules(configs, context)), context)),
     peerAuthentications: keep('PeerAuthentication', previous?.peerAuthentications, () => indexPeerAuthentications(of<PeerAuthenticationSpec>('PeerAuthentication'), mesh.rootNamespace)),
@@ -105,6 +106,7 @@ function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): Re
     deployments: of<DeploymentSpec>('Deployment'),
     serviceEntries: of<ServiceEntrySpec>('ServiceEntry').toSorted(byAge),
     workloadEntries: of<WorkloadEntrySpec>('WorkloadEntry'),
+    namespaces: of('Namespace'),
   };
 }
 
@@ -153,7 +155,14 @@ function problemWith<Spec>(configs: readonly Config<Spec>[], build: (configs: re
   }
 }
 
-function indexServices(registry: Registry): ServiceIndex {
+/** True for services whose rules say that clients choose the endpoint. */
+function dialledHosts(configs: readonly Config<DestinationRuleSpec>[], domain: string): (service: Service) => boolean {
+  const dials = (policy: TrafficPolicy | undefined) => policy?.loadBalancer?.simple === 'PASSTHROUGH' || policy?.portLevelSettings.some(({ loadBalancer }) => loadBalancer?.simple === 'PASSTHROUGH') === true;
+  const hosts = configs.filter(({ spec }) => dials(spec.trafficPolicy) || spec.subsets.some((subset) => dials(subset.trafficPolicy))).map(({ spec, meta }) => resolveHost(spec.host, meta.namespace, domain));
+  return ({ hostname }) => hosts.some((host) => hostCovers(host, hostname));
+}
+
+function indexServices(registry: Registry, isDialled: (service: Service) => boolean): ServiceIndex {
   const byHost = new Map<string, Service[]>();
   const accounts = new Map<string, readonly string[]>();
   const inline = new Map<string, readonly (readonly [number, readonly Endpoint[]])[]>();
@@ -166,7 +175,7 @@ function indexServices(registry: Registry): ServiceIndex {
       for (const endpoint of endpoints) if (endpoint.serviceAccount !== '') names.add(`${endpoint.namespace}/${endpoint.serviceAccount}`);
     }
     accounts.set(serviceKey(service), [...names].sort());
-    if (service.resolution === 'dns' || service.resolution === 'dns-round-robin') inline.set(serviceKey(service), [...(registry.endpoints.get(serviceKey(service)) ?? [])]);
+    if (service.resolution !== 'static' || isDialled(service)) inline.set(serviceKey(service), [...(registry.endpoints.get(serviceKey(service)) ?? [])]);
   }
   return { all: registry.services, byHost, accounts, inline };
 }

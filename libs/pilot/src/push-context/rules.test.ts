@@ -30,9 +30,43 @@ test('DestinationRules are looked up in the client\'s namespace, the service\'s,
   assert.equal(find(rule('other', 'c')), undefined);
 });
 
+test('the most specific host of a namespace decides, even when its rule is for others', () => {
+  const rule = (name: string, namespace: string, host: string, extra = '') => istio('DestinationRule', name, namespace, `{host: "${host}"${extra}}`);
+  const find = (yaml: string, client = 'a', hostname = 'x.example') => findDestinationRule(meshOf(configsOf(yaml)).destinationRules, { hostname, namespace: 'b' }, { namespace: client, labels: {} }, 'istio-system')?.name;
+  const wild = rule('wide', 'b', '*.example') + rule('narrow', 'b', '*.y.example');
+  assert.deepEqual([find(wild), find(wild, 'a', 'x.y.example'), find(wild + rule('exact', 'b', 'x.example'))], ['wide', 'narrow', 'exact']);
+  assert.equal(find(wild + rule('exact', 'b', 'x.example', ', exportTo: [c]')), undefined);
+  assert.equal(find(wild + rule('exact', 'b', 'x.example', ', exportTo: [c]'), 'c'), 'exact');
+});
+
+test('a client in the root namespace sees the service\'s rule before the mesh\'s, but its namespace\'s private one first', () => {
+  const rule = (name: string, namespace: string, extra = '') => istio('DestinationRule', name, namespace, `{host: svc.b.svc.cluster.local${extra}}`);
+  const find = (yaml: string) => findDestinationRule(meshOf(configsOf(yaml)).destinationRules, { hostname: 'svc.b.svc.cluster.local', namespace: 'b' }, { namespace: 'istio-system', labels: {} }, 'istio-system')?.name;
+  assert.equal(find(rule('mesh', 'istio-system') + rule('server', 'b')), 'server');
+  assert.equal(find(rule('mesh', 'istio-system')), 'mesh');
+  assert.equal(find(rule('private', 'istio-system', ', exportTo: ["."]') + rule('server', 'b')), 'private');
+});
+
+test('a workload selector chooses clients of its own namespace; the others have the rule without one', () => {
+  const rule = (name: string, extra = '') => istio('DestinationRule', name, 'b', `{host: svc${extra}}`);
+  const yaml = rule('all') + rule('some', ', workloadSelector: {matchLabels: {app: x}}');
+  const find = (namespace: string, app: string, text = yaml) => findDestinationRule(meshOf(configsOf(text)).destinationRules, { hostname: 'svc.b.svc.cluster.local', namespace: 'b' }, { namespace, labels: { app } }, 'istio-system')?.name;
+  assert.deepEqual([find('b', 'x'), find('b', 'y'), find('a', 'x')], ['some', 'all', 'all']);
+  assert.deepEqual([find('b', 'y', rule('some', ', workloadSelector: {matchLabels: {app: x}}')), find('a', 'x', rule('some', ', workloadSelector: {matchLabels: {app: x}}'))], [undefined, undefined]);
+});
+
+test('rules of one host with other audiences do not merge, and a mesh may keep rules at home by default', () => {
+  const rule = (name: string, extra = '') => istio('DestinationRule', name, 'b', `{host: svc, subsets: [{name: ${name}}]${extra}}`);
+  const find = (client: string, yaml: string, mesh = {}) => findDestinationRule(meshOf(configsOf(yaml), mesh).destinationRules, { hostname: 'svc.b.svc.cluster.local', namespace: 'b' }, { namespace: client, labels: {} }, 'istio-system')?.subsets.map(({ name }) => name);
+  assert.deepEqual(find('c', rule('one', ', exportTo: [c]') + rule('two', ', exportTo: [d]')), ['one']);
+  assert.deepEqual(find('a', rule('one')), ['one']);
+  assert.equal(find('a', rule('one'), { defaultDestinationRuleExportTo: ['.'] }), undefined);
+  assert.deepEqual(find('b', rule('one'), { defaultDestinationRuleExportTo: ['.'] }), ['one']);
+});
+
 test('several DestinationRules of one host merge: first subset of a name and first policy win', () => {
   const yaml = istio('DestinationRule', 'a', 'b', '{host: svc, subsets: [{name: v1, labels: {v: "1"}}]}') + istio('DestinationRule', 'b', 'b', '{host: svc, subsets: [{name: v1, labels: {v: other}}, {name: v2}], trafficPolicy: {loadBalancer: {simple: RANDOM}}}');
-  const merged = meshOf(configsOf(yaml)).destinationRules.get('b')?.get('svc.b.svc.cluster.local');
+  const merged = meshOf(configsOf(yaml)).destinationRules.exported.get('b')?.get('svc.b.svc.cluster.local');
   assert.equal(merged?.length, 1);
   assert.deepEqual(merged[0]?.subsets.map(({ name, labels }) => [name, labels['v']]), [['v1', '1'], ['v2', undefined]]);
   assert.equal(merged[0]?.trafficPolicy?.loadBalancer?.simple, 'RANDOM');

@@ -29,8 +29,23 @@ export function kubernetesHostname(name: string, namespace: string, domain: stri
   return `${name}.${namespace}.svc.${domain}`;
 }
 
+/** What a Service does not say itself. */
+export interface ServiceOptions {
+  readonly domain: string;
+  readonly defaultExportTo: readonly string[];
+  readonly namespaceAnnotations: Readonly<Record<string, string>>;
+}
+
+/** The spec's word, else the annotation's, else the namespace's. Source: Istio's GetTrafficDistribution. */
+export function distribution(written: string, annotations: Readonly<Record<string, string>>, namespaceAnnotations: Readonly<Record<string, string>>): Service['trafficDistribution'] {
+  const known = { prefersamezone: 'zone', preferclose: 'zone', prefersamenode: 'node' } as const;
+  const key = 'networking.istio.io/traffic-distribution';
+  const text = (written || annotations[key] || (namespaceAnnotations[key] ?? '')).toLowerCase();
+  return known[text as keyof typeof known] ?? 'any';
+}
+
 /** A Kubernetes Service as the mesh sees it. ExternalName services are aliases and handled by the caller. */
-export function kubernetesService(config: Config<KubeServiceSpec>, options: { readonly domain: string; readonly defaultExportTo: readonly string[] }): Service {
+export function kubernetesService(config: Config<KubeServiceSpec>, options: ServiceOptions): Service {
   const { meta, spec } = config;
   const exportTo = meta.annotations['networking.istio.io/exportTo'];
   const headless = spec.clusterIP === 'None';
@@ -49,6 +64,8 @@ export function kubernetesService(config: Config<KubeServiceSpec>, options: { re
     subjectAltNames: (meta.annotations['alpha.istio.io/kubernetes-serviceaccounts'] ?? '').split(',').filter((name) => name !== ''),
     creationTimestamp: meta.creationTimestamp,
     publishNotReady: spec.publishNotReadyAddresses,
+    trafficDistribution: distribution(spec.trafficDistribution, meta.annotations, options.namespaceAnnotations),
+    nodeLocal: spec.internalTrafficPolicy === 'Local',
     labels: meta.labels,
   };
 }
@@ -148,5 +165,5 @@ function matchedPorts(service: Service, ports: readonly EndpointPort[]): { servi
 /** An address nobody described. */
 export function strangerAt(address: string, namespace: string, healthy: boolean): Workload {
   const locality = { region: '', zone: '', subZone: '' };
-  return { name: '', namespace, address, labels: {}, serviceAccount: '', mutualTls: false, network: '', cluster: '', locality, weight: 1, healthy };
+  return { name: '', namespace, address, labels: {}, serviceAccount: '', mutualTls: false, network: '', cluster: '', node: '', locality, weight: 1, healthy };
 }

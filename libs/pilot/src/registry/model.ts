@@ -35,6 +35,10 @@ export interface Service {
   readonly creationTimestamp: string;
   /** Endpoints that are not ready take part too. */
   readonly publishNotReady: boolean;
+  /** Nearer endpoints first, without outlier detection: Kubernetes' trafficDistribution, or Istio's annotation for it. */
+  readonly trafficDistribution: 'any' | 'zone' | 'node';
+  /** Only endpoints on the client's own node (internalTrafficPolicy Local). */
+  readonly nodeLocal: boolean;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -55,6 +59,8 @@ export interface Workload {
   readonly mutualTls: boolean;
   readonly network: string;
   readonly cluster: string;
+  /** The Kubernetes node, "" where there is none. */
+  readonly node: string;
   readonly locality: EndpointLocality;
   /** 1 when the user said nothing. */
   readonly weight: number;

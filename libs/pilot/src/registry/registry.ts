@@ -1,7 +1,7 @@
 import type {
   Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
 } from '@meltemi/config';
-import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload } from './kubernetes.ts';
+import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
 import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
@@ -16,6 +16,7 @@ export interface RegistryInputs {
   readonly deployments: readonly Config<DeploymentSpec>[];
   readonly serviceEntries: readonly Config<ServiceEntrySpec>[];
   readonly workloadEntries: readonly Config<WorkloadEntrySpec>[];
+  readonly namespaces: readonly Config[];
 }
 
 export interface RegistryOptions {
@@ -52,14 +53,16 @@ export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions):
     services.push(service);
     endpoints.set(serviceKey(service), inOrder(found));
   };
+  const annotations = new Map(inputs.namespaces.map(({ meta }) => [meta.name, meta.annotations]));
+  const optionsFor = ({ meta }: Config): ServiceOptions => ({ domain: options.domain, defaultExportTo: options.mesh.defaultServiceExportTo, namespaceAnnotations: annotations.get(meta.namespace) ?? {} });
   const aliases = externalNameAliases(inputs.services, options.domain);
   guarded(inputs.services, options, (config) => {
-    const plain = kubernetesService(config, { domain: options.domain, defaultExportTo: options.mesh.defaultServiceExportTo });
+    const plain = kubernetesService(config, optionsFor(config));
     const service = { ...plain, aliases: aliases.get(plain.hostname) ?? [] };
     if (!isAlias(config.spec, options.domain, inputs.services)) add(service, kubernetesEndpoints(config, service, indexed));
   });
   guarded(inputs.serviceEntries, options, (config) => {
-    for (const service of entryServices(config, options.mesh.defaultServiceExportTo)) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
+    for (const service of entryServices(config, optionsFor(config))) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });
   services.sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
   return { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };

@@ -1,5 +1,5 @@
 import type { Config, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec } from '@meltemi/config';
-import { strangerAt, type KubernetesInputs } from './kubernetes.ts';
+import { distribution, strangerAt, type KubernetesInputs, type ServiceOptions } from './kubernetes.ts';
 import type { Endpoint, Resolution, Service } from './model.ts';
 import { parseProtocol } from './protocol.ts';
 import { entryWorkload, type WorkloadFacts } from './workloads.ts';
@@ -14,23 +14,25 @@ const resolutions: Readonly<Record<ServiceEntryResolution, Resolution>> = {
 };
 
 /** The services of a ServiceEntry: one per host. */
-export function entryServices(config: Config<ServiceEntrySpec>, defaultExportTo: readonly string[]): Service[] {
+export function entryServices(config: Config<ServiceEntrySpec>, options: Omit<ServiceOptions, 'domain'>): Service[] {
   const { meta, spec } = config;
   const ports = spec.ports.map((port) => ({ number: port.number, name: port.name, protocol: parseProtocol(port.protocol), targetPort: targetOf(port) }));
   return spec.hosts.map((hostname) => ({
     hostname,
-    name: meta.name,
+    name: hostname,
     namespace: meta.namespace,
     registry: 'service-entry',
     ports: ports.filter((port) => port.protocol !== 'UDP'),
     addresses: spec.addresses.filter((address) => address !== '0.0.0.0'),
     resolution: entryResolution(spec, hostname),
     meshExternal: spec.location === 'MESH_EXTERNAL',
-    exportTo: spec.exportTo.length > 0 ? spec.exportTo : defaultExportTo,
+    exportTo: spec.exportTo.length > 0 ? spec.exportTo : options.defaultExportTo,
     aliases: [],
     subjectAltNames: spec.subjectAltNames,
     creationTimestamp: meta.creationTimestamp,
     publishNotReady: false,
+    trafficDistribution: distribution('', meta.annotations, options.namespaceAnnotations),
+    nodeLocal: false,
     labels: meta.labels,
   }));
 }

@@ -1,14 +1,18 @@
-import type { LocalityDistribute } from '@meltemi/config';
+import type { ClientTlsMode, LocalityDistribute } from '@meltemi/config';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import { HealthStatus } from '@meltemi/api/gen/envoy/config/core/v3/health_check.ts';
 import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { modeForPort, mtlsPolicyFor } from '../push-context/peer-authentication.ts';
 import type { PushContext } from '../push-context/push-context.ts';
+import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Endpoint, type Service, type ServicePort } from '../registry/model.ts';
 import { selects } from '../registry/workloads.ts';
 import { patternOf, priorityOf, sharedWeight, type LocalityPreference } from './locality.ts';
 import { address, create } from './message.ts';
+
+/** What endpoints depend on in who asks. */
+export type EndpointClient = Pick<Proxy, 'node' | 'network'>;
 
 /** Which endpoints a cluster has. */
 export interface AssignmentTarget {
@@ -20,6 +24,9 @@ export interface AssignmentTarget {
   readonly labels: Readonly<Record<string, string>>;
   /** How the client prefers places. Default: not at all. */
   readonly preference?: LocalityPreference | undefined;
+  readonly client: EndpointClient;
+  /** The DestinationRule's TLS, which decides for all endpoints. Default: each for itself. */
+  readonly tlsMode?: ClientTlsMode | undefined;
   /** Without endpoints, the host itself is one. Default false. */
   readonly fallbackToHostname?: boolean;
 }
@@ -28,11 +35,18 @@ export interface AssignmentTarget {
 export function loadAssignment(push: PushContext, target: AssignmentTarget): ClusterLoadAssignment {
   const { service, port } = target;
   const all = push.registry.endpoints.get(serviceKey(service))?.get(port.number) ?? [];
-  const usable = all.filter((endpoint) => (endpoint.healthy || service.publishNotReady) && selects(target.labels, endpoint.labels));
-  const groups = grouped(usable, target.preference).map((group) => localityGroup(group, { push, service }));
+  const usable = all.filter((endpoint) => isUsable(endpoint, target));
+  const groups = grouped(usable, target.preference).map((group) => localityGroup(group, { push, service, tlsMode: target.tlsMode }));
   const endpoints = target.preference?.distribute ? shared(groups, target.preference.distribute) : groups;
   if (endpoints.length === 0 && target.fallbackToHostname === true) endpoints.push(hostnameGroup(service, port));
   return create(ClusterLoadAssignment, { clusterName: target.name, endpoints });
+}
+
+/** A service that prefers near endpoints needs to know those that are not ready, too: without them nobody sees that a place has failed. */
+function isUsable(endpoint: Endpoint, { service, labels, client }: AssignmentTarget): boolean {
+  if (!endpoint.healthy && !service.publishNotReady && service.trafficDistribution === 'any') return false;
+  if (service.nodeLocal && endpoint.node !== client.node) return false;
+  return selects(labels, endpoint.labels);
 }
 
 /** Endpoints of one priority and place. */
@@ -74,6 +88,7 @@ function shared(groups: readonly LocalityLbEndpoints[], distribute: LocalityDist
 interface Owner {
   readonly push: PushContext;
   readonly service: Service;
+  readonly tlsMode: ClientTlsMode | undefined;
 }
 
 function localityGroup({ endpoints: group, priority }: Group, owner: Owner): LocalityLbEndpoints {
@@ -92,24 +107,25 @@ function lbEndpoint(endpoint: Endpoint, owner: Owner): LbEndpoint {
     metadata: create(Metadata, { filterMetadata: endpointMetadata(endpoint, owner) }),
     loadBalancingWeight: endpoint.weight,
     // a service that publishes endpoints before they are ready wants them used
-    healthStatus: endpoint.healthy ? HealthStatus.UNKNOWN : HealthStatus.HEALTHY,
+    healthStatus: endpoint.healthy ? HealthStatus.UNKNOWN : owner.service.publishNotReady ? HealthStatus.HEALTHY : HealthStatus.UNHEALTHY,
   });
 }
 
 /** Istio's notes on an endpoint: whether it speaks mutual TLS, and "workload;namespace;canonical name;revision;cluster" for metrics. */
-function endpointMetadata(endpoint: Endpoint, { push, service }: Owner): { [key: string]: { [key: string]: unknown } } {
+function endpointMetadata(endpoint: Endpoint, owner: Owner): { [key: string]: { [key: string]: unknown } } {
   const { labels } = endpoint;
   const canonical = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? endpoint.name;
   const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest';
   const workload = endpoint.name === '' && canonical === '' ? '' : [endpoint.name, endpoint.namespace, canonical, revision, endpoint.cluster].join(';');
   return {
-    ...(speaksMutualTls(push, endpoint, service) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
+    ...(speaksMutualTls(endpoint, owner) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
     ...(workload === '' ? {} : { istio: { workload } }),
   };
 }
 
 /** A workload told to refuse mutual TLS is not offered it. */
-function speaksMutualTls(push: PushContext, endpoint: Endpoint, service: Service): boolean {
+function speaksMutualTls(endpoint: Endpoint, { push, service, tlsMode }: Owner): boolean {
+  if (tlsMode !== undefined) return tlsMode === 'ISTIO_MUTUAL';
   if (!endpoint.mutualTls || service.meshExternal) return false;
   return modeForPort(mtlsPolicyFor(push.peerAuthentications, endpoint), endpoint.port) !== 'DISABLE';
 }

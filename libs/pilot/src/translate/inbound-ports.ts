@@ -1,9 +1,11 @@
 import type { ConnectionPoolSettings, IstioIngressListener, ServerTlsSettings } from '@meltemi/config';
+import { findDestinationRule } from '../push-context/destination-rules.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { scopeOf } from '../push-context/scope.ts';
 import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import type { Protocol, Service, ServiceTarget } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
+import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { targetCarriedBy } from './without-http2.ts';
 
 /** A port the workload receives on. */
@@ -37,14 +39,24 @@ export function inboundPorts(push: PushContext, proxy: Proxy): InboundPort[] {
   const pool = sidecar?.spec.inboundConnectionPool;
   const ports = new Map<number, InboundPort>();
   if (sidecar && sidecar.spec.ingress.length > 0) {
-    for (const listener of sidecar.spec.ingress) ports.set(listener.port.number, fromSidecar(listener, proxy, pool));
+    const targets = serviceTargets(push, proxy);
+    for (const listener of sidecar.spec.ingress) {
+      const services = targets.filter(({ targetPort }) => targetPort === listener.port.number).map(({ service }) => service);
+      ports.set(listener.port.number, fromSidecar(listener, proxy, { services: [...new Set(services)], pool }));
+    }
   } else {
     for (const target of serviceTargets(push, proxy)) {
       const known = ports.get(target.targetPort);
-      ports.set(target.targetPort, known ? { ...known, services: [...new Set([...known.services, target.service])] } : fromService(target, proxy, pool));
+      ports.set(target.targetPort, known ? { ...known, services: [...new Set([...known.services, target.service])] } : fromService(target, proxy, pool ?? servicePool(push, proxy, target)));
     }
   }
   return [...ports.values()].toSorted((a, b) => a.targetPort - b.targetPort);
+}
+
+/** Limits that the service's rule sets for its clients hold here, too: the server must not have less room than they are promised. Source: Istio's buildInboundCluster. */
+function servicePool(push: PushContext, proxy: Proxy, { service, port }: ServiceTarget): ConnectionPoolSettings | undefined {
+  const rule = findDestinationRule(push.destinationRules, service, { namespace: proxy.namespace, labels: {} }, push.mesh.rootNamespace);
+  return effectivePolicy(rule?.selector ? undefined : rule?.trafficPolicy, undefined, port.number, push.mesh.defaultTrafficPolicy).connectionPool;
 }
 
 function fromService(target: ServiceTarget, proxy: Proxy, pool: ConnectionPoolSettings | undefined): InboundPort {
@@ -59,7 +71,7 @@ function fromService(target: ServiceTarget, proxy: Proxy, pool: ConnectionPoolSe
   };
 }
 
-function fromSidecar(listener: IstioIngressListener, proxy: Proxy, pool: ConnectionPoolSettings | undefined): InboundPort {
+function fromSidecar(listener: IstioIngressListener, proxy: Proxy, { services, pool }: { readonly services: readonly Service[]; readonly pool: ConnectionPoolSettings | undefined }): InboundPort {
   const { port } = listener;
   const endpoint = parsedEndpoint(listener.defaultEndpoint, proxy);
   const connectionPool = listener.connectionPool ?? pool;
@@ -68,7 +80,7 @@ function fromSidecar(listener: IstioIngressListener, proxy: Proxy, pool: Connect
     targetPort: port.number,
     servicePort: port.number,
     protocol: parseProtocol(port.protocol),
-    services: [],
+    services,
     bind: listener.bind === '' ? proxy.addresses[0] : bindAddress(proxy, listener.bind),
     bindToPort,
     ...(endpoint ? { endpoint } : {}),
@@ -85,6 +97,7 @@ function parsedEndpoint(text: string, proxy: Proxy): { host: string; port: numbe
   const host = text.slice(0, colon).replace(/^\[|\]$/g, '');
   const port = Number(text.slice(colon + 1));
   if (!Number.isInteger(port)) return undefined;
-  if (host === '0.0.0.0' || host === '::') return { host: proxy.addresses[0], port };
+  if (host === '0.0.0.0') return { host: proxy.addresses.find((address) => !address.includes(':')) ?? '127.0.0.1', port };
+  if (host === '::') return { host: proxy.addresses.find((address) => address.includes(':')) ?? '::1', port };
   return { host: host === '127.0.0.1' || host === '::1' ? proxy.appAddress : host, port };
 }

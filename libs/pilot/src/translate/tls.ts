@@ -79,18 +79,19 @@ export function istioMutualDownstream(options: ServerOptions): DownstreamTlsCont
 }
 
 /** TLS a client originates itself (DestinationRule SIMPLE or MUTUAL). `http2` asks for h2 by ALPN. */
-export function originatedUpstream(settings: ClientTlsSettings, options: { readonly http2: boolean; readonly fallbackNames: readonly string[] }): UpstreamTlsContext {
+export function originatedUpstream(settings: ClientTlsSettings, options: { readonly http2: boolean; readonly fallbackNames: readonly string[]; readonly mesh: MeshConfigSpec }): UpstreamTlsContext {
   const names = settings.subjectAltNames.length > 0 ? settings.subjectAltNames : options.fallbackNames;
   const mutual = settings.mode === 'MUTUAL';
   const credential = settings.credentialName;
+  const { cipherSuites = [], ecdhCurves = [] } = options.mesh.tlsDefaults ?? {};
   const common = create(CommonTlsContext, {
-    tlsParams: create(TlsParameters, { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 }),
+    tlsParams: create(TlsParameters, { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, cipherSuites: [...cipherSuites], ecdhCurves: [...ecdhCurves] }),
     tlsCertificateSdsSecretConfigs: mutual && credential !== '' ? [credentialSecret(credential)] : [],
     tlsCertificates: mutual && credential === '' ? [certificateFiles(settings.clientCertificate, settings.privateKey)] : [],
     alpnProtocols: options.http2 ? ['h2'] : [],
   });
   const matchers = names.map(exactly);
-  if (credential !== '') common.validationContextType = combinedValidation(matchers, credentialSecret(`${credential}-cacert`));
+  if (settings.insecureSkipVerify !== true && credential !== '') common.validationContextType = combinedValidation(matchers, credentialSecret(`${credential}-cacert`));
   else if (settings.insecureSkipVerify === true) common.validationContextType = { $case: 'validationContext', value: create(CertificateValidationContext) };
   else common.validationContextType = { $case: 'validationContext', value: fileValidation(settings.caCertificates, settings.caCrl, matchers) };
   return create(UpstreamTlsContext, { commonTlsContext: common, sni: settings.sni });

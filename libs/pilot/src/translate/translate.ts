@@ -69,8 +69,9 @@ function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCode
 
 /** All that outbound clusters and routes read of a proxy. */
 function viewOf(proxy: Proxy): unknown {
-  const { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters, http2 } = proxy;
-  return { type, namespace, labels, locality, dnsDomain, interception, proxyless, istioFilters, http2 };
+  const { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, interception, proxyless, istioFilters, http2 } = proxy;
+  const families = proxy.addresses.map((address) => address.includes(':')).join();
+  return { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, families, interception, proxyless, istioFilters, http2 };
 }
 
 /** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
@@ -158,9 +159,13 @@ function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string)
   const subset = parsed.subset === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === parsed.subset);
   if (parsed.subset !== '' && !subset) return undefined;
   const labels = subset?.labels ?? {};
-  const preference = localityPreference(push, proxy, effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number));
-  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels, preference })));
+  // the mesh's default outlier detection does not turn on failover here, as in Istio
+  const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number);
+  const preference = localityPreference(push, proxy, { policy, service });
+  const tlsMode = policy.tls?.mode;
+  const client = { node: service.nodeLocal ? proxy.node : '', network: proxy.network };
+  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels, preference, client, tlsMode })));
   const list = push.registry.endpoints.get(serviceKey(service))?.get(port.number);
-  // read besides the list: the labels, the client's preference, two facts of the service, and who must not be offered mutual TLS
-  return list ? cached(list, { name, labels, preference, external: service.meshExternal, unready: service.publishNotReady }, build, push.peerAuthentications) : build();
+  // read besides the list: the labels, the client and its preference, the rule's TLS, some facts of the service, and who must not be offered mutual TLS
+  return list ? cached(list, { name, labels, preference, client, tlsMode, external: service.meshExternal, unready: service.publishNotReady, spread: service.trafficDistribution }, build, push.peerAuthentications) : build();
 }

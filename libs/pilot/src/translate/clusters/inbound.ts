@@ -33,7 +33,7 @@ function inbound(push: PushContext, proxy: Proxy, port: InboundPort): Cluster {
     cluster.loadAssignment = staticAssignment(name, port.endpoint ?? { host: proxy.appAddress, port: port.targetPort });
   }
   const pool: ConnectionPoolSettings | undefined = port.connectionPool;
-  applyTrafficPolicy(cluster, pool ? { connectionPool: pool } : {}, { ...push.mesh, defaultTrafficPolicy: {} });
+  applyTrafficPolicy(cluster, pool ? { connectionPool: pool } : {}, push.mesh);
   // one host: there is nothing to choose
   if (!intercepted) cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
   cluster.typedExtensionProtocolOptions = protocolOptions({ protocol: port.protocol, pool, mesh: { ...push.mesh, h2UpgradePolicy: 'DO_NOT_UPGRADE' } });

@@ -1,16 +1,21 @@
-import type { Subset } from '@meltemi/config';
-import { Cluster, Cluster_CommonLbConfig, Cluster_DiscoveryType, Cluster_EdsClusterConfig } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
-import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import type { ClientTlsSettings, Subset } from '@meltemi/config';
+import {
+  Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_EdsClusterConfig, Cluster_OriginalDstLbConfig,
+} from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { Metadata, type TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { ProxyProtocolConfig, ProxyProtocolConfig_Version } from '@meltemi/api/gen/envoy/config/core/v3/proxy_protocol.ts';
+import { ProxyProtocolUpstreamTransport } from '@meltemi/api/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.ts';
+import { RawBuffer } from '@meltemi/api/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.ts';
 import { clusterSni, outboundCluster } from '@meltemi/xds';
 import { findDestinationRule, type DestinationRule } from '../../push-context/destination-rules.ts';
+import { modeForPort, mtlsPolicyFor } from '../../push-context/peer-authentication.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
-import { isHttp2, serviceKey, type Resolution, type Service, type ServicePort } from '../../registry/model.ts';
+import { serviceKey, type Resolution, type Service, type ServicePort } from '../../registry/model.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
 import { istioMutualUpstream, originatedUpstream, tlsSocket } from '../tls.ts';
-import { RawBuffer } from '@meltemi/api/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.ts';
 import { loadAssignment } from '../endpoints.ts';
-import { localityPreference } from '../locality.ts';
+import { applyLocality, localityPreference } from '../locality.ts';
 import { protocolOptions, upgradesToHttp2, type ProtocolChoice } from './protocol-options.ts';
 import { applyTrafficPolicy, effectivePolicy, type PortPolicy } from './traffic-policy.ts';
 
@@ -53,22 +58,38 @@ const discoveryTypes: Readonly<Record<Resolution, Cluster_DiscoveryType>> = {
 function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
   const { service, port, rule, subset } = target;
   const name = outboundCluster(port.number, service.hostname, subset?.name ?? '');
-  const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number);
+  const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number, push.mesh.defaultTrafficPolicy);
   const dialled = policy.loadBalancer?.simple === 'PASSTHROUGH' && proxy.interception !== 'NONE' && proxy.type === 'sidecar' && !proxy.proxyless;
   const resolution = dialled ? 'passthrough' : discoveryOf(service, proxy);
-  const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution] }, metadata: metadata(target) });
+  const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution] }, metadata: metadata(target, policy) });
   if (resolution === 'static') cluster.edsClusterConfig = create(Cluster_EdsClusterConfig, { edsConfig: adsSource(), serviceName: name });
-  const preference = localityPreference(push, proxy, policy);
   if (resolution === 'dns' || resolution === 'dns-round-robin') {
-    cluster.loadAssignment = loadAssignment(push, { name, service, port, labels: subset?.labels ?? {}, preference, fallbackToHostname: service.resolution === 'passthrough' });
+    // names have no node: what prefers one would only keep proxies from sharing their clusters
+    const preference = localityPreference(push, { ...proxy, node: '' }, { policy, service });
+    cluster.loadAssignment = loadAssignment(push, { name, service, port, labels: subset?.labels ?? {}, preference, client: { node: '', network: proxy.network }, tlsMode: policy.tls?.mode, fallbackToHostname: service.resolution === 'passthrough' });
     cluster.dnsRefreshRate = duration(push.mesh.dnsRefreshRate);
     cluster.respectDnsTtl = true;
-    cluster.dnsLookupFamily = 1;
+    cluster.dnsLookupFamily = lookupFamily(proxy);
   }
   applyTrafficPolicy(cluster, policy, push.mesh);
-  if (preference) cluster.commonLbConfig = create(Cluster_CommonLbConfig, { ...cluster.commonLbConfig, localityConfigSpecifier: { $case: 'localityWeightedLbConfig', value: {} } });
-  applyTls(proxy.http2 ? push : { ...push, mesh: { ...push.mesh, h2UpgradePolicy: 'DO_NOT_UPGRADE' } }, cluster, { ...target, policy: proxy.http2 ? policy : withoutUpgrade(policy), resolution });
+  applyLocality(cluster, push, { policy, service });
+  if (resolution === 'passthrough') applyPortOverride(cluster, service, port);
+  applyTls(proxy.http2 ? push : { ...push, mesh: { ...push.mesh, h2UpgradePolicy: 'DO_NOT_UPGRADE' } }, cluster, { ...target, proxy, policy: proxy.http2 ? policy : withoutUpgrade(policy), resolution });
+  if (policy.proxyProtocol) announceClients(cluster, policy.proxyProtocol.version);
   return cluster;
+}
+
+/** A ServiceEntry without endpoints may still say that its workloads listen elsewhere than clients call. */
+function applyPortOverride(cluster: Cluster, service: Service, port: ServicePort): void {
+  if (service.registry !== 'service-entry' || port.targetPort === port.number || typeof port.targetPort !== 'number') return;
+  cluster.lbConfig = { $case: 'originalDstLbConfig', value: create(Cluster_OriginalDstLbConfig, { upstreamPortOverride: port.targetPort }) };
+}
+
+/** IPv4 where the proxy has one, as in Istio: both families only when it has both. */
+function lookupFamily({ addresses }: Proxy): Cluster_DnsLookupFamily {
+  const v6 = addresses.some((address) => address.includes(':'));
+  const v4 = addresses.some((address) => !address.includes(':'));
+  return v4 && v6 ? Cluster_DnsLookupFamily.ALL : v6 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
 }
 
 /** The policy for a proxy that cannot upgrade to HTTP/2. */
@@ -77,48 +98,76 @@ function withoutUpgrade(policy: PortPolicy): PortPolicy {
   return http === undefined ? policy : { ...policy, connectionPool: { ...policy.connectionPool, http: { ...http, h2UpgradePolicy: 'DO_NOT_UPGRADE' } } };
 }
 
-/** Istio's own notes on a cluster: the stats filter reads the service from here. */
-function metadata({ service, port, rule, subset }: Target): Metadata {
+/** Istio's own notes on a cluster: the stats filter reads the service from here, the ALPN filter whether TLS is the user's. */
+function metadata({ service, port, rule, subset }: Target, policy: PortPolicy): Metadata {
   const istio: Record<string, unknown> = {
     default_original_port: port.number,
     services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
   };
   if (rule) istio['config'] = `/apis/networking.istio.io/v1alpha3/namespaces/${rule.namespace}/destination-rule/${rule.name}`;
+  if (rule && (policy.tls?.mode === 'SIMPLE' || policy.tls?.mode === 'MUTUAL')) istio['alpn_override'] = 'false';
   if (subset) istio['subset'] = subset.name;
+  else if (service.meshExternal) istio['external'] = true;
   return create(Metadata, { filterMetadata: { istio } });
 }
 
-type TlsTarget = Target & { readonly policy: PortPolicy; readonly resolution: Resolution };
+type TlsTarget = Target & { readonly proxy: Proxy; readonly policy: PortPolicy; readonly resolution: Resolution };
 
 /** The rule's TLS when it has one, else mutual TLS with whoever can. */
 function applyTls(push: PushContext, cluster: Cluster, target: TlsTarget): void {
-  const { service, port, policy, subset } = target;
+  const { service, port, policy, subset, resolution } = target;
   const settings = policy.tls;
   const choice: ProtocolChoice = { protocol: port.protocol, pool: policy.connectionPool, mesh: push.mesh };
   const http2 = upgradesToHttp2(choice);
   const sni = clusterSni(port.number, service.hostname, subset?.name ?? '');
   let options = choice;
-  if (settings?.mode === 'SIMPLE' || settings?.mode === 'MUTUAL') {
-    cluster.transportSocket = tlsSocket({ upstream: originatedUpstream(settings, { http2, fallbackNames: service.subjectAltNames }) });
+  if ((settings?.mode === 'SIMPLE' || settings?.mode === 'MUTUAL') && mayRead(settings, target)) {
+    const fallbackNames = service.registry === 'service-entry' ? service.subjectAltNames : [];
+    cluster.transportSocket = tlsSocket({ upstream: originatedUpstream(settings, { http2, fallbackNames, mesh: push.mesh }) });
     const autoSni = settings.sni === '';
     const autoSanValidation = autoSni && settings.subjectAltNames.length === 0 && settings.insecureSkipVerify !== true;
     options = { ...choice, autoSni, autoSanValidation };
   } else if (settings?.mode === 'ISTIO_MUTUAL') {
     const accounts = settings.subjectAltNames.length > 0 ? settings.subjectAltNames : acceptedIdentities(push, service);
-    cluster.transportSocket = tlsSocket({ upstream: istioMutualUpstream({ sni: settings.sni || sni, accounts, http2: isHttp2(port.protocol) || http2 }) });
+    cluster.transportSocket = tlsSocket({ upstream: istioMutualUpstream({ sni: settings.sni || sni, accounts, http2 }) });
   } else if (settings === undefined && wantsAutoMtls(push, target)) {
     const socket = tlsSocket({ upstream: istioMutualUpstream({ sni, accounts: acceptedIdentities(push, service), http2 }) });
-    cluster.transportSocketMatches = [
-      { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: socket },
-      { name: 'tlsMode-disabled', match: {}, transportSocket: typed('envoy.transport_sockets.raw_buffer', createAny('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', RawBuffer)) },
-    ];
+    // nobody chooses among hosts that were dialled: it was found out that all of them can
+    if (resolution === 'passthrough') cluster.transportSocket = socket;
+    else cluster.transportSocketMatches = [{ name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: socket }, { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer() }];
   }
   cluster.typedExtensionProtocolOptions = protocolOptions(options);
 }
 
-/** Decided per endpoint, by its metadata; never for strangers, nor for addresses we do not choose. */
-function wantsAutoMtls(push: PushContext, { service, resolution }: TlsTarget): boolean {
-  return push.mesh.enableAutoMtls && !service.meshExternal && resolution !== 'passthrough';
+/** Secrets are for gateways, and for the workloads that a rule selects by label: others have no right to read them. ConfigMaps are for all. */
+function mayRead({ credentialName }: ClientTlsSettings, { proxy, rule }: TlsTarget): boolean {
+  return credentialName === '' || credentialName.startsWith('configmap://') || proxy.type !== 'sidecar' || rule?.selector !== undefined;
+}
+
+function wantsAutoMtls(push: PushContext, { service, port, resolution }: TlsTarget): boolean {
+  if (!push.mesh.enableAutoMtls || service.meshExternal) return false;
+  if (resolution === 'passthrough' && !allSpeakMutualTls(push, service, port)) return false;
+  return modeForPort(mtlsPolicyFor(push.peerAuthentications, { namespace: service.namespace, labels: {} }), 0) !== 'DISABLE';
+}
+
+function allSpeakMutualTls(push: PushContext, service: Service, port: ServicePort): boolean {
+  const endpoints = push.services.inline.get(serviceKey(service))?.find(([number]) => number === port.number)?.[1] ?? [];
+  return endpoints.length > 0 && endpoints.every(({ mutualTls }) => mutualTls);
+}
+
+/** A PROXY header goes in front of everything, whichever way the connection is secured. */
+function announceClients(cluster: Cluster, version: 'V1' | 'V2'): void {
+  const wrapped = (transportSocket: TransportSocket) =>
+    typed('envoy.transport_sockets.upstream_proxy_protocol', createAny('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', ProxyProtocolUpstreamTransport, {
+      config: create(ProxyProtocolConfig, { version: version === 'V2' ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 }),
+      transportSocket,
+    }));
+  if (cluster.transportSocketMatches.length === 0) cluster.transportSocket = wrapped(cluster.transportSocket ?? rawBuffer());
+  cluster.transportSocketMatches = cluster.transportSocketMatches.map((match) => ({ ...match, transportSocket: wrapped(match.transportSocket ?? rawBuffer()) }));
+}
+
+function rawBuffer(): TransportSocket {
+  return typed('envoy.transport_sockets.raw_buffer', createAny('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', RawBuffer));
 }
 
 /** SPIFFE ids of the service's workloads, in the trust domain and its aliases. */

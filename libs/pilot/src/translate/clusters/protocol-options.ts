@@ -18,17 +18,20 @@ export interface ProtocolChoice {
 
 /** True when the cluster speaks HTTP/2 whatever the client spoke. */
 export function upgradesToHttp2({ protocol, pool, mesh }: ProtocolChoice): boolean {
+  if (pool?.http?.useClientProtocol === true) return false;
   if (isHttp2(protocol)) return true;
-  if (protocol !== 'HTTP' || pool?.http?.useClientProtocol === true) return false;
   const policy = pool?.http?.h2UpgradePolicy ?? 'DEFAULT';
-  return policy === 'UPGRADE' || (policy === 'DEFAULT' && mesh.h2UpgradePolicy === 'UPGRADE');
+  // who asks for it by rule knows that the port speaks HTTP, whatever it is called
+  return policy === 'UPGRADE' || (policy === 'DEFAULT' && isHttp(protocol) && mesh.h2UpgradePolicy === 'UPGRADE');
 }
 
 /** How a cluster speaks HTTP; undefined for protocols we only pass on, unless they need TLS names. */
 export function protocolOptions(choice: ProtocolChoice): { [key: string]: Any } {
   const { protocol, pool } = choice;
-  const auto = protocol === 'AUTO' || pool?.http?.useClientProtocol === true;
-  if (!isHttp(protocol) && !auto && choice.autoSni !== true) return {};
+  const http2Only = upgradesToHttp2(choice);
+  const auto = (protocol === 'AUTO' && !http2Only) || pool?.http?.useClientProtocol === true;
+  const limits = commonOptions(pool);
+  if (!isHttp(protocol) && !auto && !http2Only && choice.autoSni !== true && choice.autoSanValidation !== true && !limits) return {};
   const http1 = create(Http1ProtocolOptions);
   const http2 = http2Options(pool);
   const options = create(HttpProtocolOptions, {
@@ -36,21 +39,26 @@ export function protocolOptions(choice: ProtocolChoice): { [key: string]: Any } 
       ? { $case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: http1, http2ProtocolOptions: http2, http3ProtocolOptions: undefined } }
       : {
           $case: 'explicitHttpConfig',
-          value: { protocolConfig: upgradesToHttp2(choice) ? { $case: 'http2ProtocolOptions', value: http2 } : { $case: 'httpProtocolOptions', value: http1 } },
+          value: { protocolConfig: http2Only ? { $case: 'http2ProtocolOptions', value: http2 } : { $case: 'httpProtocolOptions', value: http1 } },
         },
   });
-  const requests = pool?.http?.maxRequestsPerConnection ?? 0;
-  if (pool?.http?.idleTimeout !== undefined || requests > 0 || pool?.tcp?.maxConnectionDuration !== undefined) {
-    options.commonHttpProtocolOptions = create(CommonHttpOptions, {
-      idleTimeout: optionalDuration(pool?.http?.idleTimeout),
-      maxConnectionDuration: optionalDuration(pool?.tcp?.maxConnectionDuration),
-      ...(requests > 0 ? { maxRequestsPerConnection: requests } : {}),
-    });
-  }
+  if (limits) options.commonHttpProtocolOptions = limits;
   if (choice.autoSni === true || choice.autoSanValidation === true) {
     options.upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptions, { autoSni: choice.autoSni === true, autoSanValidation: choice.autoSanValidation === true });
   }
   return { [key]: createAny(key, HttpProtocolOptions, options) };
+}
+
+/** How long connections live. An idle timeout written for TCP holds for HTTP that has none of its own. */
+function commonOptions(pool: ConnectionPoolSettings | undefined): CommonHttpOptions | undefined {
+  const requests = pool?.http?.maxRequestsPerConnection ?? 0;
+  const idle = pool?.http?.idleTimeout ?? pool?.tcp?.idleTimeout;
+  if (idle === undefined && requests <= 0 && pool?.tcp?.maxConnectionDuration === undefined) return undefined;
+  return create(CommonHttpOptions, {
+    idleTimeout: optionalDuration(idle),
+    maxConnectionDuration: optionalDuration(pool?.tcp?.maxConnectionDuration),
+    ...(requests > 0 ? { maxRequestsPerConnection: requests } : {}),
+  });
 }
 
 function http2Options(pool: ConnectionPoolSettings | undefined): Http2ProtocolOptions {

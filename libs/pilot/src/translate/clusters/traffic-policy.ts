@@ -7,24 +7,35 @@ import { TcpKeepalive } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { create, duration, optionalDuration } from '../message.ts';
 
 /** What a policy means for one port: a port's own settings replace the destination's altogether. */
-export type PortPolicy = Pick<TrafficPolicy, 'loadBalancer' | 'connectionPool' | 'outlierDetection' | 'tls' | 'retryBudget'>;
+export type PortPolicy = Pick<TrafficPolicy, 'loadBalancer' | 'connectionPool' | 'outlierDetection' | 'tls' | 'tunnel' | 'proxyProtocol' | 'retryBudget'>;
 
-/** Destination ⊕ subset, for `port`. Each non-empty block of the subset overrides; port settings of either do not inherit. Source: Istio's MergeTrafficPolicy. */
-export function effectivePolicy(destination: TrafficPolicy | undefined, subset: TrafficPolicy | undefined, port: number): PortPolicy {
-  const base = atPort(destination, port);
+/**
+ * Destination ⊕ subset, for `port`. Blocks the destination leaves open are the mesh's `defaults`; each block of the subset overrides; port
+ * settings of either replace what their level says, with nothing in place of what they leave open. Source: Istio's MergeTrafficPolicy.
+ */
+export function effectivePolicy(destination: TrafficPolicy | undefined, subset: TrafficPolicy | undefined, port: number, defaults?: MeshConfigSpec['defaultTrafficPolicy']): PortPolicy {
+  const base = { ...defined(defaults ?? {}), ...atPort(destination, port).policy };
   if (!subset) return base;
   const own = atPort(subset, port);
-  return { ...base, ...defined(own) };
+  if (!own.ported) return { ...base, ...own.policy };
+  const { tunnel, proxyProtocol, retryBudget } = base;
+  return { ...defined({ tunnel, proxyProtocol, retryBudget }), ...own.policy };
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
-  if (!policy) return {};
+/** The mesh's defaults and nothing else: for clusters that no DestinationRule can name. */
+export function defaultPolicy(mesh: MeshConfigSpec): PortPolicy {
+  return effectivePolicy(undefined, undefined, 0, mesh.defaultTrafficPolicy);
+}
+
+function atPort(policy: TrafficPolicy | undefined, port: number): { readonly policy: PortPolicy; readonly ported: boolean } {
+  if (!policy) return { policy: {}, ported: false };
   const level = policy.portLevelSettings.find((entry) => entry.port?.number === port);
   const { loadBalancer, connectionPool, outlierDetection, tls } = level ?? policy;
-  return defined({ loadBalancer, connectionPool, outlierDetection, tls, retryBudget: policy.retryBudget });
+  const { tunnel, proxyProtocol, retryBudget } = level ? {} : policy;
+  return { policy: defined({ loadBalancer, connectionPool, outlierDetection, tls, tunnel, proxyProtocol, retryBudget }), ported: level !== undefined };
 }
 
-function defined(policy: { [K in keyof PortPolicy]: PortPolicy[K] | undefined }): PortPolicy {
+function defined(policy: { [K in keyof PortPolicy]?: PortPolicy[K] | undefined }): PortPolicy {
   return Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined));
 }
 
@@ -32,7 +43,7 @@ const unlimited = 0xffff_ffff;
 
 /** Sets circuit breakers, timeouts, outlier detection and load balancing on `cluster`. */
 export function applyTrafficPolicy(cluster: Cluster, policy: PortPolicy, mesh: MeshConfigSpec): void {
-  const pool = policy.connectionPool ?? mesh.defaultTrafficPolicy?.connectionPool;
+  const pool = policy.connectionPool;
   cluster.connectTimeout = duration(pool?.tcp?.connectTimeout ?? mesh.connectTimeout);
   cluster.circuitBreakers = create(CircuitBreakers, { thresholds: [thresholds(pool, policy)] });
   const keepalive = pool?.tcp?.tcpKeepalive ?? mesh.tcpKeepalive;
@@ -45,8 +56,7 @@ export function applyTrafficPolicy(cluster: Cluster, policy: PortPolicy, mesh: M
       }),
     });
   }
-  const outlier = policy.outlierDetection ?? mesh.defaultTrafficPolicy?.outlierDetection;
-  if (outlier) applyOutlierDetection(cluster, outlier);
+  if (policy.outlierDetection) applyOutlierDetection(cluster, policy.outlierDetection);
   applyLoadBalancer(cluster, policy.loadBalancer);
 }
 
@@ -58,7 +68,7 @@ function thresholds(pool: ConnectionPoolSettings | undefined, policy: PortPolicy
     maxRequests: limit(pool?.http?.http2MaxRequests),
     maxRetries: limit(pool?.http?.maxRetries),
     trackRemaining: true,
-    ...(policy.retryBudget ? { retryBudget: { budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency || 3 } } : {}),
+    ...(policy.retryBudget ? { retryBudget: { budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency > 0 ? policy.retryBudget.minRetryConcurrency : 3 } } : {}),
   });
 }
 
@@ -71,13 +81,13 @@ function applyOutlierDetection(cluster: Cluster, settings: OutlierSettings): voi
     enforcingSuccessRate: 0,
     splitExternalLocalOriginErrors: settings.splitExternalLocalOriginErrors,
   });
-  const errors = settings.consecutive5xxErrors ?? (settings.consecutiveErrors > 0 ? settings.consecutiveErrors : undefined);
+  const errors = settings.consecutive5xxErrors;
   if (errors !== undefined) Object.assign(detection, { consecutive5xx: errors, enforcingConsecutive5xx: errors > 0 ? 100 : 0 });
   const gateway = settings.consecutiveGatewayErrors;
   if (gateway !== undefined) Object.assign(detection, { consecutiveGatewayFailure: gateway, enforcingConsecutiveGatewayFailure: gateway > 0 ? 100 : 0 });
-  if (settings.consecutiveLocalOriginFailures !== undefined) {
-    const count = settings.consecutiveLocalOriginFailures;
-    Object.assign(detection, { consecutiveLocalOriginFailure: count, enforcingConsecutiveLocalOriginFailure: count > 0 ? 100 : 0 });
+  if (settings.splitExternalLocalOriginErrors) {
+    const count = settings.consecutiveLocalOriginFailures ?? 0;
+    Object.assign(detection, { enforcingLocalOriginSuccessRate: 0, ...(count > 0 ? { consecutiveLocalOriginFailure: count, enforcingConsecutiveLocalOriginFailure: 100 } : {}) });
   }
   cluster.outlierDetection = detection;
   cluster.commonLbConfig = create(Cluster_CommonLbConfig, { healthyPanicThreshold: { value: settings.minHealthPercent } });
@@ -93,11 +103,11 @@ function applyLoadBalancer(cluster: Cluster, settings: LoadBalancerSettings | un
   const warmup = slowStart(settings);
   if (hash?.maglev) {
     cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
-    cluster.lbConfig = { $case: 'maglevLbConfig', value: create(Cluster_MaglevLbConfig, hash.maglev.tableSize > 0 ? { tableSize: BigInt(hash.maglev.tableSize) } : {}) };
+    if (hash.maglev.tableSize > 0) cluster.lbConfig = { $case: 'maglevLbConfig', value: create(Cluster_MaglevLbConfig, { tableSize: BigInt(hash.maglev.tableSize) }) };
   } else if (hash) {
     cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
-    const size = hash.ringHash?.minimumRingSize || hash.minimumRingSize || 1024;
-    cluster.lbConfig = { $case: 'ringHashLbConfig', value: create(Cluster_RingHashLbConfig, { minimumRingSize: BigInt(size) }) };
+    const size = hash.ringHash ? hash.ringHash.minimumRingSize : hash.minimumRingSize > 0 ? hash.minimumRingSize : 1024;
+    if (size > 0) cluster.lbConfig = { $case: 'ringHashLbConfig', value: create(Cluster_RingHashLbConfig, { minimumRingSize: BigInt(size) }) };
   } else if (settings?.simple === 'ROUND_ROBIN') {
     cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
     if (warmup) cluster.lbConfig = { $case: 'roundRobinLbConfig', value: create(Cluster_RoundRobinLbConfig, { slowStartConfig: warmup }) };
@@ -108,12 +118,13 @@ function applyLoadBalancer(cluster: Cluster, settings: LoadBalancerSettings | un
   }
 }
 
+/** The deprecated duration alone leaves the rest to Envoy's defaults, which are the same. */
 function slowStart(settings: LoadBalancerSettings | undefined): Cluster_SlowStartConfig | undefined {
-  const window = settings?.warmup?.duration ?? settings?.warmupDurationSecs;
-  if (window === undefined) return undefined;
+  const { warmup } = settings ?? {};
+  if (!warmup) return settings?.warmupDurationSecs === undefined ? undefined : create(Cluster_SlowStartConfig, { slowStartWindow: duration(settings.warmupDurationSecs) });
   return create(Cluster_SlowStartConfig, {
-    slowStartWindow: duration(window),
-    minWeightPercent: { value: settings?.warmup?.minimumPercent ?? 10 },
-    ...(settings?.warmup?.aggression === undefined ? {} : { aggression: create(RuntimeDouble, { defaultValue: settings.warmup.aggression, runtimeKey: '' }) }),
+    slowStartWindow: optionalDuration(warmup.duration),
+    minWeightPercent: { value: warmup.minimumPercent ?? 10 },
+    aggression: create(RuntimeDouble, { defaultValue: warmup.aggression ?? 1, runtimeKey: '(' }),
   });
 }

@@ -1,12 +1,13 @@
 import type { Destination, RouteDestination } from '@meltemi/config';
 import { Filter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { TcpProxy, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
+import { HashPolicy } from '@meltemi/api/gen/envoy/type/v3/hash_policy.ts';
+import type { DestinationRule } from '../../push-context/destination-rules.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { accessLogs } from '../access-log.ts';
 import { destinationRuleOf } from '../clusters/outbound.ts';
-import { effectivePolicy } from '../clusters/traffic-policy.ts';
 import type { Direction } from '../features/feature.ts';
 import { tcpStats } from '../features/stats.ts';
 import { create, createAny, optionalDuration, typed } from '../message.ts';
@@ -18,26 +19,40 @@ export interface TcpContext {
   readonly direction: Direction;
 }
 
-/** Filters that pass bytes to one cluster. */
-export function tcpFilters(context: TcpContext, cluster: string, idleTimeoutMs?: number): Filter[] {
-  return [...tcpStats({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, idleTimeout: optionalDuration(idleTimeoutMs) })];
+/** What a destination's rule says about connections to it. */
+type ConnectionFields = Pick<TcpProxy, 'idleTimeout' | 'maxDownstreamConnectionDuration' | 'hashPolicy'>;
+
+/** Filters that pass bytes to one cluster. `rule` is that of the cluster's service. */
+export function tcpFilters(context: TcpContext, cluster: string, rule?: DestinationRule): Filter[] {
+  return [...tcpStats({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
 }
 
-/** Filters that pass each connection to one of several destinations by weight. `port` is what the client dialled. */
-export function weightedTcpFilters(context: TcpContext, scope: Scope, routed: { readonly route: readonly RouteDestination[]; readonly port: number }): Filter[] {
-  const { route, port } = routed;
+/** What is routed, where: `port` is what the client dialled, `owner` the rule that routes. */
+export interface RoutedTcp {
+  readonly route: readonly RouteDestination[];
+  readonly port: number;
+  readonly owner?: { readonly name: string; readonly namespace: string };
+}
+
+/** Filters that pass each connection to one of several destinations by weight; those of weight 0 get none. The first one's rule speaks for all. */
+export function weightedTcpFilters(context: TcpContext, scope: Scope, routed: RoutedTcp): Filter[] {
+  const { route, port, owner } = routed;
   const [first] = route;
   if (!first) return tcpFilters(context, 'BlackHoleCluster');
   const cluster = (destination: Destination) => clusterOf({ scope, port }, destination);
-  const idle = idleTimeout(context, scope, first.destination, port);
-  if (route.length === 1) return tcpFilters(context, cluster(first.destination), idle);
+  const service = scope.byHost.get(first.destination.host);
+  const rule = service ? destinationRuleOf(context.push, context.proxy, service) : undefined;
+  const stats = tcpStats({ ...context, mesh: context.push.mesh });
+  if (route.length === 1) {
+    const value = cluster(first.destination);
+    return [...stats, tcpProxy(context, { statPrefix: value, clusterSpecifier: { $case: 'cluster', value }, ...connectionFields(rule, first.destination.subset) })];
+  }
   const total = route.reduce((sum, entry) => sum + entry.weight, 0);
   const clusters = route
     .filter((entry) => entry.weight > 0 || total === 0)
     .map((entry) => create(TcpProxy_WeightedCluster_ClusterWeight, { name: cluster(entry.destination), weight: total === 0 ? 1 : entry.weight }));
-  const statPrefix = `${first.destination.host}.${first.destination.subset}`;
-  const proxy = tcpProxy(context, { statPrefix, clusterSpecifier: { $case: 'weightedClusters', value: { clusters } }, idleTimeout: optionalDuration(idle) });
-  return [...tcpStats({ ...context, mesh: context.push.mesh }), proxy];
+  const statPrefix = owner ? `${owner.name}.${owner.namespace}` : `${first.destination.host}.${first.destination.subset}`;
+  return [...stats, tcpProxy(context, { statPrefix, clusterSpecifier: { $case: 'weightedClusters', value: { clusters } }, ...connectionFields(rule, '') })];
 }
 
 function tcpProxy(context: TcpContext, fields: Partial<TcpProxy>): Filter {
@@ -45,9 +60,14 @@ function tcpProxy(context: TcpContext, fields: Partial<TcpProxy>): Filter {
   return create(Filter, typed('envoy.filters.network.tcp_proxy', config));
 }
 
-function idleTimeout({ push, proxy }: TcpContext, scope: Scope, destination: Destination, port: number): number | undefined {
-  const service = scope.byHost.get(destination.host);
-  const rule = service ? destinationRuleOf(push, proxy, service) : undefined;
-  const subset = rule?.subsets.find((candidate) => candidate.name === destination.subset);
-  return effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, destination.port?.number ?? port).connectionPool?.tcp?.idleTimeout;
+/** Timeouts are the destination's, not a port's or a subset's; hashing a subset's when it has its own. Source: Istio's networkfilter.go. */
+function connectionFields(rule: DestinationRule | undefined, subsetName: string): ConnectionFields {
+  const policy = rule?.trafficPolicy;
+  const subset = subsetName === '' ? undefined : rule?.subsets.find(({ name }) => name === subsetName)?.trafficPolicy;
+  const balancer = subset?.loadBalancer ?? policy?.loadBalancer;
+  return {
+    idleTimeout: optionalDuration(policy?.connectionPool?.tcp?.idleTimeout),
+    maxDownstreamConnectionDuration: optionalDuration(policy?.connectionPool?.tcp?.maxConnectionDuration),
+    hashPolicy: balancer?.consistentHash?.useSourceIp === true ? [create(HashPolicy, { policySpecifier: { $case: 'sourceIp', value: {} } })] : [],
+  };
 }
