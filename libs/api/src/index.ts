@@ -1,2 +1,3 @@
 export { messageRegistry, jsonToBinary, binaryToJson } from './json.ts';
 export { packAny, typeNameOf, typeUrlPrefix, type MessageCodec } from './any.ts';
+export { mergeBinary, type MergeOptions } from './merge.ts';

@@ -1,4 +1,4 @@
-import { createFileRegistry, fromBinary, fromJson, toBinary, toJson, type FileRegistry, type JsonValue } from '@bufbuild/protobuf';
+import { createFileRegistry, fromBinary, fromJson, toBinary, toJson, type DescMessage, type FileRegistry, type JsonValue } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { descriptorSet } from './gen/descriptors.ts';
 
@@ -19,10 +19,11 @@ export function messageRegistry(): FileRegistry {
 /**
  * Proto3 JSON to bytes, strictly: an unknown field, a wrong type or an unknown `@type` throws an Error that names it.
  * `typeName` is the full message name, e.g. "envoy.config.bootstrap.v3.Bootstrap". Snake case and camel case are both read.
+ * With `ignoreUnknownFields` (default false) unknown fields are left out in silence.
  */
-export function jsonToBinary(typeName: string, json: unknown): Uint8Array {
+export function jsonToBinary(typeName: string, json: unknown, options: { readonly ignoreUnknownFields?: boolean } = {}): Uint8Array {
   const schema = messageSchema(typeName);
-  return toBinary(schema, fromJson(schema, json as JsonValue, { registry: messageRegistry(), ignoreUnknownFields: false }));
+  return toBinary(schema, fromJson(schema, json as JsonValue, { registry: messageRegistry(), ignoreUnknownFields: options.ignoreUnknownFields ?? false }));
 }
 
 /** Bytes to proto3 JSON with Envoy's snake_case field names; Any values whose type we know are expanded, others throw. */
@@ -31,7 +32,8 @@ export function binaryToJson(typeName: string, bytes: Uint8Array): JsonValue {
   return toJson(schema, fromBinary(schema, bytes), { registry: messageRegistry(), useProtoFieldName: true });
 }
 
-function messageSchema(typeName: string) {
+/** The descriptor of a message; an unknown name throws. */
+export function messageSchema(typeName: string): DescMessage {
   const schema = messageRegistry().getMessage(typeName);
   if (!schema) throw new Error(`unknown message type ${typeName}`);
   return schema;

@@ -13,6 +13,24 @@ export type {
   LabelSelectorRequirement,
 } from './kinds/types.ts';
 export type {
+  EnvoyFilterSpec,
+  EnvoyConfigObjectPatch,
+  EnvoyApplyTo,
+  EnvoyPatchOperation,
+  EnvoyPatchContext,
+  EnvoyPatch,
+  EnvoyConfigObjectMatch,
+  EnvoyProxyMatch,
+  EnvoyListenerMatch,
+  EnvoyFilterChainMatch,
+  EnvoyFilterNameMatch,
+  EnvoyRouteConfigurationMatch,
+  EnvoyVirtualHostMatch,
+  EnvoyClusterMatch,
+} from './kinds/envoy-filter/types.ts';
+export { readPatchValue, patchedMessages, type PatchValue } from './kinds/envoy-filter/patch-value.ts';
+export { currentFilterName } from './kinds/envoy-filter/filter-names.ts';
+export type {
   VirtualServiceSpec,
   HttpRoute,
   Delegate,

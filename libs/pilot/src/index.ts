@@ -11,3 +11,5 @@ export { checkedContext, type CheckedContext, type CheckOptions, type SetAside }
 export { refusals, refusedOf, refusalOf, type RefusedByProxy } from './quarantine/refusals.ts';
 export { representatives } from './quarantine/representatives.ts';
 export { anyExtension } from './quarantine/any-extension.ts';
+export { patchesSetAside, type PatchSetAside } from './translate/envoy-filter/admission.ts';
+export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from './translate/envoy-filter/runnable.ts';

@@ -27,6 +27,9 @@ test('kinds in manifests are matched to the letter', () => {
   assert.equal(findKind('apps', 'Deployment')?.plural, 'deployments');
 });
 
+/** Istio never made a second version of these. */
+const oneVersion = ['EnvoyFilter', 'ProxyConfig'];
+
 test('every acting Istio kind of networking has the three versions users have', () => {
-  for (const kind of kinds) if (kind.group === 'networking.istio.io' && kind.acts === 'full') assert.deepEqual(kind.versions, ['v1', 'v1beta1', 'v1alpha3'], kind.kind);
+  for (const kind of kinds) if (kind.group === 'networking.istio.io' && kind.acts === 'full' && !oneVersion.includes(kind.kind)) assert.deepEqual(kind.versions, ['v1', 'v1beta1', 'v1alpha3'], kind.kind);
 });

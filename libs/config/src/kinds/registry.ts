@@ -2,6 +2,7 @@ import { closest } from '../schema/closest.ts';
 import type { Config } from '../object.ts';
 import { authorizationPolicy } from './authorization-policy/kind.ts';
 import { destinationRule } from './destination-rule/kind.ts';
+import { envoyFilter } from './envoy-filter/kind.ts';
 import { gateway } from './gateway/kind.ts';
 import { backendTlsPolicy } from './gateway-api/backend-tls-policy/kind.ts';
 import { gatewayClass, kubeGateway, listenerSet } from './gateway-api/gateway/kind.ts';
@@ -20,7 +21,6 @@ import { pod } from './kubernetes/pod/kind.ts';
 import { secret } from './kubernetes/secret/kind.ts';
 import { serviceAccount } from './kubernetes/service-account/kind.ts';
 import { kubeService } from './kubernetes/service/kind.ts';
-import { envoyFilter } from './later/envoy-filter.ts';
 import { trafficExtension, wasmPlugin } from './later/extensions.ts';
 import { legacyKinds } from './later/legacy.ts';
 import { telemetry } from './later/telemetry.ts';
@@ -45,6 +45,7 @@ export const kinds: readonly ConfigKind[] = [
   peerAuthentication,
   requestAuthentication,
   authorizationPolicy,
+  envoyFilter,
   meshConfig,
   // the registry's sources
   kubeService,
@@ -72,7 +73,6 @@ export const kinds: readonly ConfigKind[] = [
   telemetry,
   workloadGroup,
   proxyConfigKind,
-  envoyFilter,
   wasmPlugin,
   trafficExtension,
   ...legacyKinds,

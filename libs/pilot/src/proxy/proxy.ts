@@ -31,6 +31,12 @@ export interface Proxy {
   readonly proxyless: boolean;
   /** Understands Istio's own filters: an Istio proxy or ours, never a plain Envoy. */
   readonly istioFilters: boolean;
+  /** Our own proxy: what it would refuse is known here. */
+  readonly meltemi: boolean;
+  /** Istio's version, as patches compare it; our own proxy, which says none, is what it follows. '' for others that say none. */
+  readonly istioVersion: string;
+  /** All of the Node's metadata, as sent. */
+  readonly metadata: Readonly<Record<string, unknown>>;
   /** Speaks HTTP/2: everybody but our own proxy, which says so itself (metadata MELTEMI_HTTP2=true). */
   readonly http2: boolean;
   /** Where the application listens when nothing is intercepted (metadata MELTEMI_APP_ADDRESS). Default 127.0.0.1. */
@@ -38,6 +44,9 @@ export interface Proxy {
   /** The address is in 127.0.0.0/8: many proxies share one machine, so nothing may bind a wildcard or 127.0.0.1. */
   readonly sharesMachine: boolean;
 }
+
+/** The Istio whose API our proxy follows. */
+const followedIstioVersion = '1.30.0';
 
 /** Reads Istio's node id (`type~IP~name.namespace~domain`) and metadata. Errors name the field. */
 export function proxyFromNode(node: Node): Result<Proxy> {
@@ -69,6 +78,7 @@ type Identity = Pick<Proxy, 'type' | 'addresses' | 'name' | 'namespace' | 'dnsDo
 function described(node: Node, metadata: Readonly<Record<string, unknown>>, identity: Identity): Proxy {
   const written = node.locality;
   const labels = strings(metadata['LABELS']);
+  const meltemi = text(metadata, 'MELTEMI_VERSION') !== '';
   const mode = text(metadata, 'INTERCEPTION_MODE').toUpperCase();
   return {
     id: node.id,
@@ -82,8 +92,11 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
     locality: written && written.region !== '' ? { region: written.region, zone: written.zone, subZone: written.subZone } : labelLocality(labels),
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     proxyless: text(metadata, 'GENERATOR') === 'grpc',
-    http2: text(metadata, 'MELTEMI_VERSION') === '' || text(metadata, 'MELTEMI_HTTP2') === 'true',
-    istioFilters: text(metadata, 'ISTIO_VERSION') !== '' || text(metadata, 'MELTEMI_VERSION') !== '',
+    meltemi,
+    istioVersion: text(metadata, 'ISTIO_VERSION') || (meltemi ? followedIstioVersion : ''),
+    metadata,
+    http2: !meltemi || text(metadata, 'MELTEMI_HTTP2') === 'true',
+    istioFilters: text(metadata, 'ISTIO_VERSION') !== '' || meltemi,
     appAddress: text(metadata, 'MELTEMI_APP_ADDRESS') || '127.0.0.1',
     sharesMachine: identity.addresses[0].startsWith('127.'),
   };

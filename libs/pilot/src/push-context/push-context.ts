@@ -1,5 +1,5 @@
 import {
-  keyText, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EndpointSliceSpec, type GatewaySpec,
+  keyText, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
   type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
@@ -7,6 +7,7 @@ import { defaultFeatures, type Features } from '../features.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
+import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
@@ -42,6 +43,7 @@ export interface PushContext {
   readonly peerAuthentications: PeerAuthenticationIndex;
   readonly gateways: readonly Config<GatewaySpec>[];
   readonly sidecars: readonly Config<SidecarSpec>[];
+  readonly envoyFilters: EnvoyFilterIndex;
   /** One identity for all of the above but the registry's endpoints. */
   readonly shape: object;
   readonly quarantined: readonly Quarantined[];
@@ -91,6 +93,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     destinationRules: keep('DestinationRule', previous?.destinationRules, () => indexDestinationRules(usable<DestinationRuleSpec>('DestinationRule', (configs) => indexDestinationRules(configs, context)), context)),
     peerAuthentications: keep('PeerAuthentication', previous?.peerAuthentications, () => indexPeerAuthentications(of<PeerAuthenticationSpec>('PeerAuthentication'), mesh.rootNamespace)),
     gateways: keep('Gateway', previous?.gateways, () => of<GatewaySpec>('Gateway').toSorted(byAge)),
+    envoyFilters: keep('EnvoyFilter', previous?.envoyFilters, () => indexEnvoyFilters(of<EnvoyFilterSpec>('EnvoyFilter'), mesh.rootNamespace)),
     sidecars: keep('Sidecar', previous?.sidecars, () => of<SidecarSpec>('Sidecar').toSorted(byAge)),
   };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
@@ -115,7 +118,7 @@ const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
   '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount'],
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
-  'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar'],
+  'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter'],
   'security.istio.io': ['PeerAuthentication'],
 };
 

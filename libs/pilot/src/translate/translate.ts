@@ -3,7 +3,8 @@ import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
-import { parseClusterName, resourceSet, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
+import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
+import { patchesFor } from '../push-context/envoy-filters.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
 import type { Proxy } from '../proxy/proxy.ts';
@@ -13,6 +14,7 @@ import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { loadAssignment } from './endpoints.ts';
+import { withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
 import { gatewayListeners } from './gateway-servers.ts';
 import { serviceTargets } from './inbound-ports.ts';
 import { localityPreference } from './locality.ts';
@@ -68,24 +70,28 @@ function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCode
 }
 
 /** All that outbound clusters and routes read of a proxy. */
-function viewOf(proxy: Proxy): unknown {
-  const { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, interception, proxyless, istioFilters, http2 } = proxy;
+function viewOf(push: PushContext, proxy: Proxy): unknown {
+  const { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, interception, proxyless, istioFilters, http2, meltemi } = proxy;
+  const patches = patchesFor(push.envoyFilters, proxy).key;
   const families = proxy.addresses.map((address) => address.includes(':')).join();
-  return { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, families, interception, proxyless, istioFilters, http2 };
+  return { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, families, interception, proxyless, istioFilters, http2, meltemi, patches };
 }
 
 /** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
 function ownView(push: PushContext, proxy: Proxy): unknown {
   const { addresses, appAddress } = proxy;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  return { view: viewOf(proxy), addresses, appAddress, targets };
+  return { view: viewOf(push, proxy), addresses, appAddress, targets };
 }
 
 function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
   const build = (list: readonly Cluster[]) => list.map((cluster) => encoded(xdsType.cluster, Cluster, cluster));
-  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(proxy) }, () => build(proxylessClusters(push, proxy, scope)));
-  const outbound = cached(push.shape, { kind: 'clusters', view: viewOf(proxy) }, () => build([...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy)]));
-  const inbound = cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => build(inboundClusters(push, proxy)));
+  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(push, proxy) }, () => build(proxylessClusters(push, proxy, scope)));
+  const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPassthrough;
+  const outbound = cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
+    build(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
+  );
+  const inbound = cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => build(withClusterPatches(push, proxy, 'inbound', [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)])));
   return [...outbound, ...inbound];
 }
 
@@ -93,7 +99,11 @@ function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonl
   const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener));
   if (proxy.proxyless) return build((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
   return cached(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, () =>
-    build(proxy.type === 'router' ? buildGatewayListeners(push, proxy, scope) : [...inboundListeners(push, proxy), ...outboundListeners(push, proxy, scope)]),
+    build(
+      proxy.type === 'router'
+        ? withListenerPatches(push, proxy, 'outbound', buildGatewayListeners(push, proxy, scope))
+        : [...withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy)), ...withListenerPatches(push, proxy, 'outbound', outboundListeners(push, proxy, scope))],
+    ),
   );
 }
 
@@ -104,7 +114,7 @@ function allTargets(scope: Scope): string[] {
 function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): XdsResource[] {
   const found: XdsResource[] = [];
   // a gateway's tables read which port its own Service maps
-  const view = proxy.type === 'router' ? ownView(push, proxy) : viewOf(proxy);
+  const view = proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy);
   for (const name of names ?? routeNames(push, proxy, scope)) {
     const resource = cached(push.shape, { kind: 'routes', name, view }, () => {
       const table = routeTable(push, proxy, scope, name);
@@ -117,7 +127,8 @@ function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly s
 
 function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration | undefined {
   if (proxy.proxyless) return proxylessRoutes(push, proxy, scope, name);
-  return proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
+  const table = proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
+  return table && withRoutePatches(push, proxy, table);
 }
 
 /** Names its listeners mention. */
@@ -141,7 +152,7 @@ function endpoints(push: PushContext, proxy: Proxy, scope: Scope, names: readonl
 }
 
 function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly string[] {
-  return cached(push.shape, { kind: 'eds-names', view: viewOf(proxy) }, () =>
+  return cached(push.shape, { kind: 'eds-names', view: viewOf(push, proxy) }, () =>
     clusters(push, proxy, scope)
       .map(({ any }) => Cluster.decode(any.value))
       .filter(({ clusterDiscoveryType: type }) => type?.$case === 'type' && type.value === Cluster_DiscoveryType.EDS)

@@ -1,5 +1,4 @@
 import { table } from '../../testing/verdict.ts';
-import { envoyFilter } from './envoy-filter.ts';
 import { trafficExtension, wasmPlugin } from './extensions.ts';
 import { telemetry } from './telemetry.ts';
 import { proxyConfigKind, workloadGroup } from './workloads.ts';
@@ -16,9 +15,5 @@ table(workloadGroup, {
   bad: [['two probes', '{template: {}, probe: {exec: {command: [a]}, tcpSocket: {port: 1}}}', 'spec.probe', /only one of/]],
 });
 table(proxyConfigKind, { good: [['concurrency', '{concurrency: 2, image: {imageType: debug}}']], bad: [['a negative one', '{concurrency: -1}', 'spec.concurrency', /range/]] });
-table(envoyFilter, {
-  good: [['a patch', '{configPatches: [{applyTo: CLUSTER, match: {context: ANY, cluster: {service: a}}, patch: {operation: MERGE, value: {a: 1}}}]}']],
-  bad: [['two matches', '{configPatches: [{applyTo: CLUSTER, match: {cluster: {}, listener: {}}, patch: {operation: REMOVE}}]}', 'spec.configPatches[0].match', /only one of/]],
-});
 table(wasmPlugin, { good: [['a URL', '{url: "oci://a/b", phase: AUTHN}']], bad: [['no URL', '{}', 'spec.url', /required/], ['a checksum of 3 letters', '{url: a, sha256: foo}', 'spec.sha256', /64/]] });
 table(trafficExtension, { good: [['Lua', '{lua: {inlineCode: "return"}}']], bad: [['neither', '{}', 'spec', /one of wasm, lua/]] });

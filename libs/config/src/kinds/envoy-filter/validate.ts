@@ -1,0 +1,66 @@
+import type { ObjectMeta } from '../../object.ts';
+import type { Findings } from '../../rules/findings.ts';
+import { checkSelector } from '../../rules/labels.ts';
+import { regexReason } from '../../rules/regex.ts';
+import { item } from '../../schema/schema.ts';
+import { currentFilterName } from './filter-names.ts';
+import { patchedMessages, readPatchValue } from './patch-value.ts';
+import type { EnvoyApplyTo, EnvoyConfigObjectPatch, EnvoyFilterNameMatch, EnvoyFilterSpec } from './types.ts';
+
+/** Source: istio.io/istio pkg/config/validation/envoyfilter, read for its rules. What nothing here can act on is a warning: the patch is set aside alone. */
+export function validate(spec: EnvoyFilterSpec, _about: ObjectMeta, findings: Findings): void {
+  if (spec.workloadSelector && spec.targetRefs.length > 0) findings.error('spec', 'only one of workloadSelector and targetRefs may be set');
+  checkSelector(spec.workloadSelector?.labels, 'spec.workloadSelector.labels', findings);
+  for (const [i, patch] of spec.configPatches.entries()) checkPatch(patch, item('spec.configPatches', i), findings);
+}
+
+function checkPatch(entry: EnvoyConfigObjectPatch, path: string, findings: Findings): void {
+  const { applyTo, match, patch } = entry;
+  if (match?.context === 'WAYPOINT') return findings.warn(`${path}.match.context`, 'unsupported: there are no waypoints, so this patch is set aside');
+  if (applyTo === 'INVALID') return findings.error(`${path}.applyTo`, 'is required');
+  if (patch.operation === 'INVALID') return findings.error(`${path}.patch.operation`, 'is required');
+  if (match?.proxy && match.proxy.proxyVersion !== '') findings.check(`${path}.match.proxy.proxyVersion`, regexReason(match.proxy.proxyVersion));
+  checkMatch(entry, `${path}.match`, findings);
+  if (patch.filterClass !== 'UNSPECIFIED') findings.warn(`${path}.patch.filterClass`, 'unsupported: say where with the operation and the filter in match');
+  if (patch.operation === 'REMOVE') return;
+  if (!patch.value) return findings.error(`${path}.patch.value`, `is required for operation ${patch.operation}`);
+  const value = readPatchValue(applyTo, patch.value);
+  const at = applyTo in patchedMessages ? `${path}.patch.value` : `${path}.applyTo`;
+  if (value.state === 'read') {
+    if (value.unknown !== undefined) findings.warn(at, `${value.unknown}: left out`);
+  } else if (value.state === 'wrong') findings.error(at, value.reason);
+  else findings.warn(at, `unsupported: ${value.reason}; this patch is set aside`);
+}
+
+/** What a patch may be matched by, by what it applies to. */
+const matches: Readonly<Partial<Record<EnvoyApplyTo, 'listener' | 'routeConfiguration' | 'cluster'>>> = {
+  LISTENER: 'listener', FILTER_CHAIN: 'listener', NETWORK_FILTER: 'listener', HTTP_FILTER: 'listener', LISTENER_FILTER: 'listener',
+  ROUTE_CONFIGURATION: 'routeConfiguration', VIRTUAL_HOST: 'routeConfiguration', HTTP_ROUTE: 'routeConfiguration',
+  CLUSTER: 'cluster',
+};
+
+function checkMatch({ applyTo, match }: EnvoyConfigObjectPatch, path: string, findings: Findings): void {
+  if (!match) return;
+  const wanted = matches[applyTo];
+  for (const kind of ['listener', 'routeConfiguration', 'cluster'] as const)
+    if (match[kind] !== undefined && wanted !== undefined && kind !== wanted) findings.error(`${path}.${kind}`, `does not fit applyTo ${applyTo}: match by ${wanted}`);
+  if (match.listener && match.listener.portName !== '') findings.warn(`${path}.listener.portName`, 'has no effect, as in Istio: use portNumber or name');
+  const filter = match.listener?.filterChain?.filter;
+  if (filter) checkFilter(filter, applyTo, `${path}.listener.filterChain.filter`, findings);
+}
+
+function checkFilter(filter: EnvoyFilterNameMatch, applyTo: EnvoyApplyTo, path: string, findings: Findings): void {
+  if (applyTo === 'LISTENER' || applyTo === 'FILTER_CHAIN') findings.warn(path, `has no effect with applyTo ${applyTo}`);
+  if (filter.name === '') return findings.error(`${path}.name`, 'is required');
+  warnOldName('network', filter.name, `${path}.name`, findings);
+  if (!filter.subFilter) return;
+  if (applyTo !== 'HTTP_FILTER') findings.error(`${path}.subFilter`, 'can be used with applyTo HTTP_FILTER only');
+  else if (currentFilterName('network', filter.name) !== 'envoy.filters.network.http_connection_manager') findings.error(`${path}.name`, 'must be envoy.filters.network.http_connection_manager while subFilter is set');
+  if (filter.subFilter.name === '') findings.error(`${path}.subFilter.name`, 'is required');
+  warnOldName('http', filter.subFilter.name, `${path}.subFilter.name`, findings);
+}
+
+function warnOldName(kind: 'http' | 'network', name: string, path: string, findings: Findings): void {
+  const now = currentFilterName(kind, name);
+  if (now !== name) findings.warn(path, `"${name}" is an old name: use "${now}"`);
+}
