@@ -1,6 +1,8 @@
 import { fail, ok, type FieldError, type Result } from '@meltemi/base';
+import type { ConfigKind } from './kinds/kind.ts';
 import { findKind } from './kinds/registry.ts';
 import { meshConfig } from './kinds/mesh-config/kind.ts';
+import { meshNetworks } from './kinds/mesh-networks/kind.ts';
 import type { RawObject } from './object.ts';
 import { isMap } from './schema/containers.ts';
 import { found } from './schema/schema.ts';
@@ -56,17 +58,17 @@ export function toRawObject(content: unknown): Result<RawObject> {
   return ok({ key: { group, kind, namespace, name: text(named['name']) }, apiVersion, content });
 }
 
-/** True for a document that is MeshConfig itself rather than an object: no envelope, and at least one of MeshConfig's fields. */
-export function isBareMeshConfig(content: unknown): content is Readonly<Record<string, unknown>> {
-  if (!isMap(content) || 'apiVersion' in content || 'kind' in content) return false;
-  return Object.keys(content).some((name) => meshConfig.schema.fields?.includes(name) === true);
+/** MeshConfig or MeshNetworks when a document is one itself rather than an object: no envelope, and at least one of its fields. */
+export function bareMeshKind(content: unknown): ConfigKind | undefined {
+  if (!isMap(content) || 'apiVersion' in content || 'kind' in content) return undefined;
+  const names = Object.keys(content);
+  return [meshConfig, meshNetworks].find((kind) => names.some((name) => kind.schema.fields?.includes(name) === true)) as ConfigKind | undefined;
 }
 
-/** Gives bare MeshConfig the envelope every object has. There is one MeshConfig, named "default". */
-export function wrapMeshConfig(spec: Readonly<Record<string, unknown>>): RawObject {
-  const apiVersion = `${meshConfig.group}/v1alpha1`;
-  const key = { group: meshConfig.group, kind: meshConfig.kind, namespace: '', name: 'default' };
-  return { key, apiVersion, content: { apiVersion, kind: meshConfig.kind, metadata: { name: 'default' }, spec } };
+/** Gives such a document the envelope every object has. There is one of each, named "default". */
+export function wrapBareMesh({ group, kind, versions }: ConfigKind, spec: unknown): RawObject {
+  const apiVersion = `${group}/${versions[0]}`;
+  return { key: { group, kind, namespace: '', name: 'default' }, apiVersion, content: { apiVersion, kind, metadata: { name: 'default' }, spec } };
 }
 
 function text(value: unknown): string {

@@ -114,12 +114,15 @@ export type {
   ServiceSettings,
   DefaultProviders,
   MeshTlsConfig,
-  ExtensionProvider,
-  EnvoyFileAccessLog,
-  EnvoyAls,
   ProxyConfig,
   GatewayTopology,
 } from './kinds/mesh-config/types.ts';
+export type { ExtensionProvider, EnvoyFileAccessLog, EnvoyAls, EnvoyTcpAls, EnvoyOtelAls, SdsProvider } from './kinds/mesh-config/extension-provider.ts';
+export type { ProviderService, ProviderHeader, ProviderHttpService, ZipkinTracing, OpenTelemetryTracing, DatadogTracing, SkyWalkingTracing, LightstepTracing } from './kinds/mesh-config/tracing-provider.ts';
+export type { ProxyTracing, ProxyCustomTag } from './kinds/mesh-config/proxy-tracing.ts';
+export type { ProxyHeaders, ClientCertDetails, ForwardClientCert } from './kinds/mesh-config/proxy-headers.ts';
+export type { ConnectionSettings } from './kinds/mesh-config/connection-settings.ts';
+export type { CertificateData, RemoteService, ServiceEntryVisibility, ServiceScopeConfig } from './kinds/mesh-config/seldom.ts';
 export type {
   KubeServiceSpec,
   KubeServicePort,
@@ -212,7 +215,9 @@ export { workloadEntry } from './kinds/workload-entry/kind.ts';
 export { sidecar } from './kinds/sidecar/kind.ts';
 export { peerAuthentication } from './kinds/peer-authentication/kind.ts';
 export { meshConfig } from './kinds/mesh-config/kind.ts';
-export { defaultMeshConfig, meshConfigFrom } from './kinds/mesh-config/read.ts';
+export { meshNetworks } from './kinds/mesh-networks/kind.ts';
+export type { MeshNetworksSpec, Network, NetworkEndpoints, NetworkGateway } from './kinds/mesh-networks/types.ts';
+export { defaultMeshConfig, meshConfigFrom, meshNetworksFrom } from './kinds/mesh-config/read.ts';
 export { kubeService } from './kinds/kubernetes/service/kind.ts';
 export { endpoints } from './kinds/kubernetes/endpoints/kind.ts';
 export { endpointSlice } from './kinds/kubernetes/endpoint-slice/kind.ts';

@@ -42,7 +42,7 @@ test('kinds are judged by their group when nobody knows them', () => {
   assert.match(verdict('networking.istio.io/v2', 'Gateway')?.errors[0]?.message ?? '', /networking\.istio\.io\/v1alpha3/);
   for (const [apiVersion, kind] of [
     ['gateway.networking.k8s.io/v1alpha2', 'UDPRoute'],
-    ['v1', 'Secret'],
+    ['v1', 'PersistentVolumeClaim'],
     ['cert-manager.io/v1', 'Certificate'],
     ['config.istio.io/v1alpha2', 'handler'],
     ['install.istio.io/v1alpha1', 'IstioOperator'],

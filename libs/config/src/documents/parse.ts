@@ -1,6 +1,6 @@
 import type { FieldError } from '@meltemi/base';
 import { LineCounter, parseAllDocuments, type Document } from 'yaml';
-import { isBareMeshConfig, toRawObject, wrapMeshConfig } from '../envelope.ts';
+import { bareMeshKind, toRawObject, wrapBareMesh } from '../envelope.ts';
 import type { RawObject } from '../object.ts';
 import { isMap } from '../schema/containers.ts';
 import { item } from '../schema/schema.ts';
@@ -77,12 +77,12 @@ function readDocument(document: Document, place: Place): ParsedDocument[] {
 }
 
 function readObject(content: unknown, whole: Pick<ParsedDocument, 'file' | 'index' | 'line' | 'within'>, at: (path: string) => Position): ParsedDocument {
-  const bare = isBareMeshConfig(content);
+  const bare = bareMeshKind(content);
   const below = (path: string): string => (whole.within === '' ? path : path === '' ? whole.within : `${whole.within}${path.startsWith('[') ? '' : '.'}${path}`);
   const pathInFile = bare ? (path: string) => path.replace(/^spec\.?/, '') : below;
   const position = (path: string): Position => at(pathInFile(path));
   const common = { ...whole, line: whole.within === '' ? whole.line : at(whole.within).line, pathInFile, locate: position };
-  const raw = bare ? { ok: true as const, value: wrapMeshConfig(content) } : toRawObject(content);
+  const raw = bare ? { ok: true as const, value: wrapBareMesh(bare, content) } : toRawObject(content);
   if (raw.ok) return { ...common, raw: raw.value, named: raw.value.key, errors: [] };
   return { ...common, named: namesIn(content), errors: raw.error.map((error) => ({ path: pathInFile(error.path), message: error.message, ...position(error.path) })) };
 }

@@ -26,6 +26,7 @@ import { legacyKinds } from './later/legacy.ts';
 import { telemetry } from './later/telemetry.ts';
 import { proxyConfigKind, workloadGroup } from './later/workloads.ts';
 import { meshConfig } from './mesh-config/kind.ts';
+import { meshNetworks } from './mesh-networks/kind.ts';
 import { peerAuthentication } from './peer-authentication/kind.ts';
 import { requestAuthentication } from './request-authentication/kind.ts';
 import { serviceEntry } from './service-entry/kind.ts';
@@ -47,6 +48,7 @@ export const kinds: readonly ConfigKind[] = [
   authorizationPolicy,
   envoyFilter,
   meshConfig,
+  meshNetworks,
   // the registry's sources
   kubeService,
   endpoints,

@@ -1,4 +1,4 @@
-import type { EnvoyAls, EnvoyFileAccessLog, ExtensionProvider } from '@meltemi/config';
+import type { EnvoyAls, EnvoyFileAccessLog, EnvoyTcpAls, ExtensionProvider } from '@meltemi/config';
 import { AccessLog } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
 import { ApiVersion } from '@meltemi/api/gen/envoy/config/core/v3/config_source.ts';
 import { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
@@ -108,7 +108,7 @@ function jsonFormat(labels: Readonly<Record<string, unknown>>): SubstitutionForm
   return create(SubstitutionFormatString, { format: { $case: 'jsonFormat', value: { ...labels } } });
 }
 
-function grpcLog(protocol: 'http' | 'tcp', options: { readonly cluster: string; readonly logName: string; readonly settings: EnvoyAls | undefined }): AccessLog {
+function grpcLog(protocol: 'http' | 'tcp', options: { readonly cluster: string; readonly logName: string; readonly settings: EnvoyTcpAls | EnvoyAls | undefined }): AccessLog {
   const { settings } = options;
   const commonConfig = create(CommonGrpcAccessLogConfig, {
     logName: options.logName,
@@ -119,17 +119,22 @@ function grpcLog(protocol: 'http' | 'tcp', options: { readonly cluster: string; 
   if (protocol === 'tcp') return create(AccessLog, typed('envoy.access_loggers.tcp_grpc', createAny(`${grpcTypes}TcpGrpcAccessLogConfig`, TcpGrpcAccessLogConfig, { commonConfig })));
   const config = createAny(`${grpcTypes}HttpGrpcAccessLogConfig`, HttpGrpcAccessLogConfig, {
     commonConfig,
-    additionalRequestHeadersToLog: [...(settings?.additionalRequestHeadersToLog ?? [])],
-    additionalResponseHeadersToLog: [...(settings?.additionalResponseHeadersToLog ?? [])],
-    additionalResponseTrailersToLog: [...(settings?.additionalResponseTrailersToLog ?? [])],
+    ...(settings && 'additionalRequestHeadersToLog' in settings && additionalToLog(settings)),
   });
   return create(AccessLog, typed('envoy.access_loggers.http_grpc', config));
 }
 
+function additionalToLog({ additionalRequestHeadersToLog, additionalResponseHeadersToLog, additionalResponseTrailersToLog }: EnvoyAls): Pick<HttpGrpcAccessLogConfig, 'additionalRequestHeadersToLog' | 'additionalResponseHeadersToLog' | 'additionalResponseTrailersToLog'> {
+  return {
+    additionalRequestHeadersToLog: [...additionalRequestHeadersToLog],
+    additionalResponseHeadersToLog: [...additionalResponseHeadersToLog],
+    additionalResponseTrailersToLog: [...additionalResponseTrailersToLog],
+  };
+}
+
 /** defaultConfig.envoyAccessLogService.address, "host:port". */
 function accessLogAddress({ mesh }: PushContext): { readonly host: string; readonly port: number } {
-  const written = mesh.defaultConfig.envoyAccessLogService?.['address'];
-  const text = typeof written === 'string' ? written : '';
+  const text = mesh.defaultConfig.envoyAccessLogService?.address ?? '';
   const colon = text.lastIndexOf(':');
   return colon < 0 ? { host: text, port: 0 } : { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
 }

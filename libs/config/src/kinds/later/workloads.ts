@@ -1,30 +1,18 @@
-import { list, stringMap, strings } from '../../schema/containers.ts';
+import { portReason, unixPathReason, unixPrefix } from '../../rules/addresses.ts';
+import type { Findings } from '../../rules/findings.ts';
+import { checkLabels } from '../../rules/labels.ts';
+import { map, stringMap } from '../../schema/containers.ts';
 import { int, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { child, optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
-import type { Struct } from '../types.ts';
+import { readinessProbe, type ReadinessProbe } from '../readiness-probe.ts';
+import type { StringMap, Struct } from '../types.ts';
+import { checkProbe } from '../validate-probe.ts';
+import type { WorkloadEntrySpec } from '../workload-entry/types.ts';
 import { workload } from '../workload-entry/schema.ts';
 import { checkAttachment, maps } from './security.ts';
 import { shape } from './shape.ts';
-
-const count = int('int32', { min: 0 });
-const port = required(int('uint32', { min: 1, max: 65535 }));
-
-const probe = shape(
-  {
-    initialDelaySeconds: count,
-    timeoutSeconds: count,
-    periodSeconds: count,
-    successThreshold: count,
-    failureThreshold: count,
-    httpGet: optional(shape({ path: string(), port, host: string(), scheme: string(), httpHeaders: list(shape({ name: string(), value: string() })) })),
-    tcpSocket: optional(shape({ host: string(), port })),
-    exec: optional(shape({ command: required(strings({ minItems: 1 })) })),
-    grpc: optional(shape({ port, service: string() })),
-  },
-  { oneofs: [{ keys: ['httpGet', 'tcpSocket', 'exec', 'grpc'] }] },
-);
 
 export const workloadGroup = istioKind<Struct>({
   group: 'networking.istio.io',
@@ -35,14 +23,24 @@ export const workloadGroup = istioKind<Struct>({
   schema: shape({
     metadata: optional(shape({ labels: stringMap({ maxKeys: 256 }), annotations: stringMap({ maxKeys: 256 }) })),
     template: required(workload),
-    probe: optional(probe),
+    probe: optional(readinessProbe),
   }),
   validate(spec, _about, findings) {
-    const [http] = maps(maps([spec['probe']]).map((one) => one['httpGet']));
-    for (const [i, header] of maps(http?.['httpHeaders']).entries())
-      if (!/^[-A-Za-z0-9]+$/.test(String(header['name']))) findings.error(`spec.probe.httpGet.httpHeaders[${i}].name`, `"${String(header['name'])}" is not a header name`);
+    const [metadata] = maps([spec['metadata']]);
+    if (metadata) checkLabels(metadata['labels'] as StringMap, 'spec.metadata.labels', findings);
+    for (const template of maps([spec['template']])) checkTemplate(template as unknown as WorkloadEntrySpec, findings);
+    checkProbe(spec['probe'] as ReadinessProbe | undefined, 'spec.probe', findings);
   },
 });
+
+// The address comes when the workload registers; what is given must be right all the same.
+function checkTemplate(template: WorkloadEntrySpec, findings: Findings): void {
+  const { address, ports } = template;
+  for (const [name, port] of Object.entries(ports)) findings.check(child('spec.template.ports', name), portReason(port));
+  if (!address.startsWith(unixPrefix)) return;
+  findings.check('spec.template.address', unixPathReason(address.slice(unixPrefix.length)));
+  if (Object.keys(ports).length > 0) findings.error('spec.template.ports', 'must be empty while address is a Unix domain socket');
+}
 
 /** The object; MeshConfig's message of the same name is another one. */
 export const proxyConfigKind = istioKind<Struct>({
@@ -53,8 +51,8 @@ export const proxyConfigKind = istioKind<Struct>({
   acts: 'later',
   schema: shape({
     selector: optional(matchLabelsSelector),
-    concurrency: optional(count),
-    environmentVariables: stringMap(),
+    concurrency: optional(int('int32', { min: 0 })),
+    environmentVariables: map(string({ maxLength: 2048 })),
     image: optional(shape({ imageType: string() })),
   }),
   validate: (spec, _about, findings) => checkAttachment(spec, findings),

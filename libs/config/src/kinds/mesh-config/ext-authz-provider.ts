@@ -72,7 +72,8 @@ export function checkExtAuthz(provider: ExtAuthzGrpcProvider | ExtAuthzHttpProvi
   if ('pathPrefix' in provider && provider.pathPrefix !== '' && !/^\/[^?#\s]*$/.test(provider.pathPrefix)) findings.error(`${path}.pathPrefix`, 'must begin with "/" and hold neither "?", "#" nor blanks');
 }
 
-function serviceReason(text: string): string | undefined {
+/** Why it does not name the service of a provider. */
+export function serviceReason(text: string): string | undefined {
   const [namespace, host, ...more] = text.includes('/') ? text.split('/') : ['', text];
   if (more.length > 0 || host === undefined || host === '' || (namespace === '' && text.includes('/'))) return `"${text}" must be "host" or "namespace/host"`;
   return isIpAddress(host) ? undefined : fqdnReason(host);

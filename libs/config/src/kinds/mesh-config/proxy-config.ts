@@ -1,12 +1,18 @@
-import { object, stringMap, strings, struct } from '../../schema/containers.ts';
+import { object, stringMap, strings } from '../../schema/containers.ts';
 import { bool, duration, int, oneOf, string } from '../../schema/scalars.ts';
 import { optional, withDefault } from '../../schema/schema.ts';
+import { readinessProbe } from '../readiness-probe.ts';
+import type { Struct } from '../types.ts';
+import { connectionSettings } from './connection-settings.ts';
+import { forwardClientCerts, proxyHeaders } from './proxy-headers.ts';
+import { proxyTracing } from './proxy-tracing.ts';
+import { privateKeyProvider, remoteService, sdsFlags } from './seldom.ts';
 import type { GatewayTopology, ProxyConfig } from './types.ts';
 
 const topology = object<GatewayTopology>({
   numTrustedProxies: int('uint32'),
-  forwardClientCertDetails: oneOf(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
-  proxyProtocol: optional(struct()),
+  forwardClientCertDetails: oneOf(forwardClientCerts),
+  proxyProtocol: optional(object<Struct>({})),
 });
 
 /** MeshConfig.defaultConfig, and the annotation proxy.istio.io/config. Defaults: mesh/v1alpha1/proxy.proto. */
@@ -30,10 +36,10 @@ export const proxyConfig = object<ProxyConfig>(
     concurrency: optional(int('int32', { min: 0 })),
     proxyBootstrapTemplatePath: string(),
     interceptionMode: oneOf(['REDIRECT', 'TPROXY', 'NONE']),
-    tracing: optional(struct()),
-    sds: optional(struct()),
-    envoyAccessLogService: optional(struct()),
-    envoyMetricsService: optional(struct()),
+    tracing: optional(proxyTracing),
+    sds: optional(sdsFlags),
+    envoyAccessLogService: optional(remoteService),
+    envoyMetricsService: optional(remoteService),
     proxyMetadata: stringMap(),
     runtimeValues: stringMap(),
     statusPort: withDefault(int('int32'), 15020),
@@ -41,19 +47,19 @@ export const proxyConfig = object<ProxyConfig>(
     gatewayTopology: optional(topology),
     terminationDrainDuration: withDefault(duration(), 5_000),
     meshId: string(),
-    readinessProbe: optional(struct()),
+    readinessProbe: optional(readinessProbe),
     proxyStatsMatcher: optional(
       object<NonNullable<ProxyConfig['proxyStatsMatcher']>>({ inclusionPrefixes: strings(), inclusionSuffixes: strings(), inclusionRegexps: strings() }),
     ),
     holdApplicationUntilProxyStarts: optional(bool()),
     caCertificatesPem: strings(),
     image: optional(object<{ readonly imageType: string }>({ imageType: string() })),
-    privateKeyProvider: optional(struct()),
-    proxyHeaders: optional(struct()),
+    privateKeyProvider: optional(privateKeyProvider),
+    proxyHeaders: optional(proxyHeaders),
     fileFlushInterval: optional(duration()),
     fileFlushMinSizeKb: withDefault(int('uint32'), 64),
     statsCompression: optional(bool()),
-    connectionSettings: optional(struct()),
+    connectionSettings: optional(connectionSettings),
   },
   { oneofs: [{ keys: ['serviceCluster', 'tracingServiceName'] }] },
 );

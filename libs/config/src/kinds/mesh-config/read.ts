@@ -2,8 +2,10 @@ import type { Result } from '@meltemi/base';
 import { parse } from 'yaml';
 import type { Config, ObjectMeta } from '../../object.ts';
 import { Findings } from '../../rules/findings.ts';
-import { isOfKindName } from '../kind.ts';
+import { isOfKindName, type ConfigKind } from '../kind.ts';
 import type { ConfigMapSpec } from '../kubernetes/config-map/types.ts';
+import { meshNetworks } from '../mesh-networks/kind.ts';
+import type { MeshNetworksSpec } from '../mesh-networks/types.ts';
 import { meshConfig } from './kind.ts';
 import type { MeshConfigSpec } from './types.ts';
 
@@ -12,8 +14,14 @@ export function defaultMeshConfig(): MeshConfigSpec {
   return meshConfig.schema.missing('', []);
 }
 
-/** The YAML text of MeshConfig, as the key `mesh` of the ConfigMap holds it. Paths start with "spec". */
-export function readMeshConfig(text: string): { readonly spec: MeshConfigSpec; readonly findings: Findings } {
+/** The keys of the ConfigMap `istio` that hold YAML of a kind. */
+export const meshKeys = [
+  { key: 'mesh', kind: meshConfig },
+  { key: 'meshNetworks', kind: meshNetworks },
+] as const;
+
+/** YAML text of MeshConfig or MeshNetworks, as a key of the ConfigMap holds it. Paths start with "spec". */
+export function readMeshText<Spec>(kind: ConfigKind<Spec>, text: string): { readonly spec: Spec; readonly findings: Findings } {
   const findings = new Findings();
   let input: unknown;
   try {
@@ -21,22 +29,31 @@ export function readMeshConfig(text: string): { readonly spec: MeshConfigSpec; r
   } catch (error) {
     findings.error('', `is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const spec = input === undefined || input === null ? defaultMeshConfig() : meshConfig.schema.decode(input, 'spec', findings.errors);
+  const spec = input === undefined || input === null ? kind.schema.missing('', []) : kind.schema.decode(input, 'spec', findings.errors);
   const about: ObjectMeta = { name: 'default', namespace: '', labels: {}, annotations: {}, creationTimestamp: '' };
-  if (findings.errors.length === 0) meshConfig.validate(spec, about, findings);
+  if (findings.errors.length === 0) kind.validate(spec, about, findings);
   return { spec, findings };
 }
 
-/** True for the ConfigMaps Istio reads: `istio`, and `istio-REVISION`. */
-export function holdsMeshConfig(name: string, data: Readonly<Record<string, string>>): boolean {
-  return (name === 'istio' || name.startsWith('istio-')) && data['mesh'] !== undefined;
+/** True for the names of the ConfigMaps Istio reads: `istio`, and `istio-REVISION`. */
+export function isMeshConfigMap(name: string): boolean {
+  return name === 'istio' || name.startsWith('istio-');
 }
 
-/** MeshConfig out of a decoded ConfigMap; undefined when this ConfigMap is another one. */
+/** MeshConfig out of a decoded ConfigMap; undefined when this ConfigMap has none. */
 export function meshConfigFrom(config: Config): Result<MeshConfigSpec> | undefined {
-  if (!isOfKindName(config, { group: '', kind: 'ConfigMap' })) return undefined;
-  const { data } = config.spec as ConfigMapSpec;
-  if (!holdsMeshConfig(config.key.name, data)) return undefined;
-  const { spec, findings } = readMeshConfig(data['mesh'] ?? '');
+  return meshTextFrom(config, 'mesh', meshConfig);
+}
+
+/** MeshNetworks out of a decoded ConfigMap; undefined when this ConfigMap has none. */
+export function meshNetworksFrom(config: Config): Result<MeshNetworksSpec> | undefined {
+  return meshTextFrom(config, 'meshNetworks', meshNetworks);
+}
+
+function meshTextFrom<Spec>(config: Config, key: string, kind: ConfigKind<Spec>): Result<Spec> | undefined {
+  if (!isOfKindName(config, { group: '', kind: 'ConfigMap' }) || !isMeshConfigMap(config.key.name)) return undefined;
+  const text = (config.spec as ConfigMapSpec).data[key];
+  if (text === undefined) return undefined;
+  const { spec, findings } = readMeshText(kind, text);
   return findings.errors.length > 0 ? { ok: false, error: findings.errors } : { ok: true, value: spec };
 }

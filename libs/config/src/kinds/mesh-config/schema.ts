@@ -1,4 +1,4 @@
-import { list, object, strings, struct } from '../../schema/containers.ts';
+import { list, object, strings } from '../../schema/containers.ts';
 import { bool, duration, int, oneOf, string } from '../../schema/scalars.ts';
 import { optional, withDefault } from '../../schema/schema.ts';
 import { clientTls, connectionPool, localityLbSetting, outlierDetection, tcpKeepalive, zoneAwareLbSetting } from '../destination-rule/schema.ts';
@@ -6,6 +6,7 @@ import { labelSelector } from '../schema.ts';
 import { retries } from '../virtual-service/schema.ts';
 import { extensionProvider } from './extension-provider.ts';
 import { proxyConfig } from './proxy-config.ts';
+import { certificateData, configSource, dnsCertificate, externalCa, serviceEntryVisibility, serviceScopeConfig } from './seldom.ts';
 import type * as mesh from './types.ts';
 
 const tlsConfig = object<mesh.MeshTlsConfig>({ minProtocolVersion: oneOf(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']), ecdhCurves: strings(), cipherSuites: strings() });
@@ -36,11 +37,11 @@ export const schema = object<mesh.MeshConfigSpec>({
     tls: optional(clientTls),
   }),
   inboundTrafficPolicy: object<mesh.MeshConfigSpec['inboundTrafficPolicy']>({ mode: oneOf(['PASSTHROUGH', 'LOCALHOST']) }),
-  configSources: list(struct()),
+  configSources: list(configSource),
   enableAutoMtls: withDefault(bool(), true),
   trustDomain: withDefault(string(), 'cluster.local'),
   trustDomainAliases: strings(),
-  caCertificates: list(struct()),
+  caCertificates: list(certificateData),
   defaultServiceExportTo: everyone,
   defaultVirtualServiceExportTo: everyone,
   defaultDestinationRuleExportTo: everyone,
@@ -51,14 +52,14 @@ export const schema = object<mesh.MeshConfigSpec>({
   h2UpgradePolicy: oneOf(['DO_NOT_UPGRADE', 'UPGRADE']),
   inboundClusterStatName: string(),
   outboundClusterStatName: string(),
-  certificates: list(struct()),
+  certificates: list(dnsCertificate),
   serviceSettings: list(
     object<mesh.ServiceSettings>({ settings: optional(object<{ readonly clusterLocal: boolean }>({ clusterLocal: bool() })), hosts: strings() }),
   ),
-  serviceScopeConfigs: list(struct()),
+  serviceScopeConfigs: list(serviceScopeConfig),
   enablePrometheusMerge: withDefault(bool(), true),
   verifyCertificateAtClient: optional(bool()),
-  ca: optional(struct()),
+  ca: optional(externalCa),
   extensionProviders: list(extensionProvider),
   defaultProviders: object<mesh.DefaultProviders>({ tracing: strings(), metrics: strings(), accessLogging: strings() }),
   discoverySelectors: list(labelSelector),
@@ -72,5 +73,5 @@ export const schema = object<mesh.MeshConfigSpec>({
   defaultTrafficPolicy: optional(
     object<NonNullable<mesh.MeshConfigSpec['defaultTrafficPolicy']>>({ connectionPool: optional(connectionPool), outlierDetection: optional(outlierDetection) }),
   ),
-  serviceEntryVisibility: optional(struct()),
+  serviceEntryVisibility: optional(serviceEntryVisibility),
 });

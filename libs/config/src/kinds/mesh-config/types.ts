@@ -6,7 +6,12 @@ import type {
   TcpKeepalive,
   ZoneAwareLoadBalancerSetting,
 } from '../destination-rule/types.ts';
-import type { ExtAuthzGrpcProvider, ExtAuthzHttpProvider } from './ext-authz-provider.ts';
+import type { ReadinessProbe } from '../readiness-probe.ts';
+import type { ConnectionSettings } from './connection-settings.ts';
+import type { ExtensionProvider } from './extension-provider.ts';
+import type { ForwardClientCert, ProxyHeaders } from './proxy-headers.ts';
+import type { ProxyTracing } from './proxy-tracing.ts';
+import type { CertificateData, ConfigSource, ExternalCa, PrivateKeyProvider, RemoteService, ServiceEntryVisibility, ServiceScopeConfig } from './seldom.ts';
 import type { DurationMs, LabelSelector, StringMap, Struct } from '../types.ts';
 import type { HttpRetry } from '../virtual-service/types.ts';
 
@@ -39,13 +44,13 @@ export interface MeshConfigSpec {
   /** Default ALLOW_ANY. */
   readonly outboundTrafficPolicy: { readonly mode: 'REGISTRY_ONLY' | 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS'; readonly tls?: ClientTlsSettings };
   readonly inboundTrafficPolicy: { readonly mode: 'PASSTHROUGH' | 'LOCALHOST' };
-  readonly configSources: readonly Struct[];
+  readonly configSources: readonly ConfigSource[];
   /** Default true. */
   readonly enableAutoMtls: boolean;
   /** Default cluster.local. */
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
-  readonly caCertificates: readonly Struct[];
+  readonly caCertificates: readonly CertificateData[];
   /** Default ["*"]. */
   readonly defaultServiceExportTo: readonly string[];
   readonly defaultVirtualServiceExportTo: readonly string[];
@@ -59,12 +64,12 @@ export interface MeshConfigSpec {
   readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE';
   readonly inboundClusterStatName: string;
   readonly outboundClusterStatName: string;
-  readonly certificates: readonly Struct[];
+  readonly certificates: readonly { readonly secretName: string; readonly dnsNames: readonly string[] }[];
   readonly serviceSettings: readonly ServiceSettings[];
-  readonly serviceScopeConfigs: readonly Struct[];
+  readonly serviceScopeConfigs: readonly ServiceScopeConfig[];
   readonly enablePrometheusMerge: boolean;
   readonly verifyCertificateAtClient?: boolean;
-  readonly ca?: Struct;
+  readonly ca?: ExternalCa;
   readonly extensionProviders: readonly ExtensionProvider[];
   readonly defaultProviders: DefaultProviders;
   readonly discoverySelectors: readonly LabelSelector[];
@@ -74,7 +79,7 @@ export interface MeshConfigSpec {
   readonly meshMTLS?: MeshTlsConfig;
   readonly tlsDefaults?: MeshTlsConfig;
   readonly defaultTrafficPolicy?: { readonly connectionPool?: ConnectionPoolSettings; readonly outlierDetection?: OutlierDetection };
-  readonly serviceEntryVisibility?: Struct;
+  readonly serviceEntryVisibility?: ServiceEntryVisibility;
 }
 
 export type PathNormalization = 'DEFAULT' | 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
@@ -96,44 +101,7 @@ export interface MeshTlsConfig {
   readonly cipherSuites: readonly string[];
 }
 
-/** One provider by name; exactly one of the others is set. Those not typed yet are kept as JSON. */
-export interface ExtensionProvider {
-  readonly name: string;
-  readonly prometheus?: Struct;
-  readonly envoyFileAccessLog?: EnvoyFileAccessLog;
-  readonly envoyHttpAls?: EnvoyAls;
-  readonly envoyTcpAls?: EnvoyAls;
-  readonly envoyExtAuthzHttp?: ExtAuthzHttpProvider;
-  readonly envoyExtAuthzGrpc?: ExtAuthzGrpcProvider;
-  readonly zipkin?: Struct;
-  readonly lightstep?: Struct;
-  readonly datadog?: Struct;
-  readonly stackdriver?: Struct;
-  readonly opencensus?: Struct;
-  readonly skywalking?: Struct;
-  readonly opentelemetry?: Struct;
-  readonly envoyOtelAls?: Struct;
-  readonly sds?: Struct;
-}
-
-/** `path` "" is /dev/stdout. */
-export interface EnvoyFileAccessLog {
-  readonly path: string;
-  readonly logFormat?: { readonly text?: string; readonly labels?: Struct };
-  readonly omitEmptyValues: boolean;
-}
-
-export interface EnvoyAls {
-  readonly service: string;
-  readonly port: number;
-  readonly logName: string;
-  readonly filterStateObjectsToLog: readonly string[];
-  readonly additionalRequestHeadersToLog: readonly string[];
-  readonly additionalResponseHeadersToLog: readonly string[];
-  readonly additionalResponseTrailersToLog: readonly string[];
-}
-
-/** MeshConfig.defaultConfig: the fields the control plane and the proxy read are typed, the rest kept as JSON. */
+/** MeshConfig.defaultConfig, and the annotation proxy.istio.io/config. */
 export interface ProxyConfig {
   readonly configPath: string;
   readonly binaryPath: string;
@@ -155,10 +123,10 @@ export interface ProxyConfig {
   readonly concurrency?: number;
   readonly proxyBootstrapTemplatePath: string;
   readonly interceptionMode: 'REDIRECT' | 'TPROXY' | 'NONE';
-  readonly tracing?: Struct;
-  readonly sds?: Struct;
-  readonly envoyAccessLogService?: Struct;
-  readonly envoyMetricsService?: Struct;
+  readonly tracing?: ProxyTracing;
+  readonly sds?: { readonly enabled: boolean; readonly k8sSaJwtPath: string };
+  readonly envoyAccessLogService?: RemoteService;
+  readonly envoyMetricsService?: RemoteService;
   readonly proxyMetadata: StringMap;
   readonly runtimeValues: StringMap;
   /** Default 15020. */
@@ -168,21 +136,21 @@ export interface ProxyConfig {
   /** Default 5 s. */
   readonly terminationDrainDuration: DurationMs;
   readonly meshId: string;
-  readonly readinessProbe?: Struct;
+  readonly readinessProbe?: ReadinessProbe;
   readonly proxyStatsMatcher?: { readonly inclusionPrefixes: readonly string[]; readonly inclusionSuffixes: readonly string[]; readonly inclusionRegexps: readonly string[] };
   readonly holdApplicationUntilProxyStarts?: boolean;
   readonly caCertificatesPem: readonly string[];
   readonly image?: { readonly imageType: string };
-  readonly privateKeyProvider?: Struct;
-  readonly proxyHeaders?: Struct;
+  readonly privateKeyProvider?: PrivateKeyProvider;
+  readonly proxyHeaders?: ProxyHeaders;
   readonly fileFlushInterval?: DurationMs;
   readonly fileFlushMinSizeKb: number;
   readonly statsCompression?: boolean;
-  readonly connectionSettings?: Struct;
+  readonly connectionSettings?: ConnectionSettings;
 }
 
 export interface GatewayTopology {
   readonly numTrustedProxies: number;
-  readonly forwardClientCertDetails: 'UNDEFINED' | 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
+  readonly forwardClientCertDetails: ForwardClientCert;
   readonly proxyProtocol?: Struct;
 }
