@@ -8,6 +8,7 @@ import { buildRegistry, type Registry, type RegistryInputs } from '../registry/r
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
 import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
+import { discoveredNamespaces } from './discovery.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
@@ -73,7 +74,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const domain = options.domain ?? 'cluster.local';
   const features = options.features ?? defaultFeatures;
   const quarantined: Quarantined[] = [];
-  const inputs = sortByKind(options.configs);
+  const inputs = discovered(sortByKind(options.configs), mesh);
   const sameMesh = previous?.mesh === mesh && previous.domain === domain && previous.features === features;
   const keep = <T>(kind: string, section: T | undefined, build: () => T): T => (sameMesh && section !== undefined && sameList(previous?.inputs.get(kind), inputs.get(kind)) ? section : build());
   const of = <Spec>(kind: string) => (inputs.get(kind) ?? []) as readonly Config<Spec>[];
@@ -133,6 +134,13 @@ function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {
   // whatever the store's order, the same objects make the same snapshot
   for (const list of sorted.values()) list.sort((a, b) => (keyText(a.key) < keyText(b.key) ? -1 : 1));
   return sorted;
+}
+
+/** Objects in namespaces that the mesh does not look at are not there. */
+function discovered(inputs: Map<string, Config[]>, mesh: MeshConfigSpec): Map<string, Config[]> {
+  if (mesh.discoverySelectors.length === 0) return inputs;
+  const known = discoveredNamespaces(mesh.discoverySelectors, inputs.get('Namespace') ?? []);
+  return new Map([...inputs].map(([kind, list]) => [kind, list.filter(({ meta }) => meta.namespace === '' || known(meta.namespace))]));
 }
 
 function sameList(a: readonly Config[] = [], b: readonly Config[] = []): boolean {

@@ -1,14 +1,17 @@
-import type { Config, IstioEgressListener, SidecarSpec } from '@meltemi/config';
+import type { Config, Destination, IstioEgressListener, SidecarSpec } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
+import { parseProtocol } from '../registry/protocol.ts';
 import { selects } from '../registry/workloads.ts';
-import { hostsOverlap, isVisible } from './hosts.ts';
+import { isVisible } from './hosts.ts';
+import { importedHosts, type ImportedHosts } from './imported-hosts.ts';
 import type { PushContext } from './push-context.ts';
 import type { VirtualService } from './virtual-services.ts';
 
 /** What one egress listener may reach. `listener` is absent for the implicit one that everybody without a Sidecar has. */
 export interface EgressScope {
   readonly listener?: IstioEgressListener;
+  /** In the order in which they claim listeners: private ones first, then oldest first. */
   readonly services: readonly Service[];
   readonly virtualServices: readonly VirtualService[];
 }
@@ -27,96 +30,151 @@ const scopes = new WeakMap<object, Map<string, Scope>>();
 /** The scope of `proxy`; shared by all proxies of a namespace that the same Sidecar selects. */
 export function scopeOf(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels' | 'type'>): Scope {
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(push, proxy) : undefined;
-  const key = `${proxy.namespace}\0${sidecar ? `${sidecar.meta.namespace}/${sidecar.meta.name}` : ''}`;
+  const key = `${proxy.type}\0${proxy.namespace}\0${sidecar ? `${sidecar.meta.namespace}/${sidecar.meta.name}` : ''}`;
   const byKey = scopes.get(push.shape) ?? new Map<string, Scope>();
   scopes.set(push.shape, byKey);
   const known = byKey.get(key);
   if (known) return known;
-  const scope = buildScope(push, proxy.namespace, sidecar);
+  const scope = buildScope(push, proxy, sidecar);
   byKey.set(key, scope);
   return scope;
 }
 
 /** The Sidecar that selects the workload, else its namespace's, else the root namespace's. The oldest wins. */
 function sidecarFor(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): Config<SidecarSpec> | undefined {
-  const hasSelector = (config: Config<SidecarSpec>) => Object.keys(config.spec.workloadSelector?.labels ?? {}).length > 0;
+  const selector = ({ spec }: Config<SidecarSpec>) => spec.workloadSelector?.labels;
   const local = push.sidecars.filter((config) => config.meta.namespace === proxy.namespace);
   return (
-    local.find((config) => hasSelector(config) && selects(config.spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
-    local.find((config) => !hasSelector(config)) ??
-    push.sidecars.find((config) => config.meta.namespace === push.mesh.rootNamespace && !hasSelector(config))
+    local.find((config) => selects(selector(config) ?? { '\0': '' }, proxy.labels)) ??
+    local.find((config) => selector(config) === undefined) ??
+    push.sidecars.find((config) => config.meta.namespace === push.mesh.rootNamespace && selector(config) === undefined)
   );
 }
 
-function buildScope(push: PushContext, namespace: string, sidecar: Config<SidecarSpec> | undefined): Scope {
-  const visible = pickByHost(push.services.all.filter((service) => isVisible(service.exportTo, service.namespace, namespace)), namespace);
+function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespace' | 'type'>, sidecar: Config<SidecarSpec> | undefined): Scope {
+  const visible = visibleServices(push, namespace);
   const virtualServices = push.virtualServices.mesh.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
   const listeners = sidecar?.spec.egress ?? [];
   const egress: EgressScope[] =
     listeners.length === 0
-      ? [{ services: visible, virtualServices }]
-      : listeners.map((listener) => ({ listener, services: imported(visible, listener.hosts, namespace), virtualServices: importedRules(virtualServices, listener.hosts, namespace) }));
-  const seen = new Map<string, Service>();
-  for (const part of egress) for (const service of part.services) seen.set(service.hostname, service);
-  addDestinations(egress, visible, seen);
+      ? [{ services: type === 'router' ? visible : onePerHost(visible, namespace), virtualServices }]
+      : listeners.map((listener) => imported(listener, { services: visible, virtualServices }, namespace));
+  const byHost = new Map<string, Service>();
+  for (const part of egress) {
+    for (const service of part.services) addService(byHost, service);
+    for (const rule of part.virtualServices) addDestinations(push, byHost, { rule, listener: part.listener, namespace });
+  }
   const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? push.mesh.outboundTrafficPolicy.mode;
-  return { services: [...seen.values()], byHost: seen, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY' };
+  return { services: [...byHost.values()], byHost, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY' };
 }
 
-/** A rule that is imported brings the services it routes to. */
-function addDestinations(egress: readonly EgressScope[], visible: readonly Service[], seen: Map<string, Service>): void {
-  const byHost = new Map(visible.map((service) => [service.hostname, service]));
-  for (const { virtualServices } of egress) {
-    for (const { spec } of virtualServices) {
-      const http = spec.http.flatMap((route) => [...route.route.map((entry) => entry.destination.host), ...route.mirrors.map((mirror) => mirror.destination.host), ...(route.mirror ? [route.mirror.host] : [])]);
-      const l4 = [...spec.tcp, ...spec.tls].flatMap((route) => route.route.map((entry) => entry.destination.host));
-      for (const host of [...http, ...l4]) {
-        const service = byHost.get(host);
-        if (service && !seen.has(host)) seen.set(host, service);
-      }
-    }
-  }
+/** Exported to `namespace`: to it alone or by name first, then to everybody, each oldest first. Source: Istio's servicesExportedToNamespace. */
+function visibleServices(push: PushContext, namespace: string): Service[] {
+  const all = byAge(push).filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+  const isPublic = ({ exportTo }: Service) => exportTo.length === 0 || exportTo.includes('*');
+  return [...all.filter((service) => !isPublic(service)), ...all.filter(isPublic)];
 }
 
-/** One service per hostname: Kubernetes' first, then the viewer's own namespace, then the oldest. */
-function pickByHost(services: readonly Service[], namespace: string): Service[] {
-  const best = new Map<string, Service>();
-  const rank = (service: Service) => [service.registry === 'kubernetes' ? '0' : '1', service.namespace === namespace ? '0' : '1', service.creationTimestamp, serviceKey(service)].join('\0');
+const aged = new WeakMap<readonly Service[], readonly Service[]>();
+
+function byAge({ services }: PushContext): readonly Service[] {
+  const known = aged.get(services.all);
+  if (known) return known;
+  const age = ({ creationTimestamp, name, namespace, hostname }: Service) => [creationTimestamp, name, namespace, hostname].join('\0');
+  const keyed = services.all.map((service) => ({ service, key: age(service) })).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const sorted = keyed.map(({ service }) => service);
+  aged.set(services.all, sorted);
+  return sorted;
+}
+
+/**
+ * Of services with one host in several namespaces, those of one namespace: the viewer's own, else the first with a Kubernetes Service, else the
+ * first. Source: Istio's sidecar.go selectServices.
+ */
+function onePerHost(services: readonly Service[], namespace: string): Service[] {
+  const chosen = new Map<string, Service>();
   for (const service of services) {
-    const known = best.get(service.hostname);
-    if (!known || rank(service) < rank(known)) best.set(service.hostname, service);
+    const known = chosen.get(service.hostname);
+    const better = known?.registry !== 'kubernetes' && service.registry === 'kubernetes' && known?.namespace !== namespace;
+    if (!known || service.namespace === namespace || better) chosen.set(service.hostname, service);
   }
-  return [...best.values()];
+  return services.filter((service) => chosen.get(service.hostname)?.namespace === service.namespace);
 }
 
-function imported(services: readonly Service[], hosts: readonly string[], namespace: string): Service[] {
-  const { include, exclude } = parsedHosts(hosts, namespace);
-  const fits = (service: Service, { ns, dns }: ImportHost) => (ns === '*' || ns === service.namespace) && hostsOverlap(dns, service.hostname);
-  return services.filter((service) => include.some((entry) => fits(service, entry)) && !exclude.some((entry) => fits(service, entry)));
+type Reach = Pick<EgressScope, 'services' | 'virtualServices'>;
+
+function imported(listener: IstioEgressListener, all: Reach, namespace: string): EgressScope {
+  const hosts = importedHosts(listener.hosts, namespace);
+  const services = all.services.filter((service) => hosts.service(service.hostname, service.namespace)).map((service) => withImportedAliases(service, hosts));
+  return {
+    listener,
+    services: onePerHost(services.flatMap((service) => onListenerPort(service, listener) ?? []), namespace),
+    virtualServices: all.virtualServices.filter((rule) => hosts.rule(rule.hosts, rule.namespace)),
+  };
 }
 
-function importedRules(rules: readonly VirtualService[], hosts: readonly string[], namespace: string): VirtualService[] {
-  const { include, exclude } = parsedHosts(hosts, namespace);
-  const fits = (rule: VirtualService, { ns, dns }: ImportHost) => (ns === '*' || ns === rule.namespace) && rule.hosts.some((host) => hostsOverlap(dns, host));
-  return rules.filter((rule) => include.some((entry) => fits(rule, entry)) && !exclude.some((entry) => fits(rule, entry)));
+/** Other names of a service are seen where they are imported. */
+function withImportedAliases(service: Service, hosts: ImportedHosts): Service {
+  if (service.aliases.length === 0) return service;
+  const aliases = service.aliases.filter((alias) => hosts.service(alias, service.namespace));
+  return aliases.length === service.aliases.length ? service : { ...service, aliases };
 }
 
-interface ImportHost {
-  readonly ns: string;
-  readonly dns: string;
+/** A listener with a port shows that port of services only, unless it is an HTTP proxy for all of them; undefined when a service has no such port. */
+function onListenerPort(service: Service, listener: IstioEgressListener | undefined): Service | undefined {
+  const number = listener?.port?.number ?? 0;
+  if (number === 0 || parseProtocol(listener?.port?.protocol ?? '') === 'HTTP_PROXY') return service;
+  return withPorts(service, new Set([number]));
 }
 
-/** "ns/dns" with ns a name, "*", "." or "~" (nothing); "~ns/dns" takes away. */
-function parsedHosts(hosts: readonly string[], namespace: string): { include: ImportHost[]; exclude: ImportHost[] } {
-  const include: ImportHost[] = [];
-  const exclude: ImportHost[] = [];
-  for (const host of hosts) {
-    const slash = host.indexOf('/');
-    const ns = slash < 0 ? '*' : host.slice(0, slash);
-    const dns = host.slice(slash + 1);
-    if (ns === '~') continue;
-    if (ns.startsWith('~')) exclude.push({ ns: ns.slice(1) === '.' ? namespace : ns.slice(1), dns });
-    else include.push({ ns: ns === '.' ? namespace : ns, dns });
+/** The service with these ports only; undefined when it has none of them. */
+function withPorts(service: Service, numbers: ReadonlySet<number>): Service | undefined {
+  const ports = service.ports.filter(({ number }) => numbers.has(number));
+  if (ports.length === service.ports.length) return service;
+  return ports.length > 0 ? { ...service, ports } : undefined;
+}
+
+/** The first of a host stays; parts of one service that several listeners import are put together again. */
+function addService(byHost: Map<string, Service>, service: Service): void {
+  const known = byHost.get(service.hostname);
+  if (!known || (known.registry !== 'kubernetes' && service.registry === 'kubernetes')) byHost.set(service.hostname, service);
+  else if (serviceKey(known) === serviceKey(service)) {
+    const more = service.ports.filter(({ number }) => !known.ports.some((port) => port.number === number));
+    if (more.length > 0) byHost.set(service.hostname, { ...known, ports: [...known.ports, ...more] });
   }
-  return { include, exclude };
+}
+
+/** A rule that is imported brings the services it routes to, with the ports it names. Source: Istio's sidecar.go collectImportedServices. */
+function addDestinations(push: PushContext, byHost: Map<string, Service>, options: { readonly rule: VirtualService; readonly listener: IstioEgressListener | undefined; readonly namespace: string }): void {
+  const { rule, listener, namespace } = options;
+  const numbered = (listener?.port?.number ?? 0) !== 0 && parseProtocol(listener?.port?.protocol ?? '') !== 'HTTP_PROXY';
+  for (const [host, ports] of destinationsOf(rule, namespace)) {
+    const service = destinationService(push, host, namespace);
+    const shown = service && (numbered ? onListenerPort(service, listener) : ports.has(0) ? service : withPorts(service, ports));
+    if (shown) addService(byHost, shown);
+  }
+}
+
+/** Host → ports that routes for clients of `namespace` name; 0 is any. */
+function destinationsOf({ spec }: VirtualService, namespace: string): Map<string, Set<number>> {
+  const found = new Map<string, Set<number>>();
+  const add = ({ host, port }: Destination) => found.set(host, (found.get(host) ?? new Set<number>()).add(port?.number ?? 0));
+  for (const route of spec.http) {
+    const sources = route.match.map(({ sourceNamespace }) => sourceNamespace).filter((source) => source !== '');
+    if (sources.length > 0 && !sources.includes(namespace)) continue;
+    for (const { destination } of [...route.route, ...route.mirrors]) add(destination);
+    if (route.mirror) add(route.mirror);
+  }
+  for (const route of [...spec.tcp, ...spec.tls]) for (const { destination } of route.route) add(destination);
+  return found;
+}
+
+/** The viewer's own service of that host, else a visible one: Kubernetes' first, else the oldest. */
+function destinationService(push: PushContext, host: string, namespace: string): Service | undefined {
+  const candidates = push.services.byHost.get(host) ?? [];
+  const own = candidates.find((service) => service.namespace === namespace);
+  if (own) return own;
+  const visible = candidates.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+  const age = (service: Service) => [service.registry === 'kubernetes' ? '0' : '1', service.creationTimestamp, serviceKey(service)].join('\0');
+  return visible.toSorted((a, b) => (age(a) < age(b) ? -1 : 1))[0];
 }
