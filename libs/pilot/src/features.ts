@@ -19,6 +19,10 @@ const switches = {
   continue100: flag('ENABLE_100_CONTINUE_HEADERS', true),
   /** The Istio ALPN names "istio-peer-exchange" are not offered. */
   disableMxAlpn: flag('PILOT_DISABLE_MX_ALPN', false),
+  /** Policies without targetRefs are for the proxies of a Gateway of the Gateway API, too. */
+  selectorPoliciesOnGateways: flag('ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY', true),
+  /** CUSTOM policies of one workload may name several providers; off: then all they apply to is denied. */
+  multipleCustomProviders: flag('PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS', false),
 } as const;
 
 export type Features = { readonly [Name in keyof typeof switches]: ReturnType<(typeof switches)[Name]['read']> };

@@ -2,6 +2,7 @@ import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
 import { everyDestinationRule } from './destination-rules.ts';
 import { hostCovers, isVisible } from './hosts.ts';
+import { policyView } from './policy-view.ts';
 import type { PushContext } from './push-context.ts';
 import { scopeOf } from './scope.ts';
 
@@ -19,6 +20,9 @@ export interface Difference {
 
 /** Kinds that speak about services; what they change is known service by service. */
 const registryKinds: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'WorkloadEntry', 'Pod', 'Endpoints', 'EndpointSlice', 'Deployment', 'Namespace', 'ServiceAccount']);
+
+/** Kinds that pick their workloads; what they change is known proxy by proxy. */
+const policyKinds: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication'];
 
 /** Compares two contexts once per push; `affects` then asks per proxy. */
 export function difference(previous: PushContext, next: PushContext): Difference {
@@ -39,7 +43,8 @@ export function affects(change: Difference, contexts: { readonly previous: PushC
   if (change.services.size > 0 && (seesAny(previous, proxy, change.services) || seesAny(next, proxy, change.services))) return true;
   if (previous.virtualServices !== next.virtualServices && rulesChanged(previous, next, proxy)) return true;
   if (previous.destinationRules !== next.destinationRules && destinationRulesChanged(previous, next, proxy)) return true;
-  return [...change.kinds].some((kind) => !registryKinds.has(kind) && kind !== 'VirtualService' && kind !== 'DestinationRule' && kind !== 'Gateway');
+  if (policyKinds.some((kind) => change.kinds.has(kind)) && policyView(previous, proxy) !== policyView(next, proxy)) return true;
+  return [...change.kinds].some((kind) => !policyKinds.includes(kind) && !registryKinds.has(kind) && kind !== 'VirtualService' && kind !== 'DestinationRule' && kind !== 'Gateway');
 }
 
 function changedServices(previous: PushContext, next: PushContext): Set<string> {

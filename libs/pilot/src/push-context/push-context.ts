@@ -1,6 +1,6 @@
 import {
-  keyText, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
-  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
+  keyText, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
+  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
@@ -11,6 +11,7 @@ import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { discoveredNamespaces } from './discovery.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
+import { indexPolicies, type PolicyIndex } from './workload-policies.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
 
 /** An object that could not be used, and why. Everything else is in force. */
@@ -45,7 +46,11 @@ export interface PushContext {
   readonly gateways: readonly Config<GatewaySpec>[];
   readonly sidecars: readonly Config<SidecarSpec>[];
   readonly envoyFilters: EnvoyFilterIndex;
-  /** One identity for all of the above but the registry's endpoints. */
+  /** Not part of the shape: who reads it puts what it read into its cache key (see `policyView`). */
+  readonly authorization: PolicyIndex<AuthorizationPolicySpec>;
+  /** As `authorization`. */
+  readonly requestAuthentications: PolicyIndex<RequestAuthenticationSpec>;
+  /** One identity for all of the above but the registry's endpoints and the policies. */
   readonly shape: object;
   readonly quarantined: readonly Quarantined[];
   /** What each section was built from: for the next build. */
@@ -97,8 +102,12 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     envoyFilters: keep('EnvoyFilter', previous?.envoyFilters, () => indexEnvoyFilters(of<EnvoyFilterSpec>('EnvoyFilter'), mesh.rootNamespace)),
     sidecars: keep('Sidecar', previous?.sidecars, () => of<SidecarSpec>('Sidecar').toSorted(byAge)),
   };
+  const policies = {
+    authorization: keep('AuthorizationPolicy', previous?.authorization, () => indexPolicies(of<AuthorizationPolicySpec>('AuthorizationPolicy'), mesh.rootNamespace)),
+    requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
+  };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
-  return { mesh, features, domain, registry, ...sections, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+  return { mesh, features, domain, registry, ...sections, ...policies, shape: sameShape ? previous.shape : {}, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {
@@ -120,7 +129,7 @@ const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
   'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter'],
-  'security.istio.io': ['PeerAuthentication'],
+  'security.istio.io': ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
 };
 
 function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {

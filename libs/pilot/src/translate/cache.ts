@@ -17,3 +17,13 @@ export function cached<T>(source: object, key: unknown, compute: () => T, also?:
   cache.values.set(text, value);
   return value;
 }
+
+/** As `cached`, for what also reads something that changes under the same `source`, which `version` stands for: only the newest version is kept. */
+export function cachedVersion<T>(source: object, key: unknown, version: string, compute: () => T): T {
+  const slot = cached<{ version: string | undefined; value: T | undefined }>(source, key, () => ({ version: undefined, value: undefined }));
+  if (slot.version !== version) {
+    slot.value = compute();
+    slot.version = version;
+  }
+  return slot.value as T;
+}

@@ -10,8 +10,7 @@ import type { PushContext } from '../push-context/push-context.ts';
 import type { Scope } from '../push-context/scope.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { outboundClusters } from './clusters/outbound.ts';
-import { proxylessFilters } from './features/http-filters.ts';
-import { router } from './features/router.ts';
+import { proxylessFilters, proxylessServerFilters } from './features/http-filters.ts';
 import { address, adsSource, create, createAny, typed } from './message.ts';
 import { sidecarRoutes, shortNames } from './routes/sidecar-routes.ts';
 import { routeMatch } from './routes/matchers.ts';
@@ -28,7 +27,7 @@ export function proxylessListener(push: PushContext, proxy: Proxy, scope: Scope,
   if (!target) return undefined;
   const manager = createAny(managerType, HttpConnectionManager, {
     routeSpecifier: { $case: 'rds', value: { configSource: adsSource(), routeConfigName: outboundCluster(target.port, target.hostname) } },
-    httpFilters: proxylessFilters({ proxy, mesh: push.mesh, direction: 'outbound' }),
+    httpFilters: proxylessFilters({ push, proxy, mesh: push.mesh, direction: 'outbound' }),
   });
   return create(Listener, { name, apiListener: { apiListener: manager } });
 }
@@ -54,8 +53,7 @@ function serverListener(push: PushContext, proxy: Proxy, name: string): Listener
   const host = text.slice(0, colon).replace(/^\[|\]$/g, '');
   const route = create(Route, { match: routeMatch(undefined), action: { $case: 'nonForwardingAction', value: {} } });
   const routes = create(RouteConfiguration, { name: 'inbound', virtualHosts: [create(VirtualHost, { domains: ['*'], routes: [route] })] });
-  const terminal = router.filter({ proxy, mesh: push.mesh, direction: 'inbound' });
-  const manager = createAny(managerType, HttpConnectionManager, { routeSpecifier: { $case: 'routeConfig', value: routes }, httpFilters: terminal ? [terminal] : [] });
+  const manager = createAny(managerType, HttpConnectionManager, { routeSpecifier: { $case: 'routeConfig', value: routes }, httpFilters: proxylessServerFilters({ push, proxy, mesh: push.mesh, direction: 'inbound' }) });
   return create(Listener, { name, address: address(host, port), filterChains: [create(FilterChain, { name: 'inbound-plaintext', filters: [create(Filter, typed('inbound-hcmplaintext', manager))] })] });
 }
 

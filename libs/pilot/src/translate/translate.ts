@@ -6,10 +6,11 @@ import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
 import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
 import { patchesFor } from '../push-context/envoy-filters.ts';
 import type { PushContext } from '../push-context/push-context.ts';
+import { policyView } from '../push-context/policy-view.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
-import { cached } from './cache.ts';
+import { cached, cachedVersion } from './cache.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
@@ -40,7 +41,9 @@ export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): Reso
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
   // endpoints alone read more than the shape
   const source = typeUrl === xdsType.endpoint ? push.registry : push.shape;
-  return cached(source, { kind: 'set', typeUrl, view: ownView(push, proxy) }, () => resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined)));
+  const build = () => resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
+  const key = { kind: 'set', typeUrl, view: ownView(push, proxy) };
+  return typeUrl === xdsType.listener ? cachedVersion(source, key, policyView(push, proxy), build) : cached(source, key, build);
 }
 
 function resources(push: PushContext, proxy: Proxy, typeUrl: string, names: readonly string[] | undefined): readonly XdsResource[] {
@@ -77,7 +80,7 @@ function viewOf(push: PushContext, proxy: Proxy): unknown {
   return { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, families, interception, proxyless, istioFilters, http2, meltemi, patches };
 }
 
-/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. */
+/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. Listeners also read policies (policyView). */
 function ownView(push: PushContext, proxy: Proxy): unknown {
   const { addresses, appAddress } = proxy;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
@@ -98,7 +101,7 @@ function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsRe
 function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
   const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener));
   if (proxy.proxyless) return build((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
-  return cached(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, () =>
+  return cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policyView(push, proxy), () =>
     build(
       proxy.type === 'router'
         ? withListenerPatches(push, proxy, 'outbound', buildGatewayListeners(push, proxy, scope))

@@ -3,12 +3,14 @@ import { cors } from './cors.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
 import { peerMetadata } from './peer-metadata.ts';
+import { grpcServerRbac, rbac } from './rbac/rbac.ts';
 import { router } from './router.ts';
 import { stats } from './stats.ts';
 
 /** The order that users can observe. Source: Istio's listener_builder.go. */
 const order: readonly HttpFeature[] = [
   peerMetadata, // first: a request that a later filter refuses is still counted with who sent it
+  rbac, // before whatever acts on a request: what is denied has no other effect
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service
   stats, // sees what all filters before it did
@@ -17,10 +19,19 @@ const order: readonly HttpFeature[] = [
 
 /** The filters of one HTTP connection manager. */
 export function httpFilters(context: FeatureContext): HttpFilter[] {
-  return order.map((feature) => feature.filter(context)).filter((filter) => filter !== undefined);
+  return filtersOf(order, context);
 }
 
 /** What proxyless gRPC understands. Source: Istio's grpcgen. */
 export function proxylessFilters(context: FeatureContext): HttpFilter[] {
-  return [fault, router].map((feature) => feature.filter(context)).filter((filter) => filter !== undefined);
+  return filtersOf([fault, router], context);
+}
+
+/** The same for gRPC servers. */
+export function proxylessServerFilters(context: FeatureContext): HttpFilter[] {
+  return [...grpcServerRbac(context), ...filtersOf([router], context)];
+}
+
+function filtersOf(features: readonly HttpFeature[], context: FeatureContext): HttpFilter[] {
+  return features.flatMap((feature) => feature.filter(context) ?? []);
 }

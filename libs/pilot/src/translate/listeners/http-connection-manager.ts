@@ -37,7 +37,7 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     statPrefix: options.statPrefix,
     routeSpecifier:
       typeof options.routes === 'string' ? { $case: 'rds', value: { configSource: adsSource(), routeConfigName: options.routes } } : { $case: 'routeConfig', value: options.routes },
-    httpFilters: httpFilters({ proxy, mesh: push.mesh, direction }),
+    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction }),
     accessLog: accessLogs(push, 'http'),
     streamIdleTimeout: duration(0),
     upgradeConfigs: [create(HttpConnectionManager_UpgradeConfig, { upgradeType: 'websocket' })],

@@ -9,7 +9,7 @@ import type { Proxy } from '../../proxy/proxy.ts';
 import { accessLogs } from '../access-log.ts';
 import { destinationRuleOf } from '../clusters/outbound.ts';
 import type { Direction } from '../features/feature.ts';
-import { tcpStats } from '../features/stats.ts';
+import { networkFilters } from '../features/network-filters.ts';
 import { create, createAny, optionalDuration, typed } from '../message.ts';
 import { clusterOf } from '../routes/http-route.ts';
 
@@ -24,7 +24,7 @@ type ConnectionFields = Pick<TcpProxy, 'idleTimeout' | 'maxDownstreamConnectionD
 
 /** Filters that pass bytes to one cluster. `rule` is that of the cluster's service. */
 export function tcpFilters(context: TcpContext, cluster: string, rule?: DestinationRule): Filter[] {
-  return [...tcpStats({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
+  return [...networkFilters({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
 }
 
 /** What is routed, where: `port` is what the client dialled, `owner` the rule that routes. */
@@ -42,17 +42,17 @@ export function weightedTcpFilters(context: TcpContext, scope: Scope, routed: Ro
   const cluster = (destination: Destination) => clusterOf({ scope, port }, destination);
   const service = scope.byHost.get(first.destination.host);
   const rule = service ? destinationRuleOf(context.push, context.proxy, service) : undefined;
-  const stats = tcpStats({ ...context, mesh: context.push.mesh });
+  const before = networkFilters({ ...context, mesh: context.push.mesh });
   if (route.length === 1) {
     const value = cluster(first.destination);
-    return [...stats, tcpProxy(context, { statPrefix: value, clusterSpecifier: { $case: 'cluster', value }, ...connectionFields(rule, first.destination.subset) })];
+    return [...before, tcpProxy(context, { statPrefix: value, clusterSpecifier: { $case: 'cluster', value }, ...connectionFields(rule, first.destination.subset) })];
   }
   const total = route.reduce((sum, entry) => sum + entry.weight, 0);
   const clusters = route
     .filter((entry) => entry.weight > 0 || total === 0)
     .map((entry) => create(TcpProxy_WeightedCluster_ClusterWeight, { name: cluster(entry.destination), weight: total === 0 ? 1 : entry.weight }));
   const statPrefix = owner ? `${owner.name}.${owner.namespace}` : `${first.destination.host}.${first.destination.subset}`;
-  return [...stats, tcpProxy(context, { statPrefix, clusterSpecifier: { $case: 'weightedClusters', value: { clusters } }, ...connectionFields(rule, '') })];
+  return [...before, tcpProxy(context, { statPrefix, clusterSpecifier: { $case: 'weightedClusters', value: { clusters } }, ...connectionFields(rule, '') })];
 }
 
 function tcpProxy(context: TcpContext, fields: Partial<TcpProxy>): Filter {

@@ -1,0 +1,23 @@
+import type { Config } from '@meltemi/config';
+import type { Proxy } from '../proxy/proxy.ts';
+import type { PushContext } from './push-context.ts';
+import { policiesFor } from './workload-policies.ts';
+
+const numbers = new WeakMap<object, number>();
+let last = 0;
+
+/** A number that stands for this very object as long as it lives: an object that changes is another one. */
+function identity(config: Config): number {
+  const known = numbers.get(config);
+  if (known !== undefined) return known;
+  last += 1;
+  numbers.set(config, last);
+  return last;
+}
+
+/** Which policies apply to a proxy, as a text for caches: equal texts mean equal policies. */
+export function policyView(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): string {
+  const authorization = policiesFor(push.authorization, proxy, push.features).map(identity);
+  const authentication = policiesFor(push.requestAuthentications, proxy, push.features).map(identity);
+  return `${authorization.join()} ${authentication.join()}`;
+}

@@ -1,0 +1,15 @@
+import type { Filter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
+import type { FeatureContext } from './feature.ts';
+import { tcpRbac } from './rbac/rbac.ts';
+import { tcpStats } from './stats.ts';
+
+/** The order that users can observe. Source: Istio's networkfilter.go. */
+const order: readonly ((context: FeatureContext) => Filter[])[] = [
+  tcpRbac, // before anything of the connection is passed on
+  tcpStats, // counts what goes to the TCP proxy
+];
+
+/** What stands in front of a TCP proxy. */
+export function networkFilters(context: FeatureContext): Filter[] {
+  return order.flatMap((build) => build(context));
+}
