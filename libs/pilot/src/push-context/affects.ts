@@ -1,3 +1,4 @@
+import { convertedKinds } from '../gateway-api/convert.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
 import { everyDestinationRule } from './destination-rules.ts';
@@ -24,6 +25,9 @@ const registryKinds: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', '
 /** Kinds that pick their workloads; what they change is known proxy by proxy. */
 const policyKinds: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication'];
 
+/** Kinds that speak through what they are converted to. */
+const convertedOnly: ReadonlySet<string> = new Set<string>([...Object.values(convertedKinds), 'Secret', 'ConfigMap']);
+
 /** Compares two contexts once per push; `affects` then asks per proxy. */
 export function difference(previous: PushContext, next: PushContext): Difference {
   const kinds = new Set<string>();
@@ -44,7 +48,7 @@ export function affects(change: Difference, contexts: { readonly previous: PushC
   if (previous.virtualServices !== next.virtualServices && rulesChanged(previous, next, proxy)) return true;
   if (previous.destinationRules !== next.destinationRules && destinationRulesChanged(previous, next, proxy)) return true;
   if (policyKinds.some((kind) => change.kinds.has(kind)) && policyView(previous, proxy) !== policyView(next, proxy)) return true;
-  return [...change.kinds].some((kind) => !policyKinds.includes(kind) && !registryKinds.has(kind) && kind !== 'VirtualService' && kind !== 'DestinationRule' && kind !== 'Gateway');
+  return [...change.kinds].some((kind) => !policyKinds.includes(kind) && !registryKinds.has(kind) && !convertedOnly.has(kind) && kind !== 'VirtualService' && kind !== 'DestinationRule' && kind !== 'Gateway');
 }
 
 function changedServices(previous: PushContext, next: PushContext): Set<string> {

@@ -1,9 +1,10 @@
 import {
-  keyText, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
+  gatewayApiGroup, keyText, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
   type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
+import { convert, convertedKinds, type Converted } from '../gateway-api/convert.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
@@ -46,6 +47,8 @@ export interface PushContext {
   readonly gateways: readonly Config<GatewaySpec>[];
   readonly sidecars: readonly Config<SidecarSpec>[];
   readonly envoyFilters: EnvoyFilterIndex;
+  /** What Gateway API objects and Ingresses became: their Gateways, VirtualServices and DestinationRules are among the others. */
+  readonly gatewayApi: Converted;
   /** Not part of the shape: who reads it puts what it read into its cache key (see `policyView`). */
   readonly authorization: PolicyIndex<AuthorizationPolicySpec>;
   /** As `authorization`. */
@@ -79,8 +82,11 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const domain = options.domain ?? 'cluster.local';
   const features = options.features ?? defaultFeatures;
   const quarantined: Quarantined[] = [];
-  const inputs = discovered(sortByKind(options.configs), mesh);
+  const written = discovered(sortByKind(options.configs), mesh);
   const sameMesh = previous?.mesh === mesh && previous.domain === domain && previous.features === features;
+  const gatewayApi = convert(<Spec>(kind: string) => (written.get(kind) ?? []) as readonly Config<Spec>[], { mesh, domain, previous: sameMesh ? previous.gatewayApi : undefined });
+  for (const { config, errors } of gatewayApi.refused) quarantined.push({ key: config.key, errors });
+  const inputs = withGenerated(written, gatewayApi);
   const keep = <T>(kind: string, section: T | undefined, build: () => T): T => (sameMesh && section !== undefined && sameList(previous?.inputs.get(kind), inputs.get(kind)) ? section : build());
   const of = <Spec>(kind: string) => (inputs.get(kind) ?? []) as readonly Config<Spec>[];
   const built = buildRegistry(registryInputs(of), {
@@ -107,7 +113,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
-  return { mesh, features, domain, registry, ...sections, ...policies, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+  return { mesh, features, domain, registry, ...sections, ...policies, gatewayApi, shape: sameShape ? previous.shape : {}, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {
@@ -125,20 +131,27 @@ function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): Re
 
 /** Group → its kinds we read: a Service of another API group is not Kubernetes' Service. */
 const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
-  '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount'],
+  '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount', 'Secret', 'ConfigMap'],
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
   'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter'],
   'security.istio.io': ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
+  'gateway.networking.k8s.io': ['GatewayClass', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'ReferenceGrant', 'BackendTLSPolicy'],
+  'networking.k8s.io': ['Ingress', 'IngressClass'],
 };
+
+/** Where a kind's objects are kept: two kinds are called Gateway. */
+function inputKind({ group, kind }: ConfigKey): string {
+  return group === gatewayApiGroup && kind === 'Gateway' ? convertedKinds.gateway : kind;
+}
 
 function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {
   const sorted = new Map<string, Config[]>();
   for (const config of configs) {
     if (!kindsByGroup[config.key.group]?.includes(config.key.kind)) continue;
-    const list = sorted.get(config.key.kind);
+    const list = sorted.get(inputKind(config.key));
     if (list) list.push(config);
-    else sorted.set(config.key.kind, [config]);
+    else sorted.set(inputKind(config.key), [config]);
   }
   // whatever the store's order, the same objects make the same snapshot
   for (const list of sorted.values()) list.sort((a, b) => (keyText(a.key) < keyText(b.key) ? -1 : 1));
@@ -150,6 +163,15 @@ function discovered(inputs: Map<string, Config[]>, mesh: MeshConfigSpec): Map<st
   if (mesh.discoverySelectors.length === 0) return inputs;
   const known = discoveredNamespaces(mesh.discoverySelectors, inputs.get('Namespace') ?? []);
   return new Map([...inputs].map(([kind, list]) => [kind, list.filter(({ meta }) => meta.namespace === '' || known(meta.namespace))]));
+}
+
+/** What is generated stands among what is written. */
+function withGenerated(written: ReadonlyMap<string, readonly Config[]>, { gateways, virtualServices, destinationRules }: Converted): Map<string, readonly Config[]> {
+  const inputs = new Map(written);
+  for (const [kind, list] of [['Gateway', gateways], ['VirtualService', virtualServices], ['DestinationRule', destinationRules]] as const) {
+    if (list.length > 0) inputs.set(kind, [...(written.get(kind) ?? []), ...list]);
+  }
+  return inputs;
 }
 
 function sameList(a: readonly Config[] = [], b: readonly Config[] = []): boolean {

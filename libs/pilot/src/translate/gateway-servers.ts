@@ -1,5 +1,6 @@
-import type { Server } from '@meltemi/config';
+import type { Config, GatewaySpec, Server } from '@meltemi/config';
 import { gatewayHttpRoute, gatewayHttpsRoute } from '@meltemi/xds';
+import { selectsByService, servicePorts, type PortResolver } from '../gateway-api/selection.ts';
 import { hostCovers, isVisible } from '../push-context/hosts.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { VirtualService } from '../push-context/virtual-services.ts';
@@ -36,11 +37,12 @@ export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListen
   const targets = serviceTargets(push, proxy);
   const listeners = new Map<string, GatewayListener>();
   for (const gateway of push.gateways) {
-    if (!selects(gateway.spec.selector, proxy.labels)) continue;
+    const ports = portsOf(push, gateway, { proxy, targets });
+    if (!ports) continue;
     for (const server of gateway.spec.servers) {
       if (server.bind.startsWith('unix://')) continue;
       const bind = bindAddress(proxy, server.bind === '' ? '0.0.0.0' : server.bind);
-      for (const port of listenPorts(server.port.number, targets)) {
+      for (const port of ports(server.port.number)) {
         const entry = gatewayServer(server, { name: gateway.meta.name, namespace: gateway.meta.namespace, port });
         const known = listeners.get(`${bind} ${port}`);
         if (!known) listeners.set(`${bind} ${port}`, { bind, port, servers: [entry] });
@@ -49,6 +51,12 @@ export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListen
     }
   }
   return [...listeners.values()].toSorted((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+}
+
+/** Where the Gateway's ports are listened on; undefined when it does not take the proxy. */
+function portsOf(push: PushContext, gateway: Config<GatewaySpec>, { proxy, targets }: { readonly proxy: Proxy; readonly targets: ReturnType<typeof serviceTargets> }): PortResolver | undefined {
+  if (selectsByService(gateway)) return servicePorts(push, gateway, { proxy, targets });
+  return selects(gateway.spec.selector, proxy.labels) ? (port) => listenPorts(port, targets) : undefined;
 }
 
 /** The Service in front of the gateway may map the port; without one the gateway listens where the server says. */
