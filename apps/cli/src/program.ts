@@ -9,13 +9,14 @@ import { getCommand } from './commands/get/get.ts';
 import { interceptCommand } from './commands/intercept/intercept.ts';
 import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
 import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
+import { testCommand } from './commands/test/test.ts';
 import { tokenCommand } from './commands/token/token.ts';
 import { validateCommand } from './commands/validate/validate.ts';
 import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {

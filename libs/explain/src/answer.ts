@@ -1,8 +1,11 @@
 import type { Position } from '@meltemi/config';
 
-/** What becomes of a call. */
-export type Outcome =
-  | 'routed' | 'redirect' | 'direct_response' | 'denied' | 'no_listener' | 'no_filter_chain' | 'no_virtual_host' | 'no_route' | 'tls_error' | 'mtls_error' | 'protocol_error';
+/** What may become of a call. */
+export const outcomes = [
+  'routed', 'redirect', 'direct_response', 'denied', 'no_listener', 'no_filter_chain', 'no_virtual_host', 'no_route', 'tls_error', 'mtls_error', 'protocol_error',
+] as const;
+
+export type Outcome = (typeof outcomes)[number];
 
 /** An object of the user's configuration, and where it is written. */
 export interface Origin extends Partial<Position> {

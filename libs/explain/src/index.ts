@@ -6,3 +6,6 @@ export { compiled, viewOf, type ProxyView } from './view.ts';
 export { walk } from './walk/walk.ts';
 export { originText } from './walk/origins.ts';
 export { featuresFrom } from '@meltemi/pilot';
+export { differencesOf, meshTestsOf, runMeshTests, type Expected, type MeshTest, type MeshTestResult } from './expectations.ts';
+export { resourceExtensions } from './view.ts';
+export { clientSide } from './walk/connection.ts';

@@ -44,7 +44,7 @@ export interface Call {
   readonly extAuthz: Readonly<Record<string, 'allow' | 'deny'>>;
 }
 
-const proxySchema = object<ProxyQuestion>({
+export const proxySchema = object<ProxyQuestion>({
   type: oneOf(['sidecar', 'router']),
   namespace: string(),
   labels: stringMap(),
@@ -61,7 +61,7 @@ const alpn: Schema<readonly string[]> = {
   missing: () => [],
 };
 
-const callSchema = object<Call>({
+export const callSchema = object<Call>({
   mode: required(oneOf(['outbound', 'inbound', 'gateway'])),
   address: string(),
   port: int('uint32'),

@@ -28,7 +28,7 @@ export interface ProxyView {
 }
 
 /** Key material and files are not looked at: what they say does not decide where a request goes. */
-const extensions: Extensions = {
+export const resourceExtensions: Extensions = {
   ...filterExtensions(new Map([...fileAccessLoggers({}), ...otelAccessLoggers({}), ...grpcAccessLogExtensions])),
   tracers: tracerExtensions,
   autoTlsNames: true,
@@ -39,7 +39,7 @@ const extensions: Extensions = {
 export function viewOf(mesh: LoadedMesh, question: ProxyQuestion, features: Features = defaultFeatures): Result<ProxyView> {
   const proxy = proxyFromNode(nodeOf(question));
   if (!proxy.ok) return proxy;
-  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions, features });
+  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions: resourceExtensions, features });
   const setAside = checked.setAside.map(({ key, errors }): SetAside => ({ origin: mesh.originOf(key, errors[0]?.path ?? ''), errors }));
   return ok({ ...compiled(mesh, checked.push, proxy.value), setAside: [...mesh.setAside, ...setAside] });
 }
@@ -56,9 +56,9 @@ export function compiled(mesh: LoadedMesh, push: PushContext, proxy: Proxy): Pro
     }
     return found;
   };
-  const listeners = [...all(xdsType.listener, (bytes) => compileListener(ListenerMessage.decode(bytes), extensions)).values()];
-  const routes = all(xdsType.route, (bytes) => compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
-  const clusters = all(xdsType.cluster, (bytes) => compileCluster(ClusterMessage.decode(bytes), extensions));
+  const listeners = [...all(xdsType.listener, (bytes) => compileListener(ListenerMessage.decode(bytes), resourceExtensions)).values()];
+  const routes = all(xdsType.route, (bytes) => compileRouteConfiguration(RouteConfiguration.decode(bytes), resourceExtensions));
+  const clusters = all(xdsType.cluster, (bytes) => compileCluster(ClusterMessage.decode(bytes), resourceExtensions));
   const assignments = all(xdsType.endpoint, (bytes) => compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
   return { mesh, push, proxy, listeners, routes, clusters, assignments, refused, setAside: mesh.setAside };
 }

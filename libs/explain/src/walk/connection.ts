@@ -51,8 +51,17 @@ function applicationProtocols(listener: Listener, call: Call, port: number): rea
     const inspects = listener.listenerFilters.some(({ kind, disabled }) => kind === 'http_inspector' && disabled?.(port) !== true);
     return !inspects || call.protocol === 'tcp' ? [] : [call.protocol === 'http2' ? 'h2c' : 'http/1.1'];
   }
+  return offeredAlpn(call);
+}
+
+function offeredAlpn(call: Call): readonly string[] {
   if (call.alpn !== undefined) return call.alpn;
   return call.tls === 'mtls' && call.mode === 'inbound' ? meshAlpn[call.protocol] : [];
+}
+
+/** What a client that makes this call does: for those that make it for real. */
+export function clientSide(view: ProxyView, call: Call): Addresses & { readonly alpn: readonly string[]; readonly principal: string } {
+  return { ...addressesOf(view, call), alpn: call.tls === 'none' ? [] : offeredAlpn(call), principal: spiffeId(call.principal) };
 }
 
 /** What sidecars offer each other. Source: Istio's alpn filter and client TLS contexts. */

@@ -1,15 +1,13 @@
 import { formatFieldErrors, type Result } from '@meltemi/base';
-import { explain, featuresFrom, loadMesh, originText, readCalls, readProxyQuestion, type LoadedMesh } from '@meltemi/explain';
+import { explain, featuresFrom, readCalls, readProxyQuestion } from '@meltemi/explain';
 import { CliError, exitCode } from '../../cli-error.ts';
-import type { CommandEnvironment, CommandModule } from '../../command.ts';
-import { readFiles } from '../../files.ts';
+import type { CommandModule } from '../../command.ts';
 import { outputFormat, print } from '../../output.ts';
 import { answerText } from './answer-text.ts';
+import { meshFromFiles, textOf, warnSetAside, type MeshFileOptions } from './mesh-files.ts';
 
-interface Options {
+interface Options extends MeshFileOptions {
   readonly filename?: string[];
-  readonly meshConfig?: string;
-  readonly meshNetworks?: string;
   readonly proxyFile?: string;
   readonly callFile?: string;
   readonly output?: string;
@@ -30,23 +28,12 @@ export const explainCommand: CommandModule = (program, environment) => {
       if (options.proxyFile === undefined || options.callFile === undefined) throw new CliError('explain: --proxy-file and --call-file are needed', exitCode.usage);
       const proxy = read(readProxyQuestion(await textOf(options.proxyFile, environment)), options.proxyFile);
       const calls = read(readCalls(await textOf(options.callFile, environment)), options.callFile);
-      const mesh = await load(options, environment);
+      const mesh = await meshFromFiles(options.filename ?? [], options, environment);
       const { answers, setAside } = read(explain(mesh, proxy, { calls, nowMs: Date.now(), features: featuresFrom(process.env) }), options.proxyFile);
-      for (const { origin, errors } of setAside) environment.output.err(`set aside: ${originText(origin)}: ${formatFieldErrors(errors)}`);
+      warnSetAside(setAside, environment);
       print(environment.output, format, answers, () => answers.map((answer, i) => answerText(answer, calls[i])).join('\n\n'));
     });
 };
-
-async function load(options: Options, environment: CommandEnvironment): Promise<LoadedMesh> {
-  const files = await readFiles(options.filename ?? [], environment);
-  const named = async (path: string | undefined) => (path === undefined ? undefined : { name: path, text: await textOf(path, environment) });
-  const meshConfig = await named(options.meshConfig);
-  return loadMesh(files, meshConfig ? { meshConfig } : {});
-}
-
-async function textOf(path: string, environment: CommandEnvironment): Promise<string> {
-  return (await readFiles([path], environment)).map(({ text }) => text).join('\n');
-}
 
 function read<T>(result: Result<T>, file: string): T {
   if (!result.ok) throw new CliError(`${file}: ${formatFieldErrors(result.error)}`);

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { formatFieldErrors } from '@meltemi/base';
+import { loadMesh, meshTestsOf, originText, runMeshTests, type MeshTest } from '@meltemi/explain';
+import { askWire, type WireAnswer } from './ask-wire.ts';
+import { TestAuthority } from './certificates.ts';
+import { testJwks } from './tokens.ts';
+import { TestUpstream } from './upstream.ts';
+import { WireProxy, type Surroundings } from './wire-proxy.ts';
+
+// Each case is a YAML file: objects as users write them, and a MeshTest that says what becomes of calls. It runs twice: through explain, and on the wire.
+
+const cases = new URL('./cases/', import.meta.url);
+const only = process.env['CASES'];
+const files = readdirSync(cases).filter((name) => name.endsWith('.yaml') && (only === undefined || name.includes(only))).sort();
+const authority = new TestAuthority();
+let upstream: TestUpstream;
+let authorizer: TestUpstream;
+
+before(async () => {
+  upstream = await TestUpstream.start();
+  authorizer = await TestUpstream.start();
+});
+after(async () => {
+  await upstream.stop();
+  await authorizer.stop();
+});
+
+for (const [number, file] of files.entries()) {
+  const text = readFileSync(new URL(file, cases), 'utf8').replaceAll('${TEST_JWKS}', testJwks);
+  const mesh = loadMesh([{ name: file, text }]);
+  const { tests, problems } = meshTestsOf(mesh);
+  describe(file, () => {
+    test('its objects and tests are read', () => {
+      assert.deepEqual(problems.map(({ origin, errors }) => `${originText(origin)}: ${formatFieldErrors(errors)}`), []);
+      assert.ok(tests.length > 0, 'there is no MeshTest');
+    });
+    for (const { test: one, differences, answer } of runMeshTests(mesh, tests, { nowMs: Date.now() }))
+      test(`explain: ${one.name}`, () => assert.deepEqual(differences, [], (answer?.steps ?? []).map((step) => `${step.matched ? '+' : '-'} ${step.at} ${step.name}: ${step.detail}`).join('\n')));
+    const byProxy = new Map<string, MeshTest[]>();
+    for (const one of tests) byProxy.set(JSON.stringify(one.proxy), [...(byProxy.get(JSON.stringify(one.proxy)) ?? []), one]);
+    for (const [at, group] of [...byProxy.values()].entries()) onTheWire(mesh, group, `127.${80 + at}.${number >> 8}.${(number & 255) || 250}`);
+  });
+}
+
+function onTheWire(mesh: Parameters<typeof WireProxy.start>[0], group: readonly MeshTest[], address: string): void {
+  const [first] = group;
+  if (first === undefined) return;
+  describe('on the wire', () => {
+    let proxy: WireProxy;
+    let surroundings: Surroundings;
+    before(async () => {
+      surroundings = { authority, upstream, authorizer, address };
+      proxy = await WireProxy.start(mesh, first.proxy, surroundings);
+    });
+    after(() => proxy.stop());
+    for (const one of group)
+      test(`wire: ${one.name}`, async () => {
+        const answer = await askWire(proxy, one.call, surroundings);
+        assert.deepEqual(differences(answer, one), [], JSON.stringify(answer));
+      });
+  });
+}
+
+/** Of the names in an answer, a client and the access log can see these. */
+const visible = ['status', 'location', 'cluster', 'route', 'rule', 'path', 'authority'] as const;
+
+function differences(answer: WireAnswer, { expect }: MeshTest): string[] {
+  const found: string[] = [];
+  // a client sees one 404 for both
+  const outcome = expect.outcome === 'no_virtual_host' ? 'no_route' : expect.outcome;
+  if (answer.outcome !== outcome) found.push(`outcome: expected ${outcome}, is ${answer.outcome}`);
+  const weighted = expect.clusters?.filter(({ weight }) => weight > 0).map(({ name }) => name);
+  if (weighted && weighted.length > 0 && !weighted.includes(answer.cluster ?? '')) found.push(`cluster: expected one of ${weighted.join(', ')}, is ${answer.cluster}`);
+  for (const field of visible) {
+    if (expect[field] === undefined || (field === 'cluster' && weighted)) continue;
+    // an upstream that does not exist has status 503 in explain, and on the wire
+    if (answer[field] !== expect[field]) found.push(`${field}: expected ${JSON.stringify(expect[field])}, is ${JSON.stringify(answer[field])}`);
+  }
+  return found;
+}

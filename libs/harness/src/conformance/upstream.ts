@@ -1,0 +1,46 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** The end of every road: answers HTTP/1.1 requests with 200 and what it was asked for, and any other bytes with "pong". */
+export class TestUpstream {
+  readonly #server: Server;
+  readonly #open = new Set<Socket>();
+  /** First lines and hosts of requests as they came, newest last. */
+  readonly seen: { readonly path: string; readonly host: string }[] = [];
+  /** What an external authorizer behind the same address says. */
+  verdict: 'allow' | 'deny' = 'allow';
+
+  private constructor() {
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  static async start(): Promise<TestUpstream> {
+    const upstream = new TestUpstream();
+    await new Promise<void>((resolve) => upstream.#server.listen(0, '127.0.0.1', resolve));
+    return upstream;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#open) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #serve(socket: Socket): void {
+    this.#open.add(socket);
+    socket.on('close', () => this.#open.delete(socket));
+    socket.on('error', () => socket.destroy());
+    let text = '';
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString('latin1');
+      const head = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n([\s\S]*?)\r\n\r\n/.exec(text);
+      if (head) {
+        this.seen.push({ path: head[2] ?? '', host: /^host: *(.*)$/im.exec(head[3] ?? '')?.[1] ?? '' });
+        text = text.slice(head[0].length);
+        socket.write(`HTTP/1.1 ${this.verdict === 'deny' ? '403 Forbidden' : '200 OK'}\r\ncontent-length: 2\r\n\r\nok`);
+      } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong');
+    });
+  }
+}
