@@ -28,7 +28,8 @@ export function representatives(push: PushContext, configs: Iterable<Config>): P
     if (kinds.size < maxRepresentatives) kinds.set(JSON.stringify([kind.type, kind.namespace, Object.entries(kind.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))]), kind);
   };
   for (const { key, meta, spec } of configs) {
-    if (registryKinds.has(key.kind)) continue;
+    // the mesh's settings and other kinds without a namespace are nobody's own
+    if (registryKinds.has(key.kind) || meta.namespace === '') continue;
     add({ type: 'sidecar', namespace: meta.namespace, labels: {} });
     const labels = selectorOf(spec);
     if (labels === undefined) continue;
