@@ -23,6 +23,14 @@ const switches = {
   selectorPoliciesOnGateways: flag('ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY', true),
   /** CUSTOM policies of one workload may name several providers; off: then all they apply to is denied. */
   multipleCustomProviders: flag('PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS', false),
+  /** A proxy with IPv4 and IPv6 listens and resolves for both. */
+  dualStack: flag('ISTIO_DUAL_STACK', false),
+  /** ServiceEntries without an address get one of their own, for proxies that resolve names. */
+  ipAutoallocate: flag('PILOT_ENABLE_IP_AUTOALLOCATE', true),
+  /** Headless TCP services are one listener that tells Pods apart, instead of one per Pod. */
+  headlessFilterChains: flag('PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER', false),
+  /** Kubernetes' headless services are balanced by the proxy instead of going where the client dialled. */
+  edsForHeadless: flag('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
 } as const;
 
 export type Features = { readonly [Name in keyof typeof switches]: ReturnType<(typeof switches)[Name]['read']> };

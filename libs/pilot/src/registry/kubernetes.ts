@@ -57,6 +57,8 @@ export function kubernetesService(config: Config<KubeServiceSpec>, options: Serv
     registry: 'kubernetes',
     ports: spec.ports.map(servicePort).filter((port) => port.protocol !== 'UDP'),
     addresses: headless ? [] : clusterIps(spec),
+    autoAddresses: [],
+    selects: Object.keys(spec.selector).length > 0,
     resolution: external ? 'dns' : headless ? 'passthrough' : 'static',
     meshExternal: external,
     exportTo: exportTo === undefined ? options.defaultExportTo : exportTo.split(',').map((part) => part.trim()),

@@ -24,6 +24,10 @@ export interface Service {
   readonly ports: readonly ServicePort[];
   /** Virtual IPs; CIDR blocks are possible for ServiceEntries. Empty when none is known. */
   readonly addresses: readonly string[];
+  /** Addresses the mesh gave it because nobody else did: only proxies that resolve names themselves use them. */
+  readonly autoAddresses: readonly string[];
+  /** Workloads serve it by label, whether there are any or not. */
+  readonly selects: boolean;
   readonly resolution: Resolution;
   readonly meshExternal: boolean;
   readonly exportTo: readonly string[];

@@ -30,15 +30,14 @@ export function parseProtocol(text: string): Protocol {
   return byName[name] ?? byName[name.replaceAll('_', '-')] ?? 'AUTO';
 }
 
-/** A Kubernetes port's protocol. Order: UDP, appProtocol, the port name up to its first "-", well-known ports, AUTO. */
+/** A Kubernetes port's protocol. Order: UDP, appProtocol or else the port's name, up to its first "-", well-known ports, AUTO. */
 export function portProtocol(port: { readonly transport: string; readonly appProtocol?: string | undefined; readonly name: string; readonly number: number }): Protocol {
   if (port.transport === 'UDP') return 'UDP';
-  if (port.appProtocol !== undefined && port.appProtocol !== '') {
-    const known = byAppProtocol[port.appProtocol.toLowerCase()] ?? parseProtocol(port.appProtocol);
-    if (known !== 'AUTO') return known;
-  }
-  const name = port.name.toLowerCase();
-  if (name === 'grpc-web' || name.startsWith('grpc-web-')) return 'GRPC_WEB';
+  const known = byAppProtocol[port.appProtocol ?? ''];
+  if (known !== undefined) return known;
+  // an application protocol that nobody knows hides the name, as in Istio
+  const name = (port.appProtocol ?? port.name).toLowerCase();
+  if (name.startsWith('grpc-web')) return 'GRPC_WEB';
   const fromName = byName[name.split('-', 1)[0] ?? ''];
   if (fromName !== undefined) return fromName;
   return serverFirstPorts.has(port.number) ? 'TCP' : 'AUTO';

@@ -24,6 +24,8 @@ export function entryServices(config: Config<ServiceEntrySpec>, options: Omit<Se
     registry: 'service-entry',
     ports: ports.filter((port) => port.protocol !== 'UDP'),
     addresses: spec.addresses.filter((address) => address !== '0.0.0.0'),
+    autoAddresses: [],
+    selects: spec.workloadSelector !== undefined,
     resolution: entryResolution(spec, hostname),
     meshExternal: spec.location === 'MESH_EXTERNAL',
     exportTo: spec.exportTo.length > 0 ? spec.exportTo : options.defaultExportTo,

@@ -75,7 +75,7 @@ spec:
   tls: [{match: [{port: 443, sniHosts: [db.default.svc.cluster.local]}], route: [{destination: {host: db, subset: a}, weight: 40}, {destination: {host: db, subset: b}, weight: 60}]}]
 `);
   const listeners = listenersOf(meshOf(configs), proxyOf('sidecar~10.0.0.1~a.default~default.svc.cluster.local'));
-  assert.deepEqual(listeners['10.96.0.5_443'], ['outbound|443|a|db.default.svc.cluster.local', 'outbound|443|b|db.default.svc.cluster.local', 'outbound|443||db.default.svc.cluster.local']);
+  assert.deepEqual(listeners['10.96.0.5_443'], ['PassthroughCluster', 'outbound|443|a|db.default.svc.cluster.local', 'outbound|443|b|db.default.svc.cluster.local']);
 });
 
 test('a plain Envoy gets no filter that only Istio\'s proxy has', () => {

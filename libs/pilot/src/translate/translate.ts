@@ -168,7 +168,7 @@ function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string)
   const parsed = parseClusterName(name);
   const service = parsed && scope.byHost.get(parsed.host);
   const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
-  if (!parsed || !service || !port || discoveryOf(service, proxy) !== 'static') return undefined;
+  if (!parsed || !service || !port || discoveryOf(push, service, proxy) !== 'static') return undefined;
   const rule = destinationRuleOf(push, proxy, service);
   const subset = parsed.subset === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === parsed.subset);
   if (parsed.subset !== '' && !subset) return undefined;

@@ -39,8 +39,9 @@ export function destinationRuleOf(push: PushContext, proxy: Pick<Proxy, 'namespa
 }
 
 /** How a cluster of `service` finds its hosts when `proxy` asks. */
-export function discoveryOf(service: Service, proxy: Pick<Proxy, 'interception' | 'proxyless' | 'type'>): Resolution {
+export function discoveryOf(push: PushContext, service: Service, proxy: Pick<Proxy, 'interception' | 'proxyless' | 'type'>): Resolution {
   if (service.resolution !== 'passthrough') return service.resolution;
+  if (service.registry === 'kubernetes' && push.features.edsForHeadless) return 'static';
   // Deviation: where nothing is intercepted there is no original destination, so the endpoints we know are sent instead
   const dialled = !proxy.proxyless && proxy.type === 'sidecar' && proxy.interception !== 'NONE';
   if (dialled) return 'passthrough';
@@ -60,7 +61,7 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
   const name = outboundCluster(port.number, service.hostname, subset?.name ?? '');
   const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number, push.mesh.defaultTrafficPolicy);
   const dialled = policy.loadBalancer?.simple === 'PASSTHROUGH' && proxy.interception !== 'NONE' && proxy.type === 'sidecar' && !proxy.proxyless;
-  const resolution = dialled ? 'passthrough' : discoveryOf(service, proxy);
+  const resolution = dialled ? 'passthrough' : discoveryOf(push, service, proxy);
   const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution] }, metadata: metadata(target, policy) });
   if (resolution === 'static') cluster.edsClusterConfig = create(Cluster_EdsClusterConfig, { edsConfig: adsSource(), serviceName: name });
   if (resolution === 'dns' || resolution === 'dns-round-robin') {
@@ -69,7 +70,7 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
     cluster.loadAssignment = loadAssignment(push, { name, service, port, labels: subset?.labels ?? {}, preference, client: { node: '', network: proxy.network }, tlsMode: policy.tls?.mode, fallbackToHostname: service.resolution === 'passthrough' });
     cluster.dnsRefreshRate = duration(push.mesh.dnsRefreshRate);
     cluster.respectDnsTtl = true;
-    cluster.dnsLookupFamily = lookupFamily(proxy);
+    cluster.dnsLookupFamily = lookupFamily(push, proxy);
   }
   applyTrafficPolicy(cluster, policy, push.mesh);
   applyLocality(cluster, push, { policy, service });
@@ -86,10 +87,11 @@ function applyPortOverride(cluster: Cluster, service: Service, port: ServicePort
 }
 
 /** IPv4 where the proxy has one, as in Istio: both families only when it has both. */
-function lookupFamily({ addresses }: Proxy): Cluster_DnsLookupFamily {
+function lookupFamily(push: PushContext, { addresses }: Proxy): Cluster_DnsLookupFamily {
   const v6 = addresses.some((address) => address.includes(':'));
   const v4 = addresses.some((address) => !address.includes(':'));
-  return v4 && v6 ? Cluster_DnsLookupFamily.ALL : v6 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
+  if (v4 && v6 && push.features.dualStack) return Cluster_DnsLookupFamily.ALL;
+  return v6 && !v4 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
 }
 
 /** The policy for a proxy that cannot upgrade to HTTP/2. */

@@ -1,4 +1,4 @@
-import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { AdditionalAddress, Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { FilterChainMatch, ListenerFilter, type FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { TrafficDirection } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { HttpInspector } from '@meltemi/api/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector.ts';
@@ -14,6 +14,8 @@ export const plaintextHttp: readonly string[] = ['http/1.1', 'h2c'];
 export interface ListenerOptions {
   readonly name: string;
   readonly bind: string;
+  /** Other addresses with the same port. */
+  readonly moreBinds?: readonly string[];
   readonly port: number;
   readonly direction: Direction;
   readonly mesh: MeshConfigSpec;
@@ -34,6 +36,7 @@ export function listener(options: ListenerOptions): Listener {
   return create(Listener, {
     name: options.name,
     address: address(options.bind, options.port),
+    additionalAddresses: (options.moreBinds ?? []).map((bind) => create(AdditionalAddress, { address: address(bind, options.port) })),
     filterChains: chains,
     ...(options.defaultFilterChain ? { defaultFilterChain: options.defaultFilterChain } : {}),
     listenerFilters: filters,

@@ -1,160 +1,155 @@
-import type { IstioEgressListener, L4MatchAttributes, TlsMatchAttributes } from '@meltemi/config';
+import type { IstioEgressListener } from '@meltemi/config';
 import type { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { addressListener, httpProxyRouteName, outboundCluster, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
-import { hostCovers } from '../../push-context/hosts.ts';
+import { resolveHost } from '../../push-context/hosts.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { EgressScope, Scope } from '../../push-context/scope.ts';
-import type { VirtualService } from '../../push-context/virtual-services.ts';
 import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
-import { isHttp, isTls, type Service, type ServicePort } from '../../registry/model.ts';
+import { isHttp, serviceKey, type Endpoint, type Protocol, type Service, type ServicePort } from '../../registry/model.ts';
 import { parseProtocol } from '../../registry/protocol.ts';
-import { selects } from '../../registry/workloads.ts';
-import { cidr, create } from '../message.ts';
+import { addressGroups, familiesOf, localhosts, wildcards } from '../addresses.ts';
+import { create } from '../message.ts';
 import { httpConnectionManager } from './http-connection-manager.ts';
 import { chainMatch, listener, plaintextHttp } from './listener.ts';
-import { tcpFilters, weightedTcpFilters } from './tcp-filters.ts';
+import { tcpChains, type OutboundContext } from './outbound-chains.ts';
+import { finishedChains, place, type ChainDraft, type Entry, type Place } from './outbound-entries.ts';
+import { tcpFilters } from './tcp-filters.ts';
 
-interface Context {
-  readonly push: PushContext;
-  readonly proxy: Proxy;
-  readonly scope: Scope;
-}
+/** Ports that every proxy has for itself (health, Prometheus), besides those it intercepts with. */
+const ownPorts: readonly number[] = [15_021, 15_090];
 
-/** Everything a sidecar listens on for its application. */
+/** Everything a sidecar listens on for its application. Source: Istio's listener.go buildSidecarOutboundListeners. */
 export function outboundListeners(push: PushContext, proxy: Proxy, scope: Scope): Listener[] {
-  const context: Context = { push, proxy, scope };
-  const building = new Map<string, Building>();
+  const [wildcard, ...otherWildcards] = wildcards(familiesOf(proxy));
+  const context: Context = { push, proxy, scope, wildcards: [bindAddress(proxy, wildcard), ...otherWildcards] };
+  const entries = new Map<string, Entry>();
   for (const egress of scope.egress) {
     const { listener: written } = egress;
-    if (written?.port !== undefined) addExplicit(context, building, egress, written);
+    if (written?.port !== undefined) addDeclared(context, entries, egress, written);
     // Deviation: without interception a listener per service port would take ports the application may want; its HTTP proxy serves instead
-    else if (proxy.interception !== 'NONE') addServices(context, building, egress);
+    else if (proxy.interception !== 'NONE') addServices(context, entries, egress);
   }
-  const listeners = [...building.values()].map((entry) => finished(context, entry));
-  if (push.mesh.proxyHttpPort > 0) listeners.push(httpProxy(context, bindAddress(proxy, '127.0.0.1'), push.mesh.proxyHttpPort));
+  const listeners = [...entries.values()].map((entry) => finished(context, entry));
+  if (push.mesh.proxyHttpPort > 0) listeners.push(httpProxy(context, push.mesh.proxyHttpPort));
   if (proxy.interception !== 'NONE') listeners.push(virtualOutbound(context));
   return listeners.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** A listener in the making: several services may share it. */
-interface Building {
-  readonly bind: string;
-  readonly port: number;
-  readonly bindToPort: boolean;
-  /** Route table name when it speaks HTTP. */
-  routeName: string | undefined;
-  /** Sniffed: HTTP only when it looks like HTTP. */
-  sniffed: boolean;
-  explicitProxy: boolean;
-  readonly chains: FilterChain[];
-  fallback: FilterChain | undefined;
+interface Context extends OutboundContext {
+  /** Where something that Istio binds on 0.0.0.0 is bound: on both families when the proxy has both. */
+  readonly wildcards: readonly [string, ...string[]];
 }
 
-function at(building: Map<string, Building>, place: { readonly bind: string; readonly port: number; readonly bindToPort: boolean }): Building {
-  const key = addressListener(place.bind, place.port);
-  const known = building.get(key) ?? { ...place, routeName: undefined, sniffed: true, explicitProxy: false, chains: [], fallback: undefined };
-  building.set(key, known);
-  return known;
-}
-
-/** A Sidecar's egress listener with a port: an address of its own. */
-function addExplicit(context: Context, building: Map<string, Building>, egress: EgressScope, written: IstioEgressListener): void {
+/** A Sidecar's egress listener with a port: an address of its own, with the imported services that have the port. */
+function addDeclared(context: Context, entries: Map<string, Entry>, egress: EgressScope, written: IstioEgressListener): void {
   const { proxy } = context;
   const port = written.port?.number ?? 0;
-  const protocol = parseProtocol(written.port?.protocol ?? '');
-  const bindToPort = written.captureMode === 'NONE' || (written.captureMode === 'DEFAULT' && proxy.interception === 'NONE');
-  const bind = bindAddress(proxy, written.bind !== '' ? written.bind : bindToPort ? '127.0.0.1' : '0.0.0.0');
-  const entry = at(building, { bind, port, bindToPort });
-  if (isHttp(protocol)) {
-    entry.routeName = bind.startsWith('unix://') ? bind : protocol === 'HTTP_PROXY' && port === context.push.mesh.proxyHttpPort ? httpProxyRouteName : String(port);
-    entry.explicitProxy = protocol === 'HTTP_PROXY';
-    entry.sniffed = false;
-    return;
-  }
-  for (const service of egress.services) {
-    for (const servicePort of service.ports.filter((candidate) => candidate.number === port)) addTcp(context, entry, egress, { service, port: servicePort, byAddress: false });
-  }
+  const bindToPort = proxy.interception === 'NONE' || written.captureMode === 'NONE' || written.bind.startsWith('unix://');
+  const local = localhosts(familiesOf(proxy));
+  const binds: readonly [string, ...string[]] | undefined = written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
+  for (const service of egress.services) addPort(context, entries, { egress, service, port, protocol: parseProtocol(written.port?.protocol ?? ''), bindToPort, binds, addresses: addressGroups(context.push, proxy, service)[0] });
 }
 
-/** One listener per service port: HTTP ports share the wildcard address, others have the service's own where one is known. */
-function addServices(context: Context, building: Map<string, Building>, egress: EgressScope): void {
+/** A listener for every port of every service that no declared listener has. */
+function addServices(context: Context, entries: Map<string, Entry>, egress: EgressScope): void {
+  const { push, proxy } = context;
+  const { listener: written } = egress;
+  for (const entry of entries.values()) entry.locked = true;
+  const bindToPort = written?.captureMode === 'NONE';
+  const local = localhosts(familiesOf(proxy));
+  const binds: readonly [string, ...string[]] | undefined = written && written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
   for (const service of egress.services) {
-    for (const port of service.ports) {
-      const place = (bind: string) => at(building, { bind: bindAddress(context.proxy, bind), port: port.number, bindToPort: false });
-      if (isHttp(port.protocol)) {
-        const entry = place('0.0.0.0');
-        entry.routeName = String(port.number);
-        continue;
+    const groups = addressGroups(push, proxy, service);
+    for (const addresses of groups.length > 0 ? groups : [undefined]) {
+      for (const port of service.ports) {
+        const common = { egress, service, port: port.number, protocol: port.protocol, bindToPort };
+        const pods = binds === undefined && addresses === undefined ? dialledPods(push, service, port) : undefined;
+        if (pods) addPods(context, entries, common, pods);
+        else addPort(context, entries, { ...common, binds, addresses });
       }
-      const own = service.addresses.filter((address) => !address.includes('/'));
-      const entry = place(own[0] ?? '0.0.0.0');
-      if (port.protocol === 'AUTO' && entry.routeName === undefined) entry.routeName = own.length > 0 ? `${service.hostname}:${port.number}` : String(port.number);
-      addTcp(context, entry, egress, { service, port, byAddress: own.length > 0 });
     }
   }
 }
 
-interface TcpTarget {
+/** Endpoints that clients dial by their own addresses; undefined when the port is none of that kind. An entry that only names a host is one listener for all. */
+function dialledPods(push: PushContext, service: Service, port: ServicePort): readonly Endpoint[] | undefined {
+  if (service.resolution !== 'passthrough' || isHttp(port.protocol)) return undefined;
+  const endpoints = push.services.inline.get(serviceKey(service))?.find(([number]) => number === port.number)?.[1] ?? [];
+  return endpoints.length === 0 && service.registry === 'service-entry' && !service.selects ? undefined : endpoints;
+}
+
+function addPods(context: Context, entries: Map<string, Entry>, common: Omit<Target, 'binds' | 'addresses'>, pods: readonly Endpoint[]): void {
+  const { push, proxy } = context;
+  const oneListener = push.features.headlessFilterChains && common.protocol !== 'AUTO';
+  const isIp = (address: string) => address.includes(':') || /^[0-9.]+$/.test(address);
+  for (const address of new Set(pods.map((pod) => pod.address))) {
+    if (address === proxy.addresses[0] || !isIp(address)) continue;
+    addPort(context, entries, oneListener ? { ...common, binds: context.wildcards, pod: address } : { ...common, binds: [address] });
+  }
+}
+
+interface Target {
+  readonly egress: EgressScope;
   readonly service: Service;
-  readonly port: ServicePort;
-  /** The listener is the service's alone. */
-  readonly byAddress: boolean;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly bindToPort: boolean;
+  /** Where it binds, when that is settled; else by the service's addresses. */
+  readonly binds?: readonly [string, ...string[]] | undefined;
+  readonly addresses?: readonly [string, ...string[]] | undefined;
+  /** One of a headless service's workloads on a listener that all of them share. */
+  readonly pod?: string;
 }
 
-/** Chains for a service's TCP port: TLS routes by server name, TCP routes by subnet, else everything to the service. */
-function addTcp(context: Context, entry: Building, egress: EgressScope, target: TcpTarget): void {
-  const { service, port } = target;
-  const rule = egress.virtualServices.find(({ hosts, spec }) => spec.tcp.length + spec.tls.length > 0 && hosts.some((host) => hostCovers(host, service.hostname)));
-  if (rule) entry.chains.push(...tlsChains(context, rule, port.number));
-  const tcp = rule ? tcpRouteFilters(context, rule, port.number) : undefined;
-  const filters = tcp ?? tcpFilters({ ...context, direction: 'outbound' }, outboundCluster(port.number, service.hostname));
-  const blocks = service.addresses.filter((address) => address.includes('/'));
-  const byName = isTls(port.protocol) && !target.byAddress && blocks.length === 0;
-  if (byName) entry.chains.push(create(FilterChain, { name: service.hostname, filterChainMatch: chainMatch({ serverNames: [service.hostname], transportProtocol: 'tls' }), filters }));
-  else if (blocks.length > 0) entry.chains.push(create(FilterChain, { name: service.hostname, filterChainMatch: chainMatch({ prefixRanges: blocks.map(cidr) }), filters }));
-  else entry.fallback ??= create(FilterChain, { name: outboundCluster(port.number, service.hostname), filters });
-}
-
-function fits(context: Context, match: L4MatchAttributes | TlsMatchAttributes, port: number): boolean {
-  if (match.gateways.length > 0 && !match.gateways.includes('mesh')) return false;
-  if (match.port !== 0 && match.port !== port) return false;
-  if (match.sourceNamespace !== '' && match.sourceNamespace !== context.proxy.namespace) return false;
-  return selects(match.sourceLabels, context.proxy.labels);
-}
-
-function tlsChains(context: Context, rule: VirtualService, port: number): FilterChain[] {
-  return rule.spec.tls.flatMap((route) =>
-    route.match
-      .filter((match) => fits(context, match, port))
-      .map((match) =>
-        create(FilterChain, {
-          name: match.sniHosts.join(','),
-          filterChainMatch: chainMatch({ serverNames: [...match.sniHosts], prefixRanges: match.destinationSubnets.map(cidr), transportProtocol: 'tls' }),
-          filters: weightedTcpFilters({ ...context, direction: 'outbound' }, context.scope, { route: route.route, port }),
-        }),
-      ),
+function addPort(context: Context, entries: Map<string, Entry>, target: Target): void {
+  const { service, port, protocol, addresses } = target;
+  if (protocol === 'UDP' || isOwnPort(context, target)) return;
+  const blocks = !isHttp(protocol) && target.binds === undefined ? (addresses?.filter((address) => address.includes('/')) ?? []) : [];
+  const own = blocks.length > 0 || isHttp(protocol) ? undefined : addresses;
+  const [primary, ...others] = target.binds ?? own ?? context.wildcards;
+  const at: Place = { binds: [bindAddress(context.proxy, primary), ...others], port, bindToPort: target.bindToPort };
+  const wildcard = context.wildcards[0];
+  const shared = at.binds[0] === wildcard;
+  const destinations = target.pod === undefined ? blocks : [target.pod];
+  const byName = target.pod === undefined && (addresses?.[0].includes('/') === true || (addresses === undefined && shared));
+  place(
+    entries,
+    {
+      place: at,
+      protocol,
+      http: (sniffed) => httpChain(context, { ...target, at, sniffed, routeName: port === 0 ? at.binds[0] : protocol === 'AUTO' && !shared ? `${service.hostname}:${port}` : String(port) }),
+      tcp: () => tcpChains(context, { service, port, protocol, virtualServices: target.egress.virtualServices, destinations, byName }),
+    },
+    wildcard,
   );
 }
 
-function tcpRouteFilters(context: Context, rule: VirtualService, port: number): FilterChain['filters'] | undefined {
-  const route = rule.spec.tcp.find((candidate) => candidate.match.length === 0 || candidate.match.some((match) => fits(context, match, port)));
-  return route ? weightedTcpFilters({ ...context, direction: 'outbound' }, context.scope, { route: route.route, port }) : undefined;
+/** A listener on the wildcard address would take what the proxy needs itself. */
+function isOwnPort({ push, wildcards: [wildcard] }: Context, { port, protocol, binds }: Target): boolean {
+  if (binds ? binds[0] !== wildcard : !isHttp(protocol)) return false;
+  return ownPorts.includes(port) || port === push.mesh.proxyListenPort || port === push.mesh.proxyInboundListenPort;
 }
 
-function finished(context: Context, entry: Building): Listener {
-  const { push } = context;
-  const name = addressListener(entry.bind, entry.port);
-  const http = entry.routeName === undefined ? [] : [httpChain(context, entry, entry.routeName, name)];
-  const passthrough = entry.bindToPort ? undefined : unknownDestination(context, 'PassthroughFilterChain');
-  const fallback = entry.routeName !== undefined && !entry.sniffed ? undefined : (entry.fallback ?? passthrough);
-  return listener({ name, bind: entry.bind, port: entry.port, direction: 'outbound', mesh: push.mesh, bindToPort: entry.bindToPort, filterChains: [...http, ...unique(entry.chains)], defaultFilterChain: fallback });
+function httpChain(context: Context, chain: { readonly at: Place; readonly protocol: Protocol; readonly routeName: string; readonly sniffed: boolean }): ChainDraft {
+  const { at, protocol, routeName, sniffed } = chain;
+  const name = addressListener(at.binds[0], at.port);
+  const routes = protocol === 'HTTP_PROXY' && at.port === context.push.mesh.proxyHttpPort ? httpProxyRouteName : routeName;
+  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes, explicitProxy: protocol === 'HTTP_PROXY' });
+  return { name, filters: [manager], ...(sniffed ? { applicationProtocols: plaintextHttp, transportProtocol: 'raw_buffer' } : {}) };
 }
 
-function httpChain(context: Context, entry: Building, routeName: string, name: string): FilterChain {
-  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes: routeName, explicitProxy: entry.explicitProxy });
-  if (!entry.sniffed) return create(FilterChain, { name, filters: [manager] });
-  return create(FilterChain, { name, filterChainMatch: chainMatch({ transportProtocol: 'raw_buffer', applicationProtocols: [...plaintextHttp] }), filters: [manager] });
+function finished(context: Context, entry: Entry): Listener {
+  const { push, proxy } = context;
+  const { binds, port, bindToPort } = entry.place;
+  const { matched, rest } = finishedChains(entry.chains);
+  const only = matched.length === 0 && rest !== undefined;
+  // Deviation: without interception there is no original destination to pass anything on to
+  const fallback = rest ?? (proxy.interception === 'NONE' ? undefined : unknownDestination(context, 'PassthroughFilterChain'));
+  return listener({
+    name: addressListener(binds[0], port), bind: binds[0], moreBinds: binds.slice(1), port, direction: 'outbound', mesh: push.mesh, bindToPort,
+    filterChains: only ? [rest] : matched, defaultFilterChain: only ? undefined : fallback,
+  });
 }
 
 /** Envoy refuses a listener with two chains of one match: the first stays. */
@@ -169,10 +164,12 @@ export function unique(chains: readonly FilterChain[]): FilterChain[] {
 }
 
 /** The application's http_proxy: every service on every port. */
-function httpProxy(context: Context, bind: string, port: number): Listener {
-  const name = addressListener(bind, port);
+function httpProxy(context: Context, port: number): Listener {
+  const [bind, ...moreBinds] = localhosts(familiesOf(context.proxy));
+  const at = bindAddress(context.proxy, bind);
+  const name = addressListener(at, port);
   const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes: httpProxyRouteName, explicitProxy: true });
-  return listener({ name, bind, port, direction: 'outbound', mesh: context.push.mesh, bindToPort: true, filterChains: [create(FilterChain, { name, filters: [manager] })] });
+  return listener({ name, bind: at, moreBinds, port, direction: 'outbound', mesh: context.push.mesh, bindToPort: true, filterChains: [create(FilterChain, { name, filters: [manager] })] });
 }
 
 /** Takes every redirected connection and hands it to the listener of its destination, or deals with it itself. */
@@ -184,12 +181,21 @@ function virtualOutbound(context: Context): Listener {
     filterChainMatch: chainMatch({ destinationPort: port }),
     filters: tcpFilters({ ...context, direction: 'outbound' }, wellKnownClusters.blackHole),
   });
-  const catchAll = unknownDestination(context, context.scope.allowAny ? 'virtualOutbound-catchall-tcp' : 'virtualOutbound-blackhole-tcp');
-  const base = listener({ name: wellKnownListeners.outbound, bind: bindAddress(context.proxy, '0.0.0.0'), port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: [loop, catchAll] });
+  const [bind, ...others] = context.wildcards;
+  const catchAll = unknownDestination(context, 'virtualOutbound-catchall-tcp');
+  const moreBinds = push.features.dualStack ? others : [];
+  const base = listener({ name: wellKnownListeners.outbound, bind, moreBinds, port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: [loop, catchAll] });
   return { ...base, useOriginalDst: true };
 }
 
+/** On to where it was going, or to the Sidecar's egressProxy; nowhere under REGISTRY_ONLY. */
 function unknownDestination(context: Context, name: string): FilterChain {
-  const cluster = context.scope.allowAny ? wellKnownClusters.passthrough : wellKnownClusters.blackHole;
-  return create(FilterChain, { name, filters: tcpFilters({ ...context, direction: 'outbound' }, cluster) });
+  return create(FilterChain, { name, filters: tcpFilters({ ...context, direction: 'outbound' }, unknownCluster(context)) });
+}
+
+function unknownCluster({ push, scope, proxy }: Context): string {
+  if (!scope.allowAny) return wellKnownClusters.blackHole;
+  const egressProxy = scope.sidecar?.spec.outboundTrafficPolicy?.egressProxy;
+  if (!egressProxy) return wellKnownClusters.passthrough;
+  return outboundCluster(egressProxy.port?.number ?? 0, resolveHost(egressProxy.host, proxy.namespace, push.domain), egressProxy.subset);
 }
