@@ -1,6 +1,7 @@
 import { Command, CommanderError, Help } from 'commander';
 import { CliError, exitCode } from './cli-error.ts';
 import { commandEnvironment, type CommandModule } from './command.ts';
+import { analyzeCommand } from './commands/analyze/analyze.ts';
 import { applyCommand } from './commands/apply/apply.ts';
 import { completionCommand } from './commands/completion/completion.ts';
 import { deleteCommand } from './commands/delete/delete.ts';
@@ -16,7 +17,7 @@ import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, analyzeCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {

@@ -1,0 +1,49 @@
+import { authorizationPolicy } from '../../../kinds/authorization-policy/kind.ts';
+import type { AuthorizationPolicySpec } from '../../../kinds/authorization-policy/types.ts';
+import type { StringMap } from '../../../kinds/types.ts';
+import type { Analyzer, Report } from '../../analyzer.ts';
+import { isAmbientPod, isInMesh } from '../../kubernetes/in-mesh.ts';
+import { selectorText, selects } from '../../kubernetes/selector.ts';
+import type { Mesh } from '../../mesh.ts';
+import { messages } from '../../messages/messages.ts';
+import type { AnalyzedObject } from '../../object.ts';
+
+/** AuthorizationPolicies that select nothing, or name namespaces that do not exist. */
+export const authorizationPolicies: Analyzer = {
+  name: 'auth.AuthorizationPoliciesAnalyzer',
+  description: 'AuthorizationPolicies that select no workload or name a namespace that does not exist',
+  analyze(mesh, report) {
+    const pods = mesh.podsSelectable().filter((pod) => isAmbientPod(pod.annotations) || isInMesh(mesh, pod.namespace, { ...pod, containers: [...pod.containers, ...pod.initContainers] }));
+    const labelsByNamespace = Map.groupBy(pods, (pod) => pod.namespace);
+    for (const policy of mesh.of(authorizationPolicy)) {
+      const { namespace } = policy.key;
+      const isMeshWide = namespace === mesh.meshConfig.rootNamespace;
+      checkWorkloads(policy, { isMeshWide, labels: (isMeshWide ? pods : (labelsByNamespace.get(namespace) ?? [])).map((pod) => pod.labels) }, report);
+      checkNamespaces(policy, mesh, report);
+    }
+  },
+};
+
+function checkWorkloads(policy: AnalyzedObject<AuthorizationPolicySpec>, { isMeshWide, labels }: { readonly isMeshWide: boolean; readonly labels: readonly StringMap[] }, report: Report): void {
+  const selector = policy.spec.selector?.matchLabels;
+  if (selector === undefined) {
+    // A policy bound by targetRefs selects no workload by labels.
+    const isBound = policy.spec.targetRef !== undefined || policy.spec.targetRefs.length > 0;
+    if (!isMeshWide && !isBound && labels.length === 0) report(policy, messages.noMatchingWorkloads(''));
+  } else if (!labels.some((one) => selects(selector, one))) report(policy, messages.noMatchingWorkloads(selectorText(selector)), { path: 'spec.selector' });
+}
+
+function checkNamespaces(policy: AnalyzedObject<AuthorizationPolicySpec>, mesh: Mesh, report: Report): void {
+  const existing = mesh.ofKind('', 'Namespace').map(({ key }) => key.name);
+  for (const [i, rule] of (policy.spec.rules ?? []).entries())
+    for (const [j, { source }] of rule.from.entries())
+      for (const field of ['namespaces', 'notNamespaces'] as const)
+        for (const [k, pattern] of (source[field] ?? []).entries())
+          if (!existing.some((name) => namespaceMatches(pattern, name))) report(policy, messages.notFound('namespace', pattern), { path: `spec.rules[${i}].from[${j}].source.${field}[${k}]` });
+}
+
+function namespaceMatches(pattern: string, name: string): boolean {
+  if (pattern === '*') return true;
+  if (pattern.startsWith('*')) return name.endsWith(pattern.slice(1));
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name.toLowerCase() === pattern.toLowerCase();
+}
