@@ -1,9 +1,11 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { locate } from '../documents/locate.ts';
 import { parseYamlDocuments } from '../documents/parse.ts';
+import { isOfKindName } from '../kinds/kind.ts';
 import { meshConfig as meshConfigKind } from '../kinds/mesh-config/kind.ts';
-import { defaultMeshConfig, holdsMeshConfig, readMeshConfig } from '../kinds/mesh-config/read.ts';
+import { defaultMeshConfig, isMeshConfigMap, readMeshText } from '../kinds/mesh-config/read.ts';
 import type { MeshConfigSpec } from '../kinds/mesh-config/types.ts';
+import { meshNetworks as meshNetworksKind } from '../kinds/mesh-networks/kind.ts';
 import type { Struct } from '../kinds/types.ts';
 import { isMap } from '../schema/containers.ts';
 import { mapAt, textMap } from './json.ts';
@@ -20,21 +22,22 @@ const networksKey = { group: '', kind: 'MeshNetworks', namespace: 'istio-system'
 
 /** MeshConfig of its own file, else of the ConfigMap `istio` (in istio-system first), else written as such, else Istio's defaults. */
 export function meshConfigAmong(objects: readonly AnalyzedObject[], { meshConfig }: MeshTexts): MeshConfigSpec {
-  if (meshConfig) return readMeshConfig(meshConfigText(meshConfig)).spec;
-  const inConfigMap = meshConfigMaps(objects)[0];
-  if (inConfigMap) return readMeshConfig(textMap(inConfigMap.content['data'])['mesh'] ?? '').spec;
-  const written = objects.find((object): object is AnalyzedObject<MeshConfigSpec> => object.key.group === meshConfigKind.group && object.key.kind === meshConfigKind.kind && object.spec !== undefined);
+  if (meshConfig) return readMeshText(meshConfigKind, meshConfigText(meshConfig)).spec;
+  const inConfigMap = meshConfigMaps(objects).map(({ content }) => textMap(content['data'])['mesh']).find((text) => text !== undefined);
+  if (inConfigMap !== undefined) return readMeshText(meshConfigKind, inConfigMap).spec;
+  const written = objects.find((object): object is AnalyzedObject<MeshConfigSpec> => isOfKindName(object, meshConfigKind) && object.spec !== undefined);
   return written?.spec ?? defaultMeshConfig();
 }
 
-/** MeshNetworks of its own file, else of the ConfigMap `istio`. */
+/** MeshNetworks of its own file, else of the ConfigMap `istio`, else written as such. */
 export function meshNetworksAmong(objects: readonly AnalyzedObject[], { meshNetworks }: MeshTexts): AnalyzedObject | undefined {
   if (meshNetworks) return networksObject(meshNetworks.text, (locateIn) => ({ ...noSource, file: meshNetworks.name, line: locateIn }));
   for (const { content, source } of meshConfigMaps(objects)) {
     const text = textMap(content['data'])['meshNetworks'];
     if (text !== undefined) return networksObject(text, () => ({ ...source, line: () => source.line('data.meshNetworks') }));
   }
-  return undefined;
+  const written = objects.find((object) => isOfKindName(object, meshNetworksKind));
+  return written && { ...written, key: networksKey, content: mapAt(written.content, 'spec'), source: { ...written.source, line: (path) => written.source.line(`spec.${path}`) } };
 }
 
 /** The file may be MeshConfig itself, or the ConfigMap that holds it. */
@@ -47,7 +50,7 @@ function meshConfigText({ name, text }: SourceText): string {
 }
 
 function meshConfigMaps(objects: readonly AnalyzedObject[]): readonly AnalyzedObject[] {
-  const found = objects.filter((object) => object.cluster === '' && object.key.group === '' && object.key.kind === 'ConfigMap' && holdsMeshConfig(object.key.name, textMap(object.content['data'])));
+  const found = objects.filter((object) => object.cluster === '' && object.key.group === '' && object.key.kind === 'ConfigMap' && isMeshConfigMap(object.key.name));
   const rank = ({ key }: AnalyzedObject): number => (key.namespace === 'istio-system' ? 0 : 2) + (key.name === 'istio' ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b));
 }

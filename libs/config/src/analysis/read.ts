@@ -3,7 +3,7 @@ import { decode } from '../decode.ts';
 import { parseYamlDocuments, type ParsedDocument } from '../documents/parse.ts';
 import { groupOwner } from '../envelope.ts';
 import { isOfKindName, type ConfigKind } from '../kinds/kind.ts';
-import { holdsMeshConfig } from '../kinds/mesh-config/read.ts';
+import { isMeshConfigMap, meshKeys } from '../kinds/mesh-config/read.ts';
 import { findKind } from '../kinds/registry.ts';
 import { decodeMetadata } from '../metadata.ts';
 import type { RawObject } from '../object.ts';
@@ -64,19 +64,20 @@ export function analyzedObject(raw: RawObject, about: { readonly source?: Source
 
 function verdict(raw: RawObject, kind: ConfigKind | undefined): Pick<AnalyzedObject, 'spec' | 'errors' | 'warnings'> {
   const result = decode(raw);
-  const ours = groupOwner(raw.key.group) === 'istio' || kind?.kind === 'MeshConfig';
+  const ours = groupOwner(raw.key.group) === 'istio' || meshKeys.some((one) => one.kind === kind);
   if (result.ok) {
     const { acts, config, warnings } = result.value;
     if (acts === 'foreign') return { spec: undefined, errors: [], warnings: [] };
     return { spec: config.spec, errors: [], warnings: acts === 'later' ? warnings.filter((one) => one.path !== '') : warnings };
   }
-  if (ours || isMeshConfigMap(raw)) return { spec: kind && lenientSpec(raw, kind), errors: result.error, warnings: [] };
+  if (ours || holdsMeshSettings(raw)) return { spec: kind && lenientSpec(raw, kind), errors: result.error, warnings: [] };
   // Kubernetes' API server checks these, not the mesh: but the mesh sets aside what it cannot read.
   return { spec: undefined, errors: [], warnings: result.error.map(({ path, message }) => ({ path, message: `${message} (the mesh does not use this object)` })) };
 }
 
-function isMeshConfigMap({ key, content }: RawObject): boolean {
-  return isOfKindName({ key }, { group: '', kind: 'ConfigMap' }) && holdsMeshConfig(key.name, textMap(content['data']));
+function holdsMeshSettings({ key, content }: RawObject): boolean {
+  const data = textMap(content['data']);
+  return isOfKindName({ key }, { group: '', kind: 'ConfigMap' }) && isMeshConfigMap(key.name) && meshKeys.some((one) => data[one.key] !== undefined);
 }
 
 /** The spec of an object that is refused for what it says, not for how it is written: missing fields read as empty. */
