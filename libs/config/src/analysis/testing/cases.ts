@@ -31,7 +31,7 @@ export function cases(analyzer: Analyzer, table: Readonly<Record<string, Analyze
         ...(meshConfig === undefined ? {} : { meshConfig: { name: 'mesh.yaml', text: meshConfig } }),
         ...(meshNetworks === undefined ? {} : { meshNetworks: { name: 'networks.yaml', text: meshNetworks } }),
       });
-      assert.deepEqual(found.map(({ code, origin, line }) => [`${code} ${origin}`, line]).sort(), finds.map(([said, line]) => [said, line]).sort(), JSON.stringify(found.map(({ code, origin, message }) => ({ code, origin, message })), null, 1));
+      assert.deepEqual(found.map(({ code, origin, line }) => `${code} ${origin}:${line}`).sort(), finds.map(([said, line]) => `${said}:${line}`).sort(), JSON.stringify(found.map(({ code, origin, message }) => ({ code, origin, message })), null, 1));
       for (const [said, line, says] of finds) assert.ok(found.some(({ code, origin, line: at, message }) => `${code} ${origin}` === said && at === line && says.test(message)), `${said}:${line} says ${says}: ${JSON.stringify(found.map(({ message }) => message))}`);
     });
 }
