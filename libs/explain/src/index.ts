@@ -9,3 +9,6 @@ export { featuresFrom } from '@meltemi/pilot';
 export { differencesOf, meshTestsOf, runMeshTests, type Expected, type MeshTest, type MeshTestResult } from './expectations.ts';
 export { resourceExtensions } from './view.ts';
 export { clientSide } from './walk/connection.ts';
+export { journey, type Journey, type JourneyOptions, type JourneyRequest, type Leg } from './journey/journey.ts';
+export { withAssumedPods } from './journey/assumed-pods.ts';
+export { findWorkload, proxyOf } from './journey/find-workload.ts';

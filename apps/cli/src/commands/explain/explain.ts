@@ -1,15 +1,18 @@
 import { formatFieldErrors, type Result } from '@meltemi/base';
-import { explain, featuresFrom, readCalls, readProxyQuestion } from '@meltemi/explain';
+import { explain, featuresFrom, journey, readCalls, readProxyQuestion, withAssumedPods, type JourneyRequest, type LoadedMesh } from '@meltemi/explain';
 import { CliError, exitCode } from '../../cli-error.ts';
-import type { CommandModule } from '../../command.ts';
-import { outputFormat, print } from '../../output.ts';
+import type { CommandEnvironment, CommandModule } from '../../command.ts';
+import { outputFormat, print, type OutputFormat } from '../../output.ts';
 import { answerText } from './answer-text.ts';
+import { meshFromPilot } from './live-mesh.ts';
 import { meshFromFiles, textOf, warnSetAside, type MeshFileOptions } from './mesh-files.ts';
 
 interface Options extends MeshFileOptions {
   readonly filename?: string[];
   readonly proxyFile?: string;
   readonly callFile?: string;
+  readonly from?: string;
+  readonly header: string[];
   readonly output?: string;
 }
 
@@ -17,25 +20,55 @@ interface Options extends MeshFileOptions {
 export const explainCommand: CommandModule = (program, environment) => {
   program.command('explain')
     .description('tell why a request goes where it goes, from files or from the live mesh')
+    .argument('[method]', 'such as GET')
+    .argument('[url]', 'such as http://reviews:9080/reviews/0; tcp://host:port for bytes, h2c:// or grpc:// for HTTP/2')
+    .option('--from <workload>', 'who asks: namespace/name of a Deployment, Pod, WorkloadEntry, app label or service; a gateway too')
+    .option('-H, --header <field>', 'a header of the request, as curl has it; may be repeated', (field: string, all: string[]) => [...all, field], [])
     .option('-f, --filename <files...>', 'files or directories of Istio, Gateway API and Kubernetes objects (default: the live mesh)')
     .option('--mesh-config <file>', 'MeshConfig (default: the ConfigMap istio among the files)')
     .option('--mesh-networks <file>', 'MeshNetworks (default: the ConfigMap istio among the files)')
-    .option('--proxy-file <file>', 'whose view: {"type", "namespace", "labels", "ip", "serviceAccount", "metadata"}')
-    .option('--call-file <file>', 'calls: [{"mode", "address", "port", "protocol", "tls", "host", "path", "method", "headers", …}]')
+    .option('--proxy-file <file>', 'for programs: whose view, {"type", "namespace", "labels", "ip", "serviceAccount", "metadata"}')
+    .option('--call-file <file>', 'for programs: calls, [{"mode", "address", "port", "protocol", "tls", "host", "path", "method", "headers", …}]')
     .option('-o, --output <format>', 'table, json or yaml')
-    .action(async (options: Options) => {
+    .addHelpText('after', '\nExample: meltemi explain --from default/productpage GET http://reviews:9080/reviews/0 -H "end-user: jason"')
+    .action(async (method: string | undefined, url: string | undefined, options: Options) => {
       const format = outputFormat(options.output);
-      if (options.proxyFile === undefined || options.callFile === undefined) throw new CliError('explain: --proxy-file and --call-file are needed', exitCode.usage);
-      const proxy = read(readProxyQuestion(await textOf(options.proxyFile, environment)), options.proxyFile);
-      const calls = read(readCalls(await textOf(options.callFile, environment)), options.callFile);
-      const mesh = await meshFromFiles(options.filename ?? [], options, environment);
-      const { answers, setAside } = read(explain(mesh, proxy, { calls, nowMs: Date.now(), features: featuresFrom(process.env) }), options.proxyFile);
-      warnSetAside(setAside, environment);
-      print(environment.output, format, answers, () => answers.map((answer, i) => answerText(answer, calls[i])).join('\n\n'));
+      const mesh = () => (options.filename === undefined ? meshFromPilot(environment) : meshFromFiles(options.filename, options, environment));
+      if (options.proxyFile !== undefined && options.callFile !== undefined) return answerCalls(await mesh(), { ...options, proxyFile: options.proxyFile, callFile: options.callFile }, format, environment);
+      if (options.from === undefined || method === undefined) throw new CliError('explain: say who asks and what, like: meltemi explain --from default/productpage GET http://reviews:9080/reviews/0 (or give --proxy-file and --call-file)', exitCode.usage);
+      const request = requestOf(options.from, url === undefined ? ['GET', method] : [method, url], options.header);
+      follow(options.filename === undefined ? await mesh() : withAssumedPods(await mesh()), request, format, environment);
     });
 };
 
-function read<T>(result: Result<T>, file: string): T {
-  if (!result.ok) throw new CliError(`${file}: ${formatFieldErrors(result.error)}`);
+type Files = Options & { readonly proxyFile: string; readonly callFile: string };
+
+async function answerCalls(mesh: LoadedMesh, { proxyFile, callFile }: Files, format: OutputFormat, environment: CommandEnvironment): Promise<void> {
+  const proxy = read(readProxyQuestion(await textOf(proxyFile, environment)), proxyFile);
+  const calls = read(readCalls(await textOf(callFile, environment)), callFile);
+  const { answers, setAside } = read(explain(mesh, proxy, { calls, nowMs: Date.now(), features: featuresFrom(process.env) }), proxyFile);
+  warnSetAside(setAside, environment);
+  print(environment.output, format, answers, () => answers.map((answer, i) => answerText(answer, calls[i])).join('\n\n'));
+}
+
+function follow(mesh: LoadedMesh, request: JourneyRequest, format: OutputFormat, environment: CommandEnvironment): void {
+  const { legs, setAside } = read(journey(mesh, request, { nowMs: Date.now(), features: featuresFrom(process.env) }), 'explain');
+  warnSetAside(setAside, environment);
+  print(environment.output, format, legs, () => legs.map(({ workload, call, answer }) => `${workload}\n${answerText(answer, call)}`).join('\n\n'));
+}
+
+function requestOf(from: string, [method, address]: readonly [string, string], fields: readonly string[]): JourneyRequest {
+  const url = URL.parse(address.includes('://') ? address : `http://${address}`);
+  if (url === null) throw new CliError(`explain: "${address}" is no URL, like http://reviews:9080/reviews/0`, exitCode.usage);
+  const headers = Object.fromEntries(fields.map((field) => {
+    const colon = field.indexOf(':');
+    if (colon < 1) throw new CliError(`explain: -H "${field}" is no header, like "end-user: jason"`, exitCode.usage);
+    return [field.slice(0, colon).trim().toLowerCase(), field.slice(colon + 1).trim()];
+  }));
+  return { from, method, url, headers };
+}
+
+function read<T>(result: Result<T>, what: string): T {
+  if (!result.ok) throw new CliError(`${what}: ${formatFieldErrors(result.error)}`);
   return result.value;
 }

@@ -1,0 +1,23 @@
+import { fail, ok, type Result } from '@meltemi/base';
+import type { PushContext, Workload } from '@meltemi/pilot';
+import type { ProxyQuestion } from '../question.ts';
+
+/** "default/productpage" → the proxy of a workload of that name: a Deployment, Pod, WorkloadEntry, or the app label of one. */
+export function findWorkload(push: PushContext, text: string): Result<ProxyQuestion> {
+  const [namespace = 'default', name = ''] = text.includes('/') ? text.split('/', 2) : ['default', text];
+  const workloads = [...push.registry.workloads.values()].filter((one) => one.namespace === namespace);
+  const served = (one: Workload) => (push.registry.targets.get(one.address) ?? []).some(({ service }) => service.name === name && service.namespace === namespace);
+  const rules: readonly ((one: Workload) => boolean)[] = [(one) => one.name === name, (one) => one.labels['app'] === name, served, (one) => one.name.startsWith(`${name}-`)];
+  for (const rule of rules) {
+    const found = workloads.find(rule);
+    if (found) return ok(proxyOf(push, found));
+  }
+  const known = [...new Set([...push.registry.workloads.values()].map((one) => `${one.namespace}/${one.name}`))].toSorted();
+  return fail('--from', `no workload "${text}" is known; there are ${known.slice(0, 20).join(', ') || 'none'}${known.length > 20 ? ', …' : ''}`);
+}
+
+/** What the workload's proxy says of itself. A workload that a Gateway selects is a gateway. */
+export function proxyOf(push: PushContext, { name, namespace, labels, address, serviceAccount, network }: Workload): ProxyQuestion {
+  const selected = push.gateways.some(({ spec }) => Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => labels[key] === value));
+  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(network === '' ? {} : { NETWORK: network }) } };
+}
