@@ -22,6 +22,7 @@ import { rateLimitFilter } from './http/ratelimit/ratelimit.ts';
 import { rbacFilter } from './http/rbac/rbac.ts';
 import { routerFilter } from './http/router/router.ts';
 import { connectionLimitFilter } from './network/connection-limit/connection-limit.ts';
+import { networkExtAuthzFilter } from './network/ext-authz/ext-authz.ts';
 import { istioTcpStatsFilter } from './network/istio-tcp-stats/istio-tcp-stats.ts';
 import { localRateLimitFilter } from './network/local-ratelimit/local-ratelimit.ts';
 import { metadataExchangeFilter } from './network/metadata-exchange/metadata-exchange.ts';
@@ -69,7 +70,7 @@ export const httpFilters: readonly HttpFilterFactory[] = [
 ];
 
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
-export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, metadataExchangeFilter, istioTcpStatsFilter];
+export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, networkExtAuthzFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, metadataExchangeFilter, istioTcpStatsFilter];
 
 /** Besides them, what users bring: its parsers are replaced by whoever may load modules. */
 const httpByType = new Map([...httpFilters, moduleFilter].flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));

@@ -49,7 +49,7 @@ export const authorizationPolicy = istioKind<AuthorizationPolicySpec>({
   plural: 'authorizationpolicies',
   shortNames: ['ap'],
   versions: ['v1', 'v1beta1'],
-  acts: 'later',
+  acts: 'full',
   schema: object<AuthorizationPolicySpec>({
     ...targetFields,
     rules: optional(list(rule, { maxItems: 512 })),

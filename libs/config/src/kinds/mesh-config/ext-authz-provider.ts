@@ -49,7 +49,7 @@ const service = {
   failOpen: bool(),
   clearRouteCache: bool(),
   statusOnError: string(),
-  includeRequestBodyInCheck: optional(object<ExtAuthzRequestBody>({ maxRequestBytes: int('uint32'), allowPartialMessage: bool(), packAsBytes: bool() })),
+  includeRequestBodyInCheck: optional(object<ExtAuthzRequestBody>({ maxRequestBytes: required(int('uint32', { min: 1 })), allowPartialMessage: bool(), packAsBytes: bool() })),
 };
 
 export const extAuthzGrpc = object<ExtAuthzGrpcProvider>(service);

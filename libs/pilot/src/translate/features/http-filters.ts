@@ -1,5 +1,6 @@
 import type { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { cors } from './cors.ts';
+import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
 import { peerMetadata } from './peer-metadata.ts';
@@ -10,6 +11,7 @@ import { stats } from './stats.ts';
 /** The order that users can observe. Source: Istio's listener_builder.go. */
 const order: readonly HttpFeature[] = [
   peerMetadata, // first: a request that a later filter refuses is still counted with who sent it
+  customAuthorization, // before all other policies: what an authorizer refuses needs no further look
   rbac, // before whatever acts on a request: what is denied has no other effect
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service

@@ -1,6 +1,6 @@
 import type { Address } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import type { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import type { AttributeContext_HttpRequest, AttributeContext_Peer } from '@meltemi/api/gen/envoy/service/auth/v3/attribute_context.ts';
+import type { AttributeContext, AttributeContext_HttpRequest, AttributeContext_Peer } from '@meltemi/api/gen/envoy/service/auth/v3/attribute_context.ts';
 import { CheckRequest } from '@meltemi/api/gen/envoy/service/auth/v3/external_auth.ts';
 import { addressWithoutPort, percentEncode, portOf, type DynamicMetadata, type RequestHead, type StreamInfo, type TlsInfo } from '@meltemi/http';
 import type { StreamControls } from '../../../filter.ts';
@@ -36,26 +36,46 @@ export function shownFields(head: RequestHead, shown: (name: string) => boolean,
 /** Encodes the question of the gRPC service. */
 export function encodeCheck(config: ExtAuthzConfig, stream: StreamControls, extensions: Readonly<Record<string, string>>, body: ShownBody | null): Uint8Array {
   const { info, request } = stream;
-  const { connection } = info;
-  const { tls } = connection;
-  const routeMetadata = metadataOf(config.routeMetadataNamespaces, stream.route()?.metadata ?? null);
+  const service = request.headers.get('x-envoy-downstream-service-cluster') ?? '';
   const message: CheckRequest = {
     attributes: {
-      source: peer(connection.directRemoteAddress, {
-        service: request.headers.get('x-envoy-downstream-service-cluster') ?? '',
-        // Deviation: a certificate that nobody verified names nobody.
-        principal: tls?.peerValidated === true ? principal(tls.peerUriSans, tls.peerDnsSans, tls.peerSubject) : '',
-        certificate: config.includePeerCertificate ? certificateOf(tls) : '',
-      }),
-      destination: peer(connection.localAddress, { service: '', principal: tls === null ? '' : principal(tls.localUriSans, tls.localDnsSans, tls.localSubject), certificate: '' }),
+      ...connectionAttributes(info, config, service),
       request: { time: { seconds: BigInt(Math.floor(info.startTimeMs / 1000)), nanos: Math.floor(info.startTimeMs % 1000) * 1_000_000 }, http: httpRequest(config, info, request, body) },
       contextExtensions: { ...extensions },
       metadataContext: metadataOf(config.metadataNamespaces, info.dynamicMetadata) ?? { filterMetadata: {}, typedFilterMetadata: {} },
-      routeMetadataContext: routeMetadata,
-      tlsSession: config.includeTlsSession && tls !== null ? { sni: connection.requestedServerName } : undefined,
+      routeMetadataContext: metadataOf(config.routeMetadataNamespaces, stream.route()?.metadata ?? null),
     },
   };
   return CheckRequest.encode(message).finish();
+}
+
+/** Encodes the question about a connection. */
+export function encodeConnectionCheck(info: StreamInfo, shown: ShownOfPeers): Uint8Array {
+  const message: CheckRequest = {
+    attributes: { ...connectionAttributes(info, shown, ''), request: undefined, contextExtensions: {}, metadataContext: undefined, routeMetadataContext: undefined },
+  };
+  return CheckRequest.encode(message).finish();
+}
+
+/** What of TLS a service is shown. */
+export interface ShownOfPeers {
+  readonly includePeerCertificate: boolean;
+  readonly includeTlsSession: boolean;
+}
+
+/** Who talks to whom. `service`: what the client says it is. */
+function connectionAttributes({ connection }: StreamInfo, shown: ShownOfPeers, service: string): Pick<AttributeContext, 'source' | 'destination' | 'tlsSession'> {
+  const { tls } = connection;
+  return {
+    source: peer(connection.directRemoteAddress, {
+      service,
+      // Deviation: a certificate that nobody verified names nobody.
+      principal: tls?.peerValidated === true ? principal(tls.peerUriSans, tls.peerDnsSans, tls.peerSubject) : '',
+      certificate: shown.includePeerCertificate ? certificateOf(tls) : '',
+    }),
+    destination: peer(connection.localAddress, { service: '', principal: tls === null ? '' : principal(tls.localUriSans, tls.localDnsSans, tls.localSubject), certificate: '' }),
+    tlsSession: shown.includeTlsSession && tls !== null ? { sni: connection.requestedServerName } : undefined,
+  };
 }
 
 function httpRequest(config: ExtAuthzConfig, info: StreamInfo, head: RequestHead, body: ShownBody | null): AttributeContext_HttpRequest {

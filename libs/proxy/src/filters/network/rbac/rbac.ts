@@ -3,7 +3,7 @@ import { RBAC, RBAC_EnforcementType } from '@meltemi/api/gen/envoy/extensions/fi
 import { err, ok, type Result } from '@meltemi/base';
 import { refuse, use, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
-import { NetworkStreamFilter, type ConnectionControls, type NetworkFilterFactory } from '../../../filter.ts';
+import { FilterStatus, NetworkStreamFilter, type ConnectionControls, type NetworkFilterFactory } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
 import { AccessCheck, compileAccessRules, type AccessRules } from '../../http/rbac/access-check.ts';
 
@@ -16,7 +16,8 @@ interface RbacConfig extends AccessRules {
 
 /**
  * Closes connections that policies deny, when their client sends its first bytes. What speaks first on the server's side is told to the
- * client before that, as in Envoy.
+ * client before that, as in Envoy. Deviation: shadow policies are tried when the connection opens, so that an ext_authz filter behind can
+ * hold it by what they say before anything is read.
  */
 export const networkRbacFilter: NetworkFilterFactory = {
   name: 'envoy.filters.network.rbac',
@@ -59,11 +60,17 @@ class RbacConnection extends NetworkStreamFilter {
     this.#check = check;
   }
 
+  override onNewConnection(controls: ConnectionControls): number {
+    const { shadow } = this.#config;
+    if (shadow !== null) this.#check.shadow(shadow, controls.info);
+    return FilterStatus.continue;
+  }
+
   override onRead(controls: ConnectionControls): void {
     const { rules, shadow, continuous } = this.#config;
     if (this.#checked && !continuous) return;
+    if (shadow !== null && this.#checked) this.#check.shadow(shadow, controls.info);
     this.#checked = true;
-    if (shadow !== null) this.#check.shadow(shadow, controls.info);
     if (rules !== null && !this.#check.allows(rules, controls.info)) controls.close(deniedDetails(this.#check.lastPolicy));
   }
 }
