@@ -6,7 +6,7 @@ import { GrpcService, GrpcService_EnvoyGrpc } from '@meltemi/api/gen/envoy/confi
 import { HttpUri } from '@meltemi/api/gen/envoy/config/core/v3/http_uri.ts';
 import { AuthorizationRequest, AuthorizationResponse, BufferSettings, ExtAuthz, HttpService } from '@meltemi/api/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz.ts';
 import { ExtAuthz as NetworkExtAuthz } from '@meltemi/api/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz.ts';
-import { ListStringMatcher, StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
+import { type ListStringMatcher, StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import { HttpStatus } from '@meltemi/api/gen/envoy/type/v3/http_status.ts';
 import { outboundCluster } from '@meltemi/xds';
 import type { PushContext } from '../../../push-context/push-context.ts';
