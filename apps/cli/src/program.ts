@@ -8,6 +8,7 @@ import { deleteCommand } from './commands/delete/delete.ts';
 import { explainCommand } from './commands/explain/explain.ts';
 import { getCommand } from './commands/get/get.ts';
 import { interceptCommand } from './commands/intercept/intercept.ts';
+import { migrateCommand } from './commands/migrate/migrate.ts';
 import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
 import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
 import { testCommand } from './commands/test/test.ts';
@@ -17,7 +18,7 @@ import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, analyzeCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, analyzeCommand, migrateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {

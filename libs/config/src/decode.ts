@@ -8,6 +8,7 @@ import { Findings } from './rules/findings.ts';
 import { isMap } from './schema/containers.ts';
 import { suggestion } from './schema/closest.ts';
 import { child } from './schema/schema.ts';
+import { checkSupport } from './support/check.ts';
 
 /** A valid object, and what its author should know about it. */
 export interface Decoded {
@@ -39,7 +40,10 @@ function decodeKnown(raw: RawObject, kind: ConfigKind): Result<Decoded> {
   if (findings.errors.length === 0) checkMetadata(written, kind, findings);
   checkTopLevel(raw, kind, findings);
   const spec = decodeSpec(raw, kind, findings.errors);
-  if (findings.errors.length === 0) kind.validate(spec, meta, findings);
+  if (findings.errors.length === 0) {
+    kind.validate(spec, meta, findings);
+    checkSupport(kind, raw.content['spec'], findings);
+  }
   if (findings.errors.length > 0) return { ok: false, error: findings.errors };
   if (kind.acts === 'later') findings.warn('', `${kind.kind} is valid, but Meltemi does not act on it yet`);
   return ok({ config: { key: raw.key, apiVersion: raw.apiVersion, meta, spec }, warnings: findings.warnings, acts: kind.acts });

@@ -1,0 +1,35 @@
+import type { ConfigKind } from '../kinds/kind.ts';
+import type { Findings } from '../rules/findings.ts';
+import { endsAt, exceptionsOf, type Exception } from './support.ts';
+import { usedFields, type UsedField } from './used.ts';
+
+/** Says of every refused field (or value) that an object sets what becomes of it: a warning, or an error where half of it would let somebody in. */
+export function checkSupport(kind: ConfigKind, content: unknown, findings: Findings): void {
+  const table = refusedOf(kind);
+  if (table.length === 0 || kind.acts === 'later') return;
+  const told = new Set<string>();
+  for (const field of usedFields(kind.schema, content, 'spec')) {
+    const one = table.find((exception) => endsAt(exception.path, field.path) && isMeant(exception, field));
+    if (!one || told.has(field.at)) continue;
+    told.add(field.at);
+    if (one.level === 'error') findings.error(field.at, one.consequence);
+    else findings.warn(field.at, one.consequence);
+  }
+}
+
+/** True when the exception is about the value the field has. */
+export function isMeant({ values }: Exception, { value }: UsedField): boolean {
+  return values === undefined || values.includes(value);
+}
+
+const refused = new Map<string, readonly Exception[]>();
+
+function refusedOf(kind: ConfigKind): readonly Exception[] {
+  const name = `${kind.group}/${kind.kind}`;
+  let table = refused.get(name);
+  if (!table) {
+    table = exceptionsOf(kind).filter((one) => one.support === 'refused');
+    refused.set(name, table);
+  }
+  return table;
+}

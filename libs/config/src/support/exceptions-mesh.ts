@@ -1,0 +1,35 @@
+import type { Exception } from './support.ts';
+import type { KindExceptions } from './exceptions.ts';
+
+const refused = (consequence: string, ...paths: readonly string[]): Exception[] => paths.map((path) => ({ path, support: 'refused', consequence }));
+
+/** MeshConfig and MeshNetworks; the proxies' part of MeshConfig is in exceptions-proxy.ts. */
+export const meshExceptions: readonly KindExceptions[] = [
+  {
+    group: 'mesh.istio.io',
+    kinds: ['MeshConfig'],
+    fields: [
+      ...refused('has no effect: there is no ambient mode, so no HBONE', 'hboneIdleTimeout'),
+      ...refused('has no effect: pilot logs what it does with listeners itself', 'disableEnvoyListenerLog'),
+      ...refused('has no effect: give pilot its sources as flags (--manifests, --store)', 'configSources'),
+      ...refused('has no effect: proxies trust the roots that citadel gives them', 'caCertificates', 'verifyCertificateAtClient'),
+      ...refused('has no effect: certificates come from citadel', 'ca', 'certificates'),
+      ...refused('has no effect: statistics have Envoy’s names', 'inboundClusterStatName', 'outboundClusterStatName'),
+      ...refused('has no effect: every service is of one cluster', 'serviceSettings', 'serviceScopeConfigs'),
+      ...refused('has no effect: proxies serve their metrics, applications their own', 'enablePrometheusMerge'),
+      ...refused('has no effect: every namespace is read', 'discoverySelectors'),
+      ...refused('has no effect: exportTo alone decides', 'serviceEntryVisibility'),
+      ...refused('has no effect: requests that arrive are not retried', 'defaultInboundHttpRetryPolicy'),
+      ...refused('has no effect: retries go where load balancing sends them', 'defaultHttpRetryPolicy.retryRemoteLocalities'),
+      ...refused('has no effect: statuses of 500 and above count as errors', 'defaultTrafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes'),
+      ...refused('has no effect, as in Istio: use consecutive5xxErrors', 'defaultTrafficPolicy.outlierDetection.consecutiveErrors'),
+      ...refused('has no effect: applications are called on the address they listen on', 'inboundTrafficPolicy'),
+      ...refused('nothing reads it: its tracer has been given up', 'extensionProviders[].lightstep', 'extensionProviders[].opencensus', 'extensionProviders[].stackdriver'),
+      ...refused('nothing reads it yet: no spans or records are sent there', 'extensionProviders[].datadog', 'extensionProviders[].skywalking', 'extensionProviders[].zipkin', 'extensionProviders[].opentelemetry', 'extensionProviders[].envoyOtelAls', 'defaultProviders.tracing', 'enableTracing'),
+      ...refused('nothing reads it: secrets come from files and from the mesh’s own objects', 'extensionProviders[].sds'),
+      ...refused('nothing reads it yet', 'ingressClass', 'ingressService', 'ingressControllerMode', 'ingressSelector', 'extensionProviders[].envoyExtAuthzHttp', 'extensionProviders[].envoyExtAuthzGrpc'),
+      { path: 'outboundTrafficPolicy.mode', support: 'approximated', values: ['ALLOW_ANY_DYNAMIC_DNS'], consequence: 'is treated as ALLOW_ANY: names are not looked up for the application' },
+    ],
+  },
+  { group: 'mesh.istio.io', kinds: ['MeshNetworks'], fields: refused('nothing reads it yet: other networks are not reached through gateways', 'networks') },
+];

@@ -1,0 +1,25 @@
+import type { Exception } from './support.ts';
+import type { KindExceptions } from './exceptions.ts';
+
+const refused = (consequence: string, ...names: readonly string[]): Exception[] => names.map((name) => ({ path: `defaultConfig.${name}`, support: 'refused', consequence }));
+
+/** ProxyConfig inside MeshConfig: much of it is for Istio's injector and agent. */
+export const proxyExceptions: readonly KindExceptions[] = [
+  {
+    group: 'mesh.istio.io',
+    kinds: ['MeshConfig'],
+    fields: [
+      ...refused('is for Istio’s agent, which starts Envoy; here the proxy is started with its own flags', 'configPath', 'binaryPath', 'customConfigFile', 'proxyBootstrapTemplatePath', 'discoveryAddress', 'discoveryRefreshDelay', 'proxyAdminPort', 'statusPort', 'concurrency', 'drainDuration', 'terminationDrainDuration', 'runtimeValues', 'controlPlaneAuthPolicy', 'availabilityZone', 'statNameLength'),
+      ...refused('is for the injector, which there is none of: set it where the proxy is started', 'interceptionMode', 'image', 'holdApplicationUntilProxyStarts', 'readinessProbe', 'proxyMetadata'),
+      ...refused('has no effect: proxies serve every statistic', 'proxyStatsMatcher', 'extraStatTags', 'statsCompression'),
+      ...refused('has no effect: metrics are asked for, not sent', 'statsdUdpAddress', 'envoyMetricsServiceAddress', 'envoyMetricsService'),
+      ...refused('has no effect: logs are written every second', 'fileFlushInterval', 'fileFlushMinSizeKb'),
+      ...refused('has no effect: proxies trust the roots that citadel gives them', 'caCertificatesPem'),
+      ...refused('has no effect: keys are used in software', 'privateKeyProvider'),
+      ...refused('has no effect: the proxy’s certificates come from citadel', 'sds'),
+      ...refused('nothing reads it yet: Istio’s defaults hold', 'tracing', 'zipkinAddress', 'tracingServiceName', 'proxyHeaders', 'connectionSettings', 'meshId'),
+      { path: 'defaultConfig.envoyAccessLogService.tlsSettings', support: 'refused', consequence: 'has no effect: the service is called as the mesh calls its own' },
+      { path: 'defaultConfig.envoyAccessLogService.tcpKeepalive', support: 'refused', consequence: 'has no effect: the service is called as the mesh calls its own' },
+    ],
+  },
+];

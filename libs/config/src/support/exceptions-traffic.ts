@@ -1,0 +1,32 @@
+import type { KindExceptions } from './exceptions.ts';
+
+const group = 'networking.istio.io';
+
+/** VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar, WorkloadEntry. */
+export const trafficExceptions: readonly KindExceptions[] = [
+  {
+    group,
+    kinds: ['VirtualService'],
+    fields: [
+      { path: 'tcp[].match[].sourceSubnet', support: 'refused', consequence: 'has no effect, as in Istio: the match ignores where the connection comes from' },
+      { path: 'http[].retries.retryRemoteLocalities', support: 'refused', consequence: 'has no effect: retries go where load balancing sends them' },
+      { path: 'http[].fault.delay.exponentialDelay', support: 'refused', consequence: 'is refused, as by Istio: use fixedDelay' },
+      { path: 'http[].fault.abort.http2Error', support: 'refused', consequence: 'is refused, as by Istio: use httpStatus or grpcStatus' },
+    ],
+  },
+  {
+    group,
+    kinds: ['DestinationRule'],
+    fields: [
+      { path: '**.outlierDetection.consecutiveErrors', support: 'refused', consequence: 'has no effect, as in Istio: use consecutive5xxErrors or consecutiveGatewayErrors' },
+      { path: '**.outlierDetection.outlierDetectionHttpErrorCodes', support: 'refused', consequence: 'has no effect: statuses of 500 and above count as errors' },
+      { path: '**.tunnel', support: 'refused', consequence: 'has no effect: connections are not tunnelled through a proxy' },
+      { path: '**.retryBudget.budgetInterval', support: 'refused', consequence: 'has no effect: the budget is of the requests active at the moment' },
+    ],
+  },
+  {
+    group,
+    kinds: ['Sidecar'],
+    fields: [{ path: 'outboundTrafficPolicy.egressProxy', support: 'refused', consequence: 'has no effect: unknown destinations are connected to directly', level: 'error' }],
+  },
+];

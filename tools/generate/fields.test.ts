@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fieldSupport, supportedKinds } from '@meltemi/config';
+import { staleFiles } from './crds.ts';
+import { fieldFiles } from './fields.ts';
+
+const repository = join(import.meta.dirname, '../..');
+
+test('apps/docs/fields.md is what the support table says', () => {
+  assert.deepEqual(staleFiles(repository, fieldFiles()), [], 'run: npm run generate');
+});
+
+test('a field that is said to work has a name that pilot reads somewhere', () => {
+  const readers = ['libs/pilot/src', 'libs/pilot-edge/src', 'apps/pilot/src', 'libs/config/src/kinds/gateway-api'].map((path) => join(repository, path));
+  const words = new Set(readers.flatMap(sources).flatMap((file) => readFileSync(file, 'utf8').match(/[A-Za-z_]\w*/g) ?? []));
+  const unread = supportedKinds().flatMap((kind) =>
+    fieldSupport(kind)
+      .filter((field) => field.support === 'works' && !words.has(/(\w+)$/.exec(field.path)?.[1] ?? ''))
+      .map((field) => `${kind.kind} ${field.path}`),
+  );
+  assert.deepEqual(unread, [], 'nobody reads these: list them in libs/config/src/support');
+});
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !/\.test\.ts$|testing\//.test(name))
+    .map((name) => join(folder, name));
+}
