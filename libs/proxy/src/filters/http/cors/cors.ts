@@ -32,10 +32,10 @@ export const corsFilter: HttpFilterFactory = {
 };
 
 function policyOf(stream: StreamControls, filterName: string): CorsPolicy | null {
-  const own = stream.perRoute(filterName) as CorsPolicy | null;
-  if (own !== null) return own;
   const action = stream.route()?.action;
-  return action?.kind === 'forward' ? action.cors : null;
+  // as in Envoy, what the proxy answers by itself has no policy
+  if (action?.kind !== 'forward') return null;
+  return (stream.perRoute(filterName) as CorsPolicy | null) ?? action.cors;
 }
 
 const policyFields: FieldTable<CorsMessage> = {
@@ -85,21 +85,17 @@ class CorsStream extends HttpStreamFilter {
     const origin = head.headers.get('origin');
     if (origin === null || origin === '') return FilterStatus.continue;
     const policy = this.#policy;
-    const allowed = policy.allowOrigin.some((match) => match.matches(origin));
+    const allowed = policy.allowOrigin.some((match) => match.matches('*') || match.matches(origin));
     (allowed ? this.#stats.valid : this.#stats.invalid).inc();
     if (this.#shadow) return FilterStatus.continue;
     const asks = head.headers.get('access-control-request-method') ?? '';
     const preflight = head.method === 'OPTIONS' && asks !== '';
-    if (!allowed) {
-      if (!preflight || policy.forwardNotMatchingPreflights) return FilterStatus.continue;
-      stream.sendLocalReply({ status: 200, body: '', details: 'cors_response' });
-      return FilterStatus.stopIteration;
-    }
     if (!preflight) {
-      this.#origin = origin;
+      if (allowed) this.#origin = origin;
       return FilterStatus.continue;
     }
-    stream.sendLocalReply({ status: 200, body: '', details: 'cors_response', headers: this.#preflightHeaders(origin, head) });
+    if (!allowed && policy.forwardNotMatchingPreflights) return FilterStatus.continue;
+    stream.sendLocalReply({ status: 200, body: '', details: 'cors_response', headers: this.#preflightHeaders(allowed ? origin : null, head) });
     return FilterStatus.stopIteration;
   }
 
@@ -111,12 +107,14 @@ class CorsStream extends HttpStreamFilter {
     return FilterStatus.continue;
   }
 
-  #preflightHeaders(origin: string, head: RequestHead): (readonly [string, string])[] {
+  /** `origin` null: not allowed, so the browser is told everything but that. "*" allows whatever the request asks for. */
+  #preflightHeaders(origin: string | null, head: RequestHead): (readonly [string, string])[] {
     const policy = this.#policy;
-    const headers: (readonly [string, string])[] = [['access-control-allow-origin', origin]];
+    const asked = (name: string) => head.headers.get(`access-control-request-${name}`) ?? '';
+    const headers: (readonly [string, string])[] = origin === null ? [] : [['access-control-allow-origin', origin]];
     if (policy.allowCredentials) headers.push(['access-control-allow-credentials', 'true']);
-    if (policy.allowMethods !== '') headers.push(['access-control-allow-methods', policy.allowMethods]);
-    if (policy.allowHeaders !== '') headers.push(['access-control-allow-headers', policy.allowHeaders]);
+    if (policy.allowMethods !== '') headers.push(['access-control-allow-methods', policy.allowMethods === '*' ? asked('method') : policy.allowMethods]);
+    if (policy.allowHeaders !== '') headers.push(['access-control-allow-headers', policy.allowHeaders === '*' ? asked('headers') : policy.allowHeaders]);
     if (policy.maxAge !== '') headers.push(['access-control-max-age', policy.maxAge]);
     if (policy.allowPrivateNetworkAccess && head.headers.get('access-control-request-private-network') === 'true') headers.push(['access-control-allow-private-network', 'true']);
     return headers;
