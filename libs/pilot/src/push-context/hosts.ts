@@ -30,17 +30,15 @@ export function mostSpecificHost(host: string, candidates: Iterable<string>): st
   return best;
 }
 
-/** Exact names before wildcards, longer wildcards before shorter, "*" last. */
-export function bySpecificity(a: string, b: string): number {
+/** Order by specificity: exact names before wildcards, longer before shorter, then by name; "*" comes last. */
+export function moreSpecific(a: string, b: string): number {
   const aWild = a.startsWith('*');
-  const bWild = b.startsWith('*');
-  if (aWild !== bWild) return aWild ? 1 : -1;
-  if (aWild && a.length !== b.length) return b.length - a.length;
-  return a < b ? -1 : a > b ? 1 : 0;
+  if (aWild !== b.startsWith('*')) return aWild ? 1 : -1;
+  return b.length - a.length || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-/** True when something of `owner` with this exportTo is seen from `viewer`. An empty list means everybody. */
+/** True when something of `owner` with this exportTo is seen from `viewer`. An empty list means everybody, "~" nobody. */
 export function isVisible(exportTo: readonly string[], owner: string, viewer: string): boolean {
-  if (exportTo.length === 0) return true;
-  return exportTo.some((entry) => entry === '*' || (entry === '.' && owner === viewer) || entry === viewer);
+  if (exportTo.length === 0 || exportTo.includes('*')) return true;
+  return !exportTo.includes('~') && exportTo.some((entry) => (entry === '.' && owner === viewer) || entry === viewer);
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { configsOf, meshOf, productpage } from '../testing/mesh.test-support.ts';
 import { effectivePolicy } from '../translate/clusters/traffic-policy.ts';
 import { findDestinationRule } from './destination-rules.ts';
-import { bySpecificity, hostsOverlap, mostSpecificHost, resolveHost } from './hosts.ts';
+import { moreSpecific, hostsOverlap, mostSpecificHost, resolveHost } from './hosts.ts';
 import { modeForPort, mtlsPolicyFor } from './peer-authentication.ts';
 import { scopeOf } from './scope.ts';
 
@@ -17,7 +17,7 @@ test('short names resolve in the namespace of the rule; dotted names, IPs and * 
 test('the exact host beats wildcards, the longest wildcard beats shorter ones', () => {
   assert.equal(mostSpecificHost('a.b.example', ['*', '*.example', '*.b.example']), '*.b.example');
   assert.equal(mostSpecificHost('a.b.example', ['*.b.example', 'a.b.example']), 'a.b.example');
-  assert.deepEqual(['*', '*.example', 'z.example', '*.b.example'].toSorted(bySpecificity), ['z.example', '*.b.example', '*.example', '*']);
+  assert.deepEqual(['*', '*.example', 'z.example', '*.b.example'].toSorted(moreSpecific), ['z.example', '*.b.example', '*.example', '*']);
   assert.ok(hostsOverlap('*.example', 'a.example') && hostsOverlap('*.a.example', '*.example') && !hostsOverlap('*.example', 'example'));
 });
 

@@ -6,7 +6,7 @@ import { selects } from '../registry/workloads.ts';
 import { isVisible } from './hosts.ts';
 import { importedHosts, type ImportedHosts } from './imported-hosts.ts';
 import type { PushContext } from './push-context.ts';
-import type { VirtualService } from './virtual-services.ts';
+import { visibleTo, type VirtualService } from './virtual-services.ts';
 
 /** What one egress listener may reach. `listener` is absent for the implicit one that everybody without a Sidecar has. */
 export interface EgressScope {
@@ -53,7 +53,7 @@ function sidecarFor(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'
 
 function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespace' | 'type'>, sidecar: Config<SidecarSpec> | undefined): Scope {
   const visible = visibleServices(push, namespace);
-  const virtualServices = push.virtualServices.mesh.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+  const virtualServices = visibleTo(push.virtualServices.mesh, namespace);
   const listeners = sidecar?.spec.egress ?? [];
   const egress: EgressScope[] =
     listeners.length === 0

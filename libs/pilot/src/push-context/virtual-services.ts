@@ -1,5 +1,6 @@
-import type { Config, Destination, HttpMatchRequest, HttpRoute, MeshConfigSpec, StringMatch, VirtualServiceSpec } from '@meltemi/config';
-import { resolveHost } from './hosts.ts';
+import type { Config, Destination, HttpRoute, MeshConfigSpec, VirtualServiceSpec } from '@meltemi/config';
+import { mergedRoutes } from './delegates.ts';
+import { isVisible, resolveHost } from './hosts.ts';
 
 /** A VirtualService with every name resolved and its delegates merged in. */
 export interface VirtualService {
@@ -23,9 +24,9 @@ export interface VirtualServiceIndex {
 
 /** Resolves short names, gateway references and delegates. */
 export function indexVirtualServices(configs: readonly Config<VirtualServiceSpec>[], context: { readonly mesh: MeshConfigSpec; readonly domain: string }): VirtualServiceIndex {
-  const delegates = new Map(configs.filter((config) => config.spec.hosts.length === 0).map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
-  const roots = configs.filter((config) => config.spec.hosts.length > 0).toSorted(byAge);
-  const all = roots.map((config) => resolved(config, delegates, context));
+  const every = configs.toSorted(byAge).map((config) => resolved(config, context));
+  const delegates = new Map(every.filter(({ hosts }) => hosts.length === 0).map((rule) => [`${rule.namespace}/${rule.name}`, rule]));
+  const all = every.filter(({ hosts }) => hosts.length > 0).map((rule) => withDelegates(rule, delegates));
   const byGateway = new Map<string, VirtualService[]>();
   for (const service of all) {
     for (const gateway of service.gateways) {
@@ -44,99 +45,62 @@ export function byAge(a: Config, b: Config): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-type Delegates = ReadonlyMap<string, Config<VirtualServiceSpec>>;
+/**
+ * Those that `viewer` sees, in the order in which they claim hosts: exported to their own namespace only, then to named ones, then to all; the older first in each.
+ * Source: the three indexes of Istio's push context.
+ */
+export function visibleTo(rules: readonly VirtualService[], viewer: string): VirtualService[] {
+  const visible = rules.filter((rule) => isVisible(rule.exportTo, rule.namespace, viewer));
+  const rank = ({ exportTo, namespace }: VirtualService) => (exportTo.length === 0 || exportTo.includes('*') ? 2 : namespace === viewer ? 0 : 1);
+  return visible.toSorted((a, b) => rank(a) - rank(b));
+}
 
-function resolved(config: Config<VirtualServiceSpec>, delegates: Delegates, context: { readonly mesh: MeshConfigSpec; readonly domain: string }): VirtualService {
-  const { meta, spec } = config;
+interface Context {
+  readonly mesh: MeshConfigSpec;
+  readonly domain: string;
+}
+
+/** Names resolve in the namespace of whoever wrote them: a delegate's in the delegate's. */
+function resolved({ meta, spec }: Config<VirtualServiceSpec>, context: Context): VirtualService {
   const { namespace } = meta;
-  const host = (name: string) => resolveHost(name, namespace, context.domain);
-  const http = spec.http.flatMap((route) => delegated(route, namespace, delegates)).map(({ route, owner }) => resolvedRoute(route, { owner, namespace, domain: context.domain }));
+  const at = (destination: Destination): Destination => ({ ...destination, host: resolveHost(destination.host, namespace, context.domain) });
+  const gateways = <M extends { readonly gateways: readonly string[] }>(match: M): M => ({ ...match, gateways: match.gateways.map((name) => gatewayName(name, namespace)) });
   const l4 = <R extends { readonly route: readonly { readonly destination: Destination }[]; readonly match: readonly { readonly gateways: readonly string[] }[] }>(route: R): R => ({
     ...route,
-    route: route.route.map((entry) => ({ ...entry, destination: { ...entry.destination, host: host(entry.destination.host) } })),
-    match: route.match.map((match) => ({ ...match, gateways: match.gateways.map((name) => gatewayName(name, namespace)) })),
+    route: route.route.map((entry) => ({ ...entry, destination: at(entry.destination) })),
+    match: route.match.map(gateways),
   });
+  const http = spec.http.map((route): HttpRoute => ({
+    ...l4(route),
+    mirrors: route.mirrors.map((mirror) => ({ ...mirror, destination: at(mirror.destination) })),
+    ...(route.mirror ? { mirror: at(route.mirror) } : {}),
+  }));
   return {
     name: meta.name,
     namespace,
     creationTimestamp: meta.creationTimestamp,
-    hosts: spec.hosts.map(host),
+    hosts: spec.hosts.map((host) => resolveHost(host, namespace, context.domain).toLowerCase()),
     gateways: spec.gateways.length === 0 ? ['mesh'] : [...new Set(spec.gateways.map((name) => gatewayName(name, namespace)))],
     exportTo: spec.exportTo.length > 0 ? spec.exportTo : context.mesh.defaultVirtualServiceExportTo,
     spec: { ...spec, http, tcp: spec.tcp.map(l4), tls: spec.tls.map(l4) },
   };
 }
 
+/** "namespace/name" of what was written: also "./name" and, as in the oldest YAML, "name.namespace.svc…". */
 function gatewayName(name: string, namespace: string): string {
-  return name === 'mesh' || name.includes('/') ? name : `${namespace}/${name}`;
+  if (name === 'mesh') return name;
+  if (name.includes('/')) return name.startsWith('./') ? `${namespace}${name.slice(1)}` : name;
+  const [first = '', second] = name.split('.');
+  return `${second ?? namespace}/${first}`;
 }
 
-/** Destinations resolve in the namespace of whoever wrote them: the delegate's, for a delegated route. */
-function resolvedRoute(route: HttpRoute, names: { readonly owner: string; readonly namespace: string; readonly domain: string }): HttpRoute {
-  const at = (destination: Destination): Destination => ({ ...destination, host: resolveHost(destination.host, names.owner, names.domain) });
-  return {
-    ...route,
-    route: route.route.map((entry) => ({ ...entry, destination: at(entry.destination) })),
-    mirrors: route.mirrors.map((mirror) => ({ ...mirror, destination: at(mirror.destination) })),
-    ...(route.mirror ? { mirror: at(route.mirror) } : {}),
-    match: route.match.map((match) => ({ ...match, gateways: match.gateways.map((name) => gatewayName(name, names.namespace)) })),
-  };
-}
-
-/** One level of delegation: the delegate's routes with matches and-merged; a pair that contradicts itself is dropped. */
-function delegated(root: HttpRoute, namespace: string, delegates: Delegates): { route: HttpRoute; owner: string }[] {
-  if (!root.delegate) return [{ route: root, owner: namespace }];
-  const owner = root.delegate.namespace === '' ? namespace : root.delegate.namespace;
-  const target = delegates.get(`${owner}/${root.delegate.name}`);
-  const routes: { route: HttpRoute; owner: string }[] = [];
-  for (const child of target?.spec.http ?? []) {
-    if (child.delegate) continue;
-    const match = mergedMatches(root.match, child.match);
-    if (match !== undefined) routes.push({ route: mergedRoute(root, child, match), owner });
-  }
-  return routes;
-}
-
-function mergedRoute(root: HttpRoute, child: HttpRoute, match: readonly HttpMatchRequest[]): HttpRoute {
-  const { delegate: _, ...rest } = root;
-  const name = [root.name, child.name].filter((part) => part !== '').join('-');
-  const mirrors = child.mirrors.length > 0 || child.mirror ? child.mirrors : root.mirrors;
-  return { ...rest, ...child, name, match, mirrors };
-}
-
-/** undefined: nothing can match. An empty list: everything does. */
-function mergedMatches(roots: readonly HttpMatchRequest[], children: readonly HttpMatchRequest[]): HttpMatchRequest[] | undefined {
-  if (roots.length === 0) return [...children];
-  if (children.length === 0) return [...roots];
-  const merged = roots.flatMap((root) => children.map((child) => mergedMatch(root, child)).filter((match) => match !== undefined));
-  return merged.length > 0 ? merged : undefined;
-}
-
-function mergedMatch(root: HttpMatchRequest, child: HttpMatchRequest): HttpMatchRequest | undefined {
-  for (const key of ['uri', 'scheme', 'method', 'authority'] as const) if (contradicts(root[key], child[key])) return undefined;
-  if (root.port !== 0 && child.port !== 0 && root.port !== child.port) return undefined;
-  if (root.sourceNamespace !== '' && child.sourceNamespace !== '' && root.sourceNamespace !== child.sourceNamespace) return undefined;
-  for (const [key, value] of Object.entries(child.sourceLabels)) if ((root.sourceLabels[key] ?? value) !== value) return undefined;
-  return {
-    ...root,
-    ...child,
-    name: [root.name, child.name].filter((part) => part !== '').join('-'),
-    port: child.port || root.port,
-    gateways: child.gateways.length > 0 ? child.gateways : root.gateways,
-    headers: { ...root.headers, ...child.headers },
-    withoutHeaders: { ...root.withoutHeaders, ...child.withoutHeaders },
-    queryParams: { ...root.queryParams, ...child.queryParams },
-    sourceLabels: { ...root.sourceLabels, ...child.sourceLabels },
-    sourceNamespace: child.sourceNamespace || root.sourceNamespace,
-    ignoreUriCase: root.ignoreUriCase || child.ignoreUriCase,
-    statPrefix: child.statPrefix || root.statPrefix,
-  };
-}
-
-/** The delegate may narrow the root's match, not leave it. */
-function contradicts(root: StringMatch | undefined, child: StringMatch | undefined): boolean {
-  if (!root || !child) return false;
-  if (root.regex !== undefined || child.regex !== undefined) return root.regex !== child.regex;
-  if (root.exact !== undefined) return child.exact !== root.exact;
-  return !(child.exact ?? child.prefix ?? '').startsWith(root.prefix ?? '');
+/** A delegate that is missing, or not exported to the root's namespace, takes its one route with it. */
+function withDelegates(rule: VirtualService, delegates: ReadonlyMap<string, VirtualService>): VirtualService {
+  if (!rule.spec.http.some((route) => route.delegate)) return rule;
+  const http = rule.spec.http.flatMap((route) => {
+    if (!route.delegate) return [route];
+    const delegate = delegates.get(`${route.delegate.namespace || rule.namespace}/${route.delegate.name}`);
+    return delegate && isVisible(delegate.exportTo, delegate.namespace, rule.namespace) ? mergedRoutes(route, delegate.spec.http) : [];
+  });
+  return { ...rule, spec: { ...rule.spec, http } };
 }

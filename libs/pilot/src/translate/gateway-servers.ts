@@ -1,9 +1,9 @@
 import type { Config, GatewaySpec, Server } from '@meltemi/config';
 import { gatewayHttpRoute, gatewayHttpsRoute } from '@meltemi/xds';
 import { selectsByService, servicePorts, type PortResolver } from '../gateway-api/selection.ts';
-import { hostCovers, isVisible } from '../push-context/hosts.ts';
+import { hostCovers } from '../push-context/hosts.ts';
 import type { PushContext } from '../push-context/push-context.ts';
-import type { VirtualService } from '../push-context/virtual-services.ts';
+import { visibleTo, type VirtualService } from '../push-context/virtual-services.ts';
 import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import { isHttp, type Protocol } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
@@ -109,9 +109,7 @@ export interface BoundRule {
 
 /** VirtualServices that name the server's Gateway, are visible to the proxy, and share a host with the server. */
 export function boundRules(push: PushContext, proxy: Proxy, entry: GatewayServer): BoundRule[] {
-  const rules = push.virtualServices.byGateway.get(entry.gateway) ?? [];
-  return rules.flatMap((rule) => {
-    if (!isVisible(rule.exportTo, rule.namespace, proxy.namespace)) return [];
+  return visibleTo(push.virtualServices.byGateway.get(entry.gateway) ?? [], proxy.namespace).flatMap((rule) => {
     const hosts = sharedHosts(entry, rule);
     return hosts.length > 0 ? [{ rule, hosts }] : [];
   });

@@ -12,7 +12,8 @@ import type { Proxy } from '../proxy/proxy.ts';
 import { outboundClusters } from './clusters/outbound.ts';
 import { proxylessFilters, proxylessServerFilters } from './features/http-filters.ts';
 import { address, adsSource, create, createAny, typed } from './message.ts';
-import { sidecarRoutes, shortNames } from './routes/sidecar-routes.ts';
+import { shortNames } from './routes/domains.ts';
+import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { routeMatch } from './routes/matchers.ts';
 
 const managerType = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';

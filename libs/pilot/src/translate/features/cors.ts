@@ -14,7 +14,7 @@ export const cors: HttpFeature = {
 
 /** A route's own policy. */
 export function routeCors(settings: CorsSettings): Any {
-  const origins = settings.allowOrigins.length > 0 ? settings.allowOrigins : settings.allowOrigin.map((exact) => (exact === '*' ? { regex: '.*' } : { exact }));
+  const origins = settings.allowOrigins.length > 0 ? settings.allowOrigins : settings.allowOrigin.map((exact) => ({ exact }));
   return createAny('envoy.extensions.filters.http.cors.v3.CorsPolicy', CorsPolicy, {
     allowOriginStringMatch: origins.map(stringMatcher),
     allowMethods: settings.allowMethods.join(','),
@@ -22,7 +22,7 @@ export function routeCors(settings: CorsSettings): Any {
     exposeHeaders: settings.exposeHeaders.join(','),
     ...(settings.maxAge === undefined ? {} : { maxAge: String(Math.floor(settings.maxAge / 1000)) }),
     ...(settings.allowCredentials === undefined ? {} : { allowCredentials: settings.allowCredentials }),
-    ...(settings.unmatchedPreflights === 'UNSPECIFIED' ? {} : { forwardNotMatchingPreflights: settings.unmatchedPreflights === 'FORWARD' }),
+    forwardNotMatchingPreflights: settings.unmatchedPreflights !== 'IGNORE',
     filterEnabled: { defaultValue: fractionalPercent(100), runtimeKey: '' },
   });
 }

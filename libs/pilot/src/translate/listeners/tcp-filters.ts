@@ -11,7 +11,7 @@ import { destinationRuleOf } from '../clusters/outbound.ts';
 import type { Direction } from '../features/feature.ts';
 import { networkFilters } from '../features/network-filters.ts';
 import { create, createAny, optionalDuration, typed } from '../message.ts';
-import { clusterOf } from '../routes/http-route.ts';
+import { clusterOf } from '../routes/destination.ts';
 
 export interface TcpContext {
   readonly push: PushContext;

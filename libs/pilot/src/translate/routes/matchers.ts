@@ -34,7 +34,7 @@ function pseudoHeader(key: 'method' | 'authority' | 'scheme', match: StringMatch
   return match ? [headerMatcher(`:${key}`, match)] : [];
 }
 
-/** An empty match, or one that any value fits, asks for presence. */
+/** An empty match asks for presence, and so does "*", which is no regular expression. */
 function headerMatcher(name: string, match: StringMatch): HeaderMatcher {
   if (isPresence(match)) return create(HeaderMatcher, { name, headerMatchSpecifier: { $case: 'presentMatch', value: true } });
   return create(HeaderMatcher, { name, headerMatchSpecifier: { $case: 'stringMatch', value: stringMatcher(match) } });
@@ -52,7 +52,7 @@ function queryMatcher(name: string, match: StringMatch): QueryParameterMatcher {
 }
 
 function isPresence(match: StringMatch): boolean {
-  return match.regex === '.*' || match.regex === '*' || (match.exact === undefined && match.prefix === undefined && match.regex === undefined);
+  return match.regex === '*' || (match.exact === undefined && match.prefix === undefined && match.regex === undefined);
 }
 
 function sorted<V>(map: Readonly<Record<string, V>>): [string, V][] {
@@ -60,8 +60,9 @@ function sorted<V>(map: Readonly<Record<string, V>>): [string, V][] {
 }
 
 /** True when every request fits: no route after it is reached. */
-export function matchesAll(match: RouteMatch): boolean {
-  return match.pathSpecifier?.$case === 'prefix' && match.pathSpecifier.value === '/' && match.headers.length === 0 && match.queryParameters.length === 0;
+export function matchesAll({ pathSpecifier: path, headers, queryParameters, dynamicMetadata }: RouteMatch): boolean {
+  const anyPath = (path?.$case === 'prefix' && path.value === '/') || (path?.$case === 'safeRegex' && path.value.regex === '.*');
+  return anyPath && headers.length === 0 && queryParameters.length === 0 && dynamicMetadata.length === 0;
 }
 
 /** "/reviews*" for a prefix, "/reviews" for a path: how spans and decorators name a match. */

@@ -1,30 +1,26 @@
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
-import { Route, RouteAction, VirtualHost } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { wellKnownClusters } from '@meltemi/xds';
-import { hostCovers, mostSpecificHost } from '../../push-context/hosts.ts';
+import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
-import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
-import { isHttp, type Service, type ServicePort } from '../../registry/model.ts';
-import { create, duration } from '../message.ts';
+import { isHttp, type Service } from '../../registry/model.ts';
+import { create } from '../message.ts';
 import { egressFor, type EgressPort } from '../egress.ts';
-import { defaultRoute, virtualServiceRoutes, type RouteContext } from './http-route.ts';
-import { routeMatch } from './matchers.ts';
+import { catchAll } from './catch-all.ts';
+import type { RouteContext } from './context.ts';
+import { bracketed, serviceDomains, written, type DomainForm, type Domains } from './domains.ts';
+import { defaultRoute, virtualServiceRoutes } from './http-route.ts';
+import { concerns, ownersAmong, portServices, ruleHosts } from './rule-hosts.ts';
 
 /** The routes a sidecar asks for by `name`: a port, "http_proxy", or "host:port" of a sniffed service. */
 export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration {
   const egress = egressFor(push, proxy, scope, name);
-  const hosts = virtualHosts({ push, proxy, scope, egress, seen: new Set() });
-  if (egress.onlyHost !== undefined) return config(name, onlyHost(hosts, egress.onlyHost));
-  hosts.sort((a, b) => (a.name < b.name ? -1 : 1));
-  // Deviation: without interception there is no original destination to pass an unknown host to
-  hosts.push(catchAll(scope.allowAny && proxy.interception !== 'NONE'));
-  return config(name, hosts);
-}
-
-function config(name: string, virtualHostList: VirtualHost[]): RouteConfiguration {
-  return create(RouteConfiguration, { name, virtualHosts: virtualHostList, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576 });
+  const hosts = virtualHosts({ push, proxy, scope, egress });
+  // Deviation: on a port that all services share (HTTP proxy, Unix socket) the port of the Host header tells them apart, so it counts
+  const ignorePort = egress.port !== 0 && !proxy.proxyless;
+  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: list, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
+  if (egress.onlyHost !== undefined) return table(onlyHost(hosts, egress.onlyHost));
+  return table([...hosts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), catchAll(scope, proxy)]);
 }
 
 interface Building {
@@ -32,122 +28,91 @@ interface Building {
   readonly proxy: Proxy;
   readonly scope: Scope;
   readonly egress: EgressPort;
-  /** Domains already taken: Envoy refuses a table that names one twice. */
-  readonly seen: Set<string>;
 }
 
 function virtualHosts(building: Building): VirtualHost[] {
-  const hosts: VirtualHost[] = [];
-  const rules = rulesByHost(building.egress.virtualServices);
-  for (const service of building.egress.services) {
-    for (const port of service.ports) {
-      if (!(isHttp(port.protocol) || port.protocol === 'AUTO')) continue;
-      if (building.egress.port !== 0 && port.number !== building.egress.port) continue;
-      const host = serviceHost(building, rules, service, port);
-      if (host) hosts.push(host);
+  const { egress } = building;
+  const draft = new Draft();
+  const ports = egress.port !== 0 ? [egress.port] : [...new Set([80, ...egress.services.flatMap((service) => service.ports.map(({ number }) => number))])].toSorted((a, b) => a - b);
+  for (const port of ports) addPort(building, draft, port);
+  return draft.finish();
+}
+
+/** All virtual hosts of one port: those of rules, in the order in which rules claim hosts, then services without a rule that has routes for this client. */
+function addPort(building: Building, draft: Draft, port: number): void {
+  const { push, proxy, scope, egress } = building;
+  const context: RouteContext = { push, proxy, scope, port, gateways: meshGateway, tls: false };
+  const form = formOf(building, port);
+  const here = portServices(egress.services.filter((service) => service.ports.some(({ number }) => number === port)));
+  const ruled = new Set<string>();
+  for (const rule of egress.virtualServices) {
+    if (rule.spec.http.length === 0 || (port !== 80 && !concerns(rule, here))) continue;
+    const routes = virtualServiceRoutes(context, rule);
+    if (routes.length === 0) continue;
+    const { services, others } = ruleHosts(rule, here, ownersAmong(egress.virtualServices));
+    const speaking = services.filter((service) => speaksHttp(service, port));
+    // hosts that no service has stand beside the rule's services; by themselves they exist on port 80
+    if (speaking.length === 0 && port !== 80) continue;
+    for (const host of others) if (host !== '*') draft.add({ host, port, routes, domains: { all: written(host, form), short: new Set() } });
+    for (const service of speaking) {
+      ruled.add(service.hostname);
+      draft.add({ host: service.hostname, port, routes, domains: serviceDomains(service, form), service: true });
     }
   }
-  if (building.egress.port === 80 || building.egress.port === 0) hosts.push(...rulesWithoutService(building, rules));
-  return hosts;
-}
-
-/** Host → the oldest rule that claims it; wildcards apart, for they are few. */
-interface Rules {
-  readonly exact: ReadonlyMap<string, VirtualService>;
-  readonly wildcard: ReadonlyMap<string, VirtualService>;
-}
-
-function rulesByHost(services: readonly VirtualService[]): Rules {
-  const exact = new Map<string, VirtualService>();
-  const wildcard = new Map<string, VirtualService>();
-  for (const service of services) {
-    if (service.spec.http.length === 0) continue;
-    for (const host of service.hosts) {
-      const rules = host.startsWith('*') ? wildcard : exact;
-      if (!rules.has(host)) rules.set(host, service);
-    }
+  for (const service of here.byHost.values()) {
+    if (ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
+    draft.add({ host: service.hostname, port, routes: [defaultRoute(context, service, port)], domains: serviceDomains(service, form), service: true });
   }
-  return { exact, wildcard };
 }
 
-function contextOf({ push, proxy, scope }: Building, port: number): RouteContext {
-  return { push, proxy, scope, port, gateways: new Set(['mesh']) };
+const meshGateway: ReadonlySet<string> = new Set(['mesh']);
+
+function speaksHttp(service: Service, port: number): boolean {
+  return service.ports.some(({ number, protocol }) => number === port && (isHttp(protocol) || protocol === 'AUTO'));
 }
 
-function serviceHost(building: Building, rules: Rules, service: Service, port: ServicePort): VirtualHost | undefined {
-  const context = contextOf(building, port.number);
-  const rule = ruleFor(rules, service.hostname);
-  const routes = rule ? virtualServiceRoutes(context, rule) : [defaultRoute(context, service, port.number)];
-  // every route was for other clients: the host is unknown to this one
-  if (routes.length === 0) return undefined;
-  const domains = fresh(building.seen, domainsOf(building, service, port.number));
-  if (domains.length === 0) return undefined;
-  return create(VirtualHost, { name: `${service.hostname}:${port.number}`, domains, routes, includeRequestAttemptCount: true });
+/** On the shared proxy port only port 80 may go without its number; proxyless clients write numbers always. */
+function formOf({ push, proxy, egress }: Building, port: number): DomainForm {
+  const shared = egress.port === 0;
+  return {
+    dnsDomain: proxy.dnsDomain,
+    absolute: push.features.absoluteFqdnVhostDomain,
+    bare: !shared || port === 80,
+    ...(shared || proxy.proxyless ? { port } : {}),
+  };
 }
 
-/** The rule of the host itself, else of the longest wildcard that covers it. */
-function ruleFor(rules: Rules, hostname: string): VirtualService | undefined {
-  const exact = rules.exact.get(hostname);
-  if (exact) return exact;
-  const host = mostSpecificHost(hostname, rules.wildcard.keys());
-  return host === undefined ? undefined : rules.wildcard.get(host);
+interface Entry {
+  readonly host: string;
+  readonly port: number;
+  readonly routes: Route[];
+  readonly domains: Domains;
+  /** The host is a service's. */
+  readonly service?: boolean;
 }
 
-/** A rule may name hosts that no registry knows: they exist on port 80. */
-function rulesWithoutService(building: Building, rules: Rules): VirtualHost[] {
-  const hosts: VirtualHost[] = [];
-  const known = new Set(building.egress.services.map((service) => service.hostname));
-  const wild = [...known].filter((name) => name.startsWith('*'));
-  const isService = (host: string) => (host.startsWith('*') ? [...known].some((name) => hostCovers(host, name)) : known.has(host) || wild.some((name) => hostCovers(name, host)));
-  for (const [host, rule] of [...rules.exact, ...rules.wildcard]) {
-    if (isService(host)) continue;
-    const routes = virtualServiceRoutes(contextOf(building, 80), rule);
-    const domains = fresh(building.seen, host === '*' ? [] : [host, `${host}:80`]);
-    if (routes.length > 0 && domains.length > 0) hosts.push(create(VirtualHost, { name: `${host}:80`, domains, routes, includeRequestAttemptCount: true }));
+/** Virtual hosts in order; a name, and a domain, belongs to the first that has it: Envoy refuses a table that names one twice. */
+class Draft {
+  readonly #entries = new Map<string, Entry>();
+
+  add(entry: Entry): void {
+    const name = `${bracketed(entry.host)}:${entry.port}`;
+    if (!this.#entries.has(name)) this.#entries.set(name, entry);
   }
-  return hosts;
-}
 
-function fresh(seen: Set<string>, domains: readonly string[]): string[] {
-  return domains.filter((domain) => {
-    const known = seen.has(domain.toLowerCase());
-    seen.add(domain.toLowerCase());
-    return !known;
-  });
-}
-
-/** Every way the client may write the service's name, with and without port. On the shared proxy port only port 80 may go without. */
-function domainsOf({ proxy, egress }: Building, service: Service, port: number): string[] {
-  const names = [service.hostname, ...service.aliases].flatMap((hostname) => [hostname, ...shortNames(hostname, proxy.dnsDomain)]);
-  const plain = [...names, ...service.addresses.filter((address) => !address.includes('/')).map((address) => (address.includes(':') ? `[${address}]` : address))];
-  if (service.resolution === 'passthrough' && service.registry === 'kubernetes') plain.push(...names.map((name) => `*.${name}`));
-  const withoutPort = egress.port !== 0 || port === 80;
-  return plain.flatMap((name) => [...(withoutPort ? [name] : []), `${name}:${port}`]);
-}
-
-/** "reviews", "reviews.default.svc", "reviews.default" for a client in the same namespace; without the first from another one. */
-export function shortNames(hostname: string, dnsDomain: string): string[] {
-  const at = dnsDomain.indexOf('.svc.');
-  const suffix = dnsDomain.slice(at);
-  if (at < 0 || !hostname.endsWith(suffix)) return [];
-  const base = hostname.slice(0, -suffix.length);
-  const dot = base.indexOf('.');
-  if (dot < 0) return [];
-  const local = base.slice(dot + 1) === dnsDomain.slice(0, at);
-  return [...(local ? [base.slice(0, dot)] : []), `${base}.svc`, base, `${hostname}.`];
+  finish(): VirtualHost[] {
+    const full = new Set([...this.#entries.values()].filter(({ service }) => service === true).flatMap(({ host, port }) => [host, `${host}:${port}`]));
+    const taken = new Set<string>();
+    return [...this.#entries].flatMap(([name, { domains, routes }]) => {
+      const own = domains.all.filter((domain) => !(domains.short.has(domain) && full.has(domain)) && !taken.has(domain.toLowerCase()) && taken.add(domain.toLowerCase()));
+      return own.length === 0 ? [] : [create(VirtualHost, { name, domains: own, routes, includeRequestAttemptCount: true })];
+    });
+  }
 }
 
 /** A sniffed service's listener already knows where it goes: any Host header will do. */
 function onlyHost(hosts: readonly VirtualHost[], hostname: string): VirtualHost[] {
-  const found = hosts.find((host) => host.domains.includes(hostname));
-  return found ? [{ ...found, domains: ['*'] }] : [];
-}
-
-function catchAll(allowAny: boolean): VirtualHost {
-  const match = routeMatch(undefined);
-  if (!allowAny) {
-    return create(VirtualHost, { name: 'block_all', domains: ['*'], routes: [create(Route, { name: 'block_all', match, action: { $case: 'directResponse', value: { status: 502 } } })], includeRequestAttemptCount: true });
-  }
-  const value = create(RouteAction, { clusterSpecifier: { $case: 'cluster', value: wellKnownClusters.passthrough }, timeout: duration(0), maxGrpcTimeout: duration(0) });
-  return create(VirtualHost, { name: 'allow_any', domains: ['*'], routes: [create(Route, { name: 'allow_any', match, action: { $case: 'route', value } })], includeRequestAttemptCount: true });
+  const found = hosts.filter((host) => host.domains.includes(hostname));
+  const [only] = found;
+  return found.length === 1 && only ? [{ ...only, domains: ['*'] }] : found;
 }

@@ -1,0 +1,69 @@
+import type { Service } from '../../registry/model.ts';
+
+/** How a table lists its hosts: tables of one port ignore the port of the Host header and list bare names; the shared proxy port tells ports apart. */
+export interface DomainForm {
+  /** The client's, "default.svc.cluster.local". */
+  readonly dnsDomain: string;
+  /** Names that end in a dot, too. */
+  readonly absolute: boolean;
+  readonly bare: boolean;
+  /** "name:port", too. */
+  readonly port?: number;
+}
+
+/** What a virtual host answers to. */
+export interface Domains {
+  readonly all: readonly string[];
+  /** Those of them that are other ways to write the service's name: they give way to a service of that very name. */
+  readonly short: ReadonlySet<string>;
+}
+
+/** Every way a client may write a service's name, those of its aliases, and its addresses. */
+export function serviceDomains(service: Service, form: DomainForm): Domains {
+  const names = [service.hostname, ...service.aliases];
+  const short = names.flatMap((name) => alternatives(name, form)).flatMap((name) => written(name, form));
+  const named = [...names.flatMap((name) => written(name, form)), ...short];
+  const pods = service.resolution === 'passthrough' && service.registry === 'kubernetes' ? named.map((name) => `*.${name}`) : [];
+  const addresses = service.addresses.filter((address) => !address.includes('/') && address !== '0.0.0.0').flatMap((address) => written(address, form));
+  return { all: [...named, ...pods, ...addresses], short: new Set(short) };
+}
+
+/** The forms of one name or address. */
+export function written(name: string, { bare, port }: Pick<DomainForm, 'bare' | 'port'>): string[] {
+  const host = bracketed(name);
+  return [...(bare ? [host] : []), ...(port === undefined ? [] : [`${host}:${port}`])];
+}
+
+/** An IPv6 address as a Host header has it. */
+export function bracketed(name: string): string {
+  return name.includes(':') ? `[${name}]` : name;
+}
+
+function alternatives(hostname: string, { dnsDomain, absolute }: DomainForm): string[] {
+  const dotted = absolute && !hostname.includes(':') && !/^[0-9.]+$/.test(hostname) ? [`${hostname}.`] : [];
+  return [...dotted, ...shortNames(hostname, dnsDomain)];
+}
+
+/** "reviews", "reviews.default.svc", "reviews.default" for a client in the same namespace; without the first from another one. Source: Istio's GenerateAltVirtualHosts. */
+export function shortNames(hostname: string, dnsDomain: string): string[] {
+  const at = dnsDomain.indexOf('.svc.');
+  if (at < 0) return sharedSuffix(hostname, dnsDomain);
+  const suffix = dnsDomain.slice(at);
+  if (!hostname.endsWith(suffix)) return [];
+  const base = hostname.slice(0, -suffix.length);
+  const dot = base.indexOf('.');
+  if (dot < 0) return [];
+  const local = base.slice(dot + 1) === dnsDomain.slice(0, at);
+  return [...(local ? [base.slice(0, dot)] : []), `${base}.svc`, base];
+}
+
+/** Outside of Kubernetes: what is left of the name without the part it shares with the client's domain. */
+function sharedSuffix(hostname: string, dnsDomain: string): string[] {
+  const name = hostname.split('.').reverse();
+  const domain = dnsDomain.split('.').reverse();
+  let shared = 0;
+  while (shared < name.length && shared < domain.length && name[shared] === domain[shared]) shared += 1;
+  if (shared === 0 || shared === name.length) return [];
+  const unique = name.slice(shared).reverse().join('.');
+  return name.length - shared === 2 ? [unique, `${unique}.${name[shared - 1]}`] : [unique];
+}
