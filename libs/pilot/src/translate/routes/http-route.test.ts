@@ -228,7 +228,7 @@ test('where the same host is wanted again retries do not avoid it, unless asked 
   assert.equal(avoids(`{${route()}}`), false);
   assert.equal(avoids(`{retries: {attempts: 1, retryIgnorePreviousHosts: true}, ${route()}}`), true);
   assert.equal(avoids('{route: [{destination: {host: details}, weight: 1}, {destination: {host: ratings}, weight: 1}]}'), true);
-  assert.equal((match(table(`{${route()}}`, { yaml: hashed }), 'http://details:9080')?.action as ForwardAction).retry?.avoidPreviousHosts, true, 'a service without rule');
+  assert.equal(forward(`{${route()}}`, 'http://details:9080', { yaml: hashed }).retry?.avoidPreviousHosts, true, 'a service without rule');
 });
 
 test('a route hashes what the rule of its destination says: of the subset\'s port, the subset, the port, the destination the first that does; ports count when the route names one', () => {
