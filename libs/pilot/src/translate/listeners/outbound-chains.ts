@@ -8,7 +8,7 @@ import type { Proxy } from '../../proxy/proxy.ts';
 import { isTls, type Protocol, type Service } from '../../registry/model.ts';
 import { selects } from '../../registry/workloads.ts';
 import { destinationRuleOf } from '../clusters/outbound.ts';
-import { shortNames } from '../routes/sidecar-routes.ts';
+import { shortNames } from '../routes/domains.ts';
 import type { ChainDraft } from './outbound-entries.ts';
 import { tcpFilters, weightedTcpFilters } from './tcp-filters.ts';
 
