@@ -44,6 +44,9 @@ export const roots: readonly string[] = [
   'envoy/extensions/filters/http/decompressor/v3/decompressor.proto',
   'envoy/extensions/filters/http/buffer/v3/buffer.proto',
   'envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto',
+  // not run by our proxy, passed on to Envoy
+  'envoy/extensions/filters/http/lua/v3/lua.proto',
+  'envoy/extensions/filters/http/wasm/v3/wasm.proto',
   'envoy/extensions/compression/gzip/compressor/v3/gzip.proto',
   'envoy/extensions/compression/gzip/decompressor/v3/gzip.proto',
   'envoy/extensions/compression/brotli/compressor/v3/brotli.proto',
@@ -84,6 +87,7 @@ export const roots: readonly string[] = [
   'envoy/service/accesslog/v3/als.proto',
   'envoy/service/ratelimit/v3/rls.proto',
   'envoy/extensions/access_loggers/open_telemetry/v3/logs_service.proto',
+  'envoy/extensions/access_loggers/filters/cel/v3/cel.proto',
   'envoy/extensions/formatter/req_without_query/v3/req_without_query.proto',
   'envoy/extensions/formatter/metadata/v3/metadata.proto',
   // tracing

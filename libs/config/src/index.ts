@@ -28,6 +28,18 @@ export type {
   EnvoyVirtualHostMatch,
   EnvoyClusterMatch,
 } from './kinds/envoy-filter/types.ts';
+export type {
+  TelemetrySpec,
+  WorkloadMode,
+  ProviderRef,
+  TelemetryTracing,
+  TracingCustomTag,
+  TelemetryMetrics,
+  MetricsOverride,
+  TagOverride,
+  IstioMetric,
+  TelemetryAccessLogging,
+} from './kinds/telemetry/types.ts';
 export { readPatchValue, patchedMessages, type PatchValue } from './kinds/envoy-filter/patch-value.ts';
 export { currentFilterName } from './kinds/envoy-filter/filter-names.ts';
 export type {
@@ -217,6 +229,7 @@ export { peerAuthentication } from './kinds/peer-authentication/kind.ts';
 export { meshConfig } from './kinds/mesh-config/kind.ts';
 export { meshNetworks } from './kinds/mesh-networks/kind.ts';
 export type { MeshNetworksSpec, Network, NetworkEndpoints, NetworkGateway } from './kinds/mesh-networks/types.ts';
+export { overlaidProxyConfig } from './kinds/mesh-config/overlay.ts';
 export { defaultMeshConfig, meshConfigFrom, meshNetworksFrom } from './kinds/mesh-config/read.ts';
 export { kubeService } from './kinds/kubernetes/service/kind.ts';
 export { endpoints } from './kinds/kubernetes/endpoints/kind.ts';

@@ -6,3 +6,4 @@ export { always, compileFraction, fraction, never, percentFraction } from './fra
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher } from './metadata-match.ts';
 export { compileUriTemplate } from './uri-template.ts';
+export { celReason, compileCel, type CelExpression } from './cel/compile.ts';

@@ -31,6 +31,8 @@ const switches = {
   headlessFilterChains: flag('PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER', false),
   /** Kubernetes' headless services are balanced by the proxy instead of going where the client dialled. */
   edsForHeadless: flag('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
+  /** Percent of requests that are traced when nothing else says. */
+  traceSampling: number('PILOT_TRACE_SAMPLING', 1, 100),
 } as const;
 
 export type Features = { readonly [Name in keyof typeof switches]: ReturnType<(typeof switches)[Name]['read']> };
@@ -56,6 +58,14 @@ function flag(variable: string, byDefault: boolean): Switch<boolean> {
   const read = (text: string | undefined) => {
     if (text !== undefined && /^(1|t|T|TRUE|true|True)$/.test(text)) return true;
     return text !== undefined && /^(0|f|F|FALSE|false|False)$/.test(text) ? false : byDefault;
+  };
+  return { variable, read };
+}
+
+function number(variable: string, byDefault: number, max: number): Switch<number> {
+  const read = (text: string | undefined) => {
+    const value = text === undefined || text.trim() === '' ? NaN : Number(text);
+    return value >= 0 && value <= max ? value : byDefault;
   };
   return { variable, read };
 }

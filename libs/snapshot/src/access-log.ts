@@ -1,8 +1,9 @@
 import type { AccessLog as AccessLogMessage, AccessLogFilter as FilterMessage, ComparisonFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
+import { ExpressionFilter } from '@meltemi/api/gen/envoy/extensions/access_loggers/filters/cel/v3/cel.ts';
 import { grpcStatus, logTypeOf, ResponseFlag, type StreamInfo } from '@meltemi/http';
-import { always, compileFraction, compileHeaderMatcher, compileMetadataMatcher } from '@meltemi/match';
+import { always, compileCel, compileFraction, compileHeaderMatcher, compileMetadataMatcher } from '@meltemi/match';
 import type { Report } from '@meltemi/route';
-import { parseExtension, type Context } from './context.ts';
+import { decodeAt, parseExtension, type Context } from './context.ts';
 import type { AccessLog, AccessLogFilter } from './listener-types.ts';
 
 type Evaluate = AccessLogFilter['evaluate'];
@@ -84,9 +85,24 @@ function compileLeaf(specifier: Leaf, path: string, report: Report): Evaluate {
       return (info) => types.has(logTypeOf(info)) !== exclude;
     }
     case 'extensionFilter':
-      report.refuse(`${path}.extension_filter`, 'filters from extensions (CEL) are not supported');
-      return () => true;
+      return extensionFilter(specifier.value, `${path}.extension_filter`, report);
   }
+}
+
+const celUrl = 'type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter';
+
+/** A stream of which the expression cannot tell, because something it needs is not there, is not logged, as in Envoy. */
+function extensionFilter({ configType }: Extract<Leaf, { $case: 'extensionFilter' }>['value'], path: string, report: Report): Evaluate {
+  const any = configType?.value;
+  if (any?.typeUrl !== celUrl) {
+    report.refuse(path, `${any?.typeUrl ?? 'a filter without typed_config'} is not supported: only expressions (CEL) are`);
+    return () => true;
+  }
+  const message = decodeAt(ExpressionFilter, any.value, `${path}.typed_config`, report);
+  const compiled = message && compileCel(message.expression);
+  if (compiled && !compiled.ok) report.refuse(`${path}.typed_config.expression`, compiled.error);
+  const expression = compiled?.ok === true ? compiled.value : null;
+  return (info) => expression?.evaluate(info) === true;
 }
 
 function metadataFilter(filter: Extract<Leaf, { $case: 'metadataFilter' }>['value'], path: string, report: Report): Evaluate {

@@ -23,7 +23,6 @@ import { serviceAccount } from './kubernetes/service-account/kind.ts';
 import { kubeService } from './kubernetes/service/kind.ts';
 import { trafficExtension, wasmPlugin } from './later/extensions.ts';
 import { legacyKinds } from './later/legacy.ts';
-import { telemetry } from './later/telemetry.ts';
 import { proxyConfigKind, workloadGroup } from './later/workloads.ts';
 import { meshConfig } from './mesh-config/kind.ts';
 import { meshNetworks } from './mesh-networks/kind.ts';
@@ -31,6 +30,7 @@ import { peerAuthentication } from './peer-authentication/kind.ts';
 import { requestAuthentication } from './request-authentication/kind.ts';
 import { serviceEntry } from './service-entry/kind.ts';
 import { sidecar } from './sidecar/kind.ts';
+import { telemetry } from './telemetry/kind.ts';
 import { virtualService } from './virtual-service/kind.ts';
 import { workloadEntry } from './workload-entry/kind.ts';
 
@@ -47,6 +47,7 @@ export const kinds: readonly ConfigKind[] = [
   requestAuthentication,
   authorizationPolicy,
   envoyFilter,
+  telemetry,
   meshConfig,
   meshNetworks,
   // the registry's sources
@@ -72,7 +73,6 @@ export const kinds: readonly ConfigKind[] = [
   ingress,
   ingressClass,
   // checked, not acted on yet
-  telemetry,
   workloadGroup,
   proxyConfigKind,
   wasmPlugin,

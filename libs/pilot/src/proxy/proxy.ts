@@ -9,6 +9,8 @@ export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
 export interface Proxy {
   /** The node id as sent. */
   readonly id: string;
+  /** The node cluster as sent: whose spans these are. */
+  readonly cluster: string;
   readonly type: 'sidecar' | 'router';
   /** The workload's addresses; the first is where listeners of its own bind. */
   readonly addresses: readonly [string, ...string[]];
@@ -82,6 +84,7 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
   const mode = text(metadata, 'INTERCEPTION_MODE').toUpperCase();
   return {
     id: node.id,
+    cluster: node.cluster,
     ...identity,
     labels,
     serviceAccount: text(metadata, 'SERVICE_ACCOUNT') || 'default',

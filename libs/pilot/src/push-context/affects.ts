@@ -23,7 +23,7 @@ export interface Difference {
 const registryKinds: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'WorkloadEntry', 'Pod', 'Endpoints', 'EndpointSlice', 'Deployment', 'Namespace', 'ServiceAccount']);
 
 /** Kinds that pick their workloads; what they change is known proxy by proxy. */
-const policyKinds: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication'];
+const policyKinds: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication', 'Telemetry'];
 
 /** Kinds that speak through what they are converted to. */
 const convertedOnly: ReadonlySet<string> = new Set<string>([...Object.values(convertedKinds), 'Secret', 'ConfigMap']);

@@ -1,6 +1,7 @@
 import type { Config } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from './push-context.ts';
+import { telemetriesFor } from './telemetry.ts';
 import { policiesFor } from './workload-policies.ts';
 
 const numbers = new WeakMap<object, number>();
@@ -19,5 +20,6 @@ function identity(config: Config): number {
 export function policyView(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): string {
   const authorization = policiesFor(push.authorization, proxy, push.features).map(identity);
   const authentication = policiesFor(push.requestAuthentications, proxy, push.features).map(identity);
-  return `${authorization.join()} ${authentication.join()}`;
+  const telemetry = telemetriesFor(push, proxy).map(identity);
+  return `${authorization.join()} ${authentication.join()} ${telemetry.join()}`;
 }

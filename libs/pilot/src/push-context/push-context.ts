@@ -1,6 +1,6 @@
 import {
   gatewayApiGroup, keyText, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
-  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
+  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TelemetrySpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
@@ -53,6 +53,8 @@ export interface PushContext {
   readonly authorization: PolicyIndex<AuthorizationPolicySpec>;
   /** As `authorization`. */
   readonly requestAuthentications: PolicyIndex<RequestAuthenticationSpec>;
+  /** As `authorization`. */
+  readonly telemetry: PolicyIndex<TelemetrySpec>;
   /** One identity for all of the above but the registry's endpoints and the policies. */
   readonly shape: object;
   readonly quarantined: readonly Quarantined[];
@@ -110,6 +112,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   };
   const policies = {
     authorization: keep('AuthorizationPolicy', previous?.authorization, () => indexPolicies(of<AuthorizationPolicySpec>('AuthorizationPolicy'), mesh.rootNamespace)),
+    telemetry: keep('Telemetry', previous?.telemetry, () => indexPolicies(of<TelemetrySpec>('Telemetry'), mesh.rootNamespace)),
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
@@ -135,6 +138,7 @@ const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
   'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter'],
+  'telemetry.istio.io': ['Telemetry'],
   'security.istio.io': ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
   'gateway.networking.k8s.io': ['GatewayClass', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'ReferenceGrant', 'BackendTLSPolicy'],
   'networking.k8s.io': ['Ingress', 'IngressClass'],

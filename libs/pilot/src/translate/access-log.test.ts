@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { binaryToJson, typeNameOf } from '@meltemi/api';
-import { configsOf, meshOf } from '../testing/mesh.test-support.ts';
+import { configsOf, meshOf, productpage } from '../testing/mesh.test-support.ts';
 import { accessLogs } from './access-log.ts';
 
 const als = { service: 'als.logs.svc.cluster.local', port: 9000, logName: '', filterStateObjectsToLog: [], additionalRequestHeadersToLog: ['x-a'], additionalResponseHeadersToLog: [], additionalResponseTrailersToLog: [] };
 
 function logged(mesh: Parameters<typeof meshOf>[1], yaml = '', protocol: 'http' | 'tcp' = 'http'): unknown[] {
-  return accessLogs(meshOf(yaml === '' ? [] : configsOf(yaml), mesh), protocol).map((log) => (log.configType ? binaryToJson(typeNameOf(log.configType.value.typeUrl), log.configType.value.value) : undefined));
+  return accessLogs({ push: meshOf(yaml === '' ? [] : configsOf(yaml), mesh), proxy: productpage(), direction: 'outbound' }, protocol).map((log) => (log.configType ? binaryToJson(typeNameOf(log.configType.value.typeUrl), log.configType.value.value) : undefined));
 }
 
 test('nothing is logged unless MeshConfig asks', () => {

@@ -1,13 +1,21 @@
-import type { EnvoyAls, EnvoyFileAccessLog, EnvoyTcpAls, ExtensionProvider } from '@meltemi/config';
-import { AccessLog } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
+import type { EnvoyAls, EnvoyFileAccessLog, EnvoyOtelAls, EnvoyTcpAls, ExtensionProvider } from '@meltemi/config';
+import { AccessLog, AccessLogFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
 import { ApiVersion } from '@meltemi/api/gen/envoy/config/core/v3/config_source.ts';
 import { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { SubstitutionFormatString } from '@meltemi/api/gen/envoy/config/core/v3/substitution_format_string.ts';
+import { ExpressionFilter } from '@meltemi/api/gen/envoy/extensions/access_loggers/filters/cel/v3/cel.ts';
+import { OpenTelemetryAccessLogConfig } from '@meltemi/api/gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service.ts';
 import { FileAccessLog } from '@meltemi/api/gen/envoy/extensions/access_loggers/file/v3/file.ts';
+import { AnyValue, KeyValue } from '@meltemi/api/gen/opentelemetry/proto/common/v1/common.ts';
 import { CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig } from '@meltemi/api/gen/envoy/extensions/access_loggers/grpc/v3/als.ts';
-import { outboundCluster } from '@meltemi/xds';
+import { celReason } from '@meltemi/match';
+import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from '../push-context/push-context.ts';
+import { appliedTelemetry } from '../push-context/telemetry.ts';
+import type { Direction } from './features/feature.ts';
 import { create, createAny, envoyGrpc, typed } from './message.ts';
+import { loggingProviders, type ProviderLogging } from './telemetry/logging.ts';
+import { providerCluster, providerNamed } from './telemetry/providers.ts';
 
 /** Istio's default line. Source: telemetry_logging.go. */
 const defaultText =
@@ -52,18 +60,38 @@ const bootstrapReceiver = 'envoy_accesslog_service';
 
 const grpcTypes = 'envoy.extensions.access_loggers.grpc.v3.';
 
-/** The loggers MeshConfig asks for: its file, its log service, and the default providers. */
-export function accessLogs(push: PushContext, protocol: 'http' | 'tcp'): AccessLog[] {
+/** Whose logs, of which traffic. */
+export interface LogContext {
+  readonly push: PushContext;
+  readonly proxy: Proxy;
+  readonly direction: Direction;
+}
+
+/** The loggers that Telemetry and the default providers ask for; when they say nothing, those of MeshConfig: its file and its log service. */
+export function accessLogs({ push, proxy, direction }: LogContext, protocol: 'http' | 'tcp'): AccessLog[] {
   const { mesh } = push;
-  const logs: AccessLog[] = [];
-  if (mesh.accessLogFile !== '') logs.push(fileLog(mesh.accessLogFile, meshFormat(push)));
-  if (mesh.enableEnvoyAccessLogService) logs.push(grpcLog(protocol, { cluster: serviceCluster(push, accessLogAddress(push)), logName: `${protocol}_envoy_accesslog`, settings: undefined }));
-  for (const name of mesh.defaultProviders.accessLogging) {
-    const provider = mesh.extensionProviders.find((candidate) => candidate.name === name);
-    const log = provider ? providerLog(push, provider, protocol) : undefined;
-    if (log) logs.push(log);
-  }
-  return logs;
+  const providers = loggingProviders(mesh, appliedTelemetry(push, proxy).logging, direction === 'inbound' ? 'SERVER' : 'CLIENT');
+  const logs = providers?.flatMap((logging) => providerLogs(push, proxy, logging, protocol));
+  // as in Istio: providers that cannot be made say nothing, those that are disabled do
+  if (logs && (logs.length > 0 || providers?.some(({ disabled }) => disabled))) return logs;
+  return [
+    ...(mesh.accessLogFile === '' ? [] : [fileLog(mesh.accessLogFile, meshFormat(push))]),
+    ...(mesh.enableEnvoyAccessLogService ? [grpcLog(protocol, { cluster: serviceCluster(push, accessLogAddress(push)), logName: `${protocol}_envoy_accesslog`, settings: undefined })] : []),
+  ];
+}
+
+function providerLogs(push: PushContext, proxy: Proxy, { name, disabled, filter }: ProviderLogging, protocol: 'http' | 'tcp'): AccessLog[] {
+  const provider = disabled ? undefined : providerNamed(push.mesh, name);
+  const log = provider && providerLog(push, provider, protocol);
+  if (!log) return [];
+  // our proxy would refuse an expression it cannot run: everything is logged then
+  const usable = filter !== undefined && (!proxy.meltemi || celReason(filter) === undefined);
+  return [usable ? { ...log, filter: expressionFilter(filter) } : log];
+}
+
+function expressionFilter(expression: string): AccessLogFilter {
+  const config = createAny('envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter', ExpressionFilter, { expression });
+  return create(AccessLogFilter, { filterSpecifier: { $case: 'extensionFilter', value: typed('envoy.access_loggers.extension_filters.cel', config) } });
 }
 
 function meshFormat({ mesh }: PushContext): SubstitutionFormatString {
@@ -83,13 +111,16 @@ function parsedFormat(text: string): Readonly<Record<string, unknown>> | undefin
 }
 
 function providerLog(push: PushContext, provider: ExtensionProvider, protocol: 'http' | 'tcp'): AccessLog | undefined {
-  if (provider.envoyFileAccessLog) return fileLog(provider.envoyFileAccessLog.path || '/dev/stdout', providerFormat(provider.envoyFileAccessLog));
+  if (provider.envoyFileAccessLog) return fileLog(provider.envoyFileAccessLog.path || '/dev/stdout', providerFormat(push, provider.name, provider.envoyFileAccessLog));
+  if (provider.envoyOtelAls) return otelLog(push, provider.envoyOtelAls);
   const als = protocol === 'http' ? provider.envoyHttpAls : provider.envoyTcpAls;
   if (!als) return undefined;
-  return grpcLog(protocol, { cluster: serviceCluster(push, { host: als.service.slice(als.service.indexOf('/') + 1), port: als.port }), logName: als.logName || `${protocol}_envoy_accesslog`, settings: als });
+  return grpcLog(protocol, { cluster: serviceCluster(push, { host: als.service, port: als.port }), logName: als.logName || `${protocol}_envoy_accesslog`, settings: als });
 }
 
-function providerFormat({ logFormat, omitEmptyValues }: EnvoyFileAccessLog): SubstitutionFormatString {
+/** The provider "envoy" follows MeshConfig's format unless it has its own. */
+function providerFormat(push: PushContext, name: string, { logFormat, omitEmptyValues }: EnvoyFileAccessLog): SubstitutionFormatString {
+  if (name === 'envoy' && !logFormat && !omitEmptyValues) return meshFormat(push);
   const format = logFormat?.labels ? jsonFormat(logFormat.labels) : textFormat(logFormat?.text || defaultText);
   return { ...format, omitEmptyValues };
 }
@@ -106,6 +137,20 @@ function textFormat(text: string): SubstitutionFormatString {
 
 function jsonFormat(labels: Readonly<Record<string, unknown>>): SubstitutionFormatString {
   return create(SubstitutionFormatString, { format: { $case: 'jsonFormat', value: { ...labels } } });
+}
+
+function otelLog(push: PushContext, provider: EnvoyOtelAls): AccessLog | undefined {
+  const target = providerCluster(push, provider);
+  if (!target) return undefined;
+  const text = (value: unknown): AnyValue => create(AnyValue, { value: { $case: 'stringValue', value: typeof value === 'string' ? value : '' } });
+  const labels = Object.entries(provider.logFormat?.labels ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const config = createAny('envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig', OpenTelemetryAccessLogConfig, {
+    commonConfig: create(CommonGrpcAccessLogConfig, { logName: provider.logName || 'otel_envoy_accesslog', grpcService: envoyGrpc(target.cluster, target.hostname), transportApiVersion: ApiVersion.V3 }),
+    disableBuiltinLabels: true,
+    body: text(provider.logFormat?.text || defaultText),
+    ...(labels.length > 0 ? { attributes: { values: labels.map(([key, value]) => create(KeyValue, { key, value: text(value) })) } } : {}),
+  });
+  return create(AccessLog, typed('envoy.access_loggers.open_telemetry', config));
 }
 
 function grpcLog(protocol: 'http' | 'tcp', options: { readonly cluster: string; readonly logName: string; readonly settings: EnvoyTcpAls | EnvoyAls | undefined }): AccessLog {
@@ -139,11 +184,6 @@ function accessLogAddress({ mesh }: PushContext): { readonly host: string; reado
   return colon < 0 ? { host: text, port: 0 } : { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
 }
 
-/** The cluster of a mesh service, which may be written short ("telemetry.istio-system"); else the bootstrap's. */
 function serviceCluster(push: PushContext, { host, port }: { readonly host: string; readonly port: number }): string {
-  for (const hostname of [host, `${host}.svc.${push.domain}`, `${host}.${push.domain}`]) {
-    const service = push.services.byHost.get(hostname)?.[0];
-    if (service?.ports.some((candidate) => candidate.number === port)) return outboundCluster(port, hostname);
-  }
-  return bootstrapReceiver;
+  return providerCluster(push, { service: host, port })?.cluster ?? bootstrapReceiver;
 }

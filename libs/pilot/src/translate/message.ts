@@ -73,6 +73,6 @@ export function grpcSource(clusterName: string): ConfigSource {
   return create(ConfigSource, { configSourceSpecifier: { $case: 'apiConfigSource', value: source }, initialFetchTimeout: duration(0), resourceApiVersion: ApiVersion.V3 });
 }
 
-export function envoyGrpc(clusterName: string): GrpcService {
-  return create(GrpcService, { targetSpecifier: { $case: 'envoyGrpc', value: create(GrpcService_EnvoyGrpc, { clusterName }) } });
+export function envoyGrpc(clusterName: string, authority = ''): GrpcService {
+  return create(GrpcService, { targetSpecifier: { $case: 'envoyGrpc', value: create(GrpcService_EnvoyGrpc, { clusterName, authority }) } });
 }

@@ -7,6 +7,7 @@ import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType,
 import { patchesFor } from '../push-context/envoy-filters.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { policyView } from '../push-context/policy-view.ts';
+import { proxyConfigParts } from '../push-context/proxy-config.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
@@ -82,9 +83,9 @@ function viewOf(push: PushContext, proxy: Proxy): unknown {
 
 /** All that listeners and inbound clusters read: besides, its own address and the ports it serves. Listeners also read policies (policyView). */
 function ownView(push: PushContext, proxy: Proxy): unknown {
-  const { addresses, appAddress } = proxy;
+  const { addresses, appAddress, cluster, metadata } = proxy;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  return { view: viewOf(push, proxy), addresses, appAddress, targets };
+  return { view: viewOf(push, proxy), addresses, appAddress, targets, cluster, meshId: metadata['MESH_ID'], config: proxyConfigParts(proxy) };
 }
 
 function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {

@@ -25,7 +25,8 @@ table(envoyFilter, {
   ],
   warns: [
     ['a field that is not known', cluster('{operation: MERGE, value: {conect_timeout: 1s}}'), value, /conect_timeout/],
-    ['a filter nobody here runs', filter('{"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, inlineCode: ""}'), value, /unsupported: .*Lua/],
+    ['a filter only Envoy runs', filter('{"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, inlineCode: ""}'), value, /unsupported: .*Lua/],
+    ['a filter nobody here knows', filter('{"@type": type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2}'), value, /unsupported: .*OAuth2/],
     ['a bootstrap patch', patches('{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {}}}'), 'spec.configPatches[0].applyTo', /unsupported: a bootstrap/],
     ['filters that are discovered', patches('{applyTo: EXTENSION_CONFIG, patch: {operation: ADD, value: {name: a}}}'), 'spec.configPatches[0].applyTo', /unsupported: .*ECDS/],
     ['an old filter name', patches('{applyTo: NETWORK_FILTER, match: {listener: {filterChain: {filter: {name: envoy.tcp_proxy}}}}, patch: {operation: REMOVE}}'), `${match}.listener.filterChain.filter.name`, /envoy\.filters\.network\.tcp_proxy/],

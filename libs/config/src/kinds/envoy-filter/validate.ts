@@ -26,11 +26,16 @@ function checkPatch(entry: EnvoyConfigObjectPatch, path: string, findings: Findi
   if (!patch.value) return findings.error(`${path}.patch.value`, `is required for operation ${patch.operation}`);
   const value = readPatchValue(applyTo, patch.value);
   const at = applyTo in patchedMessages ? `${path}.patch.value` : `${path}.applyTo`;
+  const foreign = foreignType.exec(JSON.stringify(patch.value))?.[1];
+  if (foreign !== undefined) findings.warn(at, `unsupported: Meltemi's proxy does not run ${foreign}; there this patch is set aside, Envoy gets it`);
   if (value.state === 'read') {
     if (value.unknown !== undefined) findings.warn(at, `${value.unknown}: left out`);
   } else if (value.state === 'wrong') findings.error(at, value.reason);
   else findings.warn(at, `unsupported: ${value.reason}; this patch is set aside`);
 }
+
+/** Messages that are known here for Envoy's sake. */
+const foreignType = /"[^"]*\/(envoy\.extensions\.filters\.http\.(?:lua|wasm)\.v3\.\w+)"/;
 
 /** What a patch may be matched by, by what it applies to. */
 const matches: Readonly<Partial<Record<EnvoyApplyTo, 'listener' | 'routeConfiguration' | 'cluster'>>> = {

@@ -1,15 +1,7 @@
 import { table } from '../../testing/verdict.ts';
 import { trafficExtension, wasmPlugin } from './extensions.ts';
-import { telemetry } from './telemetry.ts';
 import { proxyConfigKind, workloadGroup } from './workloads.ts';
 
-table(telemetry, {
-  good: [['sampling', '{tracing: [{providers: [{name: zipkin}], randomSamplingPercentage: 10.5, customTags: {a: {literal: {value: b}}}}]}']],
-  bad: [
-    ['sampling of 101 %', '{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage', /100/],
-    ['a tag without value', '{metrics: [{overrides: [{tagOverrides: {a: {operation: UPSERT}}}]}]}', 'spec.metrics[0].overrides[0].tagOverrides.a.value', /required/],
-  ],
-});
 table(workloadGroup, {
   good: [['a template', '{metadata: {labels: {app: a}}, template: {serviceAccount: a, ports: {http: 8080}}}']],
   bad: [['two probes', '{template: {}, probe: {exec: {command: [a]}, tcpSocket: {port: 1}}}', 'spec.probe', /only one of/]],

@@ -218,7 +218,11 @@ test('a patch our proxy would refuse is set aside alone and named; Envoy gets it
   assert.equal(names(envoy.json['0.0.0.0_9080']).at(-1), 'last');
 });
 
-test('a filter nobody here knows is left out alone', () => {
-  const lua = httpFilter('INSERT_FIRST', '{name: lua, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, inlineCode: x}}');
-  assert.equal(names(resources(filter([lua, httpFilter('INSERT_FIRST', buffer('mine'))]), xdsType.listener).json['0.0.0.0_9080'])[0], 'mine');
+test('a filter nobody here knows is left out alone; Lua goes to Envoy only', () => {
+  const inserted = (type: string) => filter([httpFilter('INSERT_FIRST', `{name: foreign, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.${type}}}`), httpFilter('INSERT_FIRST', buffer('mine'))]);
+  const first = (yaml: string, proxy: Proxy) => names(resources(yaml, xdsType.listener, proxy).json['0.0.0.0_9080']).slice(0, 2);
+  const [plain] = names(resources('', xdsType.listener).json['0.0.0.0_9080']);
+  assert.deepEqual(first(inserted('oauth2.v3.OAuth2'), productpage()), ['mine', plain]);
+  assert.deepEqual(first(inserted('lua.v3.Lua'), productpage(meltemi)), ['mine', plain]);
+  assert.deepEqual(first(inserted('lua.v3.Lua'), productpage()), ['mine', 'foreign']);
 });

@@ -4,13 +4,15 @@ import { xdsType } from '@meltemi/xds';
 import type { MeshConfigSpec } from '@meltemi/config';
 import { bookinfo, configsOf, ingressGateway, jsonOf, meshOf, productpage } from '../../testing/mesh.test-support.ts';
 import { translate } from '../translate.ts';
-import { proxiesCount } from './stats.ts';
+import { countedMetrics } from '../telemetry/metrics.ts';
 
 const als = { service: 'telemetry.istio-system.svc.cluster.local', port: 15030, logName: '', filterStateObjectsToLog: [], additionalRequestHeadersToLog: [], additionalResponseHeadersToLog: [], additionalResponseTrailersToLog: [] };
 
 function meshWith(metrics: readonly string[], extensionProviders: MeshConfigSpec['extensionProviders'] = []) {
   return { defaultProviders: { metrics, tracing: [], accessLogging: [] }, extensionProviders };
 }
+
+const proxiesCount = (mesh: ReturnType<typeof meshWith>) => countedMetrics(mesh, []) !== undefined;
 
 test('proxies count unless the metrics providers are named and none is Prometheus', () => {
   const telemetry = { name: 'telemetry', envoyHttpAls: als };

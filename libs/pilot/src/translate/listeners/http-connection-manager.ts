@@ -10,6 +10,7 @@ import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_i
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { accessLogs } from '../access-log.ts';
+import { managerTracing } from '../telemetry/tracing.ts';
 import { httpFilters } from '../features/http-filters.ts';
 import type { Direction } from '../features/feature.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
@@ -33,15 +34,17 @@ const typeName = 'envoy.extensions.filters.network.http_connection_manager.v3.Ht
 /** The network filter that speaks HTTP. Settings are Istio's for each direction. */
 export function httpConnectionManager(options: HttpOptions): Filter {
   const { push, proxy, direction } = options;
+  const { tracing, useRequestId } = managerTracing(push, proxy, direction);
   const manager = create(HttpConnectionManager, {
     statPrefix: options.statPrefix,
     routeSpecifier:
       typeof options.routes === 'string' ? { $case: 'rds', value: { configSource: adsSource(), routeConfigName: options.routes } } : { $case: 'routeConfig', value: options.routes },
     httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction }),
-    accessLog: accessLogs(push, 'http'),
+    accessLog: accessLogs(options, 'http'),
     streamIdleTimeout: duration(0),
+    ...(tracing ? { tracing } : {}),
     upgradeConfigs: [create(HttpConnectionManager_UpgradeConfig, { upgradeType: 'websocket' })],
-    requestIdExtension: { typedConfig: createAny('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', UuidRequestIdConfig, { useRequestIdForTraceSampling: true }) },
+    requestIdExtension: { typedConfig: createAny('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', UuidRequestIdConfig, { useRequestIdForTraceSampling: useRequestId }) },
     generateRequestId: true,
     useRemoteAddress: direction === 'gateway',
     ...pathNormalization(push.mesh),

@@ -56,7 +56,7 @@ export function weightedTcpFilters(context: TcpContext, scope: Scope, routed: Ro
 }
 
 function tcpProxy(context: TcpContext, fields: Partial<TcpProxy>): Filter {
-  const config = createAny('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', TcpProxy, { ...fields, accessLog: accessLogs(context.push, 'tcp') });
+  const config = createAny('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', TcpProxy, { ...fields, accessLog: accessLogs(context, 'tcp') });
   return create(Filter, typed('envoy.filters.network.tcp_proxy', config));
 }
 
