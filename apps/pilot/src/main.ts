@@ -33,7 +33,6 @@ await runProgram({
       onFailure: (cause) => setImmediate(() => { throw cause; }),
       onChange: (changes) => {
         for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
-        counters.quarantined.set(cache.entries().filter((entry) => entry.errors.length > 0).length);
         discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
         for (const listener of changeListeners) listener(changes);
       },
@@ -42,6 +41,7 @@ await runProgram({
     const discovery = new Discovery({
       configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
       clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features: featuresFrom(process.env),
+      memory: cache, onContext: ({ setAside }) => counters.quarantined.set(setAside.length + cache.entries().filter((entry) => entry.errors.length > 0).length),
       debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });
     lifecycle.add('discovery', () => discovery.stop());

@@ -45,12 +45,14 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
   };
 }
 
-/** Entries as the API shows them, with what the push context could not use of them. */
+/** Entries as the API shows them, with what proxies would not or did not take of them. */
 function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject {
-  const unusable = new Map((discovery.context?.quarantined ?? []).map(({ key, errors }) => [keyText(key), errors]));
+  const aside = new Map(discovery.setAside.map((each) => [keyText(each.key), each]));
   return (entry) => {
-    const errors = unusable.get(keyText(entry.key));
-    return apiObject(errors && entry.errors.length === 0 ? { ...entry, config: undefined, errors } : entry);
+    const found = aside.get(keyText(entry.key));
+    if (!found) return apiObject(entry);
+    const shownEntry = entry.errors.length === 0 ? { ...entry, errors: found.errors } : entry;
+    return { ...apiObject(shownEntry), lastGoodInForce: found.lastGoodInForce };
   };
 }
 

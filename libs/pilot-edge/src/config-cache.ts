@@ -45,6 +45,9 @@ export class ConfigCache {
   readonly #lastGood: LastGoodWriter;
   /** Entries that only memory of an earlier run gave back. */
   readonly #restored = new Map<string, LastGood>();
+  /** Entries whose newest version decodes, but of which nobody has said yet that proxies take it. */
+  readonly #unconfirmed = new Set<string>();
+  readonly #decodedLastGood = new WeakMap<RawObject, { readonly config: Config | undefined }>();
   readonly #stopping = new AbortController();
   readonly #processed = new ProcessedVersions();
   #pending: CacheChange[] = [];
@@ -87,6 +90,38 @@ export class ConfigCache {
   /** What is in force. */
   *configs(): Generator<Config> {
     for (const entry of this.#entries.values()) if (entry.config) yield entry.config;
+  }
+
+  /** The version of an object that proxies took last; undefined when none is known. The same object each time. */
+  lastGood(key: ConfigKey): Config | undefined {
+    return this.#lastGoodConfig(key);
+  }
+
+  /** These versions are in force, and proxies take them: each becomes its object's last good one. */
+  confirm(inForce: ReadonlyMap<string, Config>): void {
+    for (const text of this.#unconfirmed) {
+      const entry = this.#entries.get(text);
+      if (entry && entry.errors.length === 0 && entry.config !== inForce.get(text)) continue;
+      this.#unconfirmed.delete(text);
+      if (entry && entry.errors.length === 0) this.#lastGood.good(entry.raw, entry.origin);
+    }
+  }
+
+  /** A live proxy would not take this version: remembered across restarts, until the object changes. */
+  refuse(config: Config, errors: readonly FieldError[]): void {
+    const entry = this.get(config.key);
+    if (entry?.config === config && entry.errors.length === 0) this.#lastGood.refuse(entry.raw, errors);
+  }
+
+  /** Objects whose newest version a live proxy would not take: key text → why. */
+  refused(): ReadonlyMap<string, readonly FieldError[]> {
+    const found = new Map<string, readonly FieldError[]>();
+    for (const { key } of this.#lastGood.refusals()) {
+      const entry = this.get(key);
+      const errors = entry && this.#lastGood.refusalOf(entry.raw);
+      if (errors) found.set(keyText(key), errors);
+    }
+    return found;
   }
 
   /** What sources could not read, and what is shadowed. */
@@ -167,7 +202,8 @@ export class ConfigCache {
       ? { key: raw.key, raw, origin, config: decoded.value.config, errors: [], warnings: decoded.value.warnings }
       : { key: raw.key, raw, origin, config: before?.config ?? this.#lastGoodConfig(raw.key), errors: decoded.error, warnings: [] };
     this.#restored.delete(text);
-    if (decoded.ok) this.#lastGood.good(raw, origin);
+    if (this.#lastGood.refusalOf(raw) === undefined) this.#lastGood.forgetRefusal(raw.key);
+    if (decoded.ok) this.#unconfirmed.add(text);
     else this.#options.log.warn({ object: text, errors: decoded.error, origin, lastGoodInForce: entry.config !== undefined }, 'object quarantined');
     this.#entries.set(text, entry);
     this.#pending.push({ type: before ? 'modified' : 'added', entry });
@@ -178,6 +214,7 @@ export class ConfigCache {
     if (!entry) return;
     this.#entries.delete(text);
     this.#restored.delete(text);
+    this.#unconfirmed.delete(text);
     this.#lastGood.gone(key);
     this.#pending.push({ type: 'deleted', entry });
   }
@@ -212,8 +249,13 @@ export class ConfigCache {
 
   #lastGoodConfig(key: ConfigKey): Config | undefined {
     const raw = this.#lastGood.of(key);
-    const decoded = raw && decode(raw);
-    return decoded?.ok ? decoded.value.config : undefined;
+    if (!raw) return undefined;
+    const known = this.#decodedLastGood.get(raw);
+    if (known) return known.config;
+    const decoded = decode(raw);
+    const config = decoded.ok ? decoded.value.config : undefined;
+    this.#decodedLastGood.set(raw, { config });
+    return config;
   }
 
   #deliver(): void {

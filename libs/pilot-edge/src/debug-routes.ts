@@ -9,7 +9,10 @@ export function debugRoutes(parts: StatusApiParts): AdminRoute[] {
     page('/debug/syncz', 'which proxy has which configuration', () => proxyStatus(parts, { proxyId: '' }).proxies),
     page('/debug/registryz', 'the services known here', () => parts.discovery.context?.services.all ?? []),
     page('/debug/configz', 'the objects in force', () => parts.cache.entries().filter((entry) => entry.config).map((entry) => entry.raw.content)),
-    page('/debug/quarantinez', 'objects set aside, and why', () => parts.cache.entries().filter((entry) => entry.errors.length > 0).map((entry) => ({ object: keyText(entry.key), origin: entry.origin, errors: entry.errors, lastGoodInForce: entry.config !== undefined }))),
+    page('/debug/quarantinez', 'objects set aside, and why', () => [
+      ...parts.cache.entries().filter((entry) => entry.errors.length > 0).map((entry) => ({ object: keyText(entry.key), origin: entry.origin, errors: entry.errors, lastGoodInForce: entry.config !== undefined })),
+      ...parts.discovery.setAside.map(({ key, errors, lastGoodInForce }) => ({ object: keyText(key), origin: parts.cache.get(key)?.origin, errors, lastGoodInForce })),
+    ]),
     page('/debug/sourcez', 'what sources could not read', () => parts.cache.problems()),
     page('/debug/endpointz', 'endpoints by service', () => [...(parts.discovery.context?.registry.endpoints ?? [])].map(([service, ports]) => ({ service, endpoints: [...ports.values()].flat() }))),
   ];

@@ -1,54 +1,13 @@
 import { status } from '@grpc/grpc-js';
-import { formatFieldErrors, type Clock } from '@meltemi/base';
-import type { Config, MeshConfigSpec } from '@meltemi/config';
-import { buildPushContext, proxyFromNode, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
-import { shortTypeName, xdsSnapshot, xdsType, type ResourceSet } from '@meltemi/xds';
+import { formatFieldErrors } from '@meltemi/base';
+import { anyExtension, proxyFromNode, refusedOf, type CheckedContext, type PushContext, type SetAside } from '@meltemi/pilot';
+import { shortTypeName, xdsSnapshot, xdsType, type Refusal, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
+import { ContextBuilder } from './context-builder.ts';
 import { Debounce } from './debounce.ts';
+import type { Client, DiscoveryOptions, Lately } from './discovery-types.ts';
+import { LiveRefusals, type VersionMemory } from './live-refusals.ts';
 import { Settlement } from './settlement.ts';
-import type { PilotStats } from './stats.ts';
-
-/** Istio to xDS, for one proxy and type. `names` undefined: everything the proxy's listeners and clusters refer to. */
-export type Translate = (push: PushContext, proxy: Proxy, wanted: { readonly typeUrl: string; readonly names?: readonly string[] }) => ResourceSet;
-
-export interface DiscoveryLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-export interface DiscoveryOptions {
-  /** What is in force now. */
-  readonly configs: () => Iterable<Config>;
-  readonly mesh: () => MeshConfigSpec;
-  readonly translate: Translate;
-  /** Decides whether this peer may be this proxy; a text refuses. */
-  readonly authorize: (hello: ClientHello, proxy: Proxy) => string | undefined;
-  readonly clock: Clock;
-  readonly log: DiscoveryLog;
-  readonly stats: PilotStats;
-  readonly clusterId?: string;
-  readonly domain?: string;
-  /** Istio's feature switches. Default Istio's. */
-  readonly features?: Features;
-  /** Default 100. */
-  readonly debounceQuietMs?: number;
-  /** Default 10,000. */
-  readonly debounceMaxMs?: number;
-  /** How long a proxy that left, or any after our own start, is expected back: it may carry traffic by older config meanwhile. Default 5,000. */
-  readonly reconnectGraceMs?: number;
-}
-
-/** One connected proxy. */
-export interface Client {
-  readonly proxy: Proxy;
-  readonly connection: AdsConnection;
-  readonly connectedAtMs: number;
-  readonly agentVersion: string;
-  readonly settlement: Settlement;
-  /** Why the newest context could not be translated for this proxy. */
-  readonly failure: string | undefined;
-}
 
 interface ClientState extends Client {
   /** Number of the last revision handed to the connection; 0 = none. */
@@ -56,17 +15,15 @@ interface ClientState extends Client {
   /** What was handed to it last, by type. */
   sets: ReadonlyMap<string, ResourceSet>;
   failure: string | undefined;
+  /** The context of the newest revision it answered in full, and those handed to it since. */
+  baseline: CheckedContext | undefined;
+  handed: readonly { readonly revision: number; readonly checked: CheckedContext }[];
 }
 
-/** Proxies that may carry traffic by older config though they are not connected. */
-export interface Lately {
-  /** Left within the grace. */
-  readonly names: ReadonlySet<string>;
-  /** We started within the grace: anybody may be on the way back. */
-  readonly started: boolean;
-  /** When, on the clock's monotonic time, the first of these is given up. */
-  readonly untilMs: number | undefined;
-}
+/** Contexts remembered per proxy between what it answered and what it was handed last. */
+const maxHanded = 8;
+
+const noMemory: VersionMemory = { lastGood: () => undefined, confirm: () => undefined, refuse: () => undefined, refused: () => new Map() };
 
 const servedTypes = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route] as const;
 
@@ -80,7 +37,14 @@ export class Discovery {
   /** Proxies that left lately: name → when they are given up. */
   readonly #left = new Map<string, number>();
   #startGraceUntil = 0;
-  #context: PushContext | undefined;
+  readonly #memory: VersionMemory;
+  readonly #refusals: LiveRefusals;
+  readonly #builder: ContextBuilder;
+  /** Proxies that have not answered the newest revision; when none is left, its versions are good. */
+  readonly #unconfirmed = new Set<ClientState>();
+  #checked: CheckedContext | undefined;
+  #rebuildSoon = false;
+  #stopped = false;
   #revision = 0;
   #dirtySince: number | undefined;
   #builtFor = 0;
@@ -88,6 +52,9 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    this.#memory = options.memory ?? noMemory;
+    this.#refusals = new LiveRefusals(this.#memory);
+    this.#builder = new ContextBuilder({ ...options, memory: this.#memory, refusals: this.#refusals });
     this.#debounce = new Debounce({ clock: options.clock, quietMs: options.debounceQuietMs ?? 100, maxMs: options.debounceMaxMs ?? 10_000, task: (reasons) => {
       // A start or a waiting client may have been faster.
       if (this.#dirtySince !== undefined) this.#rebuild(reasons);
@@ -101,6 +68,7 @@ export class Discovery {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#debounce.stop();
     this.#queue.clear();
   }
@@ -113,7 +81,12 @@ export class Discovery {
 
   /** The newest context; undefined before `start`. */
   get context(): PushContext | undefined {
-    return this.#context;
+    return this.#checked?.push;
+  }
+
+  /** Objects whose newest version is not in force though it can be read, and why. */
+  get setAside(): readonly SetAside[] {
+    return this.#checked?.setAside ?? [];
   }
 
   clients(): readonly Client[] {
@@ -156,7 +129,7 @@ export class Discovery {
       this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: forbidden }, 'proxy refused');
       return refuse(status.PERMISSION_DENIED, forbidden);
     }
-    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0, sets: new Map() };
+    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
     this.#clients.set(hello.connectionId, client);
     this.#left.delete(client.proxy.name);
     this.#options.stats.connected.set(this.#clients.size);
@@ -174,16 +147,24 @@ export class Discovery {
         stats.rejects.labels(shortTypeName(typeUrl).toLowerCase()).inc();
         client.settlement.refuse(typeUrl, refusal);
         log.warn({ proxy: client.proxy.id, type: shortTypeName(typeUrl), resources: refusal.resources, reason: refusal.message }, 'proxy refused its configuration');
+        this.#blame(client, typeUrl, refusal);
         this.#progress();
       },
-      onLagging: (typeUrl, revision) => log.warn({ proxy: client.proxy.id, type: shortTypeName(typeUrl), revision }, 'proxy is slow to acknowledge; the push goes on'),
+      onLagging: (typeUrl, revision) => {
+        log.warn({ proxy: client.proxy.id, type: shortTypeName(typeUrl), revision }, 'proxy is slow to acknowledge; what hangs on it waits, everybody else goes on');
+        this.#answered(client);
+        this.#progress();
+      },
       onSettle: (revision, refused) => {
         client.settlement.settle(Number(revision), refused);
+        this.#settled(client, Number(revision), refused.length === 0);
         this.#progress();
       },
       onClose: (reason) => {
         this.#clients.delete(id);
         this.#queue.delete(client);
+        if (this.#refusals.release(client.proxy.name, 'gone')) this.#rebuildNow('a proxy left while objects were on trial');
+        this.#answered(client);
         this.lately();
         this.#left.set(client.proxy.name, this.#options.clock.monotonic() + this.#graceMs);
         stats.connected.set(this.#clients.size);
@@ -205,28 +186,81 @@ export class Discovery {
     const { clock, stats, log } = this.#options;
     const started = clock.monotonic();
     try {
-      this.#context = buildPushContext({
-        configs: this.#options.configs(), meshConfig: this.#options.mesh(), previous: this.#context,
-        ...(this.#options.domain ? { domain: this.#options.domain } : {}), ...(this.#options.clusterId ? { clusterId: this.#options.clusterId } : {}),
-        ...(this.#options.features ? { features: this.#options.features } : {}),
-      });
+      this.#checked = this.#builder.next(this.#checked);
     } catch (cause) {
       log.error({ err: cause, reasons }, 'the push context could not be built; the last one stays in force');
       return;
     }
+    const { push, setAside } = this.#checked;
     this.#revision += 1;
     this.#builtFor = this.#dirtySince ?? started;
     this.#dirtySince = undefined;
     stats.contextTime.observe((clock.monotonic() - started) / 1000);
-    stats.services.set(this.#context.services.all.length);
-    stats.virtualServices.set(this.#context.inputs.get('VirtualService')?.length ?? 0);
-    log.info({ revision: this.#revision, reasons, services: this.#context.services.all.length, proxies: this.#clients.size }, 'push');
-    for (const client of this.#clients.values()) this.#enqueue(client);
+    stats.services.set(push.services.all.length);
+    stats.virtualServices.set(push.inputs.get('VirtualService')?.length ?? 0);
+    log.info({ revision: this.#revision, reasons, services: push.services.all.length, proxies: this.#clients.size, ...(setAside.length > 0 ? { setAside: setAside.length } : {}) }, 'push');
+    this.#options.onContext?.(this.#checked);
+    for (const client of this.#clients.values()) {
+      this.#unconfirmed.add(client);
+      this.#enqueue(client);
+    }
+    this.#confirmWhenAnswered();
+  }
+
+  /** A NACK: finds the object behind it, and publishes without it. */
+  #blame(client: ClientState, typeUrl: string, refusal: Refusal): void {
+    const { proxy, baseline, settlement } = client;
+    const after = client.handed.at(-1)?.checked;
+    const fresh = refusal.resources.filter((name) => !settlement.refuses(typeUrl, name));
+    if (!baseline || !after || fresh.length === 0) return;
+    const { translate, log } = this.#options;
+    try {
+      const blamed = this.#refusals.take({
+        proxy, typeUrl, refusal: { ...refusal, resources: fresh }, before: baseline, after, revision: this.#revision,
+        build: (configs) => this.#builder.variant(configs, after.push),
+        translate: (push, names) => translate(push, proxy, { typeUrl, names }),
+      });
+      if (!blamed) return;
+      log.warn({ proxy: proxy.id, objects: blamed }, 'objects set aside because a proxy refused them; their last good versions go out again');
+    } catch (cause) {
+      log.error({ err: cause, proxy: proxy.id }, 'it could not be found out which object a proxy refused');
+      return;
+    }
+    this.#rebuildNow(`refused by ${proxy.name}`);
+  }
+
+  /** After this turn, without waiting for quiet: traffic hangs on it. */
+  #rebuildNow(reason: string): void {
+    this.#dirtySince ??= this.#options.clock.monotonic();
+    if (this.#rebuildSoon) return;
+    this.#rebuildSoon = true;
+    setImmediate(() => {
+      this.#rebuildSoon = false;
+      if (!this.#stopped) this.#rebuild([reason]);
+    });
+  }
+
+  #settled(client: ClientState, revision: number, followed: boolean): void {
+    const handed = client.handed.find((each) => each.revision === revision);
+    if (handed) client.baseline = handed.checked;
+    client.handed = client.handed.filter((each) => each.revision > revision);
+    if (revision >= this.#revision) this.#answered(client);
+    if (followed && this.#refusals.release(client.proxy.name, { revision, newest: this.#revision })) this.#rebuildNow('the next object on trial');
+  }
+
+  #answered(client: ClientState): void {
+    this.#unconfirmed.delete(client);
+    this.#confirmWhenAnswered();
+  }
+
+  /** What every proxy has answered, and nobody refused, is the last good version of its object from now on. */
+  #confirmWhenAnswered(): void {
+    if (this.#unconfirmed.size === 0 && this.#checked && this.#dirtySince === undefined) this.#memory.confirm(this.#checked.inForce);
   }
 
   #enqueue(client: ClientState): void {
     this.#queue.add(client);
-    if (this.#pumping || !this.#context) return;
+    if (this.#pumping || !this.#checked) return;
     this.#pumping = true;
     setImmediate(() => this.#pump());
   }
@@ -234,13 +268,13 @@ export class Discovery {
   /** One proxy per turn of the event loop, so that ACKs and new streams are heard in between. */
   #pump(): void {
     const [client] = this.#queue;
-    if (!client || !this.#context) {
+    if (!client || !this.#checked) {
       this.#pumping = false;
       return;
     }
     this.#queue.delete(client);
     try {
-      this.#pushTo(client, this.#context);
+      this.#pushTo(client, this.#checked);
       client.failure = undefined;
     } catch (cause) {
       client.failure = cause instanceof Error ? cause.message : String(cause);
@@ -250,7 +284,7 @@ export class Discovery {
     setImmediate(() => this.#pump());
   }
 
-  #pushTo(client: ClientState, context: PushContext): void {
+  #pushTo(client: ClientState, checked: CheckedContext): void {
     const { clock, stats, translate } = this.#options;
     const started = clock.monotonic();
     const subscriptions = client.connection.subscriptions();
@@ -259,18 +293,27 @@ export class Discovery {
       const names = client.proxy.proxyless ? [...(subscriptions.get(typeUrl)?.names ?? [])] : undefined;
       if (names?.length === 0) continue;
       const before = client.sets.get(typeUrl);
-      const set = translate(context, client.proxy, { typeUrl, ...(names ? { names } : {}) });
+      const set = translate(checked.push, client.proxy, { typeUrl, ...(names ? { names } : {}) });
       // The same object again costs the stream nothing to compare.
       const same = before && sameResources(before, set);
       sets.set(typeUrl, same ? before : set);
       if (!same) stats.pushes.labels(shortTypeName(typeUrl).toLowerCase()).inc();
     }
+    if (!client.proxy.proxyless && this.#wouldRefuse(client, sets)) return;
     client.pushed = this.#revision;
     client.sets = sets;
+    client.handed = [...client.handed.slice(1 - maxHanded), { revision: this.#revision, checked }];
     client.connection.push({ ...xdsSnapshot(String(this.#revision), sets.values()), reason: 'config' });
     const now = clock.monotonic();
     stats.pushTime.observe((now - started) / 1000);
     stats.convergence.observe((now - this.#builtFor) / 1000);
+  }
+
+  /** Nobody is sent what it would refuse: such a proxy is asked before the next context is published, which follows at once. */
+  #wouldRefuse(client: ClientState, sets: ReadonlyMap<string, ResourceSet>): boolean {
+    if (![...sets.values()].some((set) => refusedOf(set, anyExtension).length > 0) || !this.#builder.alsoAsk(client.proxy)) return false;
+    this.#rebuildNow(`${client.proxy.name} would refuse something`);
+    return true;
   }
 
   get #graceMs(): number {

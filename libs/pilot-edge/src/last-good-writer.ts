@@ -1,11 +1,20 @@
+import { createHash } from 'node:crypto';
 import { keyText, type ConfigKey, type Origin, type RawObject, type StatusRecord, type StatusStore, type StatusUpdate } from '@meltemi/config';
-import type { Clock } from '@meltemi/base';
+import type { Clock, FieldError } from '@meltemi/base';
 import type { CacheLog } from './log.ts';
 
 /** The last version of an object that was good, and the file it stood in; no file: the store. */
 export interface LastGood {
   readonly raw: RawObject;
   readonly file: string | undefined;
+}
+
+/** A version that a live proxy would not take. */
+export interface RefusedVersion {
+  readonly key: ConfigKey;
+  /** Hash of its content: any other version is another matter. */
+  readonly content: string;
+  readonly errors: readonly FieldError[];
 }
 
 const maxBatch = 50;
@@ -15,12 +24,16 @@ const retryMs = 1000;
 /** Workloads change all the time and are told again by whoever runs them; what people write is what must survive. */
 const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap']);
 
-/** Remembers each object's last good version in the store, so that a restarted pilot still has it when the newest version is bad. Writes in batches, behind; retries while the store is away. */
+/**
+ * Remembers each object's last good version in the store, and which version a live proxy refused, so that a restarted pilot still knows when the newest
+ * version is bad. Writes in batches, behind; retries while the store is away.
+ */
 export class LastGoodWriter {
   readonly #status: StatusStore;
   readonly #log: CacheLog;
   readonly #clock: Clock;
   readonly #known = new Map<string, LastGood>();
+  readonly #refused = new Map<string, RefusedVersion>();
   readonly #queue = new Map<string, StatusUpdate>();
   #writing: Promise<void> | undefined;
   #cancelRetry = () => {};
@@ -57,11 +70,40 @@ export class LastGoodWriter {
     const known = this.#known.get(text);
     if (!lasts(raw.key) || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
     this.#known.set(text, { raw, file });
-    this.#enqueue({ key: raw.key, record: { status: file === undefined ? {} : { file }, lastGood: raw } });
+    this.#keep(raw.key);
+  }
+
+  /** A live proxy would not take this version. */
+  refuse(raw: RawObject, errors: readonly FieldError[]): void {
+    this.#refused.set(keyText(raw.key), { key: raw.key, content: contentHash(raw), errors });
+    if (lasts(raw.key)) this.#keep(raw.key);
+  }
+
+  /** What is known against this very version. */
+  refusalOf(raw: RawObject): readonly FieldError[] | undefined {
+    const refused = this.#refused.get(keyText(raw.key));
+    return refused?.content === contentHash(raw) ? refused.errors : undefined;
+  }
+
+  /** Versions refused; most objects have none. */
+  refusals(): readonly RefusedVersion[] {
+    return [...this.#refused.values()];
+  }
+
+  /** There is another version now. */
+  forgetRefusal(key: ConfigKey): void {
+    if (this.#refused.delete(keyText(key))) this.#keep(key);
   }
 
   gone(key: ConfigKey): void {
-    if (this.#known.delete(keyText(key))) this.#enqueue({ key, record: undefined });
+    const [known, refused] = [this.#known.delete(keyText(key)), this.#refused.delete(keyText(key))];
+    if (known || refused) this.#enqueue({ key, record: undefined });
+  }
+
+  #keep(key: ConfigKey): void {
+    const [known, refused] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key))];
+    const status = { ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
+    this.#enqueue({ key, record: known || refused ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
   }
 
   /** Writes what waits, once. */
@@ -76,6 +118,8 @@ export class LastGoodWriter {
     for (const { key, record } of kept) {
       const file = record.status['file'];
       if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
+      const refused = record.status['refused'] as { content?: unknown; errors?: unknown } | undefined;
+      if (typeof refused?.content === 'string' && Array.isArray(refused.errors)) this.#refused.set(keyText(key), { key, content: refused.content, errors: refused.errors as FieldError[] });
     }
   }
 
@@ -127,6 +171,10 @@ export class LastGoodWriter {
   }
 }
 
+function contentHash({ content }: RawObject): string {
+  return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
+}
+
 function lasts({ group, kind }: ConfigKey): boolean {
-  return group.endsWith('.istio.io') || (group === '' && lastingKinds.has(kind));
+  return group.endsWith('.istio.io') || group === 'gateway.networking.k8s.io' || (group === '' && lastingKinds.has(kind));
 }

@@ -32,6 +32,11 @@ export class Settlement {
     for (const name of resources) this.#heard.set(keyOf({ typeUrl, name }), message);
   }
 
+  /** True when this resource was refused already when the last revision was answered. */
+  refuses(typeUrl: string, name: string): boolean {
+    return this.#refused.has(keyOf({ typeUrl, name }));
+  }
+
   /** A resource that is refused still, and was not refused anew, is one that this revision did not touch. */
   settle(revision: number, refused: readonly RefusedResource[]): void {
     const now = new Map<string, Refused>();

@@ -1,7 +1,8 @@
 import type { ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { xdsType, type TypeStatus } from '@meltemi/xds';
 import type { ConfigCache } from './config-cache.ts';
-import type { Client, Discovery } from './discovery.ts';
+import type { Discovery } from './discovery.ts';
+import type { Client } from './discovery-types.ts';
 
 /** Types proxy-status always shows, in this order. */
 const shownTypes = [xdsType.cluster, xdsType.listener, xdsType.endpoint, xdsType.route] as const;
@@ -27,7 +28,7 @@ export function proxyStatus(parts: StatusApiParts, request: ProxyStatusRequest):
   const proxies = parts.discovery.clients().filter((client) => request.proxyId === '' || client.proxy.name === request.proxyId).map((client) => proxyState(client, parts.node));
   return {
     proxies: proxies.sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
-    quarantinedObjects: parts.cache.entries().filter((entry) => entry.errors.length > 0).length + (parts.discovery.context?.quarantined.length ?? 0),
+    quarantinedObjects: parts.cache.entries().filter((entry) => entry.errors.length > 0).length + parts.discovery.setAside.length,
     sourceProblems: parts.cache.problems().length,
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { jsonToBinary } from '@meltemi/api';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { ProxyLag_State, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { ManualClock, waitFor } from '@meltemi/base';
@@ -7,7 +8,8 @@ import { defaultMeshConfig } from '@meltemi/config';
 import { StatsRegistry } from '@meltemi/observe';
 import { resourceSet, xdsResource, xdsType, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, Push } from '@meltemi/xds-edge';
-import { Discovery, type DiscoveryOptions } from './discovery.ts';
+import { Discovery } from './discovery.ts';
+import type { DiscoveryOptions } from './discovery-types.ts';
 import { pilotStats } from './stats.ts';
 import { waitForRevision } from './wait.ts';
 
@@ -225,11 +227,13 @@ test('a burst of changes is one push per proxy', async () => {
 });
 
 test('what did not change is handed on as the same object, whatever translation made of it', async () => {
-  let cluster = 'a';
-  const mesh = new Mesh({ translate: (_push, _proxy, { typeUrl }) => resourceSet(typeUrl, [xdsResource('one', { typeUrl, value: Buffer.from(typeUrl === xdsType.cluster ? cluster : 'same') })]) }).settled();
+  let altStatName = 'a';
+  // Pilot looks at what it sends: a cluster that a proxy takes.
+  const cluster = () => xdsResource('one', { typeUrl: xdsType.cluster, value: jsonToBinary('envoy.config.cluster.v3.Cluster', { name: 'one', altStatName, loadAssignment: { clusterName: 'one' } }) });
+  const mesh = new Mesh({ translate: (_push, _proxy, { typeUrl }) => resourceSet(typeUrl, typeUrl === xdsType.cluster ? [cluster()] : []) }).settled();
   mesh.connect('a');
   await mesh.pushed('a', '1');
-  cluster = 'b';
+  altStatName = 'b';
   mesh.discovery.changed('a cluster');
   mesh.clock.advance(1000);
   await mesh.pushed('a', '2');

@@ -3,7 +3,8 @@ import { ProxyLag_State } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import type { Clock } from '@meltemi/base';
 import { shortTypeName } from '@meltemi/xds';
 import type { ConfigCache } from './config-cache.ts';
-import type { Client, Discovery } from './discovery.ts';
+import type { Discovery } from './discovery.ts';
+import type { Client } from './discovery-types.ts';
 
 export interface WaitParts {
   readonly cache: Pick<ConfigCache, 'processed'>;

@@ -13,3 +13,4 @@ export { representatives } from './quarantine/representatives.ts';
 export { anyExtension } from './quarantine/any-extension.ts';
 export { patchesSetAside, type PatchSetAside } from './translate/envoy-filter/admission.ts';
 export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from './translate/envoy-filter/runnable.ts';
+export { contributors, objectName, type ContributorSearch } from './quarantine/contributors.ts';

@@ -24,18 +24,20 @@ type Step =
   | { readonly kind: 'to-client' }
   | { readonly kind: 'to-server' }
   | { readonly kind: 'reconnect' }
+  | { readonly kind: 'time' }
   | { readonly kind: 'settle'; readonly index: number; readonly refuse: boolean };
 
 const world: fc.Arbitrary<World> = fc
   .dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.constantFrom('1', '2', '3'), { minKeys: 1 })
   .chain((clusters) => fc.record({ clusters: fc.constant({ ...clusters }), routes: fc.dictionary(fc.constantFrom('r', 's', 't'), fc.constantFrom(...Object.keys(clusters))).map((routes) => ({ ...routes })) }));
 
-function steps(options: { readonly refusals: boolean; readonly reconnects: boolean }): fc.Arbitrary<Step[]> {
+function steps(options: { readonly refusals: boolean; readonly reconnects: boolean; readonly time?: boolean }): fc.Arbitrary<Step[]> {
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 2, arbitrary: world.map((value): Step => ({ kind: 'push', world: value })) },
     { weight: 6, arbitrary: fc.constant<Step>({ kind: 'to-client' }) },
     { weight: 6, arbitrary: fc.constant<Step>({ kind: 'to-server' }) },
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('settle' as const), index: fc.nat(5), refuse: options.refusals ? fc.boolean() : fc.constant(false) }) },
+    { weight: options.time === false ? 0 : 1, arbitrary: fc.constant<Step>({ kind: 'time' }) },
     { weight: options.reconnects ? 1 : 0, arbitrary: fc.constant<Step>({ kind: 'reconnect' }) },
   );
   return fc.array(step, { maxLength: 120, size: 'max' });
@@ -70,6 +72,10 @@ class Wire<S extends Subscription, Request extends RequestFields, Response> {
       this.sequencer.push(this.target);
       this.advance();
     } else if (step.kind === 'reconnect') this.reconnect();
+    else if (step.kind === 'time') {
+      this.now += 10_000;
+      this.advance();
+    }
     else if (step.kind === 'to-server') this.deliverToServer();
     else if (step.kind === 'to-client') this.deliverToClient();
     else this.settle(step.index, step.refuse);
@@ -195,9 +201,9 @@ for (const [protocol, wire] of [['delta', deltaWire], ['state-of-the-world', sot
     );
   });
 
-  test(`${protocol}: no route the client runs names a cluster it does not have`, () => {
+  for (const [when, options] of [['whatever it refuses and however late it answers', { refusals: true, reconnects: false }], ['however often it comes back', { refusals: protocol === 'delta', reconnects: protocol === 'delta', time: false }]] as const) test(`${protocol}: no route the client runs names a cluster it does not have, ${when}`, () => {
     fc.assert(
-      fc.property(steps({ refusals: false, reconnects: protocol === 'delta' }), (sequence) => {
+      fc.property(steps(options), (sequence) => {
         const mesh = wire();
         for (const step of sequence) {
           mesh.run(step);

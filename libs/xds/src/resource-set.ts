@@ -7,6 +7,8 @@ export interface XdsResource {
   /** Hash of the encoded bytes: equal content has equal version, on every pilot and after every restart. */
   readonly version: string;
   readonly any: Any;
+  /** Clusters that it points at: it is not sent before the client has them. Whoever makes the resource knows; asked only when some are on their way. */
+  readonly pointsAt?: () => Iterable<string>;
   /** How long a client may hold it without hearing of it again; undefined = for ever. */
   readonly ttlMs?: number;
 }
@@ -28,8 +30,8 @@ export interface XdsSnapshot {
 }
 
 /** Wraps an encoded message; computes its version. */
-export function xdsResource(name: string, any: Any): XdsResource {
-  return { name, version: shortHash(any.value), any };
+export function xdsResource(name: string, any: Any, pointsAt?: () => Iterable<string>): XdsResource {
+  return { name, version: shortHash(any.value), any, ...(pointsAt ? { pointsAt } : {}) };
 }
 
 /** Builds a set; of two resources with one name the later wins. Sets with equal content have equal versions, whatever the order. */

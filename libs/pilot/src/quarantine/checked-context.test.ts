@@ -85,6 +85,8 @@ test('what a live proxy refused is set aside without a test, and its version bef
   const after = check([...base, newest], { previous: before, refusedLive: new Map([[keyText(newest.key), [{ path: '', message: 'odd' }]]]) });
   assert.deepEqual(after.setAside.map(({ errors }) => errors[0]?.message), ['odd']);
   assert.ok(clustersOf(after).has('outbound|9080|v3|reviews.default.svc.cluster.local'));
+  const later = check([...base, newest, ...good('details', 'details', 'v1')], { previous: after, refusedLive: new Map([[keyText(newest.key), [{ path: '', message: 'odd' }]]]), lastGood: ({ kind, name }) => (kind === 'VirtualService' && name === 'reviews' ? before.inForce.get(keyText(newest.key)) : undefined) });
+  assert.ok(clustersOf(later).has('outbound|9080|v3|reviews.default.svc.cluster.local'));
 });
 
 test('three culprits among a thousand are found in some thirty tests', () => {

@@ -69,7 +69,10 @@ class Check {
     for (const config of options.configs) this.#newest.set(keyText(config.key), config);
     this.#inForce = new Map(this.#newest);
     for (const [text, errors] of options.refusedLive ?? []) this.#setAside(text, errors);
-    for (const { config, errors } of options.previous?.setAside ?? []) if (this.#newest.get(keyText(config.key)) === config) this.#setAside(keyText(config.key), errors);
+    for (const { config, errors } of options.previous?.setAside ?? []) {
+      const text = keyText(config.key);
+      if (this.#newest.get(text) === config && !this.#aside.has(text)) this.#setAside(text, errors);
+    }
     this.#push = this.#build([...this.#inForce.values()]);
   }
 
@@ -86,11 +89,8 @@ class Check {
 
   /** Unchanged sections are kept from the newest build, so that a test costs what differs. */
   #build(configs: readonly Config[]): PushContext {
-    const { meshConfig, domain, clusterId, meshAddresses, features, previous } = this.#options;
-    return buildPushContext({
-      configs, meshConfig, previous: this.#push ?? previous?.push,
-      ...(domain === undefined ? {} : { domain }), ...(clusterId === undefined ? {} : { clusterId }), ...(meshAddresses === undefined ? {} : { meshAddresses }), ...(features === undefined ? {} : { features }),
-    });
+    const { previous, lastGood: _lastGood, proxies: _proxies, extensions: _extensions, refusedLive: _refusedLive, ...rest } = this.#options;
+    return buildPushContext({ ...rest, configs, previous: this.#push ?? previous?.push });
   }
 
   /** Objects that could not even be indexed. */

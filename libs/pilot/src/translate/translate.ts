@@ -24,7 +24,7 @@ import { buildGatewayListeners } from './listeners/gateway.ts';
 import { inboundListeners } from './listeners/inbound.ts';
 import { outboundListeners } from './listeners/outbound.ts';
 import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyless.ts';
-import { listenerReferences } from './references.ts';
+import { listenerReferences, routeClusters } from './references.ts';
 import { gatewayRoutes } from './routes/gateway-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { carriedBy } from './without-http2.ts';
@@ -69,8 +69,12 @@ function filtered(all: readonly XdsResource[], names: readonly string[] | undefi
   return all.filter((resource) => asked.has(resource.name));
 }
 
-function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCodec<T>, message: T): XdsResource {
-  return xdsResource(message.name, packAny(typeNameOf(typeUrl), codec, message));
+function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCodec<T>, message: T, pointsAt?: (message: T) => ReadonlySet<string>): XdsResource {
+  const any = packAny(typeNameOf(typeUrl), codec, message);
+  if (!pointsAt) return xdsResource(message.name, any);
+  // asked for few of them, and then by every client: found out once, from the bytes, so that the message is not kept
+  let clusters: ReadonlySet<string> | undefined;
+  return xdsResource(message.name, any, () => (clusters ??= pointsAt(codec.decode(any.value))));
 }
 
 /** All that outbound clusters and routes read of a proxy. */
@@ -100,7 +104,7 @@ function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsRe
 }
 
 function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
-  const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener));
+  const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener, (message) => listenerReferences(message).clusters));
   if (proxy.proxyless) return build((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
   return cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policyView(push, proxy), () =>
     build(
@@ -122,7 +126,7 @@ function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly s
   for (const name of names ?? routeNames(push, proxy, scope)) {
     const resource = cached(push.shape, { kind: 'routes', name, view }, () => {
       const table = routeTable(push, proxy, scope, name);
-      return table ? encoded(xdsType.route, RouteConfiguration, table) : undefined;
+      return table ? encoded(xdsType.route, RouteConfiguration, table, routeClusters) : undefined;
     });
     if (resource) found.push(resource);
   }

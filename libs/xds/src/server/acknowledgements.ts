@@ -4,14 +4,16 @@ import type { Refusal } from './type-status.ts';
 export interface SentResponse {
   readonly version: string;
   readonly versions: ReadonlyMap<string, string>;
+  /** What the client held of a resource before; '' = nothing. */
+  readonly heldBefore?: (name: string) => string;
 }
 
 /** What one client said to the responses of one type. */
 export interface Acknowledgements {
   /** Open responses by nonce, oldest first. */
   readonly pending: ReadonlyMap<string, SentResponse>;
-  /** Resources the client refused at the version it was last sent. */
-  readonly refused: ReadonlySet<string>;
+  /** Resources the client refused, and the version it refused ('' = their removal). */
+  readonly refused: ReadonlyMap<string, string>;
   readonly lastNack: Refusal | undefined;
   readonly sentVersion: string;
   readonly ackedVersion: string;
@@ -19,7 +21,7 @@ export interface Acknowledgements {
 
 export type Answer = { readonly kind: 'ack'; readonly version: string } | { readonly kind: 'nack'; readonly refusal: Refusal };
 
-export const noAcknowledgements: Acknowledgements = { pending: new Map(), refused: new Set(), lastNack: undefined, sentVersion: '', ackedVersion: '' };
+export const noAcknowledgements: Acknowledgements = { pending: new Map(), refused: new Map(), lastNack: undefined, sentVersion: '', ackedVersion: '' };
 
 /** Responses kept open when a client reads and never answers; older ones are given up. */
 const maxPending = 64;
@@ -52,16 +54,22 @@ export function noteAnswer(before: Acknowledgements, nonce: string, error: strin
 /** Drops names the client no longer asks for. */
 export function forgetNames(before: Acknowledgements, names: Iterable<string>): Acknowledgements {
   if (before.refused.size === 0) return before;
-  const refusedNames = new Set(before.refused);
+  const refusedNames = new Map(before.refused);
   for (const name of names) refusedNames.delete(name);
   return withRefused(before, refusedNames);
 }
 
+/** True while a resource that the client had nothing of is on its way to it. */
+export function isNewTo({ pending }: Acknowledgements, name: string): boolean {
+  for (const { versions, heldBefore } of pending.values()) if ((versions.get(name) ?? '') !== '' && (heldBefore?.(name) ?? '') === '') return true;
+  return false;
+}
+
 function accepted(before: Acknowledgements, sent: SentResponse): { acknowledgements: Acknowledgements; answer: Answer } {
-  const still = new Set([...before.refused].filter((name) => !sent.versions.has(name)));
+  const still = new Map([...before.refused].filter(([name]) => !sent.versions.has(name)));
   // A refusal that named nobody blamed the whole response: accepting any part of it anew settles it.
   const namedNobody = before.lastNack?.resources.length === before.refused.size && !mentionsAny(before.lastNack);
-  const settled = namedNobody && still.size < before.refused.size ? new Set<string>() : still;
+  const settled = namedNobody && still.size < before.refused.size ? new Map<string, string>() : still;
   return { acknowledgements: { ...withRefused(before, settled), ackedVersion: sent.version }, answer: { kind: 'ack', version: sent.version } };
 }
 
@@ -69,12 +77,21 @@ function refused(before: Acknowledgements, sent: SentResponse, message: string):
   const names = [...sent.versions.keys()];
   const named = names.filter((name) => mentions(message, name));
   const refusal: Refusal = { version: sent.version, message, resources: named.length > 0 ? named : names };
-  const all = new Set([...before.refused].filter((name) => !sent.versions.has(name)));
-  for (const name of refusal.resources) all.add(name);
-  return { acknowledgements: { ...before, refused: all, lastNack: refusal }, answer: { kind: 'nack', refusal } };
+  const all = new Map([...before.refused].filter(([name]) => !sent.versions.has(name)));
+  for (const name of refusal.resources) all.set(name, sent.versions.get(name) ?? '');
+  return { acknowledgements: { ...before, pending: withoutEver(before.pending, sent, new Set(refusal.resources)), refused: all, lastNack: refusal }, answer: { kind: 'nack', refusal } };
 }
 
-function withRefused(before: Acknowledgements, names: ReadonlySet<string>): Acknowledgements {
+/** Responses that left meanwhile thought that the client had what it now refuses. */
+function withoutEver(pending: Acknowledgements['pending'], refused: SentResponse, names: ReadonlySet<string>): Acknowledgements['pending'] {
+  const earlier = (name: string) => refused.heldBefore?.(name) ?? '';
+  return new Map([...pending].map(([nonce, later]) => {
+    const { heldBefore } = later;
+    return [nonce, heldBefore ? { ...later, heldBefore: (name: string) => (names.has(name) && heldBefore(name) === refused.versions.get(name) ? earlier(name) : heldBefore(name)) } : later];
+  }));
+}
+
+function withRefused(before: Acknowledgements, names: ReadonlyMap<string, string>): Acknowledgements {
   return { ...before, refused: names, lastNack: names.size === 0 ? undefined : before.lastNack };
 }
 

@@ -99,7 +99,72 @@ test('new routes of an unacknowledged listener are sent at once, when their clus
   const next = snapshot('2', { a: '1', b: '1' }, { r: 'a', fresh: 'b' });
   assert.deepEqual(client.push(next), ['CDS +b']);
   assert.deepEqual(client.ask(route, ['fresh']), []);
-  assert.deepEqual(client.answer(cluster), ['RDS +fresh', 'LDS +l']);
+  assert.deepEqual(client.ask(endpoint, ['b']), ['EDS +b']);
+  assert.deepEqual(client.answer(cluster), []);
+  assert.deepEqual(client.answer(endpoint), ['RDS +fresh', 'LDS +l']);
+});
+
+test('a route waits for a cluster that is never acknowledged, however long; other routes, listeners and snapshots do not', () => {
+  const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a', s: 'a' }), { stepDeadlineMs: 100 });
+  client.push(snapshot('2', { a: '1', b: '1' }, { r: 'b', s: 'a' }));
+  client.now = 10_000;
+  assert.deepEqual(client.advance(), ['LDS +l']);
+  client.answer(listener);
+  assert.deepEqual(client.sequencer.status().flatMap(({ typeUrl, lagging }) => (lagging ? [shortTypeName(typeUrl)] : [])), ['CDS']);
+  assert.deepEqual(client.followed(), ['1']);
+  assert.deepEqual(client.push(snapshot('3', { a: '2', b: '1' }, { r: 'b', s: 'a' })), ['CDS +a']);
+});
+
+test('a late acknowledgement of the cluster lets its route go', () => {
+  const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }), { stepDeadlineMs: 100 });
+  client.push(snapshot('2', { b: '1' }, { r: 'b' }));
+  client.ask(endpoint, ['b']);
+  client.now = 10_000;
+  assert.deepEqual(client.advance(), ['LDS +l']);
+  client.answer(listener);
+  client.answer(endpoint);
+  assert.deepEqual(client.answer(cluster), ['RDS +r']);
+  assert.deepEqual(client.answer(route), ['CDS -a']);
+});
+
+test('a route whose cluster is refused stays as it was, and so does what it pointed at', () => {
+  const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }));
+  client.push(snapshot('2', { b: 'bad' }, { r: 'b' }));
+  assert.deepEqual(client.answer(cluster, 'b: unreadable'), ['LDS +l']);
+  assert.deepEqual(client.answer(listener), []);
+  assert.deepEqual(client.events.at(-1), { kind: 'settle', revision: '2', refused: [{ typeUrl: cluster, name: 'b' }] });
+  client.push(snapshot('3', { a: '1' }, { r: 'a' }));
+  client.answer(listener);
+  assert.deepEqual(client.followed(), ['1', '3']);
+});
+
+test('a cluster is not taken away while the client still answers nothing to the route that leaves it', () => {
+  const client = Client.settled(snapshot('1', { a: '1', b: '1' }, { r: 'a' }), { stepDeadlineMs: 100 });
+  client.push(snapshot('2', { b: '1' }, { r: 'b' }));
+  client.answer(listener);
+  client.now = 10_000;
+  assert.deepEqual(client.advance(), []);
+  assert.deepEqual(client.answer(route), ['CDS -a']);
+});
+
+test('going back to what a client holds sends it nothing', () => {
+  const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }));
+  client.push(snapshot('1', { a: 'bad' }, { r: 'a' }));
+  client.answer(cluster, 'a: unreadable');
+  client.answer(endpoint);
+  const back = snapshot('1', { a: '1' }, { r: 'a' });
+  assert.deepEqual(client.push({ ...back, revision: '3', resources: new Map([...back.resources].filter(([typeUrl]) => typeUrl !== endpoint)) }), []);
+  assert.deepEqual(client.followed(), ['1', '3']);
+});
+
+test('a client that asks for no endpoints of a new cluster is waited for within the deadline only', () => {
+  const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }), { stepDeadlineMs: 100 });
+  client.push(snapshot('2', { a: '1', b: '1' }, { r: 'b' }));
+  assert.deepEqual(client.answer(cluster), ['LDS +l']);
+  assert.deepEqual(client.answer(listener), []);
+  assert.equal(client.sequencer.wakeAt(), 100);
+  client.now = 100;
+  assert.deepEqual(client.advance(), ['RDS +r']);
 });
 
 test('only the newest snapshot waits while one is in progress', () => {

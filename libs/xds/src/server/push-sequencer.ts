@@ -1,5 +1,5 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
-import type { XdsSnapshot } from '../resource-set.ts';
+import type { XdsResource, XdsSnapshot } from '../resource-set.ts';
 import { isKnownType, xdsType } from '../resource-types.ts';
 import { deltaProtocol, type DeltaSubscription } from './delta-subscription.ts';
 import { isUnordered, pushOrder } from './push-order.ts';
@@ -76,6 +76,11 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   /** Until then a new stream may still come to ask for listeners and routes, which may point at what is to be removed. */
   #removalsHeldUntil: number | undefined;
   #removalsHeld = false;
+  #endpointsAwaited = false;
+  /** Clusters as they stood when this snapshot's turn began: of newer ones the client is expected to ask for endpoints. */
+  #clustersAtBegin: S | undefined;
+  /** Until then it is. */
+  #endpointsAwaitedUntil: number | undefined;
   #followed: string | undefined;
   #settled: string | undefined;
   #nonces = 0;
@@ -134,6 +139,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   /** When to advance next though nothing happens: the earliest deadline of a step. */
   wakeAt(): number | undefined {
     let earliest = this.#removalsHeld ? this.#removalsHeldUntil : undefined;
+    if (this.#endpointsAwaited && this.#endpointsAwaitedUntil !== undefined) earliest = Math.min(this.#endpointsAwaitedUntil, earliest ?? Infinity);
     for (const { deadline } of this.#entries.values()) if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline;
     return earliest;
   }
@@ -157,6 +163,8 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     if (!this.#waiting) return;
     this.#target = this.#waiting;
     this.#waiting = undefined;
+    this.#clustersAtBegin = this.#entries.get(xdsType.cluster)?.state;
+    this.#endpointsAwaitedUntil = undefined;
     for (const entry of this.#entries.values()) if (entry.state.moreComes) entry.state = { ...entry.state, moreComes: false, upToDateWith: undefined };
   }
 
@@ -164,11 +172,14 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #walk(target: XdsSnapshot, nowMs: number): boolean {
     for (const [typeUrl, entry] of this.#entries) if (!this.#ordered || isUnordered(typeUrl)) this.#send(entry, target, { part: 'all', nowMs });
     this.#removalsHeld = false;
+    this.#endpointsAwaited = false;
     if (this.#ordered) {
       for (const step of pushOrder) {
         const entry = this.#entries.get(step.typeUrl);
         if (!entry) continue;
         if (step.part === 'removed' && this.#mustHoldRemovals(entry, target, nowMs)) return false;
+        // A client that may still run older routes keeps what those point at, for as long as it takes; everything else goes on.
+        if (step.part === 'removed' && !this.#runsNewRoutes(target)) continue;
         this.#send(entry, target, { part: step.part, nowMs });
         if (step.wait && this.#awaits(entry, target, nowMs)) return false;
       }
@@ -186,10 +197,46 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     return this.#removalsHeld;
   }
 
+  /** True when the client has not yet acknowledged a cluster, or its endpoints, that this resource points at. There is no deadline: a route without its cluster breaks traffic. */
+  #mustWait(resource: XdsResource, target: XdsSnapshot, nowMs: number): boolean {
+    const clusters = this.#entries.get(xdsType.cluster);
+    const endpoints = this.#entries.get(xdsType.endpoint);
+    if (!resource.pointsAt || !clusters || !wantsAnything(clusters.state)) return false;
+    for (const name of resource.pointsAt()) {
+      if (!target.resources.get(xdsType.cluster)?.resources.has(name) || !(clusters.state.wildcard || clusters.state.names.has(name))) continue;
+      if (!this.#protocol.has(clusters.state, name)) return true;
+      if (endpoints && target.resources.get(xdsType.endpoint)?.resources.has(name) && this.#endpointsMissing(name, endpoints.state, nowMs)) return true;
+    }
+    return false;
+  }
+
+  #endpointsMissing(name: string, endpoints: S, nowMs: number): boolean {
+    if (endpoints.wildcard || endpoints.names.has(name)) return !this.#protocol.has(endpoints, name);
+    if (this.#clustersAtBegin && this.#protocol.has(this.#clustersAtBegin, name)) return false;
+    // It has only just got the cluster, and will ask; one that does not ask within the deadline does not need them.
+    this.#endpointsAwaitedUntil ??= nowMs + this.#stepDeadlineMs;
+    this.#endpointsAwaited ||= nowMs < this.#endpointsAwaitedUntil;
+    return nowMs < this.#endpointsAwaitedUntil;
+  }
+
+  #runsNewRoutes(target: XdsSnapshot): boolean {
+    return [xdsType.listener, xdsType.route].every((typeUrl) => {
+      const entry = this.#entries.get(typeUrl);
+      const set = target.resources.get(typeUrl);
+      if (!entry || !set || !wantsAnything(entry.state)) return true;
+      const { pending, refused } = entry.state.acknowledgements;
+      return pending.size === 0 && refused.size === 0 && entry.state.upToDateWith === set;
+    });
+  }
+
   #send(entry: Entry<S>, target: XdsSnapshot, step: { part: Part; nowMs: number }): void {
     const set = target.resources.get(entry.state.typeUrl);
     if (!set || !wantsAnything(entry.state)) return;
-    const { state, response } = this.#protocol.send(entry.state, set, { part: step.part, nonce: `${this.#noncePrefix}${this.#nonces + 1}` });
+    const pointing = this.#ordered && (entry.state.typeUrl === xdsType.listener || entry.state.typeUrl === xdsType.route);
+    const { state, response } = this.#protocol.send(entry.state, set, {
+      part: step.part, nonce: `${this.#noncePrefix}${this.#nonces + 1}`,
+      ...(pointing ? { holds: (resource: XdsResource) => this.#mustWait(resource, target, step.nowMs) } : {}),
+    });
     entry.state = state;
     if (response === undefined) return;
     this.#nonces++;
@@ -210,15 +257,17 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #noticeFollow(target: XdsSnapshot): void {
     if (this.#followed === target.revision) return;
     const refused: RefusedResource[] = [];
-    let served = 0;
+    let [served, behind] = [0, 0];
     for (const [typeUrl, { state }] of this.#entries) {
       const set = target.resources.get(typeUrl);
       if (!set || !wantsAnything(state)) continue;
       served++;
-      if (state.upToDateWith !== set || state.acknowledgements.pending.size > 0) return;
-      for (const name of state.acknowledgements.refused) refused.push({ typeUrl, name });
+      if (state.acknowledgements.pending.size > 0) return;
+      if (state.upToDateWith !== set) behind++;
+      for (const name of state.acknowledgements.refused.keys()) refused.push({ typeUrl, name });
     }
-    if (served === 0) return;
+    // What hangs on a refused resource stays held back: nothing more is to come until there is another snapshot.
+    if (served === 0 || (behind > 0 && (refused.length === 0 || this.#endpointsAwaited || this.#removalsHeld))) return;
     if (this.#settled !== target.revision) this.#events.push({ kind: 'settle', revision: target.revision, refused });
     this.#settled = target.revision;
     if (refused.length > 0) return;

@@ -2,12 +2,14 @@ import type { DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy
 import { versionOfAll, type ResourceSet, type XdsResource } from '../resource-set.ts';
 import { emptyMeansWildcard, responseIsComplete } from '../resource-types.ts';
 import { forgetNames, noAcknowledgements, noteAnswer, noteSent } from './acknowledgements.ts';
-import { wantsAnything, type Part, type Received, type ServerProtocol, type Subscription } from './subscription.ts';
+import { wantsAnything, type Part, type Received, type SendOptions, type ServerProtocol, type Subscription } from './subscription.ts';
 
 /** One type of one state-of-the-world stream. */
 export interface SotwSubscription extends Subscription {
   /** What the last response held, of the names still asked for. */
   readonly sent: ReadonlyMap<string, XdsResource>;
+  /** What the client has taken, as far as it said. */
+  readonly taken: ReadonlyMap<string, XdsResource>;
   /** Nonce of the last response; requests about an older one are stale. */
   readonly nonce: string;
   /** Asked for something the last response did not answer. */
@@ -17,7 +19,7 @@ export interface SotwSubscription extends Subscription {
 }
 
 /** The state-of-the-world protocol, aggregated. Source: xDS protocol specification. */
-export const sotwProtocol: ServerProtocol<SotwSubscription, DiscoveryRequest, DiscoveryResponse> = { open, receive, send };
+export const sotwProtocol: ServerProtocol<SotwSubscription, DiscoveryRequest, DiscoveryResponse> = { open, receive, send, has };
 
 function open(typeUrl: string): SotwSubscription {
   return {
@@ -29,6 +31,7 @@ function open(typeUrl: string): SotwSubscription {
     moreComes: false,
     sentCount: 0,
     sent: new Map(),
+    taken: new Map(),
     nonce: '',
     answerDue: false,
     namedOnce: false,
@@ -39,34 +42,51 @@ function open(typeUrl: string): SotwSubscription {
 function receive(before: SotwSubscription, request: DiscoveryRequest): Received<SotwSubscription> {
   if (request.responseNonce !== '' && request.responseNonce !== before.nonce) return { state: before, namesChanged: false, answer: undefined };
   const { acknowledgements, answer } = noteAnswer(before.acknowledgements, request.responseNonce, request.errorDetail?.message);
+  const taken = answer === undefined ? before.taken : answer.kind === 'ack' ? before.sent : withoutRefused(before, answer.refusal.resources);
   const names = new Set(request.resourceNames);
   const namedOnce = before.namedOnce || names.size > 0;
   const wildcard = names.delete('*') || (!namedOnce && emptyMeansWildcard(request.typeUrl));
   const added = (wildcard && !before.wildcard) || [...names].some((name) => !before.names.has(name));
   const dropped = before.wildcard && !wildcard ? true : [...before.names].some((name) => !names.has(name));
-  if (!added && !dropped) return { state: { ...before, acknowledgements, namedOnce }, namesChanged: false, answer };
+  if (!added && !dropped) return { state: { ...before, acknowledgements, taken, namedOnce }, namesChanged: false, answer };
   const sent = wildcard ? before.sent : new Map([...before.sent].filter(([name]) => names.has(name)));
-  const forgotten = wildcard ? [] : [...acknowledgements.refused].filter((name) => !names.has(name));
+  const forgotten = wildcard ? [] : [...acknowledgements.refused.keys()].filter((name) => !names.has(name));
   const answerDue = wantsAnything({ wildcard, names }) && (before.answerDue || added);
   return {
-    state: { ...before, acknowledgements: forgetNames(acknowledgements, forgotten), names, wildcard, namedOnce, sent, answerDue, upToDateWith: undefined },
+    state: { ...before, acknowledgements: forgetNames(acknowledgements, forgotten), names, wildcard, namedOnce, sent, taken, answerDue, upToDateWith: undefined },
     namesChanged: true,
     answer,
   };
 }
 
-function send(before: SotwSubscription, set: ResourceSet, options: { readonly part: Part; readonly nonce: string }): { state: SotwSubscription; response: DiscoveryResponse | undefined } {
+/** A response is refused as a whole or in part: what was not blamed counts as taken, for what is blamed the client keeps what it had. */
+function withoutRefused({ sent, taken }: SotwSubscription, refused: readonly string[]): ReadonlyMap<string, XdsResource> {
+  const kept = new Map(sent);
+  for (const name of refused) {
+    const earlier = taken.get(name);
+    if (earlier) kept.set(name, earlier);
+    else kept.delete(name);
+  }
+  return kept;
+}
+
+/** True when the client has acknowledged some version of it. */
+function has(state: SotwSubscription, name: string): boolean {
+  return state.taken.has(name);
+}
+
+function send(before: SotwSubscription, set: ResourceSet, options: SendOptions): { state: SotwSubscription; response: DiscoveryResponse | undefined } {
   if (before.upToDateWith === set || !wantsAnything(before)) return { state: before, response: undefined };
   if (before.moreComes && [...before.names].some((name) => !set.resources.has(name))) return { state: before, response: undefined };
-  const wanted = wantedOf(before, set);
+  const { wanted, held } = withoutHeld(wantedOf(before, set), before.sent, options.holds);
   const goneNames = responseIsComplete(set.typeUrl) ? [...before.sent.keys()].filter((name) => !wanted.has(name)) : [];
   const changed = before.answerDue || [...wanted.values()].some((resource) => before.sent.get(resource.name)?.version !== resource.version);
   const due = isDue(options.part, { changed, gone: goneNames.length > 0, asked: before.answerDue });
   const keepsGone = options.part === 'changed' || options.part === 'new';
-  if (!due) return { state: { ...before, upToDateWith: changed || goneNames.length > 0 ? undefined : set }, response: undefined };
+  if (!due) return { state: { ...before, upToDateWith: held || changed || goneNames.length > 0 ? undefined : set }, response: undefined };
   const content = keepsGone ? unionOf(wanted, before.sent, goneNames) : wanted;
   const state = afterSending(before, content, options.nonce);
-  return { state: { ...state, upToDateWith: keepsGone && goneNames.length > 0 ? undefined : set }, response: responseOf(set.typeUrl, content, state) };
+  return { state: { ...state, upToDateWith: held || (keepsGone && goneNames.length > 0) ? undefined : set }, response: responseOf(set.typeUrl, content, state) };
 }
 
 function isDue(part: Part, difference: { changed: boolean; gone: boolean; asked: boolean }): boolean {
@@ -84,6 +104,23 @@ function wantedOf(state: SotwSubscription, set: ResourceSet): ReadonlyMap<string
     if (resource) wanted.set(name, resource);
   }
   return wanted;
+}
+
+/** What must not go out yet stays as it was sent before, or is left out. */
+function withoutHeld(wanted: ReadonlyMap<string, XdsResource>, sent: ReadonlyMap<string, XdsResource>, holds: SendOptions['holds']): { wanted: ReadonlyMap<string, XdsResource>; held: boolean } {
+  if (!holds) return { wanted, held: false };
+  const free = new Map<string, XdsResource>();
+  let held = false;
+  for (const [name, resource] of wanted) {
+    const before = sent.get(name);
+    if (before?.version === resource.version || !holds(resource)) {
+      free.set(name, resource);
+      continue;
+    }
+    held = true;
+    if (before) free.set(name, before);
+  }
+  return { wanted: free, held };
 }
 
 /** Make before break: what goes away stays in the response until routes no longer point at it. */

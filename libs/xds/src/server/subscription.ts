@@ -1,5 +1,5 @@
 import type { Status } from '@meltemi/api/gen/google/rpc/status.ts';
-import type { ResourceSet } from '../resource-set.ts';
+import type { ResourceSet, XdsResource } from '../resource-set.ts';
 import type { Acknowledgements, Answer } from './acknowledgements.ts';
 import type { SubscribedNames } from './type-status.ts';
 
@@ -35,8 +35,18 @@ export interface ServerProtocol<S extends Subscription, Request extends RequestF
   /** A type nobody asked for yet on this stream. */
   open(typeUrl: string): S;
   receive(state: S, request: Request): Received<S>;
-  /** Compares with the set and makes at most one response. `nonce` becomes the response's. */
-  send(state: S, set: ResourceSet, options: { readonly part: Part; readonly nonce: string }): { readonly state: S; readonly response: Response | undefined };
+  /** Compares with the set and makes at most one response. */
+  send(state: S, set: ResourceSet, options: SendOptions): { readonly state: S; readonly response: Response | undefined };
+  /** True when the client has some version of it, as far as it said. */
+  has(state: S, name: string): boolean;
+}
+
+export interface SendOptions {
+  readonly part: Part;
+  /** Becomes the response's. */
+  readonly nonce: string;
+  /** Says which resources must not go out yet; the client keeps what it has of them. */
+  readonly holds?: (resource: XdsResource) => boolean;
 }
 
 /** The fields both protocols' requests share. */

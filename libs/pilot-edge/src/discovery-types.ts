@@ -1,0 +1,64 @@
+import type { Clock } from '@meltemi/base';
+import type { Config, MeshConfigSpec } from '@meltemi/config';
+import type { CheckedContext, Features, Proxy, PushContext } from '@meltemi/pilot';
+import type { ResourceSet } from '@meltemi/xds';
+import type { AdsConnection, ClientHello } from '@meltemi/xds-edge';
+import type { VersionMemory } from './live-refusals.ts';
+import type { Settlement } from './settlement.ts';
+import type { PilotStats } from './stats.ts';
+
+/** Istio to xDS, for one proxy and type. `names` undefined: everything the proxy's listeners and clusters refer to. */
+export type Translate = (push: PushContext, proxy: Proxy, wanted: { readonly typeUrl: string; readonly names?: readonly string[] }) => ResourceSet;
+
+export interface DiscoveryLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface DiscoveryOptions {
+  /** What is in force now. */
+  readonly configs: () => Iterable<Config>;
+  readonly mesh: () => MeshConfigSpec;
+  readonly translate: Translate;
+  /** Decides whether this peer may be this proxy; a text refuses. */
+  readonly authorize: (hello: ClientHello, proxy: Proxy) => string | undefined;
+  readonly clock: Clock;
+  readonly log: DiscoveryLog;
+  readonly stats: PilotStats;
+  /** Last good versions and refused ones; without it, none are known. */
+  readonly memory?: VersionMemory;
+  /** Told of each new context. */
+  readonly onContext?: (context: CheckedContext) => void;
+  readonly clusterId?: string;
+  readonly domain?: string;
+  /** Istio's feature switches. Default Istio's. */
+  readonly features?: Features;
+  /** Default 100. */
+  readonly debounceQuietMs?: number;
+  /** Default 10,000. */
+  readonly debounceMaxMs?: number;
+  /** How long a proxy that left, or any after our own start, is expected back: it may carry traffic by older config meanwhile. Default 5,000. */
+  readonly reconnectGraceMs?: number;
+}
+
+/** One connected proxy. */
+export interface Client {
+  readonly proxy: Proxy;
+  readonly connection: AdsConnection;
+  readonly connectedAtMs: number;
+  readonly agentVersion: string;
+  readonly settlement: Settlement;
+  /** Why the newest context could not be translated for this proxy. */
+  readonly failure: string | undefined;
+}
+
+/** Proxies that may carry traffic by older config though they are not connected. */
+export interface Lately {
+  /** Left within the grace. */
+  readonly names: ReadonlySet<string>;
+  /** We started within the grace: anybody may be on the way back. */
+  readonly started: boolean;
+  /** When, on the clock's monotonic time, the first of these is given up. */
+  readonly untilMs: number | undefined;
+}
