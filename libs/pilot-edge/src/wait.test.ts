@@ -229,7 +229,7 @@ test('a burst of changes is one push per proxy', async () => {
 test('what did not change is handed on as the same object, whatever translation made of it', async () => {
   let altStatName = 'a';
   // Pilot looks at what it sends: a cluster that a proxy takes.
-  const cluster = () => xdsResource('one', { typeUrl: xdsType.cluster, value: jsonToBinary('envoy.config.cluster.v3.Cluster', { name: 'one', altStatName, loadAssignment: { clusterName: 'one' } }) });
+  const cluster = () => xdsResource('one', { typeUrl: xdsType.cluster, value: Buffer.from(jsonToBinary('envoy.config.cluster.v3.Cluster', { name: 'one', altStatName, loadAssignment: { clusterName: 'one' } })) });
   const mesh = new Mesh({ translate: (_push, _proxy, { typeUrl }) => resourceSet(typeUrl, typeUrl === xdsType.cluster ? [cluster()] : []) }).settled();
   mesh.connect('a');
   await mesh.pushed('a', '1');
