@@ -46,7 +46,9 @@ function decodeKnown(raw: RawObject, kind: ConfigKind): Result<Decoded> {
   }
   if (findings.errors.length > 0) return { ok: false, error: findings.errors };
   if (kind.acts === 'later') findings.warn('', `${kind.kind} is valid, but Meltemi does not act on it yet`);
-  return ok({ config: { key: raw.key, apiVersion: raw.apiVersion, meta, spec }, warnings: findings.warnings, acts: kind.acts });
+  const { status } = raw.content;
+  const noted = kind.body !== 'object' && isMap(status) ? { status } : {};
+  return ok({ config: { key: raw.key, apiVersion: raw.apiVersion, meta, spec, ...noted }, warnings: findings.warnings, acts: kind.acts });
 }
 
 function decodeSpec(raw: RawObject, kind: ConfigKind, errors: FieldError[]): unknown {

@@ -32,6 +32,8 @@ export interface Config<Spec = unknown> {
   readonly apiVersion: string;
   readonly meta: ObjectMeta;
   readonly spec: Spec;
+  /** As it was read, not checked: what others have found out about the object. Absent for kinds that are their own spec. */
+  readonly status?: Readonly<Record<string, unknown>>;
 }
 
 /** "networking.istio.io/VirtualService/default/reviews": for maps and logs. */

@@ -1,6 +1,7 @@
 import type {
   Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
 } from '@meltemi/config';
+import { autoAddresses } from './auto-addresses.ts';
 import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
 import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
@@ -45,13 +46,15 @@ type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
   const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
   const indexed = indexInputs(inputs, facts, options);
-  const services: Service[] = [];
+  const byKey = new Map<string, Service>();
   const endpoints = new Map<string, EndpointMap>();
   const add = (service: Service, found: EndpointMap) => {
-    // one namespace cannot have two services of one hostname: the Kubernetes one comes first and stays
-    if (endpoints.has(serviceKey(service))) return;
-    services.push(service);
-    endpoints.set(serviceKey(service), inOrder(found));
+    const key = serviceKey(service);
+    const known = byKey.get(key);
+    const together = known && joinedServices(known, service);
+    byKey.set(key, together?.service ?? known ?? service);
+    if (!known) endpoints.set(key, inOrder(found));
+    else if (together?.endpoints === true) endpoints.set(key, inOrder(joinedEndpoints(endpoints.get(key), found)));
   };
   const annotations = new Map(inputs.namespaces.map(({ meta }) => [meta.name, meta.annotations]));
   const optionsFor = ({ meta }: Config): ServiceOptions => ({ domain: options.domain, defaultExportTo: options.mesh.defaultServiceExportTo, namespaceAnnotations: annotations.get(meta.namespace) ?? {} });
@@ -61,11 +64,35 @@ export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions):
     const service = { ...plain, aliases: aliases.get(plain.hostname) ?? [] };
     if (!isAlias(config.spec, options.domain, inputs.services)) add(service, kubernetesEndpoints(config, service, indexed));
   });
+  const given = autoAddresses(inputs.serviceEntries);
   guarded(inputs.serviceEntries, options, (config) => {
-    for (const service of entryServices(config, optionsFor(config))) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
+    for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) })) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });
-  services.sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
+  const services = [...byKey.values()].sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
   return { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };
+}
+
+/**
+ * Two services of one namespace and host. A Kubernetes Service stays what it is and takes over names that an entry's certificates may bear; entries
+ * of one kind are one service with the ports, addresses and endpoints of both, else the older one stays. Source: Istio's initServiceRegistry and
+ * canMergeServices.
+ */
+function joinedServices(known: Service, later: Service): { readonly service: Service; readonly endpoints: boolean } | undefined {
+  const subjectAltNames = [...new Set([...known.subjectAltNames, ...later.subjectAltNames])];
+  if (known.registry === 'kubernetes') return { service: { ...known, subjectAltNames }, endpoints: false };
+  const alike = known.resolution === later.resolution && known.meshExternal === later.meshExternal && String(known.exportTo.toSorted()) === String(later.exportTo.toSorted());
+  if (!alike) return undefined;
+  const more = later.ports.filter(({ number }) => !known.ports.some((port) => port.number === number));
+  return { service: { ...known, subjectAltNames, ports: [...known.ports, ...more], addresses: [...new Set([...known.addresses, ...later.addresses])] }, endpoints: true };
+}
+
+function joinedEndpoints(known: EndpointMap = new Map<number, readonly Endpoint[]>(), later: EndpointMap): EndpointMap {
+  const joined = new Map(known);
+  for (const [port, list] of later) {
+    const before = joined.get(port) ?? [];
+    joined.set(port, [...before, ...list.filter((endpoint) => !before.some((other) => other.address === endpoint.address && other.port === endpoint.port))]);
+  }
+  return joined;
 }
 
 function guarded<Spec>(configs: readonly Config<Spec>[], options: RegistryOptions, work: (config: Config<Spec>) => void): void {
@@ -85,7 +112,7 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
   const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
   guarded(inputs.workloadEntries, options, (config) => {
-    const workload = entryWorkload(config.spec, config.meta, facts);
+    const workload = entryWorkload({ ...config.spec, labels: { ...config.spec.labels, ...config.meta.labels } }, config.meta, facts);
     entries.push({ ports: config.spec.ports, workload });
     byAddress.set(workload.address, workload);
   });

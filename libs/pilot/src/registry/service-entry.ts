@@ -1,5 +1,6 @@
 import type { Config, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec } from '@meltemi/config';
 import { distribution, strangerAt, type KubernetesInputs, type ServiceOptions } from './kubernetes.ts';
+import type { AutoAddresses } from './auto-addresses.ts';
 import type { Endpoint, Resolution, Service } from './model.ts';
 import { parseProtocol } from './protocol.ts';
 import { entryWorkload, type WorkloadFacts } from './workloads.ts';
@@ -14,7 +15,7 @@ const resolutions: Readonly<Record<ServiceEntryResolution, Resolution>> = {
 };
 
 /** The services of a ServiceEntry: one per host. */
-export function entryServices(config: Config<ServiceEntrySpec>, options: Omit<ServiceOptions, 'domain'>): Service[] {
+export function entryServices(config: Config<ServiceEntrySpec>, options: Omit<ServiceOptions, 'domain'> & { readonly autoAddresses?: AutoAddresses | undefined }): Service[] {
   const { meta, spec } = config;
   const ports = spec.ports.map((port) => ({ number: port.number, name: port.name, protocol: parseProtocol(port.protocol), targetPort: targetOf(port) }));
   return spec.hosts.map((hostname) => ({
@@ -24,7 +25,7 @@ export function entryServices(config: Config<ServiceEntrySpec>, options: Omit<Se
     registry: 'service-entry',
     ports: ports.filter((port) => port.protocol !== 'UDP'),
     addresses: spec.addresses.filter((address) => address !== '0.0.0.0'),
-    autoAddresses: [],
+    autoAddresses: options.autoAddresses?.get(hostname) ?? [],
     selects: spec.workloadSelector !== undefined,
     resolution: entryResolution(spec, hostname),
     meshExternal: spec.location === 'MESH_EXTERNAL',
@@ -49,10 +50,10 @@ function entryResolution(spec: ServiceEntrySpec, hostname: string): Resolution {
 /** Endpoints by service port number: those written inline, those the workloadSelector names, or the host itself for DNS. */
 export function entryEndpoints(config: Config<ServiceEntrySpec>, service: Service, context: { readonly inputs: KubernetesInputs; readonly facts: WorkloadFacts }): Map<number, Endpoint[]> {
   const found = new Map<number, Endpoint[]>();
-  if (service.resolution === 'passthrough') return found;
   for (const port of config.spec.ports) {
     const endpoints = [...inlineEndpoints(config, port, context.facts), ...selectedEndpoints(config, port, context.inputs)];
-    const byName = service.resolution !== 'static' && endpoints.length === 0;
+    // who selects workloads means them, also while there are none
+    const byName = (service.resolution === 'dns' || service.resolution === 'dns-round-robin') && endpoints.length === 0 && !service.selects;
     found.set(port.number, byName ? [{ ...strangerAt(service.hostname, service.namespace, true), port: targetOf(port) }] : endpoints);
   }
   return found;

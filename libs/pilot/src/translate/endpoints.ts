@@ -35,7 +35,9 @@ export interface AssignmentTarget {
 export function loadAssignment(push: PushContext, target: AssignmentTarget): ClusterLoadAssignment {
   const { service, port } = target;
   const all = push.registry.endpoints.get(serviceKey(service))?.get(port.number) ?? [];
-  const usable = all.filter((endpoint) => isUsable(endpoint, target));
+  const fitting = all.filter((endpoint) => isUsable(endpoint, target));
+  // one logical name has one address to look up
+  const usable = service.resolution === 'dns-round-robin' ? fitting.slice(0, 1) : fitting;
   const groups = grouped(usable, target.preference).map((group) => localityGroup(group, { push, service, tlsMode: target.tlsMode }));
   const endpoints = target.preference?.distribute ? shared(groups, target.preference.distribute) : groups;
   if (endpoints.length === 0 && target.fallbackToHostname === true) endpoints.push(hostnameGroup(service, port));

@@ -27,7 +27,8 @@ export interface InboundPort {
 
 /** The service ports at the proxy's addresses, oldest service first. */
 export function serviceTargets(push: PushContext, proxy: Proxy): ServiceTarget[] {
-  const targets = proxy.addresses.flatMap((address) => push.registry.targets.get(address) ?? []);
+  // an address may be written down by anybody: a workload serves what its own namespace says
+  const targets = proxy.addresses.flatMap((address) => push.registry.targets.get(address) ?? []).filter(({ service }) => service.namespace === proxy.namespace);
   const age = (target: ServiceTarget) => `${target.service.creationTimestamp}\0${target.service.hostname}`;
   return targets.map((target) => targetCarriedBy(proxy, target)).toSorted((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : a.port.number - b.port.number));
 }

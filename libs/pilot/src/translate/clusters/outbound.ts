@@ -30,7 +30,12 @@ interface Target {
 /** All clusters of one service port: the whole service, then each subset of its DestinationRule. */
 export function outboundClusters(push: PushContext, proxy: Proxy, service: Service): Cluster[] {
   const rule = destinationRuleOf(push, proxy, service);
-  return service.ports.flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => outbound(push, proxy, { service, port, rule, subset })));
+  return service.ports.flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => outbound(push, proxy, { service, port, rule, subset }))).filter(hasNames);
+}
+
+/** A cluster that looks up names is none without a name. Source: Istio's buildCluster. */
+function hasNames({ loadAssignment: inline }: Cluster): boolean {
+  return inline === undefined || inline.endpoints.length > 0;
 }
 
 /** The DestinationRule in force for a service as seen by `proxy`. */
