@@ -34,6 +34,7 @@ for (const [number, file] of files.entries()) {
   describe(file, () => {
     test('its objects and tests are read', () => {
       assert.deepEqual(problems.map(({ origin, errors }) => `${originText(origin)}: ${formatFieldErrors(errors)}`), []);
+      assert.deepEqual(mesh.setAside.filter(({ origin }) => origin.kind === '' || origin.kind === 'MeshTest').map(({ errors }) => formatFieldErrors(errors)), []);
       assert.ok(tests.length > 0, 'there is no MeshTest');
     });
     for (const { test: one, differences, answer } of runMeshTests(mesh, tests, { nowMs: Date.now() }))
