@@ -14,23 +14,33 @@ export type WireAnswer = Pick<Answer, 'outcome' | 'status' | 'location' | 'clust
 
 /** Sends one call through the proxy as a client would, and reads what comes of it. */
 export async function askWire(proxy: WireProxy, call: Call, surroundings: Surroundings): Promise<WireAnswer> {
-  const client = clientSide(proxy.view, call);
-  const port = proxy.entrance(call, client);
+  const side = clientSide(proxy.view, call);
+  const port = proxy.entrance(call, side);
   if (port === null) return { outcome: 'no_listener' };
   surroundings.upstream.seen.length = 0;
   surroundings.authorizer.verdict = Object.values(call.extAuthz).includes('deny') ? 'deny' : 'allow';
   const localAddress = call.sourceAddress.startsWith('127.') ? call.sourceAddress : proxy.address;
   const tcp = connectTcp({ host: proxy.address, port, localAddress });
   let socket: Socket = tcp;
+  let client: string | null = null;
+  const unmatched = proxy.unmatched;
   try {
     await opened(tcp, 'connect');
-    if (call.tls !== 'none') socket = await secured(tcp, call, { client, surroundings });
+    client = addressOf(tcp);
+    if (call.tls !== 'none') socket = await secured(tcp, call, { client: side, surroundings });
     const spoken = call.protocol === 'http2' ? await speakHttp2(socket, call) : await speak(socket, call);
     // a TCP session is logged at its end
     socket.end();
-    return verdict(await proxy.entry(addressOf(tcp)), spoken, { call, surroundings });
+    if (proxy.unmatched > unmatched) return { outcome: 'no_filter_chain' };
+    const info = await proxy.entry(client);
+    // a certificate that does not please is seen after the handshake (TLS 1.3), and such connections are not in the log
+    if (info === null && spoken.text === '' && call.tls !== 'none') return { outcome: call.tls === 'mtls' ? 'mtls_error' : 'tls_error' };
+    return verdict(info, spoken, { call, surroundings });
   } catch (error) {
-    return refused(tcp.localAddress === undefined ? null : await proxy.entry(addressOf(tcp)), error);
+    socket.destroy();
+    tcp.destroy();
+    if (proxy.unmatched > unmatched) return { outcome: 'no_filter_chain' };
+    return refused(client === null ? null : await proxy.entry(client), error);
   } finally {
     socket.destroy();
     tcp.destroy();
@@ -151,7 +161,6 @@ function closed(info: StreamInfo | null): WireAnswer {
   const details = info?.connectionTerminationDetails ?? '';
   const rule = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(details)?.[1];
   if (rule !== undefined) return { outcome: 'denied', details, ...(rule === 'none' ? {} : { rule }) };
-  if (details === 'filter_chain_not_found') return { outcome: 'no_filter_chain' };
   if (info?.downstreamTransportFailureReason) return { outcome: 'tls_error', details: info.downstreamTransportFailureReason };
   return { outcome: 'denied', ...(info?.upstreamCluster ? { cluster: info.upstreamCluster } : {}) };
 }
@@ -160,6 +169,8 @@ function refused(info: StreamInfo | null, error: unknown): WireAnswer {
   const text = error instanceof Error ? `${(error as NodeJS.ErrnoException).code ?? ''} ${error.message}` : String(error);
   if (/ECONNREFUSED/.test(text)) return { outcome: 'no_listener' };
   if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|bad certificate|unknown ca/i.test(text)) return { outcome: 'mtls_error', details: text };
+  // TLS that is the application's own: the upstream of the test does not speak it
+  if (info?.upstreamCluster) return { outcome: 'routed', cluster: info.upstreamCluster };
   const why = closed(info);
   if (why.outcome !== 'denied' || why.rule !== undefined) return why;
   return { outcome: 'tls_error', details: text };

@@ -40,7 +40,7 @@ export class TestUpstream {
         this.seen.push({ path: head[2] ?? '', host: /^host: *(.*)$/im.exec(head[3] ?? '')?.[1] ?? '' });
         text = text.slice(head[0].length);
         socket.write(`HTTP/1.1 ${this.verdict === 'deny' ? '403 Forbidden' : '200 OK'}\r\ncontent-length: 2\r\n\r\nok`);
-      } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong');
+      } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong\r\n');
     });
   }
 }

@@ -28,6 +28,7 @@ export class WireProxy {
   /** Access log entries of the call that runs. */
   #logged: StreamInfo[] = [];
   readonly #server: WorkerServer;
+  readonly #stats = new FlatStats();
   #destination: { ip: string; port: number } | null = null;
 
   private constructor(view: ProxyView, { address }: Surroundings) {
@@ -36,7 +37,7 @@ export class WireProxy {
     const log = { info: () => {}, warn: () => {}, error: (fields: object, message: string) => console.error(message, fields) };
     this.#server = createWorkerServer({
       node: nodeFacts({ id: view.proxy.id, cluster: '', metadata: { NAMESPACE: view.proxy.namespace, LABELS: view.proxy.labels } }),
-      stats: new FlatStats(), metrics: new StatsRegistry(), log,
+      stats: this.#stats, metrics: new StatsRegistry(), log,
       // what happens to fewer than 100 % of requests does not happen
       random: { next: () => 0.999_999 },
       loadSocketOptions: () => Promise.resolve(ok({ originalDestination: () => this.#destination, setTransparent: () => ok(undefined) })),
@@ -95,6 +96,11 @@ export class WireProxy {
       if (bound?.kind === 'ip') return bound.port;
     }
     return null;
+  }
+
+  /** Connections so far that no filter chain took. */
+  get unmatched(): number {
+    return this.#stats.entries({ filter: /\.no_filter_chain_match$/ }).reduce((sum, { value }) => sum + value, 0);
   }
 
   /** The access log entry of a client's connection, by its address; null when there is none. */
