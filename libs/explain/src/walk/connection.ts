@@ -84,7 +84,7 @@ function tlsInfo(call: Call, sni: string): TlsInfo {
   const certified = call.tls === 'mtls';
   const uri = spiffeId(call.principal);
   return {
-    version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', sni, alpn: call.alpn?.[0] ?? '', peerPresented: certified, peerValidated: certified, peerSubject: '', peerIssuer: '',
+    version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', sni, alpn: '', peerPresented: certified, peerValidated: certified, peerSubject: '', peerIssuer: '',
     peerUriSans: certified && uri !== '' ? [uri] : [], peerDnsSans: [], peerSerial: '', peerFingerprint256: '', peerCertPem: '', peerChainPem: '', peerCertValidFromMs: 0, peerCertValidToMs: 0,
     localSubject: '', localUriSans: [], localDnsSans: [],
   };

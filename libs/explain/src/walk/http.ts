@@ -40,7 +40,8 @@ export function walkHttp(way: OnTheWay, config: HcmConfig): HttpAnswer {
   if (text === null) return { outcome: 'protocol_error', status: 400, details: 'http1.codec_error' };
   let done: StreamInfo | null = null;
   const clock = new ManualClock(way.nowMs);
-  const manager = new HttpConnectionManager(config, { table }, {
+  // the request comes as HTTP/1.1 text, whatever was negotiated
+  const manager = new HttpConnectionManager({ ...config, codecType: 'auto' }, { table }, {
     clock, random: never, requestIds: new RequestIds((buffer) => buffer.fill(7)), stats: new FlatStats(), metrics: new StatsRegistry(),
     node: nodeFacts({ id: view.proxy.id, cluster: '', metadata: { NAMESPACE: view.proxy.namespace, LABELS: view.proxy.labels } }),
     clusters: { get: () => null }, direction: way.listener.trafficDirection, shared: new LocalState(), listenerName: way.listener.name, bufferLimit: way.listener.perConnectionBufferLimit,
