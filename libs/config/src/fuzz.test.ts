@@ -6,6 +6,7 @@ import { decode } from './decode.ts';
 import { toRawObject } from './envelope.ts';
 import { validateDocuments } from './documents/validate.ts';
 import { kinds } from './kinds/registry.ts';
+import { migrationReport } from './support/migrate.ts';
 
 const runs = { numRuns: Number(process.env['FUZZ_RUNS'] ?? 300) };
 
@@ -34,6 +35,7 @@ test('any text gives entries, never an exception', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), yamlish), (text) => {
       for (const entry of validateDocuments(text, 'f')) assert.equal(entry.valid, entry.errors.length === 0);
+      for (const object of migrationReport([{ name: 'f', text }]).objects) assert.ok(object.line >= 1);
     }),
     runs,
   );
@@ -83,4 +85,16 @@ test('valid objects with odd values in them are judged, never thrown at', () => 
     runs,
   );
   assert.ok(valid > 0, 'no sample survived: the test no longer reaches validation');
+});
+
+test('a report on valid objects with odd values in them is of the same mind as validation', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...samples), fc.array(fc.tuple(fc.nat(200), leaf), { maxLength: 3 }), (sample, changes) => {
+      const tree = changes.reduce<unknown>((so, [n, value]) => replaced(so, n, structuredClone(value)), parse(sample));
+      const text = JSON.stringify(tree) ?? 'null';
+      const valid = validateDocuments(text, 'f').every((entry) => entry.valid);
+      for (const object of migrationReport([{ name: 'f', text }]).objects) if (!valid) assert.notEqual(object.classification, 'supported');
+    }),
+    runs,
+  );
 });

@@ -3,17 +3,16 @@ import type { Findings } from '../rules/findings.ts';
 import { endsAt, exceptionsOf, type Exception } from './support.ts';
 import { usedFields, type UsedField } from './used.ts';
 
-/** Says of every refused field (or value) that an object sets what becomes of it: a warning, or an error where half of it would let somebody in. */
+/** Warns of every refused field (or value) that an object sets. Of a kind nothing acts on only values are told, the rest is said of the kind. */
 export function checkSupport(kind: ConfigKind, content: unknown, findings: Findings): void {
   const table = refusedOf(kind);
-  if (table.length === 0 || kind.acts === 'later') return;
+  if (table.length === 0) return;
   const told = new Set<string>();
   for (const field of usedFields(kind.schema, content, 'spec')) {
-    const one = table.find((exception) => endsAt(exception.path, field.path) && isMeant(exception, field));
+    const one = table.find((exception) => (kind.acts === 'full' || exception.values !== undefined) && endsAt(exception.path, field.path) && isMeant(exception, field));
     if (!one || told.has(field.at)) continue;
     told.add(field.at);
-    if (one.level === 'error') findings.error(field.at, one.consequence);
-    else findings.warn(field.at, one.consequence);
+    findings.warn(field.at, one.consequence);
   }
 }
 

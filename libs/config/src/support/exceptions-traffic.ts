@@ -1,4 +1,5 @@
 import type { KindExceptions } from './exceptions.ts';
+import type { Exception } from './support.ts';
 
 const group = 'networking.istio.io';
 
@@ -26,7 +27,31 @@ export const trafficExceptions: readonly KindExceptions[] = [
   },
   {
     group,
+    kinds: ['DestinationRule'],
+    fields: [{ path: '**.tls.credentialName', support: 'refused', consequence: 'names a secret that nobody serves yet, so connections wait for it: give files' }],
+  },
+  {
+    group,
+    kinds: ['Gateway'],
+    fields: [
+      ...['credentialName', 'credentialNames', 'caCertCredentialName'].map((name): Exception => ({ path: `servers[].tls.${name}`, support: 'refused', consequence: 'names a secret that nobody serves yet, so the port stays closed: give files' })),
+      { path: 'servers[].tls.tlsCertificates[].caCertificates', support: 'refused', consequence: 'has no effect, as in Istio: clients are checked by tls.caCertificates' },
+      { path: 'servers[].tls.insecureSkipVerify', support: 'refused', consequence: 'has no effect: certificates of clients are checked all the same' },
+      { path: 'servers[].defaultEndpoint', support: 'refused', consequence: 'has no effect, as in Istio: where requests go is said by VirtualServices' },
+      { path: 'servers[].name', support: 'refused', consequence: 'has no effect: statistics have the listener’s name' },
+    ],
+  },
+  {
+    group,
+    kinds: ['ServiceEntry'],
+    fields: [{ path: 'resolution', support: 'approximated', values: ['DYNAMIC_DNS'], consequence: 'looks up the hosts as they are written, so wildcards find nothing' }],
+  },
+  {
+    group,
     kinds: ['Sidecar'],
-    fields: [{ path: 'outboundTrafficPolicy.egressProxy', support: 'refused', consequence: 'has no effect: unknown destinations are connected to directly', level: 'error' }],
+    fields: [
+      { path: 'ingress[].tls.insecureSkipVerify', support: 'refused', consequence: 'has no effect: certificates of clients are checked all the same' },
+      { path: 'outboundTrafficPolicy.egressProxy', support: 'refused', consequence: 'has no effect: unknown destinations are connected to directly' },
+    ],
   },
 ];
