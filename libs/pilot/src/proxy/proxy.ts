@@ -5,6 +5,12 @@ import { labelLocality } from '../registry/workloads.ts';
 
 export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
 
+/** Which IP families a proxy has. */
+export interface Families {
+  readonly v4: boolean;
+  readonly v6: boolean;
+}
+
 /** An xDS client, as its Node describes it. */
 export interface Proxy {
   /** The node id as sent. */
@@ -43,6 +49,8 @@ export interface Proxy {
   readonly http2: boolean;
   /** Where the application listens when nothing is intercepted (metadata MELTEMI_APP_ADDRESS). Default 127.0.0.1. */
   readonly appAddress: string;
+  /** Of its addresses. */
+  readonly families: Families;
   /** The address is in 127.0.0.0/8: many proxies share one machine, so nothing may bind a wildcard or 127.0.0.1. */
   readonly sharesMachine: boolean;
 }
@@ -101,8 +109,14 @@ function described(node: Node, metadata: Readonly<Record<string, unknown>>, iden
     http2: !meltemi || text(metadata, 'MELTEMI_HTTP2') === 'true',
     istioFilters: text(metadata, 'ISTIO_VERSION') !== '' || meltemi,
     appAddress: text(metadata, 'MELTEMI_APP_ADDRESS') || '127.0.0.1',
+    families: familiesOf(identity.addresses),
     sharesMachine: identity.addresses[0].startsWith('127.'),
   };
+}
+
+function familiesOf(addresses: readonly string[]): Families {
+  const v6 = addresses.some((address) => address.includes(':'));
+  return { v6, v4: !v6 || addresses.some((address) => !address.includes(':')) };
 }
 
 /** Where something that Istio binds on `wanted` is bound for this proxy: wildcards and 127.0.0.1 become its own address on a shared machine. */

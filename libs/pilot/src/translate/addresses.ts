@@ -1,17 +1,6 @@
 import type { PushContext } from '../push-context/push-context.ts';
-import type { Proxy } from '../proxy/proxy.ts';
+import type { Families, Proxy } from '../proxy/proxy.ts';
 import type { Service } from '../registry/model.ts';
-
-/** Which IP families a proxy has. */
-export interface Families {
-  readonly v4: boolean;
-  readonly v6: boolean;
-}
-
-export function familiesOf({ addresses }: Pick<Proxy, 'addresses'>): Families {
-  const v6 = addresses.some(isV6);
-  return { v6, v4: !v6 || addresses.some((address) => !isV6(address)) };
-}
 
 /** 0.0.0.0, or ::, or both for a proxy with both families: the first is the listener's, others are added. */
 export function wildcards(families: Families): readonly [string, ...string[]] {
@@ -30,7 +19,7 @@ export function localhosts(families: Families): readonly [string, ...string[]] {
  * ServiceEntry its own. Empty when it has none that this proxy could use. Source: Istio's GetAddressForProxy.
  */
 export function addressGroups(push: PushContext, proxy: Proxy, service: Service): readonly (readonly [string, ...string[]])[] {
-  const families = familiesOf(proxy);
+  const families = proxy.families;
   if (service.registry === 'service-entry' && service.addresses.length > 0) return service.addresses.map((address) => [wholeAddress(address)]);
   const known = service.addresses.length > 0 ? service.addresses : proxy.dnsCapture && push.features.ipAutoallocate ? service.autoAddresses : [];
   const [first, ...others] = known.filter((address) => (isV6(address) ? families.v6 : families.v4));

@@ -4,11 +4,10 @@ import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts'
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
 import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
-import { patchesFor } from '../push-context/envoy-filters.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { policyView } from '../push-context/policy-view.ts';
-import { proxyConfigParts } from '../push-context/proxy-config.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
 import { cached, cachedVersion } from './cache.ts';
@@ -18,7 +17,6 @@ import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { loadAssignment } from './endpoints.ts';
 import { withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
 import { gatewayListeners } from './gateway-servers.ts';
-import { serviceTargets } from './inbound-ports.ts';
 import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
 import { inboundListeners } from './listeners/inbound.ts';
@@ -27,6 +25,8 @@ import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyle
 import { listenerReferences, routeClusters } from './references.ts';
 import { gatewayRoutes } from './routes/gateway-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { changedEndpoints, setOf } from './sets.ts';
+import { ownView, perView, viewOf } from './views.ts';
 import { carriedBy } from './without-http2.ts';
 
 /** What a client asks for. */
@@ -40,11 +40,62 @@ export interface Wanted {
 export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): ResourceSet {
   const { typeUrl, names } = wanted;
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
+  if (typeUrl === xdsType.endpoint && !proxy.proxyless) return endpointSet(push, proxy);
   // endpoints alone read more than the shape
   const source = typeUrl === xdsType.endpoint ? push.registry : push.shape;
-  const build = () => resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
+  const build = () => wholeSet(push, proxy, typeUrl);
   const key = { kind: 'set', typeUrl, view: ownView(push, proxy) };
   return typeUrl === xdsType.listener ? cachedVersion(source, key, policyView(push, proxy), build) : cached(source, key, build);
+}
+
+function wholeSet(push: PushContext, proxy: Proxy, typeUrl: string): ResourceSet {
+  const scope = carriedBy(proxy, scopeOf(push, proxy));
+  if (proxy.proxyless) return resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
+  switch (typeUrl) {
+    case xdsType.cluster:
+      return setOf(typeUrl, inboundClusterResources(push, proxy), outboundClusterResources(push, proxy, scope));
+    case xdsType.listener: {
+      const { own, shared } = listenerResources(push, proxy, scope);
+      return setOf(typeUrl, own, shared);
+    }
+    case xdsType.route: {
+      const names = routeNames(push, proxy, scope);
+      return cached(push.shape, { kind: 'route-set', view: proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy), names }, () => resourceSet(typeUrl, routes(push, proxy, scope, names)));
+    }
+    default:
+      return resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
+  }
+}
+
+/** Made from the last one: only services whose endpoints changed are looked at. */
+function endpointSet(push: PushContext, proxy: Proxy): ResourceSet {
+  const key = { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node };
+  return cached(push.registry, key, () => {
+    const scope = carriedBy(proxy, scopeOf(push, proxy));
+    const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(push.shape, key, () => ({}));
+    const set = memo.last ? advanced(push, proxy, scope, memo.last) : resourceSet(xdsType.endpoint, endpoints(push, proxy, scope, undefined));
+    memo.last = { registry: push.registry, set };
+    return set;
+  });
+}
+
+function advanced(push: PushContext, proxy: Proxy, scope: Scope, last: { readonly registry: Registry; readonly set: ResourceSet }): ResourceSet {
+  const byService = cached(push.shape, { kind: 'eds-names-by-service', view: viewOf(push, proxy) }, () => Map.groupBy(edsNames(push, proxy, scope), (name) => serviceKeyOf(scope, name)));
+  const next = new Map(last.set.resources);
+  let differs = false;
+  for (const name of [...changedEndpoints(last.registry, push.registry)].flatMap((key) => byService.get(key) ?? [])) {
+    const [before, now] = [next.get(name), assignment(push, proxy, scope, name)];
+    if (before?.version === now?.version) continue;
+    differs = true;
+    if (now) next.set(name, now);
+    else next.delete(name);
+  }
+  return differs ? resourceSet(xdsType.endpoint, next.values()) : last.set;
+}
+
+function serviceKeyOf(scope: Scope, cluster: string): string {
+  const service = scope.byHost.get(parseClusterName(cluster)?.host ?? '');
+  return service ? serviceKey(service) : '';
 }
 
 function resources(push: PushContext, proxy: Proxy, typeUrl: string, names: readonly string[] | undefined): readonly XdsResource[] {
@@ -77,42 +128,42 @@ function encoded<T extends { name: string }>(typeUrl: string, codec: MessageCode
   return xdsResource(message.name, any, () => (clusters ??= pointsAt(codec.decode(any.value))));
 }
 
-/** All that outbound clusters and routes read of a proxy. */
-function viewOf(push: PushContext, proxy: Proxy): unknown {
-  const { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, interception, proxyless, istioFilters, http2, meltemi } = proxy;
-  const patches = patchesFor(push.envoyFilters, proxy).key;
-  const families = proxy.addresses.map((address) => address.includes(':')).join();
-  return { type, namespace, labels, locality, network, clusterId, dnsDomain, dnsCapture, families, interception, proxyless, istioFilters, http2, meltemi, patches };
-}
-
-/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. Listeners also read policies (policyView). */
-function ownView(push: PushContext, proxy: Proxy): unknown {
-  const { addresses, appAddress, cluster, metadata } = proxy;
-  const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  return { view: viewOf(push, proxy), addresses, appAddress, targets, cluster, meshId: metadata['MESH_ID'], config: proxyConfigParts(proxy) };
-}
+const encodedClusters = (list: readonly Cluster[]): readonly XdsResource[] => list.map((cluster) => encoded(xdsType.cluster, Cluster, cluster));
+const encodedListeners = (list: readonly Listener[]): readonly XdsResource[] => list.map((listener) => encoded(xdsType.listener, Listener, listener, (message) => listenerReferences(message).clusters));
 
 function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
-  const build = (list: readonly Cluster[]) => list.map((cluster) => encoded(xdsType.cluster, Cluster, cluster));
-  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(push, proxy) }, () => build(proxylessClusters(push, proxy, scope)));
-  const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPassthrough;
-  const outbound = cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
-    build(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
+  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(push, proxy) }, () => encodedClusters(proxylessClusters(push, proxy, scope)));
+  return [...outboundClusterResources(push, proxy, scope), ...inboundClusterResources(push, proxy)];
+}
+
+const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPassthrough;
+
+function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
+  return cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
+    encodedClusters(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
   );
-  const inbound = cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => build(withClusterPatches(push, proxy, 'inbound', [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)])));
-  return [...outbound, ...inbound];
+}
+
+function inboundClusterResources(push: PushContext, proxy: Proxy): readonly XdsResource[] {
+  return cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)])));
 }
 
 function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
-  const build = (list: readonly Listener[]) => list.map((listener) => encoded(xdsType.listener, Listener, listener, (message) => listenerReferences(message).clusters));
-  if (proxy.proxyless) return build((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
-  return cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policyView(push, proxy), () =>
-    build(
-      proxy.type === 'router'
-        ? withListenerPatches(push, proxy, 'outbound', buildGatewayListeners(push, proxy, scope))
-        : [...withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy)), ...withListenerPatches(push, proxy, 'outbound', outboundListeners(push, proxy, scope))],
-    ),
+  if (proxy.proxyless) return encodedListeners((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
+  const { own, shared } = listenerResources(push, proxy, scope);
+  return [...own, ...shared];
+}
+
+const noneShared: readonly XdsResource[] = [];
+
+/** Inbound, and all of a gateway's, are its own; outbound is shared as long as nothing of the proxy itself is read. */
+function listenerResources(push: PushContext, proxy: Proxy, scope: Scope): { readonly own: readonly XdsResource[]; readonly shared: readonly XdsResource[] } {
+  const policies = policyView(push, proxy);
+  const own = cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policies, () =>
+    encodedListeners(proxy.type === 'router' ? withListenerPatches(push, proxy, 'outbound', buildGatewayListeners(push, proxy, scope)) : withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))),
   );
+  if (proxy.type === 'router') return { own, shared: noneShared };
+  return { own, shared: perView(push, proxy, `outbound-listeners ${policies}`, (seen) => encodedListeners(withListenerPatches(push, seen, 'outbound', outboundListeners(push, seen, scope)))) };
 }
 
 function allTargets(scope: Scope): string[] {
@@ -143,11 +194,16 @@ function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string)
 export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = carriedBy(proxy, scopeOf(push, proxy))): string[] {
   if (proxy.proxyless) return scope.services.flatMap((service) => service.ports.map((port) => `outbound|${port.number}||${service.hostname}`));
   if (proxy.type === 'router') return [...new Set(gatewayListeners(push, proxy).flatMap(({ servers }) => servers.map((entry) => entry.routeName)))].filter((name) => name !== '');
-  return cached(push.shape, { kind: 'route-names', view: ownView(push, proxy) }, () => {
-    const found = new Set<string>();
-    for (const { any } of listeners(push, proxy, scope, undefined)) for (const name of listenerReferences(Listener.decode(any.value)).routes) found.add(name);
-    return [...found];
-  });
+  const { own, shared } = listenerResources(push, proxy, scope);
+  return [...new Set([...routesNamedBy(own), ...routesNamedBy(shared)])];
+}
+
+const namedRoutes = new WeakMap<readonly XdsResource[], readonly string[]>();
+
+function routesNamedBy(list: readonly XdsResource[]): readonly string[] {
+  const known = namedRoutes.get(list) ?? [...new Set(list.flatMap(({ any }) => [...listenerReferences(Listener.decode(any.value)).routes]))];
+  namedRoutes.set(list, known);
+  return known;
 }
 
 function endpoints(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): XdsResource[] {

@@ -8,7 +8,7 @@ import type { EgressScope, Scope } from '../../push-context/scope.ts';
 import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
 import { isHttp, serviceKey, type Endpoint, type Protocol, type Service, type ServicePort } from '../../registry/model.ts';
 import { parseProtocol } from '../../registry/protocol.ts';
-import { addressGroups, familiesOf, localhosts, wildcards } from '../addresses.ts';
+import { addressGroups, localhosts, wildcards } from '../addresses.ts';
 import { create } from '../message.ts';
 import { httpConnectionManager } from './http-connection-manager.ts';
 import { chainMatch, listener, plaintextHttp } from './listener.ts';
@@ -21,7 +21,7 @@ const ownPorts: readonly number[] = [15_021, 15_090];
 
 /** Everything a sidecar listens on for its application. Source: Istio's listener.go buildSidecarOutboundListeners. */
 export function outboundListeners(push: PushContext, proxy: Proxy, scope: Scope): Listener[] {
-  const [wildcard, ...otherWildcards] = wildcards(familiesOf(proxy));
+  const [wildcard, ...otherWildcards] = wildcards(proxy.families);
   const context: Context = { push, proxy, scope, wildcards: [bindAddress(proxy, wildcard), ...otherWildcards] };
   const entries = new Map<string, Entry>();
   for (const egress of scope.egress) {
@@ -46,7 +46,7 @@ function addDeclared(context: Context, entries: Map<string, Entry>, egress: Egre
   const { proxy } = context;
   const port = written.port?.number ?? 0;
   const bindToPort = proxy.interception === 'NONE' || written.captureMode === 'NONE' || written.bind.startsWith('unix://');
-  const local = localhosts(familiesOf(proxy));
+  const local = localhosts(proxy.families);
   const binds: readonly [string, ...string[]] | undefined = written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
   for (const service of egress.services) addPort(context, entries, { egress, service, port, protocol: parseProtocol(written.port?.protocol ?? ''), bindToPort, binds, addresses: addressGroups(context.push, proxy, service)[0] });
 }
@@ -57,7 +57,7 @@ function addServices(context: Context, entries: Map<string, Entry>, egress: Egre
   const { listener: written } = egress;
   for (const entry of entries.values()) entry.locked = true;
   const bindToPort = written?.captureMode === 'NONE';
-  const local = localhosts(familiesOf(proxy));
+  const local = localhosts(proxy.families);
   const binds: readonly [string, ...string[]] | undefined = written && written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
   for (const service of egress.services) {
     const groups = addressGroups(push, proxy, service);
@@ -165,7 +165,7 @@ export function unique(chains: readonly FilterChain[]): FilterChain[] {
 
 /** The application's http_proxy: every service on every port. */
 function httpProxy(context: Context, port: number): Listener {
-  const [bind, ...moreBinds] = localhosts(familiesOf(context.proxy));
+  const [bind, ...moreBinds] = localhosts(context.proxy.families);
   const at = bindAddress(context.proxy, bind);
   const name = addressListener(at, port);
   const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes: httpProxyRouteName, explicitProxy: true });

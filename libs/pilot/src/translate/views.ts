@@ -1,0 +1,91 @@
+import { patchesFor } from '../push-context/envoy-filters.ts';
+import { proxyConfigParts } from '../push-context/proxy-config.ts';
+import type { PushContext } from '../push-context/push-context.ts';
+import type { Proxy } from '../proxy/proxy.ts';
+import { serviceKey } from '../registry/model.ts';
+import { cached } from './cache.ts';
+import { serviceTargets } from './inbound-ports.ts';
+
+/** All that outbound clusters and routes read of a proxy; besides, its EnvoyFilters. */
+const viewFields = ['type', 'namespace', 'labels', 'locality', 'network', 'clusterId', 'dnsDomain', 'dnsCapture', 'families', 'interception', 'proxyless', 'istioFilters', 'http2', 'meltemi', 'sharesMachine'] as const satisfies readonly (keyof Proxy)[];
+const inView: ReadonlySet<string | symbol> = new Set(viewFields);
+
+const numbers = new Map<string, number>();
+const maxNumbers = 200_000;
+let last = 0;
+
+/** A number for a text, the same while it is remembered; forgotten numbers are not given again. */
+function numberOf(text: string): number {
+  const known = numbers.get(text);
+  if (known !== undefined) return known;
+  if (numbers.size >= maxNumbers) numbers.clear();
+  numbers.set(text, ++last);
+  return last;
+}
+
+const views = new WeakMap<Proxy, { readonly filters: object; readonly id: number }>();
+const ownViews = new WeakMap<Proxy, { readonly registry: object; readonly view: number; readonly id: number }>();
+
+/** Stands for `viewFields` and the EnvoyFilters of a proxy: proxies with one number get the same outbound resources. */
+export function viewOf(push: PushContext, proxy: Proxy): number {
+  const known = views.get(proxy);
+  if (known?.filters === push.envoyFilters) return known.id;
+  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), patchesFor(push.envoyFilters, proxy).key]));
+  views.set(proxy, { filters: push.envoyFilters, id });
+  return id;
+}
+
+/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. Listeners also read policies (policyView). */
+export function ownView(push: PushContext, proxy: Proxy): number {
+  const view = viewOf(push, proxy);
+  const known = ownViews.get(proxy);
+  if (known?.registry === push.registry && known.view === view) return known.id;
+  const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
+  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.metadata['MESH_ID'], proxyConfigParts(proxy)]));
+  ownViews.set(proxy, { registry: push.registry, view, id });
+  return id;
+}
+
+/**
+ * A value that proxies share which are alike in their view and in all else that making it reads of them. What is read is noticed, so a generator that begins
+ * to read more cannot make one proxy's resources another's; one that reads addresses makes each proxy's own.
+ */
+export function perView<T>(push: PushContext, proxy: Proxy, kind: string, compute: (proxy: Proxy) => T): T {
+  const slot = cached<{ reads: readonly string[] | undefined }>(push.shape, { kind, view: viewOf(push, proxy) }, () => ({ reads: undefined }));
+  const key = () => (slot.reads?.includes('addresses') || slot.reads?.includes('*') ? { kind, own: ownView(push, proxy) } : { kind, view: viewOf(push, proxy), reads: slot.reads?.map((path) => valueAt(proxy, path)) ?? [] });
+  if (slot.reads) {
+    // What the first of them read decides what the others are compared by: another path through the generator shows as another read.
+    return cached(push.shape, key(), () => {
+      const watched = watching(proxy);
+      const value = compute(watched.proxy);
+      slot.reads = [...new Set([...(slot.reads ?? []), ...watched.reads()])];
+      return value;
+    });
+  }
+  const watched = watching(proxy);
+  const value = compute(watched.proxy);
+  slot.reads = watched.reads();
+  return cached(push.shape, key(), () => value);
+}
+
+function valueAt(proxy: Proxy, path: string): unknown {
+  return path.startsWith('metadata.') ? proxy.metadata[path.slice('metadata.'.length)] : proxy[path as keyof Proxy];
+}
+
+/** "*": everything. */
+function watching(proxy: Proxy): { readonly proxy: Proxy; readonly reads: () => readonly string[] } {
+  const reads = new Set<string>();
+  const note = <T extends object>(object: T, prefix: string): T => new globalThis.Proxy(object, {
+    get(target, field) {
+      const value = Reflect.get(target, field) as unknown;
+      if (prefix === '' && field === 'metadata' && typeof value === 'object' && value !== null) return note(value, 'metadata.');
+      if (prefix !== '' || !inView.has(field)) reads.add(`${prefix}${String(field)}`);
+      return value;
+    },
+    ownKeys(target) {
+      reads.add('*');
+      return Reflect.ownKeys(target);
+    },
+  });
+  return { proxy: note(proxy, ''), reads: () => [...reads] };
+}
