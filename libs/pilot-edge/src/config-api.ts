@@ -6,8 +6,10 @@ import {
   type Object as ApiObject, type ObjectKey, type WaitProgress, type WaitRequest, type WatchEvent, type WatchRequest,
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
+import type { PushContext } from '@meltemi/pilot';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
+import { shownContent } from './shown-content.ts';
 import { waitForRevision } from './wait.ts';
 
 export interface ConfigApiParts {
@@ -50,9 +52,9 @@ function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject 
   const aside = new Map(discovery.setAside.map((each) => [keyText(each.key), each]));
   return (entry) => {
     const found = aside.get(keyText(entry.key));
-    if (!found) return apiObject(entry);
+    if (!found) return apiObject(entry, discovery.context);
     const shownEntry = entry.errors.length === 0 ? { ...entry, errors: found.errors } : entry;
-    return { ...apiObject(shownEntry), lastGoodInForce: found.lastGoodInForce };
+    return { ...apiObject(shownEntry, discovery.context), lastGoodInForce: found.lastGoodInForce };
   };
 }
 
@@ -247,11 +249,11 @@ function sorted(value: unknown): unknown {
 }
 
 /** An entry as the API shows it. */
-export function apiObject(entry: CacheEntry): ApiObject {
+export function apiObject(entry: CacheEntry, push?: PushContext): ApiObject {
   const location = entry.origin.location;
   return {
     key: entry.key,
-    json: JSON.stringify(entry.raw.content),
+    json: JSON.stringify(shownContent(entry.raw, push)),
     resourceVersion: entry.origin.resourceVersion,
     origin: location && location.file !== '' ? `source:${location.file}:${location.line}` : entry.origin.resourceVersion === '' ? `source:${entry.origin.source}` : 'store',
     quarantine: entry.errors.length > 0 ? { errors: [...entry.errors], locations: location && location.file !== '' ? entry.errors.map(({ path }) => `${location.file}:${location.fieldLines?.[path] ?? location.line}`) : [] } : undefined,

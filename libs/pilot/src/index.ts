@@ -14,3 +14,4 @@ export { anyExtension } from './quarantine/any-extension.ts';
 export { patchesSetAside, type PatchSetAside } from './translate/envoy-filter/admission.ts';
 export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from './translate/envoy-filter/runnable.ts';
 export { contributors, objectName, type ContributorSearch } from './quarantine/contributors.ts';
+export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
