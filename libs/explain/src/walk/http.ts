@@ -137,5 +137,5 @@ function forwarded(way: OnTheWay, action: ForwardAction, { rule, match, request 
   const heaviest = outcomes.toSorted((a, b) => b.weight - a.weight)[0];
   const settings = settingsOf(match, action, request);
   rewriteRequest(action, request);
-  return { ...(heaviest ? { cluster: heaviest.name } : {}), clusters: outcomes, ...targetOf(way, heaviest?.name ?? ''), settings: { ...settings, path: request.path, authority: request.authority } };
+  return { ...(heaviest ? { cluster: heaviest.name } : {}), clusters: outcomes, ...targetOf(way, heaviest?.name ?? '', action.clusterNotFoundStatus), settings: { ...settings, path: request.path, authority: request.authority } };
 }

@@ -5,12 +5,12 @@ import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
 import type { Answer, EndpointAnswer, RouteSettings } from '../answer.ts';
 import type { OnTheWay } from './http.ts';
 
-/** The cluster's endpoints as the proxy knows them; 503 when it does not know the cluster. */
-export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string): Pick<Answer, 'endpoints' | 'status' | 'details'> {
+/** The cluster's endpoints as the proxy knows them; `missing` (503 unless the route says otherwise) when it does not know the cluster. */
+export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string, missing = 503): Pick<Answer, 'endpoints' | 'status' | 'details'> {
   const cluster = view.clusters.get(name);
   if (cluster === undefined) {
     steps.push({ at: 'cluster', name, matched: false, detail: 'the proxy has no cluster of this name: no service or subset stands behind it' });
-    return { status: 503, details: 'cluster_not_found' };
+    return { status: missing, details: 'cluster_not_found' };
   }
   const assignment = cluster.loadAssignment ?? view.assignments.get(cluster.edsServiceName || cluster.name) ?? null;
   const endpoints = assignment === null ? [] : endpointsOf(cluster, assignment);

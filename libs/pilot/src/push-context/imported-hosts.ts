@@ -4,8 +4,8 @@ import { hostsOverlap, hostCovers } from './hosts.ts';
 export interface ImportedHosts {
   /** A service is imported when an entry covers its host; one that is excluded never is. */
   service(host: string, namespace: string): boolean;
-  /** A rule is imported when one of its hosts overlaps an entry and is not excluded. */
-  rule(hosts: readonly string[], namespace: string): boolean;
+  /** A rule is imported when one of its hosts overlaps an entry and is not excluded; a route of the Gateway API when an entry covers one. */
+  rule(hosts: readonly string[], namespace: string, semantics?: 'gateway' | 'ingress'): boolean;
 }
 
 interface Hosts {
@@ -29,6 +29,6 @@ export function importedHosts(written: readonly string[], namespace: string): Im
   const excluded = (host: string, owner: string) => places(owner).some(({ exclude }) => exclude.some((wide) => hostCovers(wide, host)));
   return {
     service: (host, owner) => places(owner).some(({ include }) => include.some((wide) => hostCovers(wide, host))) && !excluded(host, owner),
-    rule: (hosts, owner) => places(owner).some(({ include }) => hosts.some((host) => include.some((entry) => hostsOverlap(entry, host)) && !excluded(host, owner))),
+    rule: (hosts, owner, semantics) => places(owner).some(({ include }) => hosts.some((host) => include.some((entry) => (semantics === 'gateway' ? hostCovers : hostsOverlap)(entry, host)) && !excluded(host, owner))),
   };
 }

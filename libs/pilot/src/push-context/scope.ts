@@ -109,7 +109,7 @@ function imported(listener: IstioEgressListener, all: Reach, namespace: string):
   return {
     listener,
     services: onePerHost(services.flatMap((service) => onListenerPort(service, listener) ?? []), namespace),
-    virtualServices: all.virtualServices.filter((rule) => hosts.rule(rule.hosts, rule.namespace)),
+    virtualServices: all.virtualServices.filter((rule) => hosts.rule(rule.hosts, rule.namespace, rule.semantics)),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Config, Destination, HttpRoute, MeshConfigSpec, VirtualServiceSpec } from '@meltemi/config';
+import { notes } from '../gateway-api/names.ts';
 import { mergedRoutes } from './delegates.ts';
 import { isVisible, resolveHost } from './hosts.ts';
 
@@ -11,6 +12,8 @@ export interface VirtualService {
   /** "mesh" or "namespace/name". */
   readonly gateways: readonly string[];
   readonly exportTo: readonly string[];
+  /** Made from the Gateway API or an Ingress: paths match by segment; a route of the Gateway API that leads nowhere is answered 500. */
+  readonly semantics?: 'gateway' | 'ingress';
   readonly spec: VirtualServiceSpec;
 }
 
@@ -46,13 +49,14 @@ export function byAge(a: Config, b: Config): number {
 }
 
 /**
- * Those that `viewer` sees, in the order in which they claim hosts: exported to their own namespace only, then to named ones, then to all; the older first in each.
- * Source: the three indexes of Istio's push context.
+ * Those that `viewer` sees, in the order in which they claim hosts: exported to their own namespace only, then to named ones, then to all; in each, routes of the
+ * Gateway API of the viewer's namespace (a consumer's own), then the older first. Source: the three indexes of Istio's push context.
  */
 export function visibleTo(rules: readonly VirtualService[], viewer: string): VirtualService[] {
   const visible = rules.filter((rule) => isVisible(rule.exportTo, rule.namespace, viewer));
   const rank = ({ exportTo, namespace }: VirtualService) => (exportTo.length === 0 || exportTo.includes('*') ? 2 : namespace === viewer ? 0 : 1);
-  return visible.toSorted((a, b) => rank(a) - rank(b));
+  const own = ({ semantics, namespace }: VirtualService) => (semantics === 'gateway' && namespace === viewer ? 0 : 1);
+  return visible.toSorted((a, b) => rank(a) - rank(b) || own(a) - own(b));
 }
 
 interface Context {
@@ -63,6 +67,9 @@ interface Context {
 /** Names resolve in the namespace of whoever wrote them: a delegate's in the delegate's. */
 function resolved({ meta, spec }: Config<VirtualServiceSpec>, context: Context): VirtualService {
   const { namespace } = meta;
+  const semantics = semanticsOf(meta);
+  // a host of the Gateway API is never short for a Service
+  const hostOf = (host: string) => (semantics === 'gateway' ? host : resolveHost(host, namespace, context.domain)).toLowerCase();
   const at = (destination: Destination): Destination => ({ ...destination, host: resolveHost(destination.host, namespace, context.domain) });
   const gateways = <M extends { readonly gateways: readonly string[] }>(match: M): M => ({ ...match, gateways: match.gateways.map((name) => gatewayName(name, namespace)) });
   const l4 = <R extends { readonly route: readonly { readonly destination: Destination }[]; readonly match: readonly { readonly gateways: readonly string[] }[] }>(route: R): R => ({
@@ -79,11 +86,17 @@ function resolved({ meta, spec }: Config<VirtualServiceSpec>, context: Context):
     name: meta.name,
     namespace,
     creationTimestamp: meta.creationTimestamp,
-    hosts: spec.hosts.map((host) => resolveHost(host, namespace, context.domain).toLowerCase()),
+    hosts: spec.hosts.map(hostOf),
     gateways: spec.gateways.length === 0 ? ['mesh'] : [...new Set(spec.gateways.map((name) => gatewayName(name, namespace)))],
     exportTo: spec.exportTo.length > 0 ? spec.exportTo : context.mesh.defaultVirtualServiceExportTo,
+    ...(semantics ? { semantics } : {}),
     spec: { ...spec, http, tcp: spec.tcp.map(l4), tls: spec.tls.map(l4) },
   };
+}
+
+function semanticsOf({ annotations }: Config['meta']): VirtualService['semantics'] {
+  const written = annotations[notes.routeSemantics];
+  return written === 'gateway' || written === 'ingress' ? written : undefined;
 }
 
 /** "namespace/name" of what was written: also "./name" and, as in the oldest YAML, "name.namespace.svc…". */

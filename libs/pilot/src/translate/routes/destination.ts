@@ -9,8 +9,12 @@ export interface DestinationContext {
   readonly port: number;
 }
 
+/** Istio's name for where a backend leads that cannot be used. */
+const unknownService = 'UnknownService';
+
 /** "outbound|9080|v1|reviews…": the destination's cluster. An ExternalName that names a service is that service. */
 export function clusterOf(context: DestinationContext, destination: Destination): string {
+  if (destination.host === '') return unknownService;
   return outboundCluster(destinationPort(context, destination), serviceOf(context.scope, destination.host)?.hostname ?? destination.host, destination.subset);
 }
 

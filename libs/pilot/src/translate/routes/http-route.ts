@@ -14,7 +14,7 @@ import { headerOperations } from './header-operations.ts';
 import { matchesAll, pathPattern, routeMatch } from './matchers.ts';
 import { directResponseAction, redirectAction } from './redirect.ts';
 import { retryPolicy } from './retry.ts';
-import { routeAction, timeouts } from './route-action.ts';
+import { routeAction, timeouts, type RoutePlace } from './route-action.ts';
 
 /** The routes of a VirtualService that this client can reach, in order; what follows a catch-all is left out. */
 export function virtualServiceRoutes(context: RouteContext, service: VirtualService): Route[] {
@@ -55,9 +55,9 @@ interface Matched {
 }
 
 function httpRoute(context: RouteContext, owner: VirtualService, { route, match }: Matched): Route {
-  const envoyMatch = routeMatch(match);
+  const envoyMatch = routeMatch(match, owner.semantics !== undefined);
   const config = `/apis/networking.istio.io/v1/namespaces/${owner.namespace}/virtual-service/${owner.name}`;
-  const what = action(context, route);
+  const what = action(context, route, { owner, match: envoyMatch });
   const [only] = what.$case === 'route' && route.route.length === 1 ? route.route : [];
   return create(Route, {
     name: match && match.name !== '' ? `${route.name}.${match.name}` : route.name,
@@ -71,10 +71,10 @@ function httpRoute(context: RouteContext, owner: VirtualService, { route, match 
   });
 }
 
-function action(context: RouteContext, route: HttpRoute): NonNullable<Route['action']> {
+function action(context: RouteContext, route: HttpRoute, place: RoutePlace): NonNullable<Route['action']> {
   if (route.redirect) return { $case: 'redirect', value: redirectAction(route.redirect, context) };
   if (route.directResponse) return { $case: 'directResponse', value: directResponseAction(route.directResponse) };
-  return { $case: 'route', value: routeAction(context, route) };
+  return { $case: 'route', value: routeAction(context, route, place) };
 }
 
 /** How spans call a route: by its one destination, else by the rule's name. */

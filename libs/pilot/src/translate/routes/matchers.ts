@@ -9,11 +9,11 @@ export function stringMatcher(match: StringMatch): StringMatcher {
   return create(StringMatcher, { matchPattern: { $case: 'safeRegex', value: regex(match.regex ?? '.*') } });
 }
 
-/** What Envoy matches for one Istio match; undefined matches everything. */
-export function routeMatch(match: HttpMatchRequest | undefined): RouteMatch {
+/** What Envoy matches for one Istio match; undefined matches everything. `bySegment`: a prefix ends where a path segment does. */
+export function routeMatch(match: HttpMatchRequest | undefined, bySegment = false): RouteMatch {
   if (!match) return create(RouteMatch, { pathSpecifier: { $case: 'prefix', value: '/' }, caseSensitive: true });
   return create(RouteMatch, {
-    pathSpecifier: pathSpecifier(match.uri),
+    pathSpecifier: pathSpecifier(match.uri, bySegment),
     caseSensitive: !match.ignoreUriCase,
     headers: [
       ...sorted(match.headers).map(([name, value]) => headerMatcher(name, value)),
@@ -24,10 +24,11 @@ export function routeMatch(match: HttpMatchRequest | undefined): RouteMatch {
   });
 }
 
-function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatch['pathSpecifier']> {
+function pathSpecifier(uri: StringMatch | undefined, bySegment: boolean): NonNullable<RouteMatch['pathSpecifier']> {
   if (uri?.exact !== undefined) return { $case: 'path', value: uri.exact };
   if (uri?.regex !== undefined) return { $case: 'safeRegex', value: regex(uri.regex) };
-  return { $case: 'prefix', value: uri?.prefix ?? '/' };
+  const prefix = uri?.prefix ?? '/';
+  return bySegment && prefix !== '/' ? { $case: 'pathSeparatedPrefix', value: prefix.replace(/\/$/, '') } : { $case: 'prefix', value: prefix };
 }
 
 function pseudoHeader(key: 'method' | 'authority' | 'scheme', match: StringMatch | undefined): HeaderMatcher[] {

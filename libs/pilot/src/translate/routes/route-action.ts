@@ -1,7 +1,8 @@
 import type { HttpMirrorPolicy, HttpRoute, HttpRouteDestination } from '@meltemi/config';
-import { RouteAction, RouteAction_MaxStreamDuration, RouteAction_RequestMirrorPolicy, WeightedCluster, WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { RouteAction, RouteAction_ClusterNotFoundResponseCode, RouteAction_MaxStreamDuration, RouteAction_RequestMirrorPolicy, WeightedCluster, WeightedCluster_ClusterWeight, type RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { wellKnownClusters } from '@meltemi/xds';
 import type { Proxy } from '../../proxy/proxy.ts';
+import type { VirtualService } from '../../push-context/virtual-services.ts';
 import { create, duration, fractionalPercent, regex } from '../message.ts';
 import type { RouteContext } from './context.ts';
 import { clusterOf } from './destination.ts';
@@ -9,8 +10,14 @@ import { consistentHash, hashPolicy } from './hash-policy.ts';
 import { headerHost, headerOperations } from './header-operations.ts';
 import { retryPolicy } from './retry.ts';
 
+/** Whose route it is, and what it matches. */
+export interface RoutePlace {
+  readonly owner: Pick<VirtualService, 'semantics'>;
+  readonly match: RouteMatch;
+}
+
 /** Where a route sends its requests, and how. */
-export function routeAction(context: RouteContext, route: HttpRoute): RouteAction {
+export function routeAction(context: RouteContext, route: HttpRoute, place: RoutePlace): RouteAction {
   const hashes = route.route.map(({ destination }) => consistentHash(context, destination));
   const [only] = route.route.length === 1 ? route.route : [];
   const host = route.rewrite?.authority || headerHost(route.headers) || headerHost(only?.headers);
@@ -20,7 +27,8 @@ export function routeAction(context: RouteContext, route: HttpRoute): RouteActio
     retryPolicy: retryPolicy(route.retries ?? context.push.mesh.defaultHttpRetryPolicy, { hashed: only !== undefined && hashes[0] !== undefined }),
     requestMirrorPolicies: mirrors(route).map((mirror) => mirrorPolicy(context, mirror)),
     hashPolicy: hashes.flatMap(hashPolicy),
-    ...pathRewrite(route),
+    ...(place.owner.semantics === 'gateway' ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
+    ...pathRewrite(route, place),
     ...(host ? { hostRewriteSpecifier: { $case: 'hostRewriteLiteral', value: host } as const } : {}),
   });
 }
@@ -66,7 +74,17 @@ function mirrorPolicy(context: RouteContext, mirror: HttpMirrorPolicy): RouteAct
   });
 }
 
-function pathRewrite({ rewrite }: HttpRoute): Partial<RouteAction> {
+function pathRewrite({ rewrite }: HttpRoute, { owner, match }: RoutePlace): Partial<RouteAction> {
   if (rewrite?.uriRegexRewrite) return { regexRewrite: { pattern: regex(rewrite.uriRegexRewrite.match), substitution: rewrite.uriRegexRewrite.rewrite } };
+  // "/" takes the matched segments away and keeps one slash
+  if (rewrite?.uri === '/' && owner.semantics === 'gateway') return { regexRewrite: { pattern: regex(`^${quoted(segments(match))}(/?)(.*)`), substitution: '/\\2' } };
   return rewrite && rewrite.uri !== '' ? { prefixRewrite: rewrite.uri } : {};
+}
+
+function segments({ pathSpecifier: path }: RouteMatch): string {
+  return path?.$case === 'pathSeparatedPrefix' ? path.value : '';
+}
+
+function quoted(text: string): string {
+  return text.replace(/[\\.+*?()|[\]{}^$]/g, '\\$&');
 }

@@ -2,6 +2,7 @@ import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route
 import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
+import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { isHttp, type Service } from '../../registry/model.ts';
 import { create } from '../message.ts';
@@ -10,7 +11,7 @@ import { catchAll } from './catch-all.ts';
 import type { RouteContext } from './context.ts';
 import { bracketed, serviceDomains, written, type DomainForm, type Domains } from './domains.ts';
 import { defaultRoute, virtualServiceRoutes } from './http-route.ts';
-import { concerns, ownersAmong, portServices, ruleHosts } from './rule-hosts.ts';
+import { concerns, ownersAmong, portServices, ruleHosts, type PortServices } from './rule-hosts.ts';
 
 /** The routes a sidecar asks for by `name`: a port, "http_proxy", or "host:port" of a sniffed service. */
 export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration {
@@ -47,6 +48,7 @@ function addPort(building: Building, draft: Draft, port: number): void {
   const ruled = new Set<string>();
   for (const rule of egress.virtualServices) {
     if (rule.spec.http.length === 0 || (port !== 80 && !concerns(rule, here))) continue;
+    if (!speaksFor(rule, proxy, here)) continue;
     const routes = virtualServiceRoutes(context, rule);
     if (routes.length === 0) continue;
     const { services, others } = ruleHosts(rule, here, ownersAmong(egress.virtualServices));
@@ -63,6 +65,18 @@ function addPort(building: Building, draft: Draft, port: number): void {
     if (ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
     draft.add({ host: service.hostname, port, routes: [defaultRoute(context, service, port)], domains: serviceDomains(service, form), service: true });
   }
+}
+
+/**
+ * Routes of the Gateway API count for clients of their own namespace, and for all when they stand beside the service they are for; none for a service with a
+ * wildcard for a name. Source: Istio's buildSidecarVirtualHostsForVirtualService.
+ */
+function speaksFor(rule: VirtualService, proxy: Proxy, here: PortServices): boolean {
+  if (rule.semantics !== 'gateway') return true;
+  return rule.hosts.some((host) => {
+    const service = host.startsWith('*') ? undefined : here.byHost.get(host);
+    return service !== undefined && (rule.namespace === proxy.namespace || rule.namespace === service.namespace);
+  });
 }
 
 const meshGateway: ReadonlySet<string> = new Set(['mesh']);
