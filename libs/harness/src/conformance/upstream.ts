@@ -1,6 +1,11 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
+import type { KeyPair } from './certificates.ts';
 
-/** The end of every road: answers HTTP/1.1 requests with 200 and what it was asked for, and any other bytes with "pong". */
+/** Of a record that begins a TLS connection. */
+const tlsHandshake = 0x16;
+
+/** The end of every road: answers HTTP/1.1 requests with 200 and what it was asked for, and any other bytes with "pong"; after TLS when a client begins it. */
 export class TestUpstream {
   readonly #server: Server;
   readonly #open = new Set<Socket>();
@@ -9,12 +14,22 @@ export class TestUpstream {
   /** What an external authorizer behind the same address says. */
   verdict: 'allow' | 'deny' = 'allow';
 
-  private constructor() {
-    this.#server = createServer((socket) => this.#serve(socket));
+  private constructor(own: KeyPair) {
+    const secureContext = createSecureContext({ cert: own.certificate, key: own.key });
+    this.#server = createServer((socket) => {
+      this.#open.add(socket);
+      socket.on('close', () => this.#open.delete(socket));
+      socket.on('error', () => socket.destroy());
+      socket.once('data', (first: Buffer) => {
+        socket.pause();
+        socket.unshift(first);
+        this.#serve(first[0] === tlsHandshake ? new TLSSocket(socket, { isServer: true, secureContext }) : socket);
+      });
+    });
   }
 
-  static async start(): Promise<TestUpstream> {
-    const upstream = new TestUpstream();
+  static async start(own: KeyPair): Promise<TestUpstream> {
+    const upstream = new TestUpstream(own);
     await new Promise<void>((resolve) => upstream.#server.listen(0, '127.0.0.1', resolve));
     return upstream;
   }
@@ -29,8 +44,6 @@ export class TestUpstream {
   }
 
   #serve(socket: Socket): void {
-    this.#open.add(socket);
-    socket.on('close', () => this.#open.delete(socket));
     socket.on('error', () => socket.destroy());
     let text = '';
     socket.on('data', (bytes: Buffer) => {
@@ -42,5 +55,6 @@ export class TestUpstream {
         socket.write(`HTTP/1.1 ${this.verdict === 'deny' ? '403 Forbidden' : '200 OK'}\r\ncontent-length: 2\r\n\r\nok`);
       } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong\r\n');
     });
+    socket.resume();
   }
 }
