@@ -5,6 +5,7 @@ import { analyzeCommand } from './commands/analyze/analyze.ts';
 import { applyCommand } from './commands/apply/apply.ts';
 import { completionCommand } from './commands/completion/completion.ts';
 import { deleteCommand } from './commands/delete/delete.ts';
+import { diffCommand } from './commands/diff/diff.ts';
 import { explainCommand } from './commands/explain/explain.ts';
 import { getCommand } from './commands/get/get.ts';
 import { interceptCommand } from './commands/intercept/intercept.ts';
@@ -18,7 +19,7 @@ import { clientVersion, versionCommand } from './commands/version/version.ts';
 import type { Output } from './output.ts';
 
 /** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, testCommand, validateCommand, analyzeCommand, migrateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
+const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, diffCommand, testCommand, validateCommand, analyzeCommand, migrateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {

@@ -12,3 +12,5 @@ export { clientSide } from './walk/connection.ts';
 export { journey, type Journey, type JourneyOptions, type JourneyRequest, type Leg } from './journey/journey.ts';
 export { withAssumedPods } from './journey/assumed-pods.ts';
 export { findWorkload, proxyOf } from './journey/find-workload.ts';
+export { laidOver, meshDiff, type MeshDiff, type ProxyChange, type RequestChange, type RequestVerdict, type ResourceChange } from './diff.ts';
+export { readRequests, requestsSeen } from './requests.ts';

@@ -66,7 +66,7 @@ export function compiled(mesh: LoadedMesh, push: PushContext, proxy: Proxy): Pro
 /** An address of documentation (RFC 5737) for a workload that names none: no object claims it. */
 const nowhere = '192.0.2.254';
 
-function nodeOf({ type, namespace, labels, ip, ips, serviceAccount, metadata }: ProxyQuestion): Node {
+export function nodeOf({ type, namespace, labels, ip, ips, serviceAccount, metadata }: ProxyQuestion): Node {
   const written = metadata['INSTANCE_IPS'];
   const addresses = [ip, ...ips, ...(typeof written === 'string' ? written.split(',').map((one) => one.trim()) : [])].filter((one) => one !== '');
   const [first = nowhere] = addresses;

@@ -1,0 +1,141 @@
+import { ok, type Result } from '@meltemi/base';
+import { keyText, type Config } from '@meltemi/config';
+import { checkedContext, proxyFromNode, translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
+import { shortTypeName, xdsType } from '@meltemi/xds';
+import type { Answer } from './answer.ts';
+import { proxyOf } from './journey/find-workload.ts';
+import { journey, type JourneyRequest, type Leg } from './journey/journey.ts';
+import type { LoadedMesh, SetAside } from './load.ts';
+import { nodeOf, resourceExtensions } from './view.ts';
+
+/** Resources of one type that one proxy would get otherwise. */
+export interface ResourceChange {
+  readonly type: string;
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+}
+
+export interface ProxyChange {
+  /** "sidecar default/productpage-v1" */
+  readonly proxy: string;
+  readonly resources: readonly ResourceChange[];
+}
+
+export type RequestVerdict = 'goes elsewhere' | 'is denied' | 'fails' | 'works again' | 'is treated otherwise';
+
+export interface RequestChange {
+  readonly request: JourneyRequest;
+  readonly verdict: RequestVerdict;
+  /** The last thing that happens to it. */
+  readonly before: string;
+  readonly after: string;
+}
+
+/** What applying some objects would change. */
+export interface MeshDiff {
+  readonly objects: readonly { readonly key: string; readonly change: 'added' | 'changed' }[];
+  /** Proxies that would be sent something; others are left alone. */
+  readonly proxies: readonly ProxyChange[];
+  readonly unaffected: number;
+  readonly requests: readonly RequestChange[];
+  /** New objects that would be set aside. */
+  readonly setAside: readonly SetAside[];
+}
+
+export interface DiffOptions {
+  readonly requests: readonly JourneyRequest[];
+  readonly nowMs: number;
+  readonly features?: Features;
+}
+
+/** The mesh with other objects laid over it. */
+export function laidOver(before: LoadedMesh, update: LoadedMesh): LoadedMesh {
+  const configs = new Map<string, Config>(before.configs.map((config) => [keyText(config.key), config]));
+  for (const config of update.configs) configs.set(keyText(config.key), config);
+  const updated = new Set(update.configs.map(({ key }) => keyText(key)));
+  const settings = update.configs.some(({ key }) => key.kind === 'MeshConfig' || (key.kind === 'ConfigMap' && key.name === 'istio'));
+  return {
+    configs: [...configs.values()], meshConfig: settings ? update.meshConfig : before.meshConfig, setAside: [...before.setAside, ...update.setAside],
+    originOf: (key, field) => (updated.has(keyText(key)) ? update : before).originOf(key, field),
+  };
+}
+
+/** Compares what every workload's proxy has with what it would have, and where requests end. */
+export function meshDiff(before: LoadedMesh, after: LoadedMesh, { requests, nowMs, features }: DiffOptions): Result<MeshDiff> {
+  const options = features ? { features } : {};
+  const context = (mesh: LoadedMesh) => checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, extensions: resourceExtensions, ...options });
+  const [was, becomes] = [context(before), context(after)];
+  const names = workloads(was.push, becomes.push);
+  const proxies = [...names].flatMap(([name, proxy]): ProxyChange[] => {
+    const resources = changedResources(was.push, becomes.push, proxy);
+    return resources.length > 0 ? [{ proxy: name, resources }] : [];
+  });
+  const setAside = becomes.setAside.map(({ key, errors }): SetAside => ({ origin: after.originOf(key, errors[0]?.path ?? ''), errors }));
+  const asked = requests.flatMap((request): RequestChange[] => {
+    const [one, other] = [journey(before, request, { nowMs, ...options }), journey(after, request, { nowMs, ...options })];
+    return one.ok && other.ok ? requestChange(request, one.value.legs, other.value.legs) : [];
+  });
+  return ok({ objects: changedObjects(before, after), proxies, unaffected: names.size - proxies.length, requests: asked, setAside: [...after.setAside.filter((one) => !before.setAside.includes(one)), ...setAside] });
+}
+
+/** Only what users write: assumed Pods and addresses are remade each time. */
+function changedObjects(before: LoadedMesh, after: LoadedMesh): MeshDiff['objects'] {
+  const was = new Map(before.configs.map((config) => [keyText(config.key), config]));
+  return after.configs.flatMap((config): MeshDiff['objects'][number][] => {
+    const known = was.get(keyText(config.key));
+    if (known !== undefined && JSON.stringify([known.meta, known.spec]) === JSON.stringify([config.meta, config.spec])) return [];
+    return [{ key: keyText(config.key), change: known === undefined ? 'added' : 'changed' }];
+  });
+}
+
+/** One proxy for each kind of workload: those that differ by their address alone are told the same. */
+function workloads(...pushes: readonly PushContext[]): Map<string, Proxy> {
+  const found = new Map<string, Proxy>();
+  for (const push of pushes)
+    for (const workload of push.registry.workloads.values()) {
+      const question = proxyOf(push, workload);
+      const name = `${question.type} ${workload.namespace}/${workload.name}`;
+      if (found.has(name)) continue;
+      const proxy = proxyFromNode(nodeOf(question));
+      if (proxy.ok) found.set(name, proxy.value);
+    }
+  return found;
+}
+
+function changedResources(was: PushContext, becomes: PushContext, proxy: Proxy): ResourceChange[] {
+  return [xdsType.listener, xdsType.route, xdsType.cluster, xdsType.endpoint].flatMap((typeUrl): ResourceChange[] => {
+    const [one, other] = [translate(was, proxy, { typeUrl }).resources, translate(becomes, proxy, { typeUrl }).resources];
+    const added = [...other.keys()].filter((name) => !one.has(name));
+    const removed = [...one.keys()].filter((name) => !other.has(name));
+    const changed = [...other].flatMap(([name, resource]) => (one.has(name) && one.get(name)?.version !== resource.version ? [name] : []));
+    return added.length + removed.length + changed.length > 0 ? [{ type: shortTypeName(typeUrl), added, removed, changed }] : [];
+  });
+}
+
+function requestChange(request: JourneyRequest, was: readonly Leg[], becomes: readonly Leg[]): RequestChange[] {
+  const [before, after] = [endOf(was), endOf(becomes)];
+  if (before === after) return [];
+  const [last, next] = [was.at(-1)?.answer, becomes.at(-1)?.answer];
+  return [{ request, verdict: verdictOf(last, next), before, after }];
+}
+
+function verdictOf(was: Answer | undefined, becomes: Answer | undefined): RequestVerdict {
+  if (becomes?.outcome === 'denied' && was?.outcome !== 'denied') return 'is denied';
+  if (fails(becomes) && !fails(was)) return 'fails';
+  if (!fails(becomes) && fails(was)) return 'works again';
+  return was?.outcome === becomes?.outcome ? 'goes elsewhere' : 'is treated otherwise';
+}
+
+function fails(answer: Answer | undefined): boolean {
+  return answer === undefined || (answer.outcome !== 'routed' && answer.outcome !== 'redirect' && answer.outcome !== 'direct_response') || (answer.status ?? 0) >= 500;
+}
+
+/** What becomes of it in a line: all the way, so that two ways to one server are told apart. */
+function endOf(legs: readonly Leg[]): string {
+  return legs.map(({ workload, answer }) => {
+    const clusters = answer.clusters?.map(({ name, weight }) => ((answer.clusters?.length ?? 0) > 1 ? `${name} ${weight}` : name)).join(', ');
+    const as = answer.settings ? ` as ${answer.settings.authority}${answer.settings.path}` : '';
+    return `${workload}: ${answer.outcome.replaceAll('_', ' ')}${answer.status === undefined ? '' : ` ${answer.status}`}${clusters === undefined ? '' : ` ${clusters}`}${answer.location === undefined ? '' : ` ${answer.location}`}${as}${answer.policy === undefined ? '' : ` by ${answer.policy}`}`;
+  }).join(' → ');
+}
