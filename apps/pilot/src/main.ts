@@ -4,8 +4,8 @@ import { systemClock } from '@meltemi/base';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
-import { featuresFrom, translate } from '@meltemi/pilot';
-import { ConfigCache, configService, debugRoutes, Discovery, pilotStats, statusService, type CacheChange } from '@meltemi/pilot-edge';
+import { featuresFrom, translate, wantedKeys } from '@meltemi/pilot';
+import { ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, pilotStats, statusService, type CacheChange } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
 import { bindSecure, bindSocket, configServer } from './config-servers.ts';
@@ -13,6 +13,9 @@ import { MeshConfigReader } from './mesh-config.ts';
 import { openStore } from './open-store.ts';
 import { checkOptions, options } from './options.ts';
 import { openSources } from './sources.ts';
+
+/** How long a start waits for the keys of issuers, lest good tokens are refused meanwhile. */
+const firstKeysMs = 5_000;
 
 await runProgram({
   name: 'meltemi-pilot',
@@ -33,14 +36,24 @@ await runProgram({
       onFailure: (cause) => setImmediate(() => { throw cause; }),
       onChange: (changes) => {
         for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
-        discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
+        if (changes.some(({ entry }) => entry.key.kind === 'RequestAuthentication')) jwks.want(wantedKeys(cache.configs(), features));
+        // the start reads everything itself
+        if (started) discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
         for (const listener of changeListeners) listener(changes);
       },
+    });
+    let started = false;
+    const features = featuresFrom(process.env);
+    const keyServer = httpKeyServer();
+    const jwks = new JwksKeeper({ server: keyServer, clock: systemClock, log, stats: { fetched: counters.keysFetched, failed: counters.keysFailed }, onChange: () => { if (started) discovery.changed('keys of issuers'); } });
+    lifecycle.add('keys of issuers', () => {
+      jwks.stop();
+      return keyServer.close();
     });
     const meshConfig = new MeshConfigReader();
     const discovery = new Discovery({
       configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
-      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features: featuresFrom(process.env),
+      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets,
       memory: cache, onContext: ({ setAside }) => counters.quarantined.set(setAside.length + cache.entries().filter((entry) => entry.errors.length > 0).length),
       debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });
@@ -56,7 +69,8 @@ await runProgram({
     lifecycle.add('config API', () => api.forceShutdown());
 
     // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.
-    const loading = cache.start().then(() => {
+    const loading = cache.start().then(() => jwks.tried(firstKeysMs)).then(() => {
+      started = true;
       discovery.start();
       loaded();
     });

@@ -1,5 +1,5 @@
 import { keyText, type Config, type MeshConfigSpec } from '@meltemi/config';
-import { buildPushContext, checkedContext, type CheckedContext, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
+import { buildPushContext, checkedContext, type CheckedContext, type Features, type KeySets, type Proxy, type PushContext } from '@meltemi/pilot';
 import { shortTypeName } from '@meltemi/xds';
 import type { LiveRefusals, VersionMemory } from './live-refusals.ts';
 
@@ -12,6 +12,8 @@ export interface ContextBuilderOptions {
   readonly domain?: string | undefined;
   readonly clusterId?: string | undefined;
   readonly features?: Features | undefined;
+  /** What was fetched of issuers' keys. */
+  readonly keySets?: (() => KeySets) | undefined;
 }
 
 /** Proxies asked before publishing because they would have refused something that nobody else did. */
@@ -54,7 +56,7 @@ export class ContextBuilder {
   }
 
   get #fixed() {
-    const { domain, clusterId, features } = this.#options;
-    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}) };
+    const { domain, clusterId, features, keySets } = this.#options;
+    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}) };
   }
 }

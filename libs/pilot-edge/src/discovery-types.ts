@@ -1,6 +1,6 @@
 import type { Clock } from '@meltemi/base';
 import type { Config, MeshConfigSpec } from '@meltemi/config';
-import type { CheckedContext, Features, Proxy, PushContext } from '@meltemi/pilot';
+import type { CheckedContext, Features, KeySets, Proxy, PushContext } from '@meltemi/pilot';
 import type { ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHello } from '@meltemi/xds-edge';
 import type { VersionMemory } from './live-refusals.ts';
@@ -34,6 +34,8 @@ export interface DiscoveryOptions {
   readonly domain?: string;
   /** Istio's feature switches. Default Istio's. */
   readonly features?: Features;
+  /** What was fetched of issuers' keys. Default nothing. */
+  readonly keySets?: () => KeySets;
   /** Default 100. */
   readonly debounceQuietMs?: number;
   /** Default 10,000. */

@@ -7,3 +7,5 @@ export { debugRoutes } from './debug-routes.ts';
 export { waitForRevision } from './wait.ts';
 export { pilotStats, type PilotStats } from './stats.ts';
 export { type VersionMemory } from './live-refusals.ts';
+export { JwksKeeper, type JwksKeeperOptions } from './jwks/jwks-keeper.ts';
+export { httpKeyServer, type KeyServer } from './jwks/key-server.ts';

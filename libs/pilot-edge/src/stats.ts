@@ -12,6 +12,8 @@ export function pilotStats(stats: StatsRegistry) {
     pushTime: stats.histogram('pilot_xds_push_time', 'Total time in seconds pilot takes to compute one push for one proxy.', [], [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10]).labels(),
     contextTime: stats.histogram('pilot_pushcontext_init_seconds', 'Total time in seconds pilot takes to build a push context.', [], [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5]).labels(),
     convergence: stats.histogram('pilot_proxy_convergence_time', 'Delay in seconds between config change and a proxy receiving all required configuration.', [], [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30]).labels(),
+    keysFetched: stats.counter('pilot_jwks_resolver_network_fetch_success_total', 'Key sets of issuers that were fetched.', []).labels(),
+    keysFailed: stats.counter('pilot_jwks_resolver_network_fetch_fail_total', 'Key sets of issuers that could not be fetched.', []).labels(),
     events: stats.counter('pilot_config_events', 'Changes of configuration and registry objects seen, by kind and event.', ['kind', 'event']),
   };
 }

@@ -33,6 +33,8 @@ const switches = {
   edsForHeadless: flag('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
   /** Percent of requests that are traced when nothing else says. */
   traceSampling: number('PILOT_TRACE_SAMPLING', 1, 100),
+  /** Who fetches the keys of jwksUri: pilot, the proxies where their server is a service of the mesh, or always the proxies. */
+  jwksFetchMode: choice('PILOT_JWT_ENABLE_REMOTE_JWKS', { false: 'istiod', istiod: 'istiod', true: 'hybrid', hybrid: 'hybrid', envoy: 'envoy' }, 'istiod'),
 } as const;
 
 export type Features = { readonly [Name in keyof typeof switches]: ReturnType<(typeof switches)[Name]['read']> };
@@ -68,4 +70,9 @@ function number(variable: string, byDefault: number, max: number): Switch<number
     return value >= 0 && value <= max ? value : byDefault;
   };
   return { variable, read };
+}
+
+/** One of several words, each with its meaning. */
+function choice<T extends string>(variable: string, meanings: Readonly<Record<string, T>>, byDefault: T): Switch<T> {
+  return { variable, read: (text) => (text === undefined ? undefined : meanings[text.toLowerCase()]) ?? byDefault };
 }

@@ -15,3 +15,4 @@ export { patchesSetAside, type PatchSetAside } from './translate/envoy-filter/ad
 export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from './translate/envoy-filter/runnable.ts';
 export { contributors, objectName, type ContributorSearch } from './quarantine/contributors.ts';
 export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
+export { wantedKeys, type FetchedKeys, type KeySets, type WantedKeys } from './push-context/request-authentication.ts';

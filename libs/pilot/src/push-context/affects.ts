@@ -1,6 +1,7 @@
 import { convertedKinds } from '../gateway-api/convert.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
+import { authorizationFor } from './authorization.ts';
 import { everyDestinationRule } from './destination-rules.ts';
 import { hostCovers, isVisible } from './hosts.ts';
 import { policyView } from './policy-view.ts';
@@ -15,6 +16,8 @@ export interface Difference {
   readonly services: ReadonlySet<string>;
   /** False: endpoints at most. */
   readonly shape: boolean;
+  /** Keys of issuers were fetched anew. */
+  readonly keys: boolean;
   /** MeshConfig or the domain changed. */
   readonly mesh: boolean;
 }
@@ -36,7 +39,7 @@ export function difference(previous: PushContext, next: PushContext): Difference
     const after = next.inputs.get(kind) ?? [];
     if (before.length !== after.length || after.some((config, index) => config !== before[index])) kinds.add(kind);
   }
-  return { kinds, services: changedServices(previous, next), shape: previous.shape !== next.shape, mesh: previous.mesh !== next.mesh || previous.domain !== next.domain };
+  return { kinds, services: changedServices(previous, next), shape: previous.shape !== next.shape, keys: previous.keySets !== next.keySets, mesh: previous.mesh !== next.mesh || previous.domain !== next.domain };
 }
 
 /** False only when nothing this proxy is told can have changed; true may turn out to be nothing (resource versions then say so). */
@@ -45,9 +48,11 @@ export function affects(change: Difference, contexts: { readonly previous: PushC
   if (change.mesh) return true;
   if (change.kinds.has('Sidecar') || change.kinds.has('PeerAuthentication') || (change.kinds.has('Gateway') && proxy.type === 'router')) return true;
   if (change.services.size > 0 && (seesAny(previous, proxy, change.services) || seesAny(next, proxy, change.services))) return true;
+  // an authorizer may be a service that the proxy does not see
+  if (change.services.size > 0 && authorizationFor(next, proxy).custom.length > 0) return true;
   if (previous.virtualServices !== next.virtualServices && rulesChanged(previous, next, proxy)) return true;
   if (previous.destinationRules !== next.destinationRules && destinationRulesChanged(previous, next, proxy)) return true;
-  if (policyKinds.some((kind) => change.kinds.has(kind)) && policyView(previous, proxy) !== policyView(next, proxy)) return true;
+  if ((change.keys || policyKinds.some((kind) => change.kinds.has(kind))) && policyView(previous, proxy) !== policyView(next, proxy)) return true;
   return [...change.kinds].some((kind) => !policyKinds.includes(kind) && !registryKinds.has(kind) && !convertedOnly.has(kind) && kind !== 'VirtualService' && kind !== 'DestinationRule' && kind !== 'Gateway');
 }
 

@@ -1,6 +1,6 @@
-import type { Config } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from './push-context.ts';
+import { keysId } from './request-authentication.ts';
 import { telemetriesFor } from './telemetry.ts';
 import { policiesFor } from './workload-policies.ts';
 
@@ -8,18 +8,19 @@ const numbers = new WeakMap<object, number>();
 let last = 0;
 
 /** A number that stands for this very object as long as it lives: an object that changes is another one. */
-function identity(config: Config): number {
-  const known = numbers.get(config);
+function identity(value: object): number {
+  const known = numbers.get(value);
   if (known !== undefined) return known;
   last += 1;
-  numbers.set(config, last);
+  numbers.set(value, last);
   return last;
 }
 
-/** Which policies apply to a proxy, as a text for caches: equal texts mean equal policies. */
+/** Which policies apply to a proxy, and with which keys, as a text for caches: equal texts mean equal policies. */
 export function policyView(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): string {
   const authorization = policiesFor(push.authorization, proxy, push.features).map(identity);
-  const authentication = policiesFor(push.requestAuthentications, proxy, push.features).map(identity);
+  const authentication = policiesFor(push.requestAuthentications, proxy, push.features);
+  const keys = authentication.flatMap(({ spec }) => spec.jwtRules.map((rule) => push.keySets.get(keysId(rule) ?? '')));
   const telemetry = telemetriesFor(push, proxy).map(identity);
-  return `${authorization.join()} ${authentication.join()} ${telemetry.join()}`;
+  return `${authorization.join()} ${authentication.map(identity).join()} ${keys.map((set) => (set ? identity(set) : '')).join()} ${telemetry.join()}`;
 }

@@ -12,6 +12,7 @@ import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { discoveredNamespaces } from './discovery.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
+import type { KeySets } from './request-authentication.ts';
 import { indexPolicies, type PolicyIndex } from './workload-policies.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
 
@@ -55,6 +56,8 @@ export interface PushContext {
   readonly requestAuthentications: PolicyIndex<RequestAuthenticationSpec>;
   /** As `authorization`. */
   readonly telemetry: PolicyIndex<TelemetrySpec>;
+  /** As `authorization`: keys of issuers that were fetched. */
+  readonly keySets: KeySets;
   /** One identity for all of the above but the registry's endpoints and the policies. */
   readonly shape: object;
   readonly quarantined: readonly Quarantined[];
@@ -67,6 +70,8 @@ export interface PushContextOptions {
   readonly configs: Iterable<Config>;
   readonly meshConfig: MeshConfigSpec;
   readonly previous?: PushContext | undefined;
+  /** What was fetched of `wantedKeys`. Default nothing: tokens of issuers whose keys are missing are refused. */
+  readonly keySets?: KeySets;
   /** Istio's feature switches; one object for the life of a process. Default Istio's. */
   readonly features?: Features;
   /** Kubernetes' DNS domain. Default "cluster.local". */
@@ -76,6 +81,8 @@ export interface PushContextOptions {
   /** Addresses of workloads whose proxies speak mutual TLS though no label says so. Default none. */
   readonly meshAddresses?: ReadonlySet<string>;
 }
+
+const noKeys: KeySets = new Map();
 
 /** Builds the next context; never throws for an object's sake. */
 export function buildPushContext(options: PushContextOptions): PushContext {
@@ -116,7 +123,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
   const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
-  return { mesh, features, domain, registry, ...sections, ...policies, gatewayApi, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+  return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, gatewayApi, shape: sameShape ? previous.shape : {}, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {

@@ -29,7 +29,7 @@ export const requestAuthentication = istioKind<RequestAuthenticationSpec>({
   plural: 'requestauthentications',
   shortNames: ['ra'],
   versions: ['v1', 'v1beta1'],
-  acts: 'later',
+  acts: 'full',
   schema: object<RequestAuthenticationSpec>({ ...targetFields, jwtRules: list(jwtRule, { maxItems: 4096 }) }),
   validate,
 });

@@ -3,6 +3,7 @@ import { cors } from './cors.ts';
 import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
+import { jwtAuthn } from './jwt-authn/jwt-authn.ts';
 import { peerMetadata } from './peer-metadata.ts';
 import { grpcServerRbac, rbac } from './rbac/rbac.ts';
 import { router } from './router.ts';
@@ -12,6 +13,7 @@ import { stats } from './stats.ts';
 const order: readonly HttpFeature[] = [
   peerMetadata, // first: a request that a later filter refuses is still counted with who sent it
   customAuthorization, // before all other policies: what an authorizer refuses needs no further look
+  jwtAuthn, // before the policies that look at what tokens say
   rbac, // before whatever acts on a request: what is denied has no other effect
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service

@@ -210,12 +210,19 @@ test('keys fetched ahead are there before requests, and stay when the issuer is 
   assert.equal(world.backend.requests.length, 7);
 });
 
+test('inline keys that cannot be used refuse tokens, and nothing else', () => {
+  const hmac = JSON.stringify({ keys: [{ kty: 'oct', k: 'AQAB', alg: 'HS256' }] });
+  for (const [inlineString, reason] of [['{}', 'Jwks does not have [keys] field'], ['no json', 'Jwks is an invalid JSON'], [hmac, "Jwks doesn't have any valid public key"]] as const) {
+    const world = served(oneProvider({ localJwks: { inlineString } }, { requiresAny: { requirements: [{ providerName: 'p' }, { allowMissing: {} }] } }));
+    assert.deepEqual([ask(world).status, ask(world, [good]).status, ask(world, [good]).body], [200, 401, reason]);
+  }
+});
+
 test('configs that would let tokens pass unverified, or cannot be run, are refused by path', () => {
   const parse = (json: Json, readFile?: (path: string) => ReturnType<typeof ok<Buffer>> | ReturnType<typeof err<string>>) =>
     jwtAuthnFilter.parse(jsonToBinary(typeName, json), { path: 'f', typeUrl: '', warn: () => {}, extensions: { ...filterExtensions(), ...(readFile === undefined ? {} : { readFile }) } });
   const refused = (json: Json): string[] => ((result) => (result.ok ? [] : result.error.map(({ path }) => path)))(parse(json));
   assert.deepEqual(refused({ providers: { p: {} } }), ['f.providers["p"]']);
-  assert.deepEqual(refused({ providers: { p: { localJwks: { inlineString: '{}' } } } }), ['f.providers["p"].local_jwks']);
   assert.deepEqual(refused({ providers: { p: { remoteJwks: { httpUri: { uri: 'ftp://x' } } } } }), ['uri', 'cluster', 'timeout'].map((field) => `f.providers["p"].remote_jwks.http_uri.${field}`));
   assert.deepEqual(refused({ filterStateRules: { name: 'a' } }), ['f.filter_state_rules']);
   assert.deepEqual(refused({ rules: [{ match: { prefix: '/' }, requires: { providerName: 'x' } }, {}, { match: {} }, { match: { prefix: '/' }, requirementName: 'y' }, { match: { prefix: '/' }, requires: { requiresAny: {} } }] }),

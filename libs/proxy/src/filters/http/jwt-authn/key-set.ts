@@ -20,9 +20,17 @@ const minRsaBits = 2048;
 /** Public keys of an issuer (RFC 7517). Keys that cannot verify tokens are left out. */
 export class KeySet {
   readonly #keys: readonly VerificationKey[];
+  /** What is told of every token when there are no keys. */
+  readonly #without: JwtStatus;
 
-  private constructor(keys: readonly VerificationKey[]) {
+  private constructor(keys: readonly VerificationKey[], without: JwtStatus = jwtStatus.noKeyMatches) {
     this.#keys = keys;
+    this.#without = without;
+  }
+
+  /** Verifies nothing, for this reason. */
+  static none(reason: JwtStatus): KeySet {
+    return new KeySet([], reason);
   }
 
   static parse(text: string): Result<KeySet, JwtStatus> {
@@ -44,7 +52,7 @@ export class KeySet {
       matched = true;
       if (verifies(jwt.algorithm, key, jwt.signed, jwt.signature)) return null;
     }
-    return matched ? jwtStatus.verificationFails : jwtStatus.noKeyMatches;
+    return matched ? jwtStatus.verificationFails : this.#without;
   }
 }
 

@@ -86,12 +86,19 @@ function compileKeys({ jwksSourceSpecifier: source }: JwtProvider, ctx: Context)
   }
 }
 
-function localKeys({ specifier, watchedDirectory }: DataSource, { path, extensions }: Context): Result<KeySet> {
+/** Inline keys that cannot be used refuse their issuer's tokens and nothing else, as in Envoy: a control plane writes what others publish. */
+function localKeys({ specifier, watchedDirectory }: DataSource, { path, warn, extensions }: Context): Result<KeySet> {
   if (watchedDirectory !== undefined) return err([{ path: `${path}.watched_directory`, message: 'key files are read once: use remote_jwks for keys that change' }]);
-  if (specifier?.$case === 'inlineString' || specifier?.$case === 'inlineBytes') return parsedKeys(specifier.value.toString(), path);
+  if (specifier?.$case === 'inlineString' || specifier?.$case === 'inlineBytes') return inlineKeys(specifier.value.toString(), path, warn);
   if (specifier?.$case !== 'filename') return err([{ path, message: 'needs inline_string, inline_bytes or filename' }]);
   const read = extensions.readFile?.(specifier.value) ?? err('this program reads no files for configs');
   return read.ok ? parsedKeys(Buffer.from(read.value).toString(), `${path}.filename`) : err([{ path: `${path}.filename`, message: read.error }]);
+}
+
+function inlineKeys(text: string, path: string, warn: Context['warn']): Result<KeySet> {
+  const keys = KeySet.parse(text);
+  if (!keys.ok) warn(path, `${keys.error.text}: all tokens of this issuer are refused`);
+  return ok(keys.ok ? keys.value : KeySet.none(keys.error));
 }
 
 function parsedKeys(text: string, path: string): Result<KeySet> {
