@@ -2,6 +2,7 @@ import type { HttpMatchRequest, StringMatch } from '@meltemi/config';
 import { HeaderMatcher, QueryParameterMatcher, RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import { create, regex } from '../message.ts';
+import { claimMatcher, claimNamed } from './claims.ts';
 
 export function stringMatcher(match: StringMatch): StringMatcher {
   if (match.exact !== undefined) return create(StringMatcher, { matchPattern: { $case: 'exact', value: match.exact } });
@@ -12,16 +13,31 @@ export function stringMatcher(match: StringMatch): StringMatcher {
 /** What Envoy matches for one Istio match; undefined matches everything. `bySegment`: a prefix ends where a path segment does. */
 export function routeMatch(match: HttpMatchRequest | undefined, bySegment = false): RouteMatch {
   if (!match) return create(RouteMatch, { pathSpecifier: { $case: 'prefix', value: '/' }, caseSensitive: true });
+  const [headers, claims] = parted(match.headers);
+  const [without, withoutClaims] = parted(match.withoutHeaders);
   return create(RouteMatch, {
     pathSpecifier: pathSpecifier(match.uri, bySegment),
     caseSensitive: !match.ignoreUriCase,
     headers: [
-      ...sorted(match.headers).map(([name, value]) => headerMatcher(name, value)),
-      ...sorted(match.withoutHeaders).map(([name, value]) => withoutHeader(name, value)),
+      ...headers.map(([name, value]) => headerMatcher(name, value)),
+      ...without.map(([name, value]) => withoutHeader(name, value)),
       ...(['method', 'authority', 'scheme'] as const).flatMap((key) => pseudoHeader(key, match[key])),
     ],
     queryParameters: sorted(match.queryParams).map(([name, value]) => queryMatcher(name, value)),
+    dynamicMetadata: [...claims.map(([claim, value]) => claimMatcher(claim, value)), ...withoutClaims.map(([claim, value]) => ({ ...claimMatcher(claim, value), invert: true }))],
   });
+}
+
+/** Matches on headers, and those that name a claim of the caller's token. */
+function parted(matches: Readonly<Record<string, StringMatch>>): [headers: [string, StringMatch][], claims: [readonly string[], StringMatch][]] {
+  const headers: [string, StringMatch][] = [];
+  const claims: [readonly string[], StringMatch][] = [];
+  for (const [name, value] of sorted(matches)) {
+    const claim = claimNamed(name);
+    if (claim) claims.push([claim, value]);
+    else headers.push([name, value]);
+  }
+  return [headers, claims];
 }
 
 function pathSpecifier(uri: StringMatch | undefined, bySegment: boolean): NonNullable<RouteMatch['pathSpecifier']> {

@@ -57,7 +57,7 @@ function common(settings: ExtAuthzGrpcProvider): Partial<ExtAuthz> {
     clearRouteCache: settings.clearRouteCache,
     transportApiVersion: ApiVersion.V3,
     ...(settings.statusOnError === '' ? {} : { statusOnError: create(HttpStatus, { code: Number(settings.statusOnError) as HttpStatus['code'] }) }),
-    ...(body ? { withRequestBody: create(BufferSettings, body) } : {}),
+    ...(body ? { withRequestBody: create(BufferSettings, { maxRequestBytes: body.maxRequestBytes, allowPartialMessage: body.allowPartialMessage, packAsBytes: body.packAsBytes }) } : {}),
   };
 }
 
