@@ -21,7 +21,7 @@ export const extensionExceptions: readonly KindExceptions[] = [
   },
   {
     group: 'security.istio.io',
-    kinds: ['AuthorizationPolicy'],
+    kinds: ['AuthorizationPolicy', 'RequestAuthentication'],
     fields: [
       { path: 'targetRefs[].kind', support: 'refused', values: ['Service', 'ServiceEntry', 'GatewayClass'], consequence: 'is for waypoint proxies, which there are none of: the policy never applies' },
       { path: 'targetRef.kind', support: 'refused', values: ['Service', 'ServiceEntry', 'GatewayClass'], consequence: 'is for waypoint proxies, which there are none of: the policy never applies' },

@@ -27,7 +27,7 @@ export const meshExceptions: readonly KindExceptions[] = [
       ...refused('nothing reads it: its tracer has been given up', 'extensionProviders[].lightstep', 'extensionProviders[].opencensus', 'extensionProviders[].stackdriver'),
       ...refused('nothing reads it yet: no spans or records are sent there', 'extensionProviders[].datadog', 'extensionProviders[].skywalking', 'extensionProviders[].zipkin', 'extensionProviders[].opentelemetry', 'extensionProviders[].envoyOtelAls', 'defaultProviders.tracing', 'enableTracing'),
       ...refused('nothing reads it: secrets come from files and from the mesh’s own objects', 'extensionProviders[].sds'),
-      ...refused('nothing reads it yet', 'ingressClass', 'ingressService', 'ingressControllerMode', 'ingressSelector', 'extensionProviders[].envoyExtAuthzHttp', 'extensionProviders[].envoyExtAuthzGrpc'),
+      ...refused('nothing reads it yet', 'ingressClass', 'ingressService', 'ingressControllerMode', 'ingressSelector'),
       { path: 'outboundTrafficPolicy.mode', support: 'approximated', values: ['ALLOW_ANY_DYNAMIC_DNS'], consequence: 'is treated as ALLOW_ANY: names are not looked up for the application' },
     ],
   },

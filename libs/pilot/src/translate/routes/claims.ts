@@ -1,5 +1,5 @@
 import type { StringMatch } from '@meltemi/config';
-import { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
+import type { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
 import type { ValueMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/value.ts';
 import { claimOrMember, stringValue } from '../features/rbac/matchers.ts';
 import { stringMatcher } from './matchers.ts';

@@ -51,7 +51,8 @@ test('rules of all policies count together, sorted by issuer: a good token of an
   const config = filterOf(contextOf([...policy(`{issuer: b, jwks: '${jwks}'}`), ...policy(`{issuer: a, jwks: '${jwks}'}`, { namespace: 'istio-system' }), ...policy(`{issuer: c, jwks: '${jwks}'}`, { name: 'other', selector: 'selector: {matchLabels: {app: ratings}}, ' })]));
   assert.deepEqual(Object.entries(providers(config)).map(([name, { issuer }]) => [name, issuer]), [['origins-0', 'a'], ['origins-1', 'b']]);
   const goodOrNone = (name: string) => ({ requires_any: { requirements: [{ provider_name: name }, { allow_missing: {} }] } });
-  const requires = (config?.['rules'] as Json[])[0]?.['requires'];
+  const [rule] = (config?.['rules'] ?? []) as Json[];
+  const requires = rule?.['requires'];
   assert.deepEqual(requires, { requires_any: { requirements: [{ provider_name: 'origins-0' }, { provider_name: 'origins-1' }, { requires_all: { requirements: [goodOrNone('origins-0'), goodOrNone('origins-1')] } }] } });
 });
 
