@@ -1,16 +1,19 @@
 import {
-  gatewayApiGroup, keyText, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
+  gatewayApiGroup, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
   type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TelemetrySpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
 import { convert, convertedKinds, type Converted } from '../gateway-api/convert.ts';
+import { keepingEqual } from '../registry/advance.ts';
+import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
 import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { discoveredNamespaces } from './discovery.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
+import { inKeyOrder } from './key-order.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
 import type { KeySets } from './request-authentication.ts';
 import { indexPolicies, type PolicyIndex } from './workload-policies.ts';
@@ -91,7 +94,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const domain = options.domain ?? 'cluster.local';
   const features = options.features ?? defaultFeatures;
   const quarantined: Quarantined[] = [];
-  const written = discovered(sortByKind(options.configs), mesh);
+  const written = discovered(sortByKind(options.configs, previous), mesh);
   const sameMesh = previous?.mesh === mesh && previous.domain === domain && previous.features === features;
   const gatewayApi = convert(<Spec>(kind: string) => (written.get(kind) ?? []) as readonly Config<Spec>[], { mesh, domain, previous: sameMesh ? previous.gatewayApi : undefined });
   for (const { config, errors } of gatewayApi.refused) quarantined.push({ key: config.key, errors });
@@ -104,12 +107,12 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     clusterId: options.clusterId ?? 'Kubernetes',
     meshAddresses: options.meshAddresses ?? new Set(),
     onError: (config, error) => quarantined.push({ key: config.key, errors: [{ path: '', message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` }] }),
-  });
+  }, previous?.registry);
   const registry = reusedEndpoints(built, previous?.registry);
   const usable = <Spec>(kind: string, build: (configs: readonly Config<Spec>[]) => unknown) => withoutBroken(of<Spec>(kind), build, quarantined);
   const context = { mesh, domain };
   const sections = {
-    services: reusedServices(indexServices(registry, dialledHosts(of<DestinationRuleSpec>('DestinationRule'), domain)), previous?.services),
+    services: nextServices(registry, { previous, sameRules: sameMesh && sameList(previous.inputs.get('DestinationRule'), inputs.get('DestinationRule')), isDialled: () => dialledHosts(of<DestinationRuleSpec>('DestinationRule'), domain) }),
     virtualServices: keep('VirtualService', previous?.virtualServices, () => indexVirtualServices(usable<VirtualServiceSpec>('VirtualService', (configs) => indexVirtualServices(configs, context)), context)),
     destinationRules: keep('DestinationRule', previous?.destinationRules, () => indexDestinationRules(usable<DestinationRuleSpec>('DestinationRule', (configs) => indexDestinationRules(configs, context)), context)),
     peerAuthentications: keep('PeerAuthentication', previous?.peerAuthentications, () => indexPeerAuthentications(of<PeerAuthenticationSpec>('PeerAuthentication'), mesh.rootNamespace)),
@@ -156,7 +159,7 @@ function inputKind({ group, kind }: ConfigKey): string {
   return group === gatewayApiGroup && kind === 'Gateway' ? convertedKinds.gateway : kind;
 }
 
-function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {
+function sortByKind(configs: Iterable<Config>, previous: PushContext | undefined): Map<string, Config[]> {
   const sorted = new Map<string, Config[]>();
   for (const config of configs) {
     if (!kindsByGroup[config.key.group]?.includes(config.key.kind)) continue;
@@ -165,8 +168,7 @@ function sortByKind(configs: Iterable<Config>): Map<string, Config[]> {
     else sorted.set(inputKind(config.key), [config]);
   }
   // whatever the store's order, the same objects make the same snapshot
-  for (const list of sorted.values()) list.sort((a, b) => (keyText(a.key) < keyText(b.key) ? -1 : 1));
-  return sorted;
+  return new Map([...sorted].map(([kind, list]) => [kind, inKeyOrder(list, previous?.inputs.get(kind))]));
 }
 
 /** Objects in namespaces that the mesh does not look at are not there. */
@@ -223,14 +225,27 @@ function indexServices(registry: Registry, isDialled: (service: Service) => bool
     const list = byHost.get(service.hostname);
     if (list) list.push(service);
     else byHost.set(service.hostname, [service]);
-    const names = new Set<string>();
-    for (const endpoints of registry.endpoints.get(serviceKey(service))?.values() ?? []) {
-      for (const endpoint of endpoints) if (endpoint.serviceAccount !== '') names.add(`${endpoint.namespace}/${endpoint.serviceAccount}`);
-    }
-    accounts.set(serviceKey(service), [...names].sort());
+    accounts.set(serviceKey(service), accountsOf(registry, serviceKey(service)));
     if (service.resolution !== 'static' || isDialled(service)) inline.set(serviceKey(service), [...(registry.endpoints.get(serviceKey(service)) ?? [])]);
   }
   return { all: registry.services, byHost, accounts, inline };
+}
+
+/** The last index, when the services are the same objects and nothing of it shows the endpoints that changed. */
+function nextServices(registry: Registry, { previous, sameRules, isDialled }: { readonly previous: PushContext | undefined; readonly sameRules: boolean; readonly isDialled: () => (service: Service) => boolean }): ServiceIndex {
+  if (previous && sameRules && previous.registry.services === registry.services) {
+    const unseen = [...changedEndpoints(previous.registry, registry)].every((key) => !previous.services.inline.has(key) && String(previous.services.accounts.get(key)) === String(accountsOf(registry, key)));
+    if (unseen) return previous.services;
+  }
+  return reusedServices(indexServices(registry, isDialled()), previous?.services);
+}
+
+function accountsOf(registry: Registry, key: string): string[] {
+  const names = new Set<string>();
+  for (const endpoints of registry.endpoints.get(key)?.values() ?? []) {
+    for (const endpoint of endpoints) if (endpoint.serviceAccount !== '') names.add(`${endpoint.namespace}/${endpoint.serviceAccount}`);
+  }
+  return [...names].sort();
 }
 
 function reusedServices(next: ServiceIndex, previous: ServiceIndex | undefined): ServiceIndex {
@@ -240,17 +255,8 @@ function reusedServices(next: ServiceIndex, previous: ServiceIndex | undefined):
 
 /** Endpoint lists that did not change stay the same objects: caches hang on them. */
 function reusedEndpoints(next: Registry, previous: Registry | undefined): Registry {
-  if (!previous) return next;
-  const endpoints = new Map<string, ReadonlyMap<number, readonly Endpoint[]>>();
-  for (const [key, ports] of next.endpoints) {
-    const before = previous.endpoints.get(key);
-    endpoints.set(key, new Map([...ports].map(([port, list]) => [port, sameEndpoints(before?.get(port), list)])));
-  }
-  return { ...next, endpoints };
-}
-
-function sameEndpoints(before: readonly Endpoint[] | undefined, list: readonly Endpoint[]): readonly Endpoint[] {
-  return before && before.length === list.length && JSON.stringify(before) === JSON.stringify(list) ? before : list;
+  if (!previous || next === previous || next.services === previous.services) return next;
+  return { ...next, endpoints: new Map([...next.endpoints].map(([key, ports]) => [key, keepingEqual(previous.endpoints.get(key), ports)])) };
 }
 
 const signatures = new WeakMap<ServiceIndex, string>();

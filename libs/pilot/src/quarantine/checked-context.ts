@@ -4,6 +4,7 @@ import type { Extensions } from '@meltemi/snapshot';
 import { shortTypeName } from '@meltemi/xds';
 import type { Proxy } from '../proxy/proxy.ts';
 import { buildPushContext, type PushContext, type PushContextOptions } from '../push-context/push-context.ts';
+import { textOf } from '../push-context/key-order.ts';
 import { byAge } from '../push-context/virtual-services.ts';
 import { anyExtension } from './any-extension.ts';
 import { findCulprits } from './culprits.ts';
@@ -66,7 +67,7 @@ class Check {
   constructor(options: CheckOptions) {
     this.#options = options;
     this.#extensions = options.extensions ?? anyExtension;
-    for (const config of options.configs) this.#newest.set(keyText(config.key), config);
+    for (const config of options.configs) this.#newest.set(textOf(config), config);
     this.#inForce = new Map(this.#newest);
     for (const [text, errors] of options.refusedLive ?? []) this.#setAside(text, errors);
     for (const { config, errors } of options.previous?.setAside ?? []) {

@@ -3,6 +3,7 @@ import type {
 } from '@meltemi/config';
 import { autoAddresses } from './auto-addresses.ts';
 import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
+import { addressesOf, advancedRegistry, inOrder, rememberOrigin, targetsOf, type BuiltFrom } from './advance.ts';
 import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
@@ -43,7 +44,11 @@ export interface Registry {
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 
 /** Computes services and endpoints from Kubernetes objects, ServiceEntries and WorkloadEntries. */
-export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
+export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions, previous?: Registry): Registry {
+  return advancedRegistry(previous, inputs, options) ?? wholeRegistry(inputs, options);
+}
+
+function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
   const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
   const indexed = indexInputs(inputs, facts, options);
   const byKey = new Map<string, Service>();
@@ -69,7 +74,9 @@ export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions):
     for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) })) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });
   const services = [...byKey.values()].sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
-  return { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };
+  const registry = { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };
+  const { onError: _onError, ...surroundings } = options;
+  return rememberOrigin(registry, { inputs, options: surroundings, indexed, sharedAddresses: indexed.sharedAddresses, podOf: indexed.podOf });
 }
 
 /**
@@ -105,25 +112,43 @@ function guarded<Spec>(configs: readonly Config<Spec>[], options: RegistryOption
   }
 }
 
-function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: RegistryOptions): KubernetesInputs {
+function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: RegistryOptions): KubernetesInputs & Pick<BuiltFrom, 'sharedAddresses' | 'podOf'> {
   const slices = new Map<string, Config<EndpointSliceSpec>[]>();
   for (const slice of inputs.slices) append(slices, `${slice.meta.namespace}/${slice.meta.labels['kubernetes.io/service-name'] ?? ''}`, slice);
   const pods: PodWorkload[] = [];
   const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
+  let sharedAddresses = false;
+  const at = (address: string, workload: Workload) => {
+    sharedAddresses ||= byAddress.has(address);
+    byAddress.set(address, workload);
+  };
+  const podOf = podsRemembered(facts);
   guarded(inputs.workloadEntries, options, (config) => {
     const workload = entryWorkload({ ...config.spec, labels: { ...config.spec.labels, ...config.meta.labels } }, config.meta, facts);
     entries.push({ ports: config.spec.ports, workload });
-    byAddress.set(workload.address, workload);
+    at(workload.address, workload);
   });
   guarded(inputs.pods, options, (pod) => {
-    const workload = podWorkload(pod, facts);
-    if (!workload) return;
-    pods.push({ pod, workload });
-    for (const address of new Set([workload.address, ...pod.spec.status.podIPs])) byAddress.set(address, { ...workload, address });
+    const found = podOf(pod);
+    if (!found) return;
+    pods.push(found);
+    for (const address of addressesOf(pod, podOf)) at(address, { ...found.workload, address });
   });
   const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
-  return { slices, endpoints, pods: labelled(pods, ({ workload }) => workload), entries: labelled(entries, ({ workload }) => workload), byAddress };
+  return { slices, endpoints, pods: labelled(pods, ({ workload }) => workload), entries: labelled(entries, ({ workload }) => workload), byAddress, sharedAddresses, podOf };
+}
+
+function podsRemembered(facts: WorkloadFacts): BuiltFrom['podOf'] {
+  const known = new WeakMap<Config<PodSpec>, { readonly found: PodWorkload | undefined }>();
+  return (pod) => {
+    const before = known.get(pod);
+    if (before) return before.found;
+    const workload = podWorkload(pod, facts);
+    const found = workload && { pod, workload };
+    known.set(pod, { found });
+    return found;
+  };
 }
 
 function deploymentsByNamespace(deployments: readonly Config<DeploymentSpec>[]): Map<string, Config<DeploymentSpec>[]> {
@@ -149,22 +174,8 @@ function isAlias(spec: KubeServiceSpec, domain: string, services: readonly Confi
 
 function targetsByAddress(services: readonly Service[], endpoints: ReadonlyMap<string, EndpointMap>): Map<string, ServiceTarget[]> {
   const targets = new Map<string, ServiceTarget[]>();
-  for (const service of services) {
-    for (const port of service.ports) {
-      const seen = new Set<string>();
-      for (const endpoint of endpoints.get(serviceKey(service))?.get(port.number) ?? []) {
-        if (seen.has(`${endpoint.address} ${endpoint.port}`)) continue;
-        seen.add(`${endpoint.address} ${endpoint.port}`);
-        append(targets, endpoint.address, { service, port, targetPort: endpoint.port });
-      }
-    }
-  }
+  for (const service of services) for (const { address, target } of targetsOf(service, endpoints.get(serviceKey(service)))) append(targets, address, target);
   return targets;
-}
-
-/** A stable order, so that equal content encodes to equal bytes. */
-function inOrder(found: EndpointMap): EndpointMap {
-  return new Map([...found].map(([port, list]) => [port, list.toSorted((a, b) => compare(a.address, b.address) || a.port - b.port)]));
 }
 
 function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {

@@ -7,6 +7,7 @@ import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType,
 import type { PushContext } from '../push-context/push-context.ts';
 import { policyView } from '../push-context/policy-view.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
+import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
@@ -25,7 +26,7 @@ import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyle
 import { listenerReferences, routeClusters } from './references.ts';
 import { gatewayRoutes } from './routes/gateway-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
-import { changedEndpoints, setOf } from './sets.ts';
+import { setOf } from './sets.ts';
 import { ownView, perView, viewOf } from './views.ts';
 import { carriedBy } from './without-http2.ts';
 
@@ -41,11 +42,11 @@ export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): Reso
   const { typeUrl, names } = wanted;
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
   if (typeUrl === xdsType.endpoint && !proxy.proxyless) return endpointSet(push, proxy);
-  // endpoints alone read more than the shape
-  const source = typeUrl === xdsType.endpoint ? push.registry : push.shape;
   const build = () => wholeSet(push, proxy, typeUrl);
   const key = { kind: 'set', typeUrl, view: ownView(push, proxy) };
-  return typeUrl === xdsType.listener ? cachedVersion(source, key, policyView(push, proxy), build) : cached(source, key, build);
+  // endpoints alone read more than the shape
+  if (typeUrl === xdsType.endpoint) return cached(push.registry, key, build, push.shape);
+  return typeUrl === xdsType.listener ? cachedVersion(push.shape, key, policyView(push, proxy), build) : cached(push.shape, key, build);
 }
 
 function wholeSet(push: PushContext, proxy: Proxy, typeUrl: string): ResourceSet {
@@ -67,16 +68,14 @@ function wholeSet(push: PushContext, proxy: Proxy, typeUrl: string): ResourceSet
   }
 }
 
-/** Made from the last one: only services whose endpoints changed are looked at. */
+/** Made from the last one of the same shape: only services whose endpoints changed are looked at. */
 function endpointSet(push: PushContext, proxy: Proxy): ResourceSet {
-  const key = { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node };
-  return cached(push.registry, key, () => {
-    const scope = carriedBy(proxy, scopeOf(push, proxy));
-    const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(push.shape, key, () => ({}));
-    const set = memo.last ? advanced(push, proxy, scope, memo.last) : resourceSet(xdsType.endpoint, endpoints(push, proxy, scope, undefined));
-    memo.last = { registry: push.registry, set };
-    return set;
-  });
+  const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(push.shape, { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node }, () => ({}));
+  if (memo.last?.registry === push.registry) return memo.last.set;
+  const scope = carriedBy(proxy, scopeOf(push, proxy));
+  const set = memo.last ? advanced(push, proxy, scope, memo.last) : resourceSet(xdsType.endpoint, endpoints(push, proxy, scope, undefined));
+  memo.last = { registry: push.registry, set };
+  return set;
 }
 
 function advanced(push: PushContext, proxy: Proxy, scope: Scope, last: { readonly registry: Registry; readonly set: ResourceSet }): ResourceSet {

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { defaultMeshConfig, keyText, type Config } from '@meltemi/config';
+import { xdsType } from '@meltemi/xds';
+import type { Proxy } from '../proxy/proxy.ts';
+import type { PushContext } from '../push-context/push-context.ts';
+import { checkedContext, type CheckedContext } from '../quarantine/checked-context.ts';
+import { translate } from '../translate/translate.ts';
+import { bookinfo, configsOf, ingressGateway, meshOf, podYaml, productpage, proxyOf, sample } from './mesh.test-support.ts';
+
+const types = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route];
+const apps = ['productpage', 'details', 'reviews', 'ratings'];
+
+/** What happens to a mesh: objects that come or change, and keys that go. */
+interface Step {
+  readonly put: readonly Config[];
+  readonly gone: readonly string[];
+}
+
+const put = (yaml: string): Step => ({ put: configsOf(yaml), gone: [] });
+const app = fc.constantFrom(...apps);
+
+const pod = fc.record({ app, index: fc.nat(3), ip: fc.nat(6), version: fc.constantFrom('v1', 'v2'), ready: fc.boolean() })
+  .map((made) => put(podYaml(`${made.app}-${made.index}`, `10.0.1.${made.ip}`, { labels: { app: made.app, version: made.version }, ready: made.ready })));
+const podGone = fc.record({ app, index: fc.nat(3) }).map(({ app: name, index }): Step => ({ put: [], gone: [`/Pod/default/${name}-${index}`] }));
+const slice = fc.record({ app, ready: fc.boolean(), last: fc.nat(6) })
+  .map((made) => put(`apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: ${made.app}-slice, namespace: default, labels: {kubernetes.io/service-name: ${made.app}}}\naddressType: IPv4\nports: [{name: http, port: 9080}]\nendpoints: [{addresses: [10.0.1.${made.last}], conditions: {ready: ${made.ready}}}]\n`));
+const sliceGone = app.map((name): Step => ({ put: [], gone: [`discovery.k8s.io/EndpointSlice/default/${name}-slice`] }));
+const route = fc.record({ app, subset: fc.constantFrom('v1', 'v2'), name: fc.constantFrom('one', 'two'), poison: fc.boolean() })
+  .map((made) => put(`apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: ${made.name}, namespace: default}\nspec: {hosts: [${made.app}], http: [{${made.poison ? 'headers: {request: {set: {x: "%NO_SUCH_WORD%"}}}, ' : ''}route: [{destination: {host: ${made.app}, subset: ${made.subset}}}]}]}\n`));
+const routeGone = fc.constantFrom('one', 'two').map((name): Step => ({ put: [], gone: [`networking.istio.io/VirtualService/default/${name}`] }));
+const mtls = fc.constantFrom('STRICT', 'PERMISSIVE', 'DISABLE').map((mode) => put(`apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: default}\nspec: {mtls: {mode: ${mode}}}\n`));
+const entry = fc.nat(3).map((last) => put(`apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: outside, namespace: default}\nspec: {hosts: [outside.example], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, endpoints: [{address: 10.9.9.${last}}], workloadSelector: null}\n`.replace(', workloadSelector: null', '')));
+
+const step = fc.oneof({ weight: 5, arbitrary: pod }, { weight: 3, arbitrary: podGone }, { weight: 3, arbitrary: slice }, sliceGone, { weight: 2, arbitrary: route }, routeGone, mtls, entry);
+
+const proxies: readonly Proxy[] = [productpage(), ingressGateway(), proxyOf('sidecar~10.0.1.1~x.default~default.svc.cluster.local', { NAMESPACE: 'default', LABELS: { app: 'reviews', version: 'v1' } })];
+
+function versions(push: PushContext): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [index, proxy] of proxies.entries()) for (const typeUrl of types) for (const { name, version } of translate(push, proxy, { typeUrl }).resources.values()) found[`${index} ${typeUrl} ${name}`] = version;
+  return found;
+}
+
+function after(objects: ReadonlyMap<string, Config>, { put: changed, gone }: Step): Map<string, Config> {
+  const next = new Map(objects);
+  for (const config of changed) next.set(keyText(config.key), config);
+  for (const text of gone) next.delete(text);
+  return next;
+}
+
+const start = new Map([...bookinfo(), ...sample('bookinfo/networking/destination-rule-all.yaml'), ...sample('bookinfo/networking/bookinfo-gateway.yaml')].map((config) => [keyText(config.key), config]));
+
+test('after any sequence of changes, what is built from the last context is what is built from nothing', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+      let objects = start;
+      let push = meshOf([...objects.values()]);
+      for (const each of steps) {
+        objects = after(objects, each);
+        push = meshOf([...objects.values()], {}, push);
+        // Sets are asked for on the way, so that the next ones are made from them.
+        const incremental = versions(push);
+        assert.deepEqual(incremental, versions(meshOf([...objects.values()].toReversed())));
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('the same holds for what is set aside, as far as nobody has an older version', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 6 }), (steps) => {
+      let objects = start;
+      let checked: CheckedContext | undefined;
+      for (const each of steps) {
+        objects = after(objects, each);
+        checked = checkedContext({ configs: objects.values(), meshConfig: defaultMeshConfig(), previous: checked });
+        const fresh = checkedContext({ configs: checked.inForce.values(), meshConfig: defaultMeshConfig() });
+        assert.deepEqual(fresh.setAside, [], 'what is in force is good by itself');
+        assert.deepEqual(versions(checked.push), versions(fresh.push));
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('an endpoint change keeps every route, cluster and listener, and makes one assignment anew', () => {
+  const before = meshOf([...start.values()]);
+  const sets = (push: PushContext) => types.map((typeUrl) => translate(push, productpage(), { typeUrl }));
+  const [clusters, endpoints, listeners, routes] = sets(before);
+  const moved = after(start, put(podYaml('ratings-v1-0', '10.0.0.66', { labels: { app: 'ratings', version: 'v1' }, account: 'bookinfo-ratings' })));
+  const [clustersAfter, endpointsAfter, listenersAfter, routesAfter] = sets(meshOf([...moved.values()], {}, before));
+  assert.equal(clustersAfter, clusters);
+  assert.equal(listenersAfter, listeners);
+  assert.equal(routesAfter, routes);
+  const changed = [...(endpointsAfter?.resources.values() ?? [])].filter((resource) => endpoints?.resources.get(resource.name) !== resource).map(({ name }) => name);
+  assert.ok(changed.length > 0 && changed.every((name) => name.endsWith('ratings.default.svc.cluster.local')), changed.join());
+});
