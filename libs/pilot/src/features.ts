@@ -17,6 +17,8 @@ const switches = {
   sidecarUseRemoteAddress: flag('PILOT_SIDECAR_USE_REMOTE_ADDRESS', false),
   /** "100 Continue" is asked of the upstream. */
   continue100: flag('ENABLE_100_CONTINUE_HEADERS', true),
+  /** How long a gateway waits for a TLS handshake, in milliseconds; 0 does not end. */
+  gatewayHandshakeTimeout: milliseconds('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
   /** The Istio ALPN names "istio-peer-exchange" are not offered. */
   disableMxAlpn: flag('PILOT_DISABLE_MX_ALPN', false),
   /** Policies without targetRefs are for the proxies of a Gateway of the Gateway API, too. */
@@ -75,4 +77,14 @@ function number(variable: string, byDefault: number, max: number): Switch<number
 /** One of several words, each with its meaning. */
 function choice<T extends string>(variable: string, meanings: Readonly<Record<string, T>>, byDefault: T): Switch<T> {
   return { variable, read: (text) => (text === undefined ? undefined : meanings[text.toLowerCase()]) ?? byDefault };
+}
+
+/** Values are Go's durations of one unit, "15s". */
+function milliseconds(variable: string, byDefault: number): Switch<number> {
+  const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const read = (text: string | undefined) => {
+    const [, count, unit = 's'] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/.exec(text ?? '') ?? [];
+    return count === undefined ? byDefault : Number(count) * (units[unit] ?? 1000);
+  };
+  return { variable, read };
 }

@@ -10,7 +10,6 @@ export const trafficExceptions: readonly KindExceptions[] = [
     kinds: ['VirtualService'],
     fields: [
       { path: 'tcp[].match[].sourceSubnet', support: 'refused', consequence: 'has no effect, as in Istio: the match ignores where the connection comes from' },
-      { path: 'http[].retries.retryRemoteLocalities', support: 'refused', consequence: 'has no effect: retries go where load balancing sends them' },
       { path: 'http[].fault.delay.exponentialDelay', support: 'refused', consequence: 'is refused, as by Istio: use fixedDelay' },
       { path: 'http[].fault.abort.http2Error', support: 'refused', consequence: 'is refused, as by Istio: use httpStatus or grpcStatus' },
     ],
@@ -36,22 +35,12 @@ export const trafficExceptions: readonly KindExceptions[] = [
     fields: [
       ...['credentialName', 'credentialNames', 'caCertCredentialName'].map((name): Exception => ({ path: `servers[].tls.${name}`, support: 'refused', consequence: 'names a secret that nobody serves yet, so the port stays closed: give files' })),
       { path: 'servers[].tls.tlsCertificates[].caCertificates', support: 'refused', consequence: 'has no effect, as in Istio: clients are checked by tls.caCertificates' },
-      { path: 'servers[].tls.insecureSkipVerify', support: 'refused', consequence: 'has no effect: certificates of clients are checked all the same' },
       { path: 'servers[].defaultEndpoint', support: 'refused', consequence: 'has no effect, as in Istio: where requests go is said by VirtualServices' },
-      { path: 'servers[].name', support: 'refused', consequence: 'has no effect: statistics have the listener’s name' },
     ],
   },
   {
     group,
     kinds: ['ServiceEntry'],
     fields: [{ path: 'resolution', support: 'approximated', values: ['DYNAMIC_DNS'], consequence: 'looks up the hosts as they are written, so wildcards find nothing' }],
-  },
-  {
-    group,
-    kinds: ['Sidecar'],
-    fields: [
-      { path: 'ingress[].tls.insecureSkipVerify', support: 'refused', consequence: 'has no effect: certificates of clients are checked all the same' },
-      { path: 'outboundTrafficPolicy.egressProxy', support: 'refused', consequence: 'has no effect: unknown destinations are connected to directly' },
-    ],
   },
 ];

@@ -10,8 +10,8 @@ import { parseProtocol } from '../registry/protocol.ts';
 import { selects } from '../registry/workloads.ts';
 import { serviceTargets } from './inbound-ports.ts';
 
-/** How a server is served: HTTP by routes, after TLS or not; or bytes, after TLS, by server name, or as they come. */
-export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough';
+/** How a server is served: HTTP by routes, after TLS or not; or bytes, after TLS, by server name, by the server names of clusters, or as they come. */
+export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough' | 'auto-passthrough';
 
 /** One server of one Gateway that selects the proxy. */
 export interface GatewayServer {
@@ -25,32 +25,64 @@ export interface GatewayServer {
   readonly routeName: string;
 }
 
-/** All servers that share an address and port. */
+/** All servers that share an address and port: those with TLS first when both kinds are there. */
 export interface GatewayListener {
   readonly bind: string;
   readonly port: number;
   readonly servers: readonly GatewayServer[];
 }
 
-/** The listeners of a gateway proxy. Servers of different Gateways merge on a port; one whose protocol cannot share it is left out (the oldest Gateway stays). */
+/** The listeners of a gateway proxy. Servers of different Gateways merge on a port; one that cannot share it with those before it is left out, the oldest Gateway's first. */
 export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListener[] {
   const targets = serviceTargets(push, proxy);
-  const listeners = new Map<string, GatewayListener>();
+  const places = new Map<string, Place>();
   for (const gateway of push.gateways) {
+    if (push.features.scopeGatewayToNamespace && gateway.meta.namespace !== proxy.namespace) continue;
     const ports = portsOf(push, gateway, { proxy, targets });
     if (!ports) continue;
     for (const server of gateway.spec.servers) {
-      if (server.bind.startsWith('unix://')) continue;
       const bind = bindAddress(proxy, server.bind === '' ? '0.0.0.0' : server.bind);
       for (const port of ports(server.port.number)) {
-        const entry = gatewayServer(server, { name: gateway.meta.name, namespace: gateway.meta.namespace, port });
-        const known = listeners.get(`${bind} ${port}`);
-        if (!known) listeners.set(`${bind} ${port}`, { bind, port, servers: [entry] });
-        else if (sharesPort(known, entry)) listeners.set(`${bind} ${port}`, { ...known, servers: [...known.servers, entry] });
+        const place = places.get(`${bind} ${port}`) ?? new Place(bind, port);
+        places.set(`${bind} ${port}`, place);
+        place.add(gatewayServer(server, { name: gateway.meta.name, namespace: gateway.meta.namespace, port }));
       }
     }
   }
-  return [...listeners.values()].toSorted((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+  return [...places.values()].filter(({ servers }) => servers.length > 0).toSorted((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+}
+
+/** Who comes together at one address and port. Source: Istio's mergeGateways. */
+class Place implements GatewayListener {
+  readonly bind: string;
+  readonly port: number;
+  readonly servers: GatewayServer[] = [];
+  /** The first server without TLS of its own. */
+  #plain: GatewayServer | undefined;
+  readonly #names = new Set<string>();
+
+  constructor(bind: string, port: number) {
+    this.bind = bind;
+    this.port = port;
+  }
+
+  add(entry: GatewayServer): void {
+    // names tell servers with TLS settings apart, also those that only redirect to https
+    if (entry.server.tls && !this.#takeNames(serverNames(entry))) return;
+    const plain = entry.kind === 'http' || entry.kind === 'tcp';
+    // beside a plain server only HTTP beside HTTP; after TLS servers a plain one takes what they leave
+    if (this.#plain && !(this.#plain.kind === 'http' && entry.kind === 'http')) return;
+    if (entry.kind === 'https' && this.servers.some(({ routeName }) => routeName === entry.routeName)) return;
+    if (plain) this.#plain ??= entry;
+    this.servers.push(entry);
+  }
+
+  /** False, and nothing is taken, when any is taken already. */
+  #takeNames(names: readonly string[]): boolean {
+    if (names.some((name) => this.#names.has(name))) return false;
+    for (const name of names) this.#names.add(name);
+    return true;
+  }
 }
 
 /** Where the Gateway's ports are listened on; undefined when it does not take the proxy. */
@@ -59,41 +91,31 @@ function portsOf(push: PushContext, gateway: Config<GatewaySpec>, { proxy, targe
   return selects(gateway.spec.selector, proxy.labels) ? (port) => listenPorts(port, targets) : undefined;
 }
 
-/** The Service in front of the gateway may map the port; without one the gateway listens where the server says. */
+/** A Service with this label does not map ports of Gateways that select by label. Source: Istio's DisableGatewayPortTranslationLabel. */
+const asWritten = 'experimental.istio.io/disable-gateway-port-translation';
+
+/** The first Service in front of the gateway with that port maps it; without one the gateway listens where the server says. */
 function listenPorts(port: number, targets: ReturnType<typeof serviceTargets>): number[] {
-  const mapped = targets.filter((target) => target.port.number === port).map((target) => target.targetPort);
-  return mapped.length > 0 ? [...new Set(mapped)] : [port];
+  const mapped = targets.find((target) => target.port.number === port && target.service.labels[asWritten] === undefined);
+  return [mapped?.targetPort ?? port];
 }
 
 function gatewayServer(server: Server, owner: { readonly name: string; readonly namespace: string; readonly port: number }): GatewayServer {
   const protocol = parseProtocol(server.port.protocol);
   const kind = kindOf(server, protocol);
   const route = { port: server.port.number, portName: server.port.name, gateway: owner.name, namespace: owner.namespace };
-  const routeName = kind === 'http' ? gatewayHttpRoute(owner.port) : kind === 'https' ? gatewayHttpsRoute(route) : '';
+  const bind = server.bind === '' ? '' : `.${server.bind}`;
+  const routeName = kind === 'http' ? `${gatewayHttpRoute(owner.port)}${bind}` : kind === 'https' ? `${gatewayHttpsRoute(route)}${bind}` : '';
   return { gateway: `${owner.namespace}/${owner.name}`, namespace: owner.namespace, server, kind, protocol, routeName };
 }
 
-function kindOf(server: Server, protocol: Protocol): ServerKind {
-  const { tls } = server;
-  if (isHttp(protocol)) return terminates(server) ? 'https' : 'http';
-  if (tls?.mode === 'PASSTHROUGH' || tls?.mode === 'AUTO_PASSTHROUGH') return 'passthrough';
-  if (protocol === 'HTTPS') return tls ? 'https' : 'passthrough';
-  return tls && terminates(server) ? 'tls' : protocol === 'TLS' ? 'passthrough' : 'tcp';
-}
-
-/** tls with nothing but httpsRedirect is a plain server that redirects. PASSTHROUGH is proto3's zero, so a plain server may hold it. */
-function terminates({ tls }: Server): boolean {
-  return tls !== undefined && tls.mode !== 'PASSTHROUGH' && tls.mode !== 'AUTO_PASSTHROUGH';
-}
-
-/** Plain HTTP shares with plain HTTP, TLS with TLS of other names; raw TCP shares with nobody. */
-function sharesPort(listener: GatewayListener, entry: GatewayServer): boolean {
-  const group = (kind: ServerKind) => (kind === 'http' ? 'http' : kind === 'tcp' ? 'tcp' : 'tls');
-  const [first] = listener.servers;
-  if (!first || group(first.kind) !== group(entry.kind) || entry.kind === 'tcp') return false;
-  if (entry.kind === 'http') return true;
-  const taken = new Set(listener.servers.flatMap((other) => serverNames(other)));
-  return !serverNames(entry).some((name) => taken.has(name));
+/** Ports of plain HTTP have no TLS: their settings can only redirect. */
+function kindOf({ tls }: Server, protocol: Protocol): ServerKind {
+  if (isHttp(protocol)) return 'http';
+  if (!tls) return 'tcp';
+  if (tls.mode === 'AUTO_PASSTHROUGH') return 'auto-passthrough';
+  if (tls.mode === 'PASSTHROUGH') return 'passthrough';
+  return protocol === 'HTTPS' ? 'https' : 'tls';
 }
 
 /** The DNS part of a server's hosts. */

@@ -1,7 +1,7 @@
 import type { ClientTlsSettings, MeshConfigSpec, ServerTlsSettings } from '@meltemi/config';
 import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { CertificateValidationContext, TlsCertificate, TlsParameters, TlsParameters_TlsProtocol } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/common.ts';
+import { CertificateValidationContext, CertificateValidationContext_TrustChainVerification as TrustChainVerification, TlsCertificate, TlsParameters, TlsParameters_TlsProtocol } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/common.ts';
 import { CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts';
 import type { SdsSecretConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
@@ -50,6 +50,8 @@ interface ServerOptions {
   /** The chain speaks HTTP; else it passes bytes. */
   readonly http: boolean;
   readonly proxy: Pick<Proxy, 'http2'>;
+  /** Names that clients of mesh mTLS must have. Default: any of the trust domain. */
+  readonly subjectAltNames?: readonly string[];
 }
 
 /** Nobody is offered what the proxy cannot speak. */
@@ -64,6 +66,7 @@ function httpProtocols({ proxy }: ServerOptions): string[] {
 export function istioMutualDownstream(options: ServerOptions): DownstreamTlsContext {
   const { mesh } = options;
   const domains = [mesh.trustDomain, ...mesh.trustDomainAliases];
+  const named = options.subjectAltNames ?? [];
   const common = create(CommonTlsContext, {
     tlsParams: create(TlsParameters, {
       tlsMinimumProtocolVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
@@ -72,7 +75,7 @@ export function istioMutualDownstream(options: ServerOptions): DownstreamTlsCont
       ecdhCurves: [...(mesh.meshMTLS?.ecdhCurves ?? [])],
     }),
     tlsCertificateSdsSecretConfigs: [workloadSecret(ownCertificate)],
-    validationContextType: combinedValidation(domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
+    validationContextType: combinedValidation(named.length > 0 ? named.map(exactly) : domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
     alpnProtocols: [...(options.http ? [] : ['istio-peer-exchange']), ...httpProtocols(options), 'istio'],
   });
   return create(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: true });
@@ -100,19 +103,20 @@ export function originatedUpstream(settings: ClientTlsSettings, options: { reado
 /** A gateway server's (or a Sidecar ingress listener's) own TLS. Without a context: PASSTHROUGH and AUTO_PASSTHROUGH do not terminate. */
 export function serverDownstream(settings: ServerTlsSettings, options: ServerOptions): DownstreamTlsContext | undefined {
   if (settings.mode === 'PASSTHROUGH' || settings.mode === 'AUTO_PASSTHROUGH') return undefined;
-  if (settings.mode === 'ISTIO_MUTUAL') return istioMutualDownstream(options);
+  if (settings.mode === 'ISTIO_MUTUAL') return istioMutualDownstream({ ...options, subjectAltNames: settings.subjectAltNames });
   const mutual = settings.mode === 'MUTUAL' || settings.mode === 'OPTIONAL_MUTUAL';
+  const defaults = options.mesh.tlsDefaults;
   const common = create(CommonTlsContext, {
     tlsParams: create(TlsParameters, {
-      tlsMinimumProtocolVersion: protocolVersion(settings.minProtocolVersion, TlsParameters_TlsProtocol.TLSv1_2),
+      tlsMinimumProtocolVersion: protocolVersion(settings.minProtocolVersion, defaults?.minProtocolVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2),
       tlsMaximumProtocolVersion: protocolVersion(settings.maxProtocolVersion, TlsParameters_TlsProtocol.TLS_AUTO),
-      cipherSuites: [...settings.cipherSuites],
+      cipherSuites: [...(settings.cipherSuites.length > 0 ? settings.cipherSuites : (defaults?.cipherSuites ?? []))],
+      ecdhCurves: [...(defaults?.ecdhCurves ?? [])],
     }),
     ...serverCertificates(settings),
     alpnProtocols: options.http ? httpProtocols(options) : [],
   });
-  const matchers = settings.subjectAltNames.map(exactly);
-  if (mutual) common.validationContextType = serverValidation(settings, matchers);
+  if (mutual) common.validationContextType = serverValidation(settings);
   // an optional client certificate is still checked when it is there: Envoy rejects bad ones unless told otherwise
   return create(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: settings.mode === 'MUTUAL' });
 }
@@ -124,9 +128,16 @@ function serverCertificates(settings: ServerTlsSettings): Pick<CommonTlsContext,
   return { tlsCertificateSdsSecretConfigs: [], tlsCertificates: files.map((entry) => certificateFiles(entry.serverCertificate, entry.privateKey)) };
 }
 
-function serverValidation(settings: ServerTlsSettings, matchers: readonly StringMatcher[]): NonNullable<CommonTlsContext['validationContextType']> {
-  const name = settings.caCertCredentialName !== '' ? settings.caCertCredentialName : settings.credentialName !== '' ? `${settings.credentialName}-cacert` : '';
-  const pinned = { verifyCertificateSpki: [...settings.verifyCertificateSpki], verifyCertificateHash: [...settings.verifyCertificateHash] };
+/** The CA is the named one, else that of the first credential, else a file. */
+function serverValidation(settings: ServerTlsSettings): NonNullable<CommonTlsContext['validationContextType']> {
+  const own = settings.credentialNames[0] ?? settings.credentialName;
+  const name = settings.caCertCredentialName !== '' ? settings.caCertCredentialName : own !== '' ? `${own}-cacert` : '';
+  const matchers = settings.subjectAltNames.map(exactly);
+  const pinned = {
+    verifyCertificateSpki: [...settings.verifyCertificateSpki],
+    verifyCertificateHash: [...settings.verifyCertificateHash],
+    ...(settings.insecureSkipVerify === true ? { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED } : {}),
+  };
   if (name === '') return { $case: 'validationContext', value: { ...fileValidation(settings.caCertificates, settings.caCrl, matchers), ...pinned } };
   return combinedValidation(matchers, credentialSecret(name), pinned);
 }
@@ -157,9 +168,12 @@ function workloadSecret(name: string): SdsSecretConfig {
   return { name, sdsConfig: grpcSource('sds-grpc') };
 }
 
-/** A Secret of the gateway's namespace, served by the control plane. */
+/** A Secret, served by the control plane: by default one of the gateway's namespace. `builtin://` is the gateway's own identity. Source: Istio's ToResourceName. */
 function credentialSecret(name: string): SdsSecretConfig {
-  return { name: /^(kubernetes|kubernetes-gateway|configmap|sds|file):\/\//.test(name) ? name : `kubernetes://${name}`, sdsConfig: adsSource() };
+  if (name === 'builtin://') return workloadSecret(ownCertificate);
+  if (name === 'builtin://-cacert') return workloadSecret(meshRoot);
+  const written = name.replace(/^sds:\/\//, '');
+  return { name: /^(kubernetes|kubernetes-gateway|configmap):\/\//.test(written) ? written : `kubernetes://${written}`, sdsConfig: adsSource() };
 }
 
 function exactly(value: string): StringMatcher {

@@ -3,7 +3,7 @@ import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
-import { parseClusterName, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
+import { parseClusterName, parseClusterSni, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
 import type { PushContext } from '../push-context/push-context.ts';
 import { policyView } from '../push-context/policy-view.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
@@ -14,6 +14,7 @@ import { serviceKey } from '../registry/model.ts';
 import { cached, cachedVersion } from './cache.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
+import { sniDnatClusters } from './clusters/sni-dnat.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { loadAssignment } from './endpoints.ts';
 import { withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
@@ -139,7 +140,7 @@ const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPasst
 
 function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
   return cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
-    encodedClusters(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
+    encodedClusters(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
   );
 }
 
@@ -225,7 +226,7 @@ function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly strin
 
 /** One cluster's endpoints. A subset nobody defines, or a service this proxy does not see, has no assignment. */
 function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsResource | undefined {
-  const parsed = parseClusterName(name);
+  const parsed = parseClusterName(name) ?? parseClusterSni(name);
   const service = parsed && scope.byHost.get(parsed.host);
   const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
   if (!parsed || !service || !port || discoveryOf(push, service, proxy) !== 'static') return undefined;

@@ -12,6 +12,8 @@ export interface FeatureContext {
   readonly proxy: Proxy;
   readonly mesh: MeshConfigSpec;
   readonly direction: Direction;
+  /** The port is declared GRPC-WEB. Default false. */
+  readonly grpcWeb?: boolean;
 }
 
 /** The control plane's half of an HTTP filter: one, several in order, or (undefined) this proxy or listener does without it. */

@@ -3,6 +3,7 @@ import { cors } from './cors.ts';
 import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
+import { grpcWeb } from './grpc-web.ts';
 import { jwtAuthn } from './jwt-authn/jwt-authn.ts';
 import { peerMetadata } from './peer-metadata.ts';
 import { grpcServerRbac, rbac } from './rbac/rbac.ts';
@@ -15,6 +16,7 @@ const order: readonly HttpFeature[] = [
   customAuthorization, // before all other policies: what an authorizer refuses needs no further look
   jwtAuthn, // before the policies that look at what tokens say
   rbac, // before whatever acts on a request: what is denied has no other effect
+  grpcWeb, // before whatever reads a request's body or answers it: they see gRPC
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service
   stats, // sees what all filters before it did

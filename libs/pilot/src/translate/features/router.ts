@@ -6,5 +6,8 @@ import type { HttpFeature } from './feature.ts';
 /** Sends the request on. */
 export const router: HttpFeature = {
   name: 'envoy.filters.http.router',
-  filter: () => create(HttpFilter, typed('envoy.filters.http.router', createAny('envoy.extensions.filters.http.router.v3.Router', Router))),
+  filter({ mesh }) {
+    const suppressEnvoyHeaders = mesh.defaultConfig.proxyHeaders?.envoyDebugHeaders?.disabled === true;
+    return create(HttpFilter, typed('envoy.filters.http.router', createAny('envoy.extensions.filters.http.router.v3.Router', Router, { suppressEnvoyHeaders })));
+  },
 };

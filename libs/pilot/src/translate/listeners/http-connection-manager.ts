@@ -1,10 +1,9 @@
 import type { MeshConfigSpec } from '@meltemi/config';
 import { Filter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
-import { Http1ProtocolOptions, Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
+import { Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import {
-  HttpConnectionManager, HttpConnectionManager_ForwardClientCertDetails as ForwardCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
-  HttpConnectionManager_SetCurrentClientCertDetails, HttpConnectionManager_UpgradeConfig,
+  HttpConnectionManager, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManager_UpgradeConfig,
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
@@ -14,6 +13,7 @@ import { managerTracing } from '../telemetry/tracing.ts';
 import { httpFilters } from '../features/http-filters.ts';
 import type { Direction } from '../features/feature.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
+import { http1Options, ownHeaders } from './proxy-headers.ts';
 
 /** One HTTP connection manager. */
 export interface HttpOptions {
@@ -25,6 +25,8 @@ export interface HttpOptions {
   readonly routes: string | RouteConfiguration;
   /** The port is declared HTTP/2 or gRPC. Default false. */
   readonly http2?: boolean;
+  /** The port is declared GRPC-WEB. Default false. */
+  readonly grpcWeb?: boolean;
   /** Clients send absolute URLs: this is their http_proxy. Default false. */
   readonly explicitProxy?: boolean;
 }
@@ -39,20 +41,18 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     statPrefix: options.statPrefix,
     routeSpecifier:
       typeof options.routes === 'string' ? { $case: 'rds', value: { configSource: adsSource(), routeConfigName: options.routes } } : { $case: 'routeConfig', value: options.routes },
-    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction }),
+    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction, grpcWeb: options.grpcWeb === true }),
     accessLog: accessLogs(options, 'http'),
     streamIdleTimeout: duration(0),
     ...(tracing ? { tracing } : {}),
     upgradeConfigs: [create(HttpConnectionManager_UpgradeConfig, { upgradeType: 'websocket' })],
     requestIdExtension: { typedConfig: createAny('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', UuidRequestIdConfig, { useRequestIdForTraceSampling: useRequestId }) },
-    generateRequestId: true,
-    useRemoteAddress: direction === 'gateway',
+    useRemoteAddress: direction === 'gateway' || (direction === 'outbound' && options.explicitProxy !== true && push.features.sidecarUseRemoteAddress),
+    proxy100Continue: options.explicitProxy !== true && push.features.continue100,
     ...pathNormalization(push.mesh),
-    ...clientCertificate(direction, push.mesh),
-    // likely an accident of Istio's, kept for compatibility: only outbound listeners say "envoy"
-    ...(direction === 'outbound' ? {} : { serverName: 'istio-envoy' }),
+    ...ownHeaders(push, direction),
     ...(options.http2 === true ? { http2ProtocolOptions: create(Http2ProtocolOptions) } : {}),
-    ...(options.explicitProxy === true ? { httpProtocolOptions: create(Http1ProtocolOptions, { allowAbsoluteUrl: true }) } : {}),
+    httpProtocolOptions: http1Options(push, proxy, options.explicitProxy === true),
   });
   return create(Filter, typed('envoy.filters.network.http_connection_manager', createAny(typeName, HttpConnectionManager, manager)));
 }
@@ -62,18 +62,4 @@ function pathNormalization({ pathNormalization: { normalization } }: MeshConfigS
   if (normalization === 'MERGE_SLASHES') return { normalizePath: true, mergeSlashes: true };
   if (normalization === 'DECODE_AND_MERGE_SLASHES') return { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: EscapedSlashes.UNESCAPE_AND_FORWARD };
   return { normalizePath: true, pathWithEscapedSlashesAction: EscapedSlashes.KEEP_UNCHANGED };
-}
-
-/** Who vouches for x-forwarded-client-cert: a sidecar adds its peer, a gateway starts afresh. */
-function clientCertificate(direction: Direction, mesh: MeshConfigSpec): Partial<HttpConnectionManager> {
-  if (direction === 'outbound') return {};
-  const setCurrentClientCertDetails = create(HttpConnectionManager_SetCurrentClientCertDetails, { subject: true, dns: true, uri: true, cert: direction === 'gateway' });
-  if (direction === 'inbound') return { forwardClientCertDetails: ForwardCert.APPEND_FORWARD, setCurrentClientCertDetails };
-  const topology = mesh.defaultConfig.gatewayTopology;
-  const wanted = topology?.forwardClientCertDetails ?? 'UNDEFINED';
-  return {
-    forwardClientCertDetails: wanted === 'UNDEFINED' ? ForwardCert.SANITIZE_SET : ForwardCert[wanted],
-    setCurrentClientCertDetails,
-    xffNumTrustedHops: topology?.numTrustedProxies ?? 0,
-  };
 }

@@ -6,6 +6,7 @@ import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { boundRules, gatewayListeners, serverNames, type GatewayServer } from '../gateway-servers.ts';
+import { countsAttempts } from '../listeners/proxy-headers.ts';
 import { create } from '../message.ts';
 import type { RouteContext } from './context.ts';
 import { bracketed } from './domains.ts';
@@ -19,7 +20,7 @@ export function gatewayRoutes(push: PushContext, proxy: Proxy, scope: Scope, nam
   if (!first) return undefined;
   const table = new Table();
   for (const entry of servers) addServer({ push, proxy, scope, port: entry.server.port.number, gateways: new Set([entry.gateway]), tls: entry.server.tls !== undefined }, entry, table);
-  const virtualHosts = table.finish(push.features.routeCollapse);
+  const virtualHosts = table.finish(push.features.routeCollapse).map((host) => ({ ...host, includeRequestAttemptCount: countsAttempts(push) }));
   // without a rule every request is answered 404: a table without virtual hosts would be refused
   if (virtualHosts.length === 0) virtualHosts.push(create(VirtualHost, { name: `blackhole:${first.server.port.number}`, domains: ['*'] }));
   return create(RouteConfiguration, { name, virtualHosts, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: true });
@@ -94,7 +95,6 @@ function virtualHost({ name, building, domains }: Group): VirtualHost {
     name,
     domains,
     routes: [...building.parts].flat().toSorted((a, b) => rank(a) - rank(b)),
-    includeRequestAttemptCount: true,
     ...(building.httpsOnly ? { requireTls: VirtualHost_TlsRequirementType.ALL } : {}),
   });
 }

@@ -3,6 +3,7 @@ import { RouteAction, RouteAction_ClusterNotFoundResponseCode, RouteAction_MaxSt
 import { wellKnownClusters } from '@meltemi/xds';
 import type { Proxy } from '../../proxy/proxy.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
+import { headersOf } from '../listeners/proxy-headers.ts';
 import { create, duration, fractionalPercent, regex } from '../message.ts';
 import type { RouteContext } from './context.ts';
 import { clusterOf } from './destination.ts';
@@ -29,6 +30,7 @@ export function routeAction(context: RouteContext, route: HttpRoute, place: Rout
     hashPolicy: hashes.flatMap(hashPolicy),
     ...(place.owner.semantics === 'gateway' ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
     ...pathRewrite(route, place),
+    appendXForwardedHost: route.rewrite !== undefined && headersOf(context.push).xForwardedHost?.enabled === true,
     ...(host ? { hostRewriteSpecifier: { $case: 'hostRewriteLiteral', value: host } as const } : {}),
   });
 }

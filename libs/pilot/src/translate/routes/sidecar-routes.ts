@@ -5,6 +5,7 @@ import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { isHttp, type Service } from '../../registry/model.ts';
+import { countsAttempts } from '../listeners/proxy-headers.ts';
 import { create } from '../message.ts';
 import { egressFor, type EgressPort } from '../egress.ts';
 import { catchAll } from './catch-all.ts';
@@ -19,7 +20,7 @@ export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, nam
   const hosts = virtualHosts({ push, proxy, scope, egress });
   // Deviation: on a port that all services share (HTTP proxy, Unix socket) the port of the Host header tells them apart, so it counts
   const ignorePort = egress.port !== 0 && !proxy.proxyless;
-  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: list, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
+  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: countsAttempts(push) ? list : list.map((host) => ({ ...host, includeRequestAttemptCount: false })), validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
   if (egress.onlyHost !== undefined) return table(onlyHost(hosts, egress.onlyHost));
   return table([...hosts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), catchAll(scope, proxy)]);
 }
