@@ -25,7 +25,7 @@ test('jason goes to v2, with the rule that says so and the endpoint over mutual 
   assert.deepEqual(jason.endpoints, [{ address: '10.0.0.4:9080', priority: 0, weight: 1, health: 'healthy', tls: 'mtls' }]);
   const rule = jason.steps.find(({ at, matched }) => at === 'route' && matched);
   assert.equal(rule?.origin?.name, 'reviews');
-  assert.equal(rule.origin.file, 'mesh.yaml');
+  assert.deepEqual([rule.origin.file, rule.origin.field], ['mesh.yaml', 'spec.http[0].match[0]']);
   assert.equal(other?.cluster, 'outbound|9080|v1|reviews.default.svc.cluster.local');
   assert.match(other.steps.find(({ at, matched }) => at === 'route' && !matched)?.detail ?? '', /end-user is not there/);
 });
@@ -93,4 +93,43 @@ test('a question that cannot be read names the call and the field', () => {
   assert.equal(readCalls('').ok, true);
   assert.equal(readProxyQuestion('').ok, true);
   assert.equal(readProxyQuestion('{').ok, false);
+});
+
+test('a route of a delegate is the delegate\'s, and a denial names policy, rule and line', () => {
+  const text = `apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: default}
+spec: {clusterIP: 10.96.0.1, selector: {app: a}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec: {hosts: [a], http: [{match: [{uri: {prefix: /}}], delegate: {name: child}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: child}
+spec:
+  http:
+  - match: [{uri: {prefix: /x}}]
+    route: [{destination: {host: a}}]
+  - match: [{uri: {prefix: /y}}]
+    route: [{destination: {host: a}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no}
+spec:
+  action: DENY
+  rules:
+  - to: [{operation: {methods: [PUT]}}]
+  - to: [{operation: {methods: [GET]}}]
+`;
+  const proxy = { type: 'sidecar', namespace: 'default', labels: { app: 'a' }, ip: '10.0.0.1' };
+  const [routed, denied] = ask(text, proxy, { mode: 'outbound', host: 'a', port: 80, path: '/y' }, { mode: 'inbound', port: 8080, host: 'a' });
+  const rule = routed?.steps.find(({ at, matched }) => at === 'route' && matched)?.origin;
+  assert.deepEqual([rule?.name, rule?.field, rule?.line], ['child', 'spec.http[1].match[0]', 18]);
+  assert.deepEqual([denied?.outcome, denied?.policy, denied?.rule], ['denied', 'default/no', 'ns[default]-policy[no]-rule[1]']);
+  const policy = denied?.steps.find(({ at, matched }) => at === 'http_filter' && matched)?.origin;
+  assert.deepEqual([policy?.field, policy?.line], ['spec.rules[1]', 28]);
 });

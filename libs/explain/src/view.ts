@@ -39,7 +39,7 @@ export const resourceExtensions: Extensions = {
 export function viewOf(mesh: LoadedMesh, question: ProxyQuestion, features: Features = defaultFeatures): Result<ProxyView> {
   const proxy = proxyFromNode(nodeOf(question));
   if (!proxy.ok) return proxy;
-  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions: resourceExtensions, features });
+  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions: resourceExtensions, features: { ...features, routeOrigins: true } });
   const setAside = checked.setAside.map(({ key, errors }): SetAside => ({ origin: mesh.originOf(key, errors[0]?.path ?? ''), errors }));
   return ok({ ...compiled(mesh, checked.push, proxy.value), setAside: [...mesh.setAside, ...setAside] });
 }

@@ -8,7 +8,7 @@ import type { Answer, Step } from '../answer.ts';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
 import { filtersFor, type Witness } from './stand-ins.ts';
-import { originOfRoute, policyOfRule, providerOfRule } from './origins.ts';
+import { originOfRoute, originOfRule, policyOfRule, providerOfRule } from './origins.ts';
 import { settingsOf, targetOf } from './target.ts';
 import { MemoryConnection } from './wire.ts';
 
@@ -46,7 +46,7 @@ export function walkHttp(way: OnTheWay, config: HcmConfig): HttpAnswer {
     node: nodeFacts({ id: view.proxy.id, cluster: '', metadata: { NAMESPACE: view.proxy.namespace, LABELS: view.proxy.labels } }),
     clusters: { get: () => null }, direction: way.listener.trafficDirection, shared: new LocalState(), listenerName: way.listener.name, bufferLimit: way.listener.perConnectionBufferLimit,
     httpDate: () => '', onComplete: (_config, info) => (done ??= info), onBug: (error) => { throw error; },
-    httpFilter: filtersFor(call, witness, (rule) => providerOfRule(view, rule)),
+    httpFilter: filtersFor(call, witness, { providerOf: (rule) => providerOfRule(view, rule), originOf: (rule) => originOfRule(view, rule) }),
   });
   const wire = new MemoryConnection(way.connection);
   manager.serve(wire, way.connection);

@@ -11,8 +11,9 @@ export function originOfRoute({ mesh }: ProxyView, rule: Route): Origin | undefi
   const parts = typeof config === 'string' ? /^\/apis\/([^/]+)\/[^/]+\/namespaces\/([^/]+)\/([^/]+)\/(.+)$/.exec(config) : null;
   if (!parts) return undefined;
   const [, group = '', namespace = '', resource = '', name = ''] = parts;
-  const field = typeof istio?.['field'] === 'string' ? istio['field'] : '';
-  return mesh.originOf({ group, kind: kindOf(resource), namespace, name }, field);
+  const said = (key: string) => (typeof istio?.[key] === 'string' ? istio[key] : '');
+  // a delegate's route is the delegate's, whoever's rule it became
+  return mesh.originOf({ group, kind: kindOf(resource), namespace: said('namespace') || namespace, name: said('name') || name }, said('field'));
 }
 
 /** "virtual-service" → VirtualService. */
@@ -26,6 +27,12 @@ const ruleName = /ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]$/;
 export function policyOfRule(_view: ProxyView, rule: string): Pick<Answer, 'policy' | 'rule'> {
   const parts = ruleName.exec(rule);
   return parts ? { policy: `${parts[1]}/${parts[2]}`, rule: parts[0] } : rule === 'none' ? {} : { rule };
+}
+
+/** Where a rule is written. */
+export function originOfRule({ mesh }: ProxyView, rule: string): Origin | undefined {
+  const parts = ruleName.exec(rule);
+  return parts ? mesh.originOf({ group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: parts[1] ?? '', name: parts[2] ?? '' }, `spec.rules[${parts[3]}]`) : undefined;
 }
 
 /** The provider that a CUSTOM rule asks. */

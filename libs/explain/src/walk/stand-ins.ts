@@ -3,7 +3,7 @@ import {
   type StreamControls,
 } from '@meltemi/proxy';
 import type { RouteMatch } from '@meltemi/route';
-import type { Step } from '../answer.ts';
+import type { Origin, Step } from '../answer.ts';
 import type { Call } from '../question.ts';
 
 /** What the filters of one request left behind. */
@@ -14,6 +14,12 @@ export interface Witness {
   readonly steps: Step[];
 }
 
+/** What is known of AuthorizationPolicies by the names of their rules. */
+export interface PolicyNames {
+  providerOf(rule: string): string | undefined;
+  originOf(rule: string): Origin | undefined;
+}
+
 const type = (name: string) => `type.googleapis.com/envoy.extensions.filters.http.${name}`;
 const routerUrl = type('router.v3.Router');
 const jwtUrl = type('jwt_authn.v3.JwtAuthentication');
@@ -21,14 +27,14 @@ const extAuthzUrl = type('ext_authz.v3.ExtAuthz');
 const rbacUrl = type('rbac.v3.RBAC');
 
 /** The proxy's filters, but for the three that would need the world outside: what tokens and authorizers say is part of the question, and the router only takes note. */
-export function filtersFor(call: Call, witness: Witness, providerOf: (policy: string) => string | undefined): (typeUrl: string) => HttpFilterFactory | undefined {
+export function filtersFor(call: Call, witness: Witness, names: PolicyNames): (typeUrl: string) => HttpFilterFactory | undefined {
   return (typeUrl) => {
     const real = httpFilterFactory(typeUrl);
     if (real === undefined) return undefined;
     if (typeUrl === routerUrl) return { ...real, bind: () => ({ events: FilterEvents.decodeHead, create: () => new RouterWitness(witness) }) };
     if (typeUrl === jwtUrl && call.jwtClaims !== undefined) return { ...real, bind: (config) => claims(config as JwtConfig, call.jwtClaims ?? {}, witness) };
-    if (typeUrl === extAuthzUrl) return { ...real, bind: (config, context) => authorizer(config as ExtAuthzConfig, context, { call, witness, providerOf }) };
-    if (typeUrl === rbacUrl) return { ...real, bind: (config, context) => watched(real, config, context, witness) };
+    if (typeUrl === extAuthzUrl) return { ...real, bind: (config, context) => authorizer(config as ExtAuthzConfig, context, { call, witness, names }) };
+    if (typeUrl === rbacUrl) return { ...real, bind: (config, context) => watched(real, config, context, { witness, names }) };
     return real;
   };
 }
@@ -79,12 +85,12 @@ function refusal(provider: JwtProvider, payload: Readonly<Record<string, unknown
 interface AuthorizerScope {
   readonly call: Call;
   readonly witness: Witness;
-  readonly providerOf: (policy: string) => string | undefined;
+  readonly names: PolicyNames;
 }
 
 const rbacMetadata = 'envoy.filters.http.rbac';
 
-function authorizer(config: ExtAuthzConfig, context: FilterContext, { call, witness, providerOf }: AuthorizerScope): ReturnType<HttpFilterFactory['bind']> {
+function authorizer(config: ExtAuthzConfig, context: FilterContext, { call, witness, names }: AuthorizerScope): ReturnType<HttpFilterFactory['bind']> {
   return {
     events: FilterEvents.decodeHead,
     create: () =>
@@ -96,7 +102,7 @@ function authorizer(config: ExtAuthzConfig, context: FilterContext, { call, witn
             return FilterStatus.continue;
           }
           const policy = shadowPolicy(metadata?.[rbacMetadata]);
-          const provider = (policy === undefined ? undefined : providerOf(policy)) ?? Object.keys(call.extAuthz)[0] ?? '';
+          const provider = (policy === undefined ? undefined : names.providerOf(policy)) ?? Object.keys(call.extAuthz)[0] ?? '';
           const verdict = call.extAuthz[provider];
           witness.steps.push({ at: 'http_filter', name: context.filterName, matched: true, detail: verdict === undefined ? `the call does not say what external authorizer "${provider}" answers: taken as allow` : `external authorizer "${provider}" answers ${verdict}` });
           if (verdict !== 'deny') return FilterStatus.continue;
@@ -114,7 +120,7 @@ function shadowPolicy(metadata: Readonly<Record<string, unknown>> | undefined): 
 }
 
 /** The real filter, with a note of what it found. */
-function watched(real: HttpFilterFactory, config: unknown, context: FilterContext, witness: Witness): ReturnType<HttpFilterFactory['bind']> {
+function watched(real: HttpFilterFactory, config: unknown, context: FilterContext, { witness, names }: Omit<AuthorizerScope, 'call'>): ReturnType<HttpFilterFactory['bind']> {
   const bound = real.bind(config, context);
   return {
     events: bound.events,
@@ -126,7 +132,7 @@ function watched(real: HttpFilterFactory, config: unknown, context: FilterContex
           const { rules } = (controls.perRoute(context.filterName) as AccessRules | null) ?? (config as AccessRules);
           if (rules !== null) {
             const policy = rules.match(controls.info);
-            witness.steps.push({ at: 'http_filter', name: context.filterName, matched: policy !== null, detail: `${rules.action === 'allow' ? 'ALLOW' : rules.action === 'deny' ? 'DENY' : 'AUDIT'} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}` });
+            witness.steps.push({ at: 'http_filter', name: context.filterName, matched: policy !== null, detail: `${rules.action === 'allow' ? 'ALLOW' : rules.action === 'deny' ? 'DENY' : 'AUDIT'} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}`, ...originStep(policy, names) });
           }
           return filter.decodeHead(controls, head, end);
         }
@@ -135,3 +141,7 @@ function watched(real: HttpFilterFactory, config: unknown, context: FilterContex
   };
 }
 
+function originStep(policy: string | null, names: PolicyNames): Pick<Step, 'origin'> {
+  const origin = policy === null ? undefined : names.originOf(policy);
+  return origin ? { origin } : {};
+}

@@ -7,7 +7,7 @@ import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
 import { addressesOf, connectionInfo, connectionView, spiffeId } from './connection.ts';
 import { walkHttp, type OnTheWay } from './http.ts';
-import { policyOfRule, providerOfRule } from './origins.ts';
+import { originOfRule, policyOfRule, providerOfRule } from './origins.ts';
 import { pickListener } from './pick-listener.ts';
 import { targetOf } from './target.ts';
 
@@ -109,7 +109,8 @@ function networkRbac({ view, steps }: OnTheWay, { name, config }: Extension, inf
   }
   if (rules === null) return null;
   const policy = rules.match(info);
-  steps.push({ at: 'network_filter', name, matched: policy !== null, detail: `${rules.action.toUpperCase()} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}` });
+  const origin = policy === null ? undefined : originOfRule(view, policy);
+  steps.push({ at: 'network_filter', name, matched: policy !== null, ...(origin ? { origin } : {}), detail: `${rules.action.toUpperCase()} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}` });
   return rules.allows(policy) ? null : { outcome: 'denied', ...(policy === null ? {} : policyOfRule(view, policy)), details: `rbac_access_denied_matched_policy[${policy ?? 'none'}]` };
 }
 

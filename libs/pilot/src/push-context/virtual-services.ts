@@ -2,6 +2,7 @@ import type { Config, Destination, HttpRoute, MeshConfigSpec, VirtualServiceSpec
 import { notes } from '../gateway-api/names.ts';
 import { mergedRoutes } from './delegates.ts';
 import { isVisible, resolveHost } from './hosts.ts';
+import { withPlace } from './written-at.ts';
 
 /** A VirtualService with every name resolved and its delegates merged in. */
 export interface VirtualService {
@@ -77,11 +78,16 @@ function resolved({ meta, spec }: Config<VirtualServiceSpec>, context: Context):
     route: route.route.map((entry) => ({ ...entry, destination: at(entry.destination) })),
     match: route.match.map(gateways),
   });
-  const http = spec.http.map((route): HttpRoute => ({
-    ...l4(route),
-    mirrors: route.mirrors.map((mirror) => ({ ...mirror, destination: at(mirror.destination) })),
-    ...(route.mirror ? { mirror: at(route.mirror) } : {}),
-  }));
+  const placed = (field: string) => ({ namespace, name: meta.name, field });
+  const http = spec.http.map((written, i): HttpRoute => {
+    const route = l4(written);
+    return withPlace({
+      ...route,
+      match: route.match.map((match, j) => withPlace(match, placed(`spec.http[${i}].match[${j}]`))),
+      mirrors: route.mirrors.map((mirror) => ({ ...mirror, destination: at(mirror.destination) })),
+      ...(route.mirror ? { mirror: at(route.mirror) } : {}),
+    }, placed(`spec.http[${i}]`));
+  });
   return {
     name: meta.name,
     namespace,

@@ -3,6 +3,7 @@ import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { Route, RouteAction } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { outboundCluster, parseClusterName } from '@meltemi/xds';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
+import { placeOf } from '../../push-context/written-at.ts';
 import type { Service } from '../../registry/model.ts';
 import { selects } from '../../registry/workloads.ts';
 import { routeCors } from '../features/cors.ts';
@@ -56,19 +57,25 @@ interface Matched {
 
 function httpRoute(context: RouteContext, owner: VirtualService, { route, match }: Matched): Route {
   const envoyMatch = routeMatch(match, owner.semantics !== undefined);
-  const config = `/apis/networking.istio.io/v1/namespaces/${owner.namespace}/virtual-service/${owner.name}`;
   const what = action(context, route, { owner, match: envoyMatch });
   const [only] = what.$case === 'route' && route.route.length === 1 ? route.route : [];
   return create(Route, {
     name: match && match.name !== '' ? `${route.name}.${match.name}` : route.name,
     match: envoyMatch,
-    metadata: create(Metadata, { filterMetadata: { istio: { config } } }),
+    metadata: create(Metadata, { filterMetadata: { istio: origin(context, owner, { route, match }) } }),
     decorator: operation(`${whither(what, owner.name, context.port)}${pathPattern(envoyMatch)}`),
     statPrefix: match?.statPrefix ?? '',
     ...headerOperations(route.headers, only?.headers),
     typedPerFilterConfig: perRoute(route),
     action: what,
   });
+}
+
+/** Istio's metadata: the rule's name; and for who asks, the very field, which may be a delegate's. */
+function origin({ push }: RouteContext, owner: VirtualService, { route, match }: Matched): Readonly<Record<string, string>> {
+  const config = `/apis/networking.istio.io/v1/namespaces/${owner.namespace}/virtual-service/${owner.name}`;
+  const place = push.features.routeOrigins ? (placeOf(match) ?? placeOf(route)) : undefined;
+  return place ? { config, field: place.field, namespace: place.namespace, name: place.name } : { config };
 }
 
 function action(context: RouteContext, route: HttpRoute, place: RoutePlace): NonNullable<Route['action']> {
