@@ -32,7 +32,7 @@ export const httpFilterTypes: readonly (readonly [type: string, route?: true | s
 
 /** Network filters besides those that end a chain. */
 export const networkFilterTypes: readonly string[] = [
-  `${network}rbac.v3.RBAC`, `${network}connection_limit.v3.ConnectionLimit`, `${network}local_ratelimit.v3.LocalRateLimit`, `${network}sni_cluster.v3.SniCluster`,
+  `${network}rbac.v3.RBAC`, `${network}ext_authz.v3.ExtAuthz`, `${network}connection_limit.v3.ConnectionLimit`, `${network}local_ratelimit.v3.LocalRateLimit`, `${network}sni_cluster.v3.SniCluster`,
   'envoy.tcp.metadataexchange.config.MetadataExchange', 'stats.PluginConfig',
 ];
 
