@@ -29,7 +29,7 @@ export async function main(argv: readonly string[], output: Output): Promise<num
     return exitCode.ok;
   }
   try {
-    await program.parseAsync(argv.flatMap(loneWait), { from: 'user' });
+    await program.parseAsync(argv.flatMap(loneWait).flatMap(fixApply), { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode === 0 ? exitCode.ok : exitCode.usage;
@@ -41,6 +41,11 @@ export async function main(argv: readonly string[], output: Output): Promise<num
 /** `--wait vs reviews`: an option with an optional value takes the next word, which here is no duration but the first argument. */
 function loneWait(word: string, at: number, argv: readonly string[]): string[] {
   return word === '--wait' && /^[^-\d]/.test(argv[at + 1] ?? '') ? ['--wait=30s'] : [word];
+}
+
+/** `--fix=apply` says in one word what commander needs two flags for. */
+function fixApply(word: string): string[] {
+  return word === '--fix=apply' ? ['--fix', '--write'] : [word];
 }
 
 function meltemi(output: Output): Command {

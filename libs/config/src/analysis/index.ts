@@ -1,6 +1,8 @@
 export { analyzeTexts, analyzeObjects, type AnalysisMessage, type AnalysisOptions } from './analyze.ts';
 export { analyzers } from './analyzers.ts';
 export type { Analyzer } from './analyzer.ts';
+export { fixTexts, type FixedTexts } from './fix/fix-texts.ts';
+export { unifiedDiff } from './fix/unified-diff.ts';
 export { levels, reaches, type Level } from './messages/message-type.ts';
 export { messageTypes } from './messages/messages.ts';
 export type { AnalyzedObject } from './object.ts';

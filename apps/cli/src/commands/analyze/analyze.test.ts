@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -144,4 +145,32 @@ test('services of several clusters are compared', async () => {
   writeFileSync(join(dir, 'remote.yaml'), good.replace('port: 80', 'port: 81'));
   const ran = await meltemi(['good.yaml', '--remote-cluster', 'east=remote.yaml', '-o', 'json']);
   assert.deepEqual((JSON.parse(ran.out) as Entry[]).map(({ code, origin }) => [code, origin]), [['IST0170', 'Service a.shop']]);
+});
+
+const typo = '# kept\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: shop} # and this\nspec:\n  hst: a\n';
+
+test('--fix prints a patch that git takes, and changes nothing', async () => {
+  writeFileSync(join(dir, 'typo.yaml'), typo);
+  const ran = await meltemi(['--fix', 'typo.yaml', 'good.yaml']);
+  assert.deepEqual([ran.code, ran.out], [0, '--- a/typo.yaml\n+++ b/typo.yaml\n@@ -3,4 +3,4 @@\n kind: DestinationRule\n metadata: {name: a, namespace: shop} # and this\n spec:\n-  hst: a\n+  host: a\n']);
+  assert.match(ran.err, /The patch mends IST0106 \(DestinationRule a\.shop\)/);
+  assert.equal(readFileSync(join(dir, 'typo.yaml'), 'utf8'), typo);
+  execFileSync('git', ['apply', '--check', '-'], { cwd: dir, input: ran.out });
+});
+
+test('--fix --write and --fix=apply change the files, once', async () => {
+  for (const flags of [['--fix', '--write'], ['--fix=apply']]) {
+    writeFileSync(join(dir, 'typo.yaml'), typo);
+    assert.equal((await meltemi([...flags, 'typo.yaml', 'good.yaml'])).code, 0);
+    assert.equal(readFileSync(join(dir, 'typo.yaml'), 'utf8'), typo.replace('hst', 'host'));
+    const again = await meltemi([...flags, 'typo.yaml', 'good.yaml']);
+    assert.equal(again.out, '');
+    assert.match(again.err, /Nothing here has one obvious remedy/);
+  }
+});
+
+test('--fix exits by what it leaves, and needs files', async () => {
+  assert.equal((await meltemi(['--fix', 'broken.yaml'])).code, 79);
+  assert.equal((await meltemi(['--fix'])).code, 64);
+  assert.equal((await meltemi(['--fix', '--write', '-'])).code, 64);
 });

@@ -3,6 +3,7 @@ import { analyzeObjects, analyzeTexts, reaches, type AnalysisMessage, type Sourc
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { readFiles } from '../../files.ts';
+import { fixFiles } from './fix.ts';
 import { liveObjects } from './live.ts';
 import { analysisOptions, formatOf, levelOf, type AnalyzeFlags } from './options.ts';
 import { analyzerList, printMessages, wantsColor } from './print.ts';
@@ -15,6 +16,7 @@ export const analyzeCommand: CommandModule = (program, environment) => {
     const [failure, shown] = [levelOf('failure-threshold', flags.failureThreshold), levelOf('output-threshold', flags.outputThreshold)];
     const options = analysisOptions(flags, environment.output);
     const files = [...(flags.filename ?? []), ...paths];
+    if (flags.fix === true) return fixFiles(await filesToFix(files, flags, environment), { ...options, failure, write: flags.write === true }, environment.output);
     const messages = files.length > 0 ? analyzeTexts(await texts(files, flags, environment), options) : analyzeObjects(await liveObjects(environment.context()), { ...options, builtin: false });
     printMessages(environment.output, messages.filter(({ level }) => reaches(level, shown)), { format, color: wantsColor(flags.color) });
     const failing = messages.filter(({ level }) => reaches(level, failure));
@@ -44,8 +46,16 @@ function withFlags(command: Command): Command {
     .option('--remote-cluster <name=path>', 'files of another cluster, whose services are compared with these; can be repeated', collect, [])
     .option('--ignore-unknown', 'leave documents out that are no objects')
     .option('--color [boolean]', 'colours (default: on a terminal)')
+    .option('--fix', 'print the patch that would mend what has one obvious remedy; --fix=apply is --fix --write')
+    .option('--write', 'with --fix: change the files')
     .option('-k, --use-kube [boolean]', 'of no effect: with files no server is ever asked')
     .option('-L, --list-analyzers', 'list the analyzers and do nothing else');
+}
+
+function filesToFix(files: readonly string[], flags: AnalyzeFlags, environment: CommandEnvironment): Promise<SourceText[]> {
+  if (files.length === 0) throw new CliError('--fix mends files: name them. What the live mesh holds is mended where it was written.', exitCode.usage);
+  if (flags.write === true && files.includes('-')) throw new CliError('--write cannot change standard input: leave it out and apply the patch.', exitCode.usage);
+  return texts(files, flags, environment);
 }
 
 async function texts(files: readonly string[], flags: AnalyzeFlags, environment: CommandEnvironment): Promise<SourceText[]> {

@@ -32,7 +32,7 @@ function check(object: AnalyzedObject, { name, value }: { readonly name: string;
   const path = annotationPath(name);
   const known = knownAnnotations.get(name);
   if (!known) {
-    const meant = closest(name, [...knownAnnotations.keys()].filter((one) => one !== 'kubernetes.io/ingress.class' && object.meta.annotations[one] === undefined));
+    const meant = meantBy(object, name);
     report(object, messages.unknownAnnotation(name, meant), { path, ...(meant === undefined ? {} : { fix: { do: 'rename', path, to: meant } as const }) });
     return;
   }
@@ -52,10 +52,18 @@ function check(object: AnalyzedObject, { name, value }: { readonly name: string;
   if (reason !== undefined) report(object, messages.invalidAnnotation(name, reason), { path });
 }
 
+/** The annotation of this kind whose name, behind the same domain, a typing mistake may have meant. */
+function meantBy(object: AnalyzedObject, name: string): string | undefined {
+  const domain = name.slice(0, name.indexOf('/') + 1);
+  const fitting = [...knownAnnotations.values()].filter((known) => known.name.startsWith(domain) && (known.kinds.includes(object.key.kind) || known.kinds.includes('Any')) && object.meta.annotations[known.name] === undefined);
+  const meant = closest(name.slice(domain.length), fitting.map((known) => known.name.slice(domain.length)));
+  return meant && `${domain}${meant}`;
+}
+
 /** Where an annotation of pods belongs: with the pod itself, or in the template of its Deployment. Injection is asked for by a label. */
 function movedTo(object: AnalyzedObject, { name, value }: { readonly name: string; readonly value: string }): SourceFix | undefined {
   const metadata = object.key.kind === 'Pod' ? 'metadata' : object.key.kind === 'Deployment' ? 'spec.template.metadata' : undefined;
   if (metadata === undefined) return undefined;
   const into = name === injectName ? 'labels' : 'annotations';
-  return { do: 'all', fixes: [{ do: 'insert', path: `${metadata}.${into}`, key: name, value: JSON.stringify(value) }, { do: 'remove', path: annotationPath(name) }] };
+  return { do: 'all', fixes: [{ do: 'insert', path: `${metadata}.${into}`, key: name, value }, { do: 'remove', path: annotationPath(name) }] };
 }

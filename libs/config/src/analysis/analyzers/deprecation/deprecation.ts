@@ -32,5 +32,5 @@ export const deprecation: Analyzer = {
 /** A percentage that is set already goes before the old field. */
 function percentageInstead(path: string, { percent, percentage }: FaultDelay): SourceFix {
   if (percentage) return { do: 'remove', path };
-  return { do: 'all', fixes: [{ do: 'replace', path, value: `{value: ${percent}}` }, { do: 'rename', path, to: 'percentage' }] };
+  return { do: 'all', fixes: [{ do: 'replace', path, value: { value: percent } }, { do: 'rename', path, to: 'percentage' }] };
 }

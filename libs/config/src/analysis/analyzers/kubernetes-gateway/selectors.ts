@@ -1,5 +1,6 @@
 import { isMap } from '../../../schema/containers.ts';
 import type { Analyzer } from '../../analyzer.ts';
+import type { SourceFix } from '../../fix/source-fix.ts';
 import { mapAt, maps, textMap } from '../../json.ts';
 import { selects } from '../../kubernetes/selector.ts';
 import { messages } from '../../messages/messages.ts';
@@ -23,7 +24,14 @@ export const gatewaySelectors: Analyzer = {
         const spec = mapAt(policy.content, 'spec');
         const selector = spec['selector'];
         if (policy.spec === undefined || spec['targetRef'] !== undefined || maps(spec['targetRefs']).length > 0 || !isMap(selector)) continue;
-        for (const pod of gatewayPods.get(policy.key.namespace) ?? []) if (selects(textMap(selector['matchLabels']), pod.labels)) report(policy, messages.ineffectiveSelector(pod.labels[gatewayName] ?? ''), { path: 'spec.selector' });
+        const selected = (gatewayPods.get(policy.key.namespace) ?? []).filter((pod) => selects(textMap(selector['matchLabels']), pod.labels));
+        const gateways = [...new Set(selected.map((pod) => pod.labels[gatewayName] ?? ''))];
+        for (const name of gateways) report(policy, messages.ineffectiveSelector(name), { path: 'spec.selector', ...(gateways.length === 1 && { fix: targetInstead(name) }) });
       }
   },
 };
+
+function targetInstead(name: string): SourceFix {
+  const target = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name };
+  return { do: 'all', fixes: [{ do: 'insert', path: 'spec', key: 'targetRefs', value: [target] }, { do: 'remove', path: 'spec.selector' }] };
+}
