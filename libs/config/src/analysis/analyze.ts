@@ -51,7 +51,10 @@ export function analyzeTexts(texts: readonly SourceText[], options: AnalysisOpti
 }
 
 /** The same for objects read before. */
-export function analyzeObjects(objects: readonly AnalyzedObject[], options: AnalysisOptions, unreadable: readonly AnalyzedObject[] = []): readonly AnalysisMessage[] {
+export function analyzeObjects(given: readonly AnalyzedObject[], options: AnalysisOptions, unreadable: readonly AnalyzedObject[] = []): readonly AnalysisMessage[] {
+  // The files with the mesh's settings are checked as well.
+  const settings = readObjects([options.meshConfig, options.meshNetworks].filter((text) => text !== undefined), { defaultNamespace: 'istio-system', ignoreUnknown: false });
+  const objects = [...given, ...settings.objects];
   const meshConfig = meshConfigAmong(objects, options);
   const builtin = options.builtin === false ? [] : builtinObjects(meshConfig);
   const meshNetworks = meshNetworksAmong(objects, options);
@@ -62,7 +65,7 @@ export function analyzeObjects(objects: readonly AnalyzedObject[], options: Anal
   };
   const named = options.analyzers ?? [];
   for (const analyzer of all) if (named.length === 0 || named.includes(analyzer.name)) run(analyzer, mesh, report);
-  for (const object of unreadable) reportSchema(object, report);
+  for (const object of [...unreadable, ...settings.unreadable]) reportSchema(object, report);
   return sorted(found);
 }
 

@@ -105,8 +105,9 @@ function sourceOf(document: ParsedDocument): Source {
 function standIn(document: ParsedDocument, cluster: string): AnalyzedObject {
   const { kind, name, namespace } = document.named;
   const key = { group: '', kind: kind || 'Document', namespace: name === '' ? '' : namespace || 'default', name: name || `${document.index} of ${document.file}` };
+  // Of text that cannot be read the first mistake explains the others.
   const isNoObject = document.errors.every((error) => error.path === 'apiVersion' || error.path === 'kind') && kind === '';
-  const errors = isNoObject ? [{ path: '', message: 'it is no object: it has no apiVersion and kind' }] : document.errors;
+  const errors = isNoObject ? [{ path: '', message: 'it is no object: it has no apiVersion and kind' }] : name === '' ? document.errors.slice(0, 1) : document.errors;
   const [first] = document.errors;
   const source = { ...sourceOf(document), line: (path: string) => document.errors.find((error) => error.path === path)?.line ?? first?.line ?? document.line };
   const meta = { name, namespace: key.namespace, labels: {}, annotations: {}, creationTimestamp: '' };

@@ -63,7 +63,7 @@ export const traffic = {
     () => 'REMOVE is ignored with applyTo ROUTE_CONFIGURATION or HTTP_ROUTE.',
   ),
   relativeOperationWithVersion: messageType(
-    { code: 'IST0155', name: 'EnvoyFilterUsesRelativeOperationWithProxyVersion', level: 'Warning', about: 'The same, with a proxyVersion: it may stop applying during an upgrade.' },
+    { code: 'IST0155', name: 'EnvoyFilterUsesRelativeOperationWithProxyVersion', level: 'Warning', about: 'A patch relative to one with a proxyVersion: it may stop applying during an upgrade.' },
     () => 'A patch is relative to a filter that another patch with a proxyVersion brings, and the EnvoyFilter has no priority: it may stop applying during an upgrade. Set a priority, or use ADD or INSERT_FIRST.',
   ),
   invalidGatewayCredential: messageType(

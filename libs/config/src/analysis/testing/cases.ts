@@ -14,7 +14,7 @@ export interface AnalyzerCase {
 }
 
 /** Certificates and other clocks in the tests are of this day. */
-export const testDay = new Date('2026-06-01T00:00:00Z');
+export const testDay = new Date('2027-01-01T00:00:00Z');
 
 export function analyzeYaml(yaml: string, options: Partial<AnalysisOptions> = {}): readonly AnalysisMessage[] {
   return analyzeTexts([{ name: 'a.yaml', text: yaml }], { now: testDay, ...options });

@@ -33,7 +33,7 @@ function range(value: string): string | undefined {
 function proxyConfig(value: string): string | undefined {
   const errors: FieldError[] = [];
   try {
-    const input: unknown = parse(value, { maxAliasCount: 100, logLevel: 'silent' });
+    const input: unknown = parse(value, { maxAliasCount: 100, logLevel: 'error' });
     if (input !== null && !isMap(input)) return 'it must be a map of ProxyConfig\'s fields';
     meshConfig.schema.decode({ defaultConfig: input }, '', errors);
   } catch (error) {

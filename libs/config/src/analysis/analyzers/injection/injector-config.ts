@@ -30,7 +30,7 @@ function read({ content }: AnalyzedObject): InjectorConfig {
 
 function valuesIn(json: string): unknown {
   try {
-    return parse(json, { maxAliasCount: 100, logLevel: 'silent' });
+    return parse(json, { maxAliasCount: 100, logLevel: 'error' });
   } catch {
     return undefined;
   }

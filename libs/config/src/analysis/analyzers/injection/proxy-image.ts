@@ -56,7 +56,7 @@ function imageTypes(mesh: Mesh): (pod: PodView) => string {
 function annotated(config: string | undefined): string | undefined {
   if (config === undefined) return undefined;
   try {
-    return text(mapAt(parse(config, { maxAliasCount: 100, logLevel: 'silent' }), 'image')['imageType']);
+    return text(mapAt(parse(config, { maxAliasCount: 100, logLevel: 'error' }), 'image')['imageType']);
   } catch {
     return undefined;
   }
