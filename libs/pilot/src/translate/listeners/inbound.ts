@@ -2,7 +2,7 @@ import { FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_
 import type { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
-import { RetryPolicy, Route, RouteAction, VirtualHost } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { Route, RouteAction, VirtualHost } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { addressListener, inboundCluster, inboundRoute, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
 import { modeForPort, mtlsPolicyFor, type MtlsMode } from '../../push-context/peer-authentication.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
@@ -12,6 +12,7 @@ import { inboundPorts, type InboundPort } from '../inbound-ports.ts';
 import { create, duration } from '../message.ts';
 import { istioMutualDownstream, serverDownstream, tlsSocket } from '../tls.ts';
 import { routeMatch } from '../routes/matchers.ts';
+import { inboundRetryPolicy } from '../routes/retry.ts';
 import { httpConnectionManager } from './http-connection-manager.ts';
 import { chainMatch, listener, plaintextHttp } from './listener.ts';
 import { tcpFilters } from './tcp-filters.ts';
@@ -127,16 +128,11 @@ function chain(build: ChainBuild, way: Entrance, transportSocket: TransportSocke
 }
 
 /** One route to the application. */
-function inboundRoutes({ cluster, servicePort, operation, port, passthrough }: ChainBuild): RouteConfiguration {
-  const action = create(RouteAction, { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: duration(0), maxGrpcTimeout: duration(0), retryPolicy: inboundRetry() });
+function inboundRoutes({ push, cluster, servicePort, protocol, operation, port, passthrough }: ChainBuild): RouteConfiguration {
+  const action = create(RouteAction, { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: duration(0), maxGrpcTimeout: duration(0), retryPolicy: inboundRetryPolicy(push.mesh.defaultInboundHttpRetryPolicy, protocol) });
   const route = create(Route, { name: 'default', match: routeMatch(undefined), decorator: { operation }, action: { $case: 'route', value: action } });
   const host = create(VirtualHost, { name: `inbound|http|${servicePort}`, domains: ['*'], routes: [route] });
   return create(RouteConfiguration, { name: passthrough === true ? cluster : inboundRoute(port), virtualHosts: [host], validateClusters: false });
-}
-
-/** The application may close an idle connection just as a request is put on it: such a request is safe to send again. Source: Istio's route/retry. */
-function inboundRetry(): RetryPolicy {
-  return create(RetryPolicy, { retryOn: 'reset-before-request', numRetries: 2 });
 }
 
 /** Chains for ports no service declares, and one that keeps the listener from calling itself. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeaderMap, StreamInfo, unknownConnection } from '@meltemi/http';
-import { applyHeaderOps, rewriteRequest, type ForwardAction, type RouteMatch } from '@meltemi/route';
+import { applyHeaderOps, RetryOn, rewriteRequest, type ForwardAction, type RouteMatch } from '@meltemi/route';
 import { xdsType } from '@meltemi/xds';
 import { featuresFrom } from '../../features.ts';
-import { bookinfo, configsOf, jsonOf, meshOf, productpage } from '../../testing/mesh.test-support.ts';
-import { headOf, match, tableOf, whither, type Call } from '../../testing/walk.test-support.ts';
+import { bookinfo, configsOf, jsonOf, meshOf, podYaml, productpage } from '../../testing/mesh.test-support.ts';
+import { headOf, listenersOf, match, tableOf, whither, type Call } from '../../testing/walk.test-support.ts';
 import { translate } from '../translate.ts';
 
 interface World {
@@ -267,4 +267,17 @@ test('faults and CORS ride on their routes; a fault without percentage never hap
 
 test('a match may give its requests a statistic of their own', () => {
   assert.equal(matchOf(`{match: [{uri: {prefix: /}, statPrefix: mine}], ${route()}}`).statPrefix, 'mine');
+});
+
+test('requests to the application are tried again when it closed the connection first; settings of the mesh replace that, gRPC streams are left alone', () => {
+  const inbound = (port: string, mesh: World['mesh'] = {}) => {
+    const push = meshOf(configsOf(`---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {selector: {app: productpage}, ports: [${port}]}\n${podYaml('p', '10.0.0.1', { labels: { app: 'productpage' } })}`), mesh);
+    const chains = listenersOf(push, productpage()).get('virtualInbound')?.allFilterChains.flatMap(({ networkFilters }) => networkFilters) ?? [];
+    const tables = chains.flatMap((filter) => (filter.kind === 'http_connection_manager' && filter.config.routes.kind === 'inline' ? [filter.config.routes.table] : []));
+    return (tables.find(({ name }) => name === 'inbound|80||')?.match(headOf(url), 0, null)?.action as ForwardAction | undefined)?.retry ?? null;
+  };
+  assert.deepEqual([inbound('{name: http, port: 80}')?.numRetries, inbound('{name: http, port: 80}')?.on], [2, RetryOn['reset-before-request']]);
+  assert.equal(inbound('{name: http, port: 80}', { defaultInboundHttpRetryPolicy: { attempts: 5, retryOn: '' } })?.numRetries, 5);
+  assert.equal(inbound('{name: http, port: 80}', { defaultInboundHttpRetryPolicy: { attempts: 0, retryOn: '' } }), null);
+  assert.equal(inbound('{name: grpc, port: 80}'), null);
 });

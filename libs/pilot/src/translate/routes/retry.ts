@@ -2,6 +2,7 @@ import type { HttpRetry } from '@meltemi/config';
 import { RetryPolicy, type RetryPolicy_RetryHostPredicate, type RetryPolicy_RetryPriority } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { PreviousHostsPredicate } from '@meltemi/api/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts';
 import { PreviousPrioritiesConfig } from '@meltemi/api/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.ts';
+import type { Protocol } from '../../registry/model.ts';
 import { create, createAny, duration, optionalDuration, typed } from '../message.ts';
 
 /** Source: Istio's route/retry/retry.go. */
@@ -23,9 +24,24 @@ export function retryPolicy(settings: HttpRetry | undefined, { hashed }: { reado
   });
 }
 
+/**
+ * The retry policy of an application's own port: it may close an idle connection just as a request is put on it, and such a request is safe to send again.
+ * gRPC ports have none: streams do not bear it. Of `settings` (MeshConfig's) attempts, conditions and backoff count.
+ */
+export function inboundRetryPolicy(settings: HttpRetry | undefined, protocol: Protocol): RetryPolicy | undefined {
+  if (protocol === 'GRPC' || protocol === 'GRPC_WEB' || (settings && settings.attempts <= 0)) return undefined;
+  const { retryOn, codes } = conditions(settings?.retryOn ?? '', 'reset-before-request');
+  return create(RetryPolicy, {
+    retryOn,
+    numRetries: settings?.attempts ?? 2,
+    retriableStatusCodes: codes,
+    ...(settings?.backoff === undefined ? {} : { retryBackOff: { baseInterval: duration(settings.backoff), maxInterval: undefined } }),
+  });
+}
+
 /** Numbers in the list are status codes. */
-function conditions(text: string): { retryOn: string; codes: number[] } {
-  if (text === '') return { retryOn: defaultRetryOn, codes: [] };
+function conditions(text: string, byDefault = defaultRetryOn): { retryOn: string; codes: number[] } {
+  if (text === '') return { retryOn: byDefault, codes: [] };
   const parts = text.split(',').map((entry) => entry.trim()).filter((part) => part !== '');
   const codes = parts.filter((part) => /^[1-5][0-9]{2}$/.test(part)).map(Number);
   const names = parts.filter((part) => !/^[1-5][0-9]{2}$/.test(part));
