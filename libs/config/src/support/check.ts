@@ -3,16 +3,18 @@ import type { Findings } from '../rules/findings.ts';
 import { endsAt, exceptionsOf, type Exception } from './support.ts';
 import { usedFields, type UsedField } from './used.ts';
 
-/** Warns of every refused field (or value) that an object sets. Of a kind nothing acts on only values are told, the rest is said of the kind. */
+/** Warns of (or, where half of it would let somebody in, refuses) every refused field (or value) that an object sets. Of a kind nothing acts on only values are told, the rest is said of the kind. */
 export function checkSupport(kind: ConfigKind, content: unknown, findings: Findings): void {
   const table = refusedOf(kind);
   if (table.length === 0) return;
-  const told = new Set<string>();
+  // What the kind's own validation says of a field is the better sentence.
+  const told = new Set(findings.warnings.map((one) => one.path));
   for (const field of usedFields(kind.schema, content, 'spec')) {
     const one = table.find((exception) => (kind.acts === 'full' || exception.values !== undefined) && endsAt(exception.path, field.path) && isMeant(exception, field));
     if (!one || told.has(field.at)) continue;
     told.add(field.at);
-    findings.warn(field.at, one.consequence);
+    if (one.level === 'error') findings.error(field.at, one.consequence);
+    else findings.warn(field.at, one.consequence);
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wasmPlugin } from '../kinds/later/extensions.ts';
 import { kinds } from '../kinds/registry.ts';
+import { requestAuthentication } from '../kinds/request-authentication/kind.ts';
 import { virtualService } from '../kinds/virtual-service/kind.ts';
 import { verdict } from '../testing/verdict.ts';
 import { exceptions } from './exceptions.ts';
@@ -45,10 +46,13 @@ test('used fields are those set to something, in either spelling', () => {
   );
 });
 
-test('a refused field is warned of at its place, a refused value only when it is that value', () => {
+test('a refused field is warned of at its place, a refused value only when it is that value; where half of it would let somebody in, the object is refused', () => {
   const tcp = '{hosts: [a], tcp: [{match: [{sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: a}}]}]}';
   assert.deepEqual(verdict(virtualService, tcp).errors, []);
   assert.match(verdict(virtualService, tcp).warnings.join(), /spec\.tcp\[0\]\.match\[0\]\.sourceSubnet: has no effect/);
+  const presence = (name: string): string => verdict(requestAuthentication, `{jwtRules: [{issuer: a, jwksUri: "https://a/jwks", presence: ${name}}]}`).errors.join();
+  assert.equal(presence('OPTIONAL'), '');
+  assert.match(presence('REQUIRED'), /spec\.jwtRules\[0\]\.presence: is not enforced/);
   const phase = (name: string): string => verdict(wasmPlugin, `{url: "oci://a/b", phase: ${name}}`).warnings.join();
   assert.match(phase('AUTHZ'), /spec\.phase: would decide who gets in/);
   assert.doesNotMatch(phase('STATS'), /spec\.phase/);

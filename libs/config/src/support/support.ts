@@ -5,8 +5,7 @@ import { schemaFields, type SchemaField } from './fields.ts';
 
 /**
  * What becomes of a field. works: traffic follows it. approximated: nearly; the consequence says how it differs.
- * refused: accepted as Istio does, with a warning that says what happens instead. (An object is refused outright when half of it would let somebody
- * in who should not; no field is like that today: what is left out on the way to a decision only ever denies more.)
+ * refused: accepted as Istio does, with a warning that says what happens instead (or refused outright where half of it would let somebody in).
  */
 export type Support = 'works' | 'approximated' | 'refused';
 
@@ -19,6 +18,8 @@ export interface Exception {
   readonly consequence: string;
   /** Only these values are meant. */
   readonly values?: readonly unknown[];
+  /** 'error': the object is refused, because half-applying it would change who gets in. */
+  readonly level?: 'error';
 }
 
 /** A field of a kind, and what becomes of it. */

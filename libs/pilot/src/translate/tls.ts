@@ -111,7 +111,7 @@ export function serverDownstream(settings: ServerTlsSettings, options: ServerOpt
       tlsMinimumProtocolVersion: protocolVersion(settings.minProtocolVersion, defaults?.minProtocolVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2),
       tlsMaximumProtocolVersion: protocolVersion(settings.maxProtocolVersion, TlsParameters_TlsProtocol.TLS_AUTO),
       cipherSuites: [...(settings.cipherSuites.length > 0 ? settings.cipherSuites : (defaults?.cipherSuites ?? []))],
-      ecdhCurves: [...(defaults?.ecdhCurves ?? [])],
+      ecdhCurves: [...(settings.ecdhCurves ?? defaults?.ecdhCurves ?? [])],
     }),
     ...serverCertificates(settings),
     alpnProtocols: options.http ? httpProtocols(options) : [],

@@ -58,3 +58,9 @@ table(destinationRule, {
     ['an empty selector', '{host: a, workloadSelector: {}}', 'spec.workloadSelector.matchLabels', /every workload/],
   ],
 });
+
+table(destinationRule, {
+  good: [['balancing by reported load', policy('loadBalancer: {backendUtilization: {weightUpdatePeriod: 1s, metricNamesForComputingUtilization: [a]}}')]],
+  bad: [['two ways to balance', policy('loadBalancer: {simple: RANDOM, backendUtilization: {}}'), 'spec.trafficPolicy.loadBalancer', /only one of/]],
+  warns: [['that nothing reads reported load', policy('loadBalancer: {backendUtilization: {}}'), 'spec.trafficPolicy.loadBalancer.backendUtilization', /no effect/]],
+});

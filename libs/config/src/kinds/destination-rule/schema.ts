@@ -17,7 +17,7 @@ export const zoneAwareLbSetting = object<dr.ZoneAwareLoadBalancerSetting>({
   enabled: optional(bool()),
   failover,
   failoverPriority: strings(),
-  minClusterSize: optional(int('uint64', { min: 1 })),
+  minClusterSize: optional(int('uint64', { min: 1, max: 4_294_967_295 })),
 });
 
 const consistentHash = object<dr.ConsistentHashLb>(
@@ -40,10 +40,19 @@ const consistentHash = object<dr.ConsistentHashLb>(
   { oneofs: [{ keys: ['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'] }, { keys: ['ringHash', 'maglev'] }] },
 );
 
+const backendUtilization = object<dr.BackendUtilizationLb>({
+  errorUtilizationPenaltyPercent: int('uint32'),
+  metricNamesForComputingUtilization: strings(),
+  weightExpirationPeriod: optional(duration()),
+  weightStabilizationPeriod: optional(duration()),
+  weightUpdatePeriod: optional(duration()),
+});
+
 const loadBalancer = object<dr.LoadBalancerSettings>(
   {
     simple: optional(oneOf(['UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST'])),
     consistentHash: optional(consistentHash),
+    backendUtilization: optional(backendUtilization),
     localityLbSetting: optional(localityLbSetting),
     zoneAwareLbSetting: optional(zoneAwareLbSetting),
     warmupDurationSecs: optional(someTime()),
@@ -55,7 +64,7 @@ const loadBalancer = object<dr.LoadBalancerSettings>(
       }),
     ),
   },
-  { oneofs: [{ keys: ['simple', 'consistentHash'] }] },
+  { oneofs: [{ keys: ['simple', 'consistentHash', 'backendUtilization'] }] },
 );
 
 export const tcpKeepalive = object<dr.TcpKeepalive>({ probes: int('uint32'), time: optional(someTime()), interval: optional(someTime()) });

@@ -54,6 +54,7 @@ export type SimpleLb = 'UNSPECIFIED' | 'LEAST_CONN' | 'RANDOM' | 'PASSTHROUGH' |
 export interface LoadBalancerSettings {
   readonly simple?: SimpleLb;
   readonly consistentHash?: ConsistentHashLb;
+  readonly backendUtilization?: BackendUtilizationLb;
   readonly localityLbSetting?: LocalityLoadBalancerSetting;
   readonly zoneAwareLbSetting?: ZoneAwareLoadBalancerSetting;
   /** Deprecated by `warmup`. */
@@ -81,6 +82,15 @@ export interface HttpCookie {
   /** Absent: the proxy sets no cookie of its own; 0: a session cookie. */
   readonly ttl?: DurationMs;
   readonly attributes: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** Weights from the load that endpoints report (ORCA). */
+export interface BackendUtilizationLb {
+  readonly errorUtilizationPenaltyPercent: number;
+  readonly metricNamesForComputingUtilization: readonly string[];
+  readonly weightExpirationPeriod?: DurationMs;
+  readonly weightStabilizationPeriod?: DurationMs;
+  readonly weightUpdatePeriod?: DurationMs;
 }
 
 export interface WarmupConfiguration {

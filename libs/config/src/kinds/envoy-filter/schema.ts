@@ -1,7 +1,7 @@
 import { list, object, stringMap, struct } from '../../schema/containers.ts';
 import { int, oneOf, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
-import { workloadSelector } from '../schema.ts';
+import { optional, required, withCel } from '../../schema/schema.ts';
+import { portRange, workloadSelector } from '../schema.ts';
 import { targetFields } from '../targeted-policy.ts';
 import type * as filter from './types.ts';
 
@@ -18,7 +18,7 @@ const listener = object<filter.EnvoyListenerMatch>({
   portName: string(),
   filterChain: optional(
     object<filter.EnvoyFilterChainMatch>({
-      name: string(), sni: string(), transportProtocol: string(), applicationProtocols: string(), filter: optional(filterName), destinationPort: int('uint32'),
+      name: string(), sni: string(), transportProtocol: string(), applicationProtocols: string(), filter: optional(filterName), destinationPort: int('uint32'), transportSocket: string(),
     }),
   ),
   listenerFilter: string(),
@@ -35,17 +35,19 @@ const routeConfiguration = object<filter.EnvoyRouteConfigurationMatch>({
   name: string(),
 });
 
-const match = object<filter.EnvoyConfigObjectMatch>(
+const waypoint = object<filter.EnvoyWaypointMatch>({ portNumber: withCel(int('uint32'), portRange), route: optional(subFilter), filter: optional(filterName) });
+
+const match = withCel(object<filter.EnvoyConfigObjectMatch>(
   {
     context: oneOf(['ANY', 'SIDECAR_INBOUND', 'SIDECAR_OUTBOUND', 'GATEWAY', 'WAYPOINT']),
     proxy: optional(object<filter.EnvoyProxyMatch>({ proxyVersion: string(), metadata: stringMap() })),
     listener: optional(listener),
     routeConfiguration: optional(routeConfiguration),
     cluster: optional(object<filter.EnvoyClusterMatch>({ portNumber: int('uint32'), service: string(), subset: string(), name: string() })),
-    waypoint: optional(struct()),
+    waypoint: optional(waypoint),
   },
   { oneofs: [{ keys: ['listener', 'routeConfiguration', 'cluster', 'waypoint'] }] },
-);
+), { rule: "(has(self.context) && self.context == 'WAYPOINT') == has(self.waypoint)", message: 'waypoint goes with context WAYPOINT, and with no other' });
 
 const patch = object<filter.EnvoyPatch>({
   operation: required(oneOf(['INVALID', 'MERGE', 'ADD', 'REMOVE', 'INSERT_BEFORE', 'INSERT_AFTER', 'INSERT_FIRST', 'REPLACE', 'MERGE_AND_REPLACE_LIST'])),

@@ -39,7 +39,14 @@ export interface EnvoyConfigObjectMatch {
   readonly listener?: EnvoyListenerMatch;
   readonly routeConfiguration?: EnvoyRouteConfigurationMatch;
   readonly cluster?: EnvoyClusterMatch;
-  readonly waypoint?: Struct;
+  readonly waypoint?: EnvoyWaypointMatch;
+}
+
+/** Only with context WAYPOINT. */
+export interface EnvoyWaypointMatch {
+  readonly portNumber: number;
+  readonly route?: { readonly name: string };
+  readonly filter?: EnvoyFilterNameMatch;
 }
 
 /** `proxyVersion` is RE2, found anywhere in the version. */
@@ -64,6 +71,7 @@ export interface EnvoyFilterChainMatch {
   readonly applicationProtocols: string;
   readonly filter?: EnvoyFilterNameMatch;
   readonly destinationPort: number;
+  readonly transportSocket: string;
 }
 
 export interface EnvoyFilterNameMatch {

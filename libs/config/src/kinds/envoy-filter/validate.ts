@@ -16,10 +16,12 @@ export function validate(spec: EnvoyFilterSpec, _about: ObjectMeta, findings: Fi
 
 function checkPatch(entry: EnvoyConfigObjectPatch, path: string, findings: Findings): void {
   const { applyTo, match, patch } = entry;
+  if (match && (match.context === 'WAYPOINT') !== (match.waypoint !== undefined)) findings.error(`${path}.match.waypoint`, 'goes with context WAYPOINT, and with no other');
   if (match?.context === 'WAYPOINT') return findings.warn(`${path}.match.context`, 'unsupported: there are no waypoints, so this patch is set aside');
   if (applyTo === 'INVALID') return findings.error(`${path}.applyTo`, 'is required');
   if (patch.operation === 'INVALID') return findings.error(`${path}.patch.operation`, 'is required');
-  if (match?.proxy && match.proxy.proxyVersion !== '') findings.check(`${path}.match.proxy.proxyVersion`, regexReason(match.proxy.proxyVersion));
+  if (match?.proxy && match.proxy.proxyVersion.length > 1024) findings.warn(`${path}.match.proxy.proxyVersion`, 'has more than 1024 characters and is ignored');
+  else if (match?.proxy && match.proxy.proxyVersion !== '') findings.check(`${path}.match.proxy.proxyVersion`, regexReason(match.proxy.proxyVersion));
   checkMatch(entry, `${path}.match`, findings);
   if (patch.filterClass !== 'UNSPECIFIED') findings.warn(`${path}.patch.filterClass`, 'unsupported: say where with the operation and the filter in match');
   if (patch.operation === 'REMOVE') return;

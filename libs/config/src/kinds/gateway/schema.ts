@@ -32,6 +32,7 @@ export const serverTls = object<gw.ServerTlsSettings>(
     minProtocolVersion: oneOf(tlsVersions),
     maxProtocolVersion: oneOf(tlsVersions),
     cipherSuites: strings(),
+    ecdhCurves: optional(strings()),
     insecureSkipVerify: optional(bool()),
   },
   { oneofs: [{ keys: ['credentialName', 'credentialNames', 'tlsCertificates'] }] },

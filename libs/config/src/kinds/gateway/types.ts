@@ -46,6 +46,8 @@ export interface ServerTlsSettings {
   readonly minProtocolVersion: TlsProtocol;
   readonly maxProtocolVersion: TlsProtocol;
   readonly cipherSuites: readonly string[];
+  /** Absent: the proxy's own. */
+  readonly ecdhCurves?: readonly string[];
   readonly insecureSkipVerify?: boolean;
 }
 

@@ -1,29 +1,34 @@
 import type { Findings } from '../../rules/findings.ts';
 import { list, struct } from '../../schema/containers.ts';
 import { int, oneOf, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { optional, required, withCel } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { matchLabelsSelector } from '../schema.ts';
 import type { Struct } from '../types.ts';
 import { checkAttachment, maps } from './security.ts';
 import { portNumber, shape, targetRef } from './shape.ts';
 
-const trafficMatch = list(shape({ mode: oneOf(['UNDEFINED', 'CLIENT', 'SERVER', 'CLIENT_AND_SERVER']), ports: list(portNumber) }));
+const trafficMatch = list(shape({ mode: oneOf(['UNDEFINED', 'CLIENT', 'SERVER', 'CLIENT_AND_SERVER']), ports: list(portNumber, { uniqueBy: 'number' }) }));
 
 const attachment = { selector: optional(matchLabelsSelector), targetRefs: list(targetRef, { maxItems: 16 }), match: trafficMatch, priority: optional(int('int32')) };
 
+const variable = withCel(
+  shape({ name: required(string({ minLength: 1, maxLength: 256 })), valueFrom: oneOf(['INLINE', 'HOST']), value: string({ maxLength: 2048 }) }),
+  { rule: "!has(self.valueFrom) || self.valueFrom != 'HOST' || !has(self.value)", message: 'valueFrom HOST takes no value' },
+);
+
 const wasm = {
   url: required(string({ minLength: 1 })),
-  sha256: string(),
+  sha256: string({ pattern: { regex: '^$|^[a-f0-9]{64}$', reason: 'must be 64 hexadecimal digits' } }),
   imagePullPolicy: oneOf(['UNSPECIFIED_POLICY', 'IfNotPresent', 'Always']),
-  imagePullSecret: string({ maxLength: 253 }),
+  imagePullSecret: string({ minLength: 1, maxLength: 253 }),
   verificationKey: string(),
   pluginConfig: optional(struct()),
-  pluginName: string({ maxLength: 256 }),
+  pluginName: string({ minLength: 1, maxLength: 256 }),
   failStrategy: oneOf(['FAIL_CLOSE', 'FAIL_OPEN', 'FAIL_RELOAD']),
   vmConfig: optional(
     shape({
-      env: list(shape({ name: required(string({ minLength: 1, maxLength: 256 })), valueFrom: oneOf(['INLINE', 'HOST']), value: string({ maxLength: 2048 }) }), { maxItems: 256 }),
+      env: list(variable, { maxItems: 256, uniqueBy: 'name' }),
     }),
   ),
   type: oneOf(['UNSPECIFIED_PLUGIN_TYPE', 'HTTP', 'NETWORK']),
@@ -46,13 +51,9 @@ function checkWasm(plugin: Struct, path: string, findings: Findings): void {
   const url = String(plugin['url']);
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase() ?? 'oci';
   if (!['oci', 'http', 'https', 'file'].includes(scheme) || /[\s#%]/.test(url)) findings.error(`${path}.url`, `must be an oci, http, https or file URL, found "${url}"`);
-  if (plugin['sha256'] !== '' && !/^[0-9a-f]{64}$/.test(String(plugin['sha256']))) findings.error(`${path}.sha256`, 'must be 64 hexadecimal digits');
-  const names = new Set<unknown>();
-  for (const [i, variable] of maps(maps([plugin['vmConfig']])[0]?.['env']).entries()) {
+  for (const [i, one] of maps(maps([plugin['vmConfig']])[0]?.['env']).entries()) {
     const at = `${path}.vmConfig.env[${i}]`;
-    if (names.has(variable['name'])) findings.error(`${at}.name`, `"${String(variable['name'])}" is listed already`);
-    names.add(variable['name']);
-    if (variable['valueFrom'] === 'HOST' && variable['value'] !== '') findings.error(`${at}.value`, 'cannot be set while valueFrom is HOST');
+    if (one['valueFrom'] === 'HOST' && one['value'] !== '') findings.error(`${at}.value`, 'cannot be set while valueFrom is HOST');
   }
 }
 

@@ -1,17 +1,19 @@
 import { list, object } from '../../schema/containers.ts';
-import { bool, duration, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { bool, oneOf, someTime, string } from '../../schema/scalars.ts';
+import { optional, required, withCel } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
+import { atMostOne } from '../schema.ts';
 import { targetFields } from '../targeted-policy.ts';
 import type { ClaimToHeader, JwtHeader, JwtRule, RequestAuthenticationSpec } from './types.ts';
 import { validate } from './validate.ts';
 
 const words = (limits: { readonly maxItems?: number } = {}) => list(string({ minLength: 1 }), limits);
 
-const jwtRule = object<JwtRule>({
-  issuer: string(),
+const jwtRule = withCel(object<JwtRule>({
+  issuer: string({ minLength: 1 }),
   audiences: words(),
   jwksUri: string({ maxLength: 2048 }),
+  presence: oneOf(['OPTIONAL', 'REQUIRED']),
   jwks: string(),
   fromHeaders: list(object<JwtHeader>({ name: required(string({ minLength: 1 })), prefix: string() })),
   fromParams: words(),
@@ -19,9 +21,9 @@ const jwtRule = object<JwtRule>({
   outputPayloadToHeader: string(),
   forwardOriginalToken: bool(),
   outputClaimToHeaders: list(object<ClaimToHeader>({ header: required(string({ minLength: 1 })), claim: required(string({ minLength: 1 })) })),
-  timeout: optional(duration()),
+  timeout: optional(someTime()),
   spaceDelimitedClaims: words({ maxItems: 64 }),
-});
+}), atMostOne('jwksUri', 'jwks'));
 
 export const requestAuthentication = istioKind<RequestAuthenticationSpec>({
   group: 'security.istio.io',

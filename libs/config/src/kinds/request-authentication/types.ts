@@ -24,6 +24,8 @@ export interface JwtRule {
   readonly outputClaimToHeaders: readonly ClaimToHeader[];
   /** For fetching keys. Default 5 s. */
   readonly timeout?: DurationMs;
+  /** REQUIRED is refused: nothing enforces it (nor does Istio yet). */
+  readonly presence: 'OPTIONAL' | 'REQUIRED';
   /** Besides "scope" and "permission". */
   readonly spaceDelimitedClaims: readonly string[];
 }

@@ -1,6 +1,6 @@
 import { list, map, object } from '../../schema/containers.ts';
-import { bool, double, duration, oneOf, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { bool, double, oneOf, someTime, string } from '../../schema/scalars.ts';
+import { optional, required, withCel } from '../../schema/schema.ts';
 import { targetFields } from '../targeted-policy.ts';
 import type * as telemetry from './types.ts';
 
@@ -39,13 +39,19 @@ const override = object<telemetry.MetricsOverride>({
     ),
   ),
   disabled: optional(bool()),
-  tagOverrides: map(object<telemetry.TagOverride>({ operation: oneOf(['UPSERT', 'REMOVE']), value: string() })),
+  tagOverrides: map(
+    withCel(
+      object<telemetry.TagOverride>({ operation: oneOf(['UPSERT', 'REMOVE']), value: string() }),
+      { rule: "!has(self.operation) || self.operation != 'UPSERT' || (has(self.value) && self.value != '')", message: 'operation UPSERT needs a value' },
+      { rule: "!has(self.operation) || self.operation != 'REMOVE' || !has(self.value)", message: 'operation REMOVE has no value' },
+    ),
+  ),
 });
 
 export const schema = object<telemetry.TelemetrySpec>({
   ...targetFields,
   tracing: list(tracing),
-  metrics: list(object<telemetry.TelemetryMetrics>({ providers, overrides: list(override), reportingInterval: optional(duration()) })),
+  metrics: list(object<telemetry.TelemetryMetrics>({ providers, overrides: list(override), reportingInterval: optional(someTime()) })),
   accessLogging: list(
     object<telemetry.TelemetryAccessLogging>({ match: side, providers, disabled: optional(bool()), filter: optional(object<{ readonly expression: string }>({ expression: string() })) }),
   ),
