@@ -16,3 +16,4 @@ export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } f
 export { contributors, objectName, type ContributorSearch } from './quarantine/contributors.ts';
 export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
 export { wantedKeys, type FetchedKeys, type KeySets, type WantedKeys } from './push-context/request-authentication.ts';
+export { sourceOfRoute, type Source } from './gateway-api/sources.ts';

@@ -1,4 +1,5 @@
 import { extensionExceptions } from './exceptions-extensions.ts';
+import { gatewayApiExceptions } from './exceptions-gateway-api.ts';
 import { meshExceptions } from './exceptions-mesh.ts';
 import { proxyExceptions } from './exceptions-proxy.ts';
 import { trafficExceptions } from './exceptions-traffic.ts';
@@ -11,4 +12,4 @@ export interface KindExceptions {
   readonly fields: readonly Exception[];
 }
 
-export const exceptions: readonly KindExceptions[] = [...trafficExceptions, ...extensionExceptions, ...meshExceptions, ...proxyExceptions];
+export const exceptions: readonly KindExceptions[] = [...trafficExceptions, ...gatewayApiExceptions, ...extensionExceptions, ...meshExceptions, ...proxyExceptions];

@@ -31,9 +31,9 @@ export interface FieldSupport extends SchemaField {
   readonly byValue: readonly Exception[];
 }
 
-const groups = ['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io', 'mesh.istio.io'];
+const groups = ['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io', 'mesh.istio.io', 'gateway.networking.k8s.io', 'networking.k8s.io'];
 
-/** The kinds the table is about: Istio's own, in the order of the registry. */
+/** The kinds the table is about: Istio's own, the Gateway API's and Ingress, in the order of the registry. */
 export function supportedKinds(): readonly ConfigKind[] {
   return kinds.filter((kind) => groups.includes(kind.group) && kind.body === 'spec');
 }

@@ -155,3 +155,15 @@ test('a Gateway of nobody\'s class is left alone; of an unknown Service nothing 
   const mine = '---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: mine}\nspec: {controllerName: istio.io/gateway-controller}\n';
   assert.deepEqual(goes(mine + own('mine') + routed, router, at('/')), ['a']);
 });
+
+test('the rule that matched is named where it is written: the HTTPRoute, not what it is converted to', () => {
+  const [answer] = answers(mesh(`{${to('a')}}, {matches: [{path: {value: /b}}], ${to('b')}}`), router, at('/b'));
+  const rule = answer?.steps.find(({ at: where, matched }) => where === 'route' && matched);
+  assert.deepEqual([rule?.origin?.kind, rule?.origin?.name, rule?.origin?.field, rule?.origin?.file], ['HTTPRoute', 'web', 'spec.rules[1]', 'mesh.yaml']);
+});
+
+test('HTTPS for routes of several namespaces: the listener asks for its name once', () => {
+  const listener = gateway('gw', '{name: https, port: 443, protocol: HTTPS, hostname: x.example, tls: {certificateRefs: [{name: cert}]}, allowedRoutes: {namespaces: {from: Selector, selector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [other, default]}]}}}}');
+  const yaml = listener + services + web('{backendRefs: [{name: a, port: 80}]}', 'web', { namespace: 'other' }) + web(`{matches: [{path: {value: /b}}], ${to('b')}}`, 'mine');
+  assert.deepEqual(goes(yaml, router, { ...at('/'), port: 443, tls: 'tls', sni: 'x.example' }, { ...at('/b'), port: 443, tls: 'tls', sni: 'x.example' }), ['a.other', 'b']);
+});

@@ -1,16 +1,19 @@
 import type { AuthorizationPolicySpec } from '@meltemi/config';
+import { sourceOfRoute } from '@meltemi/pilot';
 import type { Route } from '@meltemi/route';
 import type { Answer, Origin } from '../answer.ts';
 import type { ProxyView } from '../view.ts';
 
 /** The object that a route was made of, by the metadata that Istio writes into it. */
-export function originOfRoute({ mesh }: ProxyView, rule: Route): Origin | undefined {
+export function originOfRoute({ mesh, push }: ProxyView, rule: Route): Origin | undefined {
   const [outcome] = rule.outcomes;
   const istio = outcome?.metadata?.['istio'];
   const config = istio?.['config'];
   const parts = typeof config === 'string' ? /^\/apis\/([^/]+)\/[^/]+\/namespaces\/([^/]+)\/([^/]+)\/(.+)$/.exec(config) : null;
   if (!parts) return undefined;
   const [, group = '', namespace = '', resource = '', name = ''] = parts;
+  const source = resource === 'virtual-service' ? sourceOfRoute(push, { namespace, name }, rule.name) : undefined;
+  if (source) return mesh.originOf(source.key, source.field);
   const said = (key: string) => (typeof istio?.[key] === 'string' ? istio[key] : '');
   // a delegate's route is the delegate's, whoever's rule it became
   return mesh.originOf({ group, kind: kindOf(resource), namespace: said('namespace') || namespace, name: said('name') || name }, said('field'));

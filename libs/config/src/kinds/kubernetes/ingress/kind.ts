@@ -44,7 +44,6 @@ export const ingressClass = kubeKind<ingresses.IngressClassSpec>({
 function validate(spec: ingresses.IngressSpec, _about: ObjectMeta, findings: Findings): void {
   if (spec.rules.length === 0 && !spec.defaultBackend) findings.error('spec', 'one of defaultBackend, rules must be set');
   if (spec.defaultBackend) checkBackend(spec.defaultBackend, 'spec.defaultBackend', findings);
-  if (spec.defaultBackend) findings.warn('spec.defaultBackend', 'has no effect, as in Istio: a rule with path "/" and without host takes what no other does');
   for (const [i, { host, http }] of spec.rules.entries()) {
     const at = item('spec.rules', i);
     if (host !== '') findings.check(`${at}.host`, wildcardDomainReason(host));
@@ -64,7 +63,6 @@ function checkPath({ path: text, pathType, backend: to }: ingresses.IngressPath,
 function checkBackend({ service, resource }: ingresses.IngressBackend, at: string, findings: Findings): void {
   if (service && resource) findings.error(at, 'only one of service, resource may be set');
   if (!service && !resource) findings.error(at, 'one of service, resource must be set');
-  if (!service && resource) findings.warn(`${at}.resource`, 'has no effect: only a service takes traffic');
   if (!service) return;
   const { number, name } = service.port;
   if ((number === 0) === (name === '')) findings.error(`${at}.service.port`, 'exactly one of number, name must be set');
