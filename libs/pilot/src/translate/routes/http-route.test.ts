@@ -271,7 +271,7 @@ test('a match may give its requests a statistic of their own', () => {
 
 test('requests to the application are tried again when it closed the connection first; settings of the mesh replace that, gRPC streams are left alone', () => {
   const inbound = (port: string, mesh: World['mesh'] = {}) => {
-    const push = meshOf(configsOf(`---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {selector: {app: productpage}, ports: [${port}]}\n${podYaml('p', '10.0.0.1', { labels: { app: 'productpage' } })}`), mesh);
+    const push = meshOf(configsOf(`---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {selector: {app: productpage}, ports: [${port}]}\n---\n${podYaml('p', '10.0.0.1', { labels: { app: 'productpage' } })}`), mesh);
     const chains = listenersOf(push, productpage()).get('virtualInbound')?.allFilterChains.flatMap(({ networkFilters }) => networkFilters) ?? [];
     const tables = chains.flatMap((filter) => (filter.kind === 'http_connection_manager' && filter.config.routes.kind === 'inline' ? [filter.config.routes.table] : []));
     return (tables.find(({ name }) => name === 'inbound|80||')?.match(headOf(url), 0, null)?.action as ForwardAction | undefined)?.retry ?? null;
