@@ -173,3 +173,12 @@ test('proxy-config says which proxies there are, and when one does not answer', 
   assert.equal(away.code, 1);
   assert.match(away.err, /cannot be reached[^]*Is the proxy running\?/);
 });
+
+test('analyze without files looks at the live mesh, and names what pilot set aside', async () => {
+  const ran = await meltemi('analyze', '-o', 'json', '--analyzer', 'schema.ValidationAnalyzer.VirtualService');
+  assert.equal(ran.code, 79, ran.err);
+  const messages = JSON.parse(ran.out) as { code: string; origin: string; file: string; line: number; message: string }[];
+  assert.deepEqual(messages.map(({ code, origin, file, line }) => [code, origin, file, line]), [['IST0106', 'VirtualService bad.default', '/c/bad.yaml', 1], ['IST0106', 'VirtualService reviews.default', '', 0]]);
+  const here = await meltemi('analyze', 'a.yaml', '-o', 'json', '--analyzer', 'schema.ValidationAnalyzer.VirtualService');
+  assert.deepEqual((JSON.parse(here.out) as { file: string }[]).map(({ file }) => file), ['a.yaml'], 'with files the mesh is not asked');
+});

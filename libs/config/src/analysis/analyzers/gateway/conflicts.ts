@@ -20,9 +20,8 @@ export const gatewayConflicts: Analyzer = {
         report(one, messages.notFound('selector', selector), { path: selectorPath(one.spec.selector) });
         continue;
       }
-      const rivals = gateways.filter((other) => other !== one && shareAPod(mesh, one.spec.selector, other.spec.selector));
       for (const [i, server] of one.spec.servers.entries()) {
-        const clashing = rivals.filter((other) => clashes(server, other)).map(fullName).sort();
+        const clashing = gateways.filter((other) => other !== one && clashes(server, other) && shareAPod(mesh, one.spec.selector, other.spec.selector)).map(fullName).sort();
         if (clashing.length > 0) report(one, messages.conflictingGateways(clashing.join(','), selector, String(server.port.number), server.hosts.join(',')), { path: `spec.servers[${i}]` });
       }
     }
