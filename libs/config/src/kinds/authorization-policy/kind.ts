@@ -1,6 +1,6 @@
 import { list, object, strings } from '../../schema/containers.ts';
 import { oneOf, string } from '../../schema/scalars.ts';
-import { optional, required } from '../../schema/schema.ts';
+import { optional, required, withCel } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
 import { targetFields } from '../targeted-policy.ts';
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationPolicySpec, AuthorizationRule, AuthorizationSource } from './types.ts';
@@ -26,6 +26,11 @@ const source = object<AuthorizationSource>({
   notTrustDomains: absentOrStrings,
 });
 
+const accountsAlone = {
+  rule: '!(has(self.serviceAccounts) || has(self.notServiceAccounts)) || !(has(self.principals) || has(self.notPrincipals) || has(self.namespaces) || has(self.notNamespaces))',
+  message: 'serviceAccounts say principals and namespaces already',
+};
+
 const operation = object<AuthorizationOperation>({
   hosts: absentOrStrings,
   notHosts: absentOrStrings,
@@ -38,7 +43,7 @@ const operation = object<AuthorizationOperation>({
 });
 
 const rule = object<AuthorizationRule>({
-  from: list(object<{ readonly source: AuthorizationSource }>({ source: required(source) }), { minItems: 1, maxItems: 512 }),
+  from: list(object<{ readonly source: AuthorizationSource }>({ source: required(withCel(source, accountsAlone)) }), { minItems: 1, maxItems: 512 }),
   to: list(object<{ readonly operation: AuthorizationOperation }>({ operation: required(operation) }), { minItems: 1 }),
   when: list(object<AuthorizationCondition>({ key: required(string()), values: strings(), notValues: strings() })),
 });

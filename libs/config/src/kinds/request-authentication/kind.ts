@@ -12,7 +12,7 @@ const words = (limits: { readonly maxItems?: number } = {}) => list(string({ min
 const jwtRule = withCel(object<JwtRule>({
   issuer: string({ minLength: 1 }),
   audiences: words(),
-  jwksUri: string({ maxLength: 2048 }),
+  jwksUri: withCel(string({ minLength: 1, maxLength: 2048 }), { rule: "self.startsWith('http://') || self.startsWith('https://')", message: 'must be an http or https URL' }),
   presence: oneOf(['OPTIONAL', 'REQUIRED']),
   jwks: string(),
   fromHeaders: list(object<JwtHeader>({ name: required(string({ minLength: 1 })), prefix: string() })),
@@ -20,7 +20,7 @@ const jwtRule = withCel(object<JwtRule>({
   fromCookies: words(),
   outputPayloadToHeader: string(),
   forwardOriginalToken: bool(),
-  outputClaimToHeaders: list(object<ClaimToHeader>({ header: required(string({ minLength: 1 })), claim: required(string({ minLength: 1 })) })),
+  outputClaimToHeaders: list(object<ClaimToHeader>({ header: required(string({ minLength: 1, pattern: { regex: '^[-_A-Za-z0-9]+$', reason: 'is not a header name' } })), claim: required(string({ minLength: 1 })) })),
   timeout: optional(someTime()),
   spaceDelimitedClaims: words({ maxItems: 64 }),
 }), atMostOne('jwksUri', 'jwks'));
