@@ -229,6 +229,7 @@ export { peerAuthentication } from './kinds/peer-authentication/kind.ts';
 export { meshConfig } from './kinds/mesh-config/kind.ts';
 export { meshNetworks } from './kinds/mesh-networks/kind.ts';
 export type { MeshNetworksSpec, Network, NetworkEndpoints, NetworkGateway } from './kinds/mesh-networks/types.ts';
+export type { ProxyConfigSpec } from './kinds/proxy-config/kind.ts';
 export { overlaidProxyConfig } from './kinds/mesh-config/overlay.ts';
 export { defaultMeshConfig, meshConfigFrom, meshNetworksFrom } from './kinds/mesh-config/read.ts';
 export { kubeService } from './kinds/kubernetes/service/kind.ts';

@@ -17,3 +17,4 @@ export { contributors, objectName, type ContributorSearch } from './quarantine/c
 export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
 export { wantedKeys, type FetchedKeys, type KeySets, type WantedKeys } from './push-context/request-authentication.ts';
 export { sourceOfRoute, type Source } from './gateway-api/sources.ts';
+export { effectiveProxyConfig, startingProxyConfig } from './push-context/proxy-config.ts';

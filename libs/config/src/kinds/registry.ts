@@ -23,10 +23,11 @@ import { serviceAccount } from './kubernetes/service-account/kind.ts';
 import { kubeService } from './kubernetes/service/kind.ts';
 import { trafficExtension, wasmPlugin } from './later/extensions.ts';
 import { legacyKinds } from './later/legacy.ts';
-import { proxyConfigKind, workloadGroup } from './later/workloads.ts';
+import { workloadGroup } from './later/workloads.ts';
 import { meshConfig } from './mesh-config/kind.ts';
 import { meshNetworks } from './mesh-networks/kind.ts';
 import { peerAuthentication } from './peer-authentication/kind.ts';
+import { proxyConfigKind } from './proxy-config/kind.ts';
 import { requestAuthentication } from './request-authentication/kind.ts';
 import { serviceEntry } from './service-entry/kind.ts';
 import { sidecar } from './sidecar/kind.ts';
@@ -48,6 +49,7 @@ export const kinds: readonly ConfigKind[] = [
   authorizationPolicy,
   envoyFilter,
   telemetry,
+  proxyConfigKind,
   meshConfig,
   meshNetworks,
   // the registry's sources
@@ -74,7 +76,6 @@ export const kinds: readonly ConfigKind[] = [
   ingressClass,
   // checked, not acted on yet
   workloadGroup,
-  proxyConfigKind,
   wasmPlugin,
   trafficExtension,
   ...legacyKinds,

@@ -1,6 +1,6 @@
 import {
   gatewayApiGroup, type AuthorizationPolicySpec, type Config, type ConfigKey, type DeploymentSpec, type DestinationRuleSpec, type EndpointsSpec, type EnvoyFilterSpec, type EndpointSliceSpec, type GatewaySpec,
-  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TelemetrySpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
+  type KubeServiceSpec, type MeshConfigSpec, type PeerAuthenticationSpec, type PodSpec, type ProxyConfigSpec, type RequestAuthenticationSpec, type ServiceEntrySpec, type SidecarSpec, type TelemetrySpec, type TrafficPolicy, type VirtualServiceSpec, type WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
 import { defaultFeatures, type Features } from '../features.ts';
@@ -57,6 +57,8 @@ export interface PushContext {
   readonly authorization: PolicyIndex<AuthorizationPolicySpec>;
   /** As `authorization`. */
   readonly requestAuthentications: PolicyIndex<RequestAuthenticationSpec>;
+  /** Oldest first. No resource is made of them, so they are no part of the shape either. */
+  readonly proxyConfigs: readonly Config<ProxyConfigSpec>[];
   /** As `authorization`. */
   readonly telemetry: PolicyIndex<TelemetrySpec>;
   /** As `authorization`: keys of issuers that were fetched. */
@@ -122,6 +124,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   };
   const policies = {
     authorization: keep('AuthorizationPolicy', previous?.authorization, () => indexPolicies(of<AuthorizationPolicySpec>('AuthorizationPolicy'), mesh.rootNamespace)),
+    proxyConfigs: keep('ProxyConfig', previous?.proxyConfigs, () => of<ProxyConfigSpec>('ProxyConfig').toSorted(byAge)),
     telemetry: keep('Telemetry', previous?.telemetry, () => indexPolicies(of<TelemetrySpec>('Telemetry'), mesh.rootNamespace)),
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
@@ -147,7 +150,7 @@ const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
   '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount', 'Secret', 'ConfigMap'],
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
-  'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter'],
+  'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter', 'ProxyConfig'],
   'telemetry.istio.io': ['Telemetry'],
   'security.istio.io': ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
   'gateway.networking.k8s.io': ['GatewayClass', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'ReferenceGrant', 'BackendTLSPolicy'],

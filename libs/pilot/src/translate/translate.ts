@@ -23,6 +23,7 @@ import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
 import { inboundListeners } from './listeners/inbound.ts';
 import { outboundListeners } from './listeners/outbound.ts';
+import { clustersConfigured, gatewayListenersConfigured } from './proxy-config/resources.ts';
 import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyless.ts';
 import { listenerReferences, routeClusters } from './references.ts';
 import { gatewayRoutes } from './routes/gateway-routes.ts';
@@ -140,12 +141,12 @@ const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPasst
 
 function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
   return cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
-    encodedClusters(withClusterPatches(push, proxy, 'outbound', [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))])),
+    encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))]))),
   );
 }
 
 function inboundClusterResources(push: PushContext, proxy: Proxy): readonly XdsResource[] {
-  return cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)])));
+  return cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', clustersConfigured(push, proxy, [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)]))));
 }
 
 function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
@@ -160,7 +161,7 @@ const noneShared: readonly XdsResource[] = [];
 function listenerResources(push: PushContext, proxy: Proxy, scope: Scope): { readonly own: readonly XdsResource[]; readonly shared: readonly XdsResource[] } {
   const policies = policyView(push, proxy);
   const own = cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policies, () =>
-    encodedListeners(proxy.type === 'router' ? withListenerPatches(push, proxy, 'outbound', buildGatewayListeners(push, proxy, scope)) : withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))),
+    encodedListeners(proxy.type === 'router' ? withListenerPatches(push, proxy, 'outbound', gatewayListenersConfigured(push, proxy, buildGatewayListeners(push, proxy, scope))) : withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))),
   );
   if (proxy.type === 'router') return { own, shared: noneShared };
   return { own, shared: perView(push, proxy, `outbound-listeners ${policies}`, (seen) => encodedListeners(withListenerPatches(push, seen, 'outbound', outboundListeners(push, seen, scope)))) };

@@ -6,7 +6,7 @@ import { serviceKey } from '../registry/model.ts';
 import { cached } from './cache.ts';
 import { serviceTargets } from './inbound-ports.ts';
 
-/** All that outbound clusters and routes read of a proxy; besides, its EnvoyFilters. */
+/** All that outbound clusters and routes read of a proxy; besides, its EnvoyFilters and its ProxyConfig. */
 const viewFields = ['type', 'namespace', 'labels', 'locality', 'network', 'clusterId', 'dnsDomain', 'dnsCapture', 'families', 'interception', 'proxyless', 'istioFilters', 'http2', 'meltemi', 'sharesMachine'] as const satisfies readonly (keyof Proxy)[];
 const inView: ReadonlySet<string | symbol> = new Set(viewFields);
 
@@ -26,11 +26,11 @@ function numberOf(text: string): number {
 const views = new WeakMap<Proxy, { readonly filters: object; readonly id: number }>();
 const ownViews = new WeakMap<Proxy, { readonly registry: object; readonly view: number; readonly id: number }>();
 
-/** Stands for `viewFields` and the EnvoyFilters of a proxy: proxies with one number get the same outbound resources. */
+/** Stands for `viewFields`, the EnvoyFilters and the ProxyConfig of a proxy: proxies with one number get the same outbound resources. */
 export function viewOf(push: PushContext, proxy: Proxy): number {
   const known = views.get(proxy);
   if (known?.filters === push.envoyFilters) return known.id;
-  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), patchesFor(push.envoyFilters, proxy).key]));
+  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), patchesFor(push.envoyFilters, proxy).key, proxyConfigParts(proxy)]));
   views.set(proxy, { filters: push.envoyFilters, id });
   return id;
 }
@@ -41,7 +41,7 @@ export function ownView(push: PushContext, proxy: Proxy): number {
   const known = ownViews.get(proxy);
   if (known?.registry === push.registry && known.view === view) return known.id;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.metadata['MESH_ID'], proxyConfigParts(proxy), proxy.metadata['HTTP10']]));
+  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10']]));
   ownViews.set(proxy, { registry: push.registry, view, id });
   return id;
 }

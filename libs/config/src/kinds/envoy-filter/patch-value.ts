@@ -23,18 +23,13 @@ export type PatchValue =
 /** Reads a patch's value as the Envoy message that `applyTo` names. A TypedStruct is read as the message it stands for. */
 export function readPatchValue(applyTo: EnvoyApplyTo, value: Struct): PatchValue {
   const typeName = patchedMessages[applyTo];
-  if (typeName === undefined) return { state: 'unsupported', reason: unsupportedTargets[applyTo] ?? `${applyTo} cannot be patched` };
+  if (typeName === undefined) return { state: 'unsupported', reason: `${applyTo} cannot be patched` };
   const json = untypedStructs(value);
   const strict = attempt(typeName, json, false);
   if (strict.state !== 'wrong') return strict;
   const lenient = attempt(typeName, json, true);
   return lenient.state === 'read' ? { ...lenient, unknown: strict.reason } : lenient;
 }
-
-const unsupportedTargets: Readonly<Partial<Record<EnvoyApplyTo, string>>> = {
-  EXTENSION_CONFIG: 'filters are not discovered one by one (ECDS): write the typed_config into the filter',
-  BOOTSTRAP: 'a bootstrap is written where the proxy starts, not by the control plane',
-};
 
 function attempt(typeName: string, json: Struct, ignoreUnknownFields: boolean): PatchValue {
   try {

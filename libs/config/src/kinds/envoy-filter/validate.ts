@@ -17,17 +17,18 @@ export function validate(spec: EnvoyFilterSpec, _about: ObjectMeta, findings: Fi
 function checkPatch(entry: EnvoyConfigObjectPatch, path: string, findings: Findings): void {
   const { applyTo, match, patch } = entry;
   if (match && (match.context === 'WAYPOINT') !== (match.waypoint !== undefined)) findings.error(`${path}.match.waypoint`, 'goes with context WAYPOINT, and with no other');
-  if (match?.context === 'WAYPOINT') return findings.warn(`${path}.match.context`, 'unsupported: there are no waypoints, so this patch is set aside');
+  // the table of supported fields speaks of waypoints, and of targets that cannot be patched
+  if (match?.context === 'WAYPOINT') return;
   if (applyTo === 'INVALID') return findings.error(`${path}.applyTo`, 'is required');
   if (patch.operation === 'INVALID') return findings.error(`${path}.patch.operation`, 'is required');
   if (match?.proxy && match.proxy.proxyVersion.length > 1024) findings.warn(`${path}.match.proxy.proxyVersion`, 'has more than 1024 characters and is ignored');
   else if (match?.proxy && match.proxy.proxyVersion !== '') findings.check(`${path}.match.proxy.proxyVersion`, regexReason(match.proxy.proxyVersion));
   checkMatch(entry, `${path}.match`, findings);
-  if (patch.filterClass !== 'UNSPECIFIED') findings.warn(`${path}.patch.filterClass`, 'unsupported: say where with the operation and the filter in match');
   if (patch.operation === 'REMOVE') return;
   if (!patch.value) return findings.error(`${path}.patch.value`, `is required for operation ${patch.operation}`);
+  if (!(applyTo in patchedMessages)) return;
   const value = readPatchValue(applyTo, patch.value);
-  const at = applyTo in patchedMessages ? `${path}.patch.value` : `${path}.applyTo`;
+  const at = `${path}.patch.value`;
   const foreign = foreignType.exec(JSON.stringify(patch.value))?.[1];
   if (foreign !== undefined) findings.warn(at, `unsupported: Meltemi's proxy does not run ${foreign}; there this patch is set aside, Envoy gets it`);
   if (value.state === 'read') {
@@ -51,7 +52,6 @@ function checkMatch({ applyTo, match }: EnvoyConfigObjectPatch, path: string, fi
   const wanted = matches[applyTo];
   for (const kind of ['listener', 'routeConfiguration', 'cluster'] as const)
     if (match[kind] !== undefined && wanted !== undefined && kind !== wanted) findings.error(`${path}.${kind}`, `does not fit applyTo ${applyTo}: match by ${wanted}`);
-  if (match.listener && match.listener.portName !== '') findings.warn(`${path}.listener.portName`, 'has no effect, as in Istio: use portNumber or name');
   const filter = match.listener?.filterChain?.filter;
   if (filter) checkFilter(filter, applyTo, `${path}.listener.filterChain.filter`, findings);
 }

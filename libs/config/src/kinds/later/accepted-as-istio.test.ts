@@ -1,7 +1,8 @@
 import { table } from '../../testing/verdict.ts';
 import { envoyFilter } from '../envoy-filter/kind.ts';
 import { trafficExtension, wasmPlugin } from './extensions.ts';
-import { proxyConfigKind, workloadGroup } from './workloads.ts';
+import { proxyConfigKind } from '../proxy-config/kind.ts';
+import { workloadGroup } from './workloads.ts';
 
 const group = (fields: string): string => `{template: {}, ${fields}}`;
 

@@ -1,11 +1,10 @@
 import { table } from '../../testing/verdict.ts';
 import { trafficExtension, wasmPlugin } from './extensions.ts';
-import { proxyConfigKind, workloadGroup } from './workloads.ts';
+import { workloadGroup } from './workloads.ts';
 
 table(workloadGroup, {
   good: [['a template', '{metadata: {labels: {app: a}}, template: {serviceAccount: a, ports: {http: 8080}}}']],
   bad: [['two probes', '{template: {}, probe: {exec: {command: [a]}, tcpSocket: {port: 1}}}', 'spec.probe', /only one of/]],
 });
-table(proxyConfigKind, { good: [['concurrency', '{concurrency: 2, image: {imageType: debug}}']], bad: [['a negative one', '{concurrency: -1}', 'spec.concurrency', /range/]] });
 table(wasmPlugin, { good: [['a URL', '{url: "oci://a/b", phase: AUTHN}']], bad: [['no URL', '{}', 'spec.url', /required/], ['a checksum of 3 letters', '{url: a, sha256: foo}', 'spec.sha256', /64/]] });
 table(trafficExtension, { good: [['Lua', '{lua: {inlineCode: "return"}}']], bad: [['neither', '{}', 'spec', /one of wasm, lua/]] });

@@ -1,17 +1,15 @@
 import { portReason, unixPathReason, unixPrefix } from '../../rules/addresses.ts';
 import type { Findings } from '../../rules/findings.ts';
 import { checkLabels } from '../../rules/labels.ts';
-import { map, stringMap } from '../../schema/containers.ts';
-import { int, string } from '../../schema/scalars.ts';
+import { stringMap } from '../../schema/containers.ts';
 import { child, optional, required } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
-import { matchLabelsSelector } from '../schema.ts';
 import { readinessProbe, type ReadinessProbe } from '../readiness-probe.ts';
 import type { StringMap, Struct } from '../types.ts';
 import { checkProbe } from '../validate-probe.ts';
 import type { WorkloadEntrySpec } from '../workload-entry/types.ts';
 import { workload } from '../workload-entry/schema.ts';
-import { checkAttachment, maps } from './security.ts';
+import { maps } from './security.ts';
 import { shape } from './shape.ts';
 
 export const workloadGroup = istioKind<Struct>({
@@ -41,19 +39,3 @@ function checkTemplate(template: WorkloadEntrySpec, findings: Findings): void {
   findings.check('spec.template.address', unixPathReason(address.slice(unixPrefix.length)));
   if (Object.keys(ports).length > 0) findings.error('spec.template.ports', 'must be empty while address is a Unix domain socket');
 }
-
-/** The object; MeshConfig's message of the same name is another one. */
-export const proxyConfigKind = istioKind<Struct>({
-  group: 'networking.istio.io',
-  kind: 'ProxyConfig',
-  plural: 'proxyconfigs',
-  versions: ['v1beta1'],
-  acts: 'later',
-  schema: shape({
-    selector: optional(matchLabelsSelector),
-    concurrency: optional(int('int32', { min: 0 })),
-    environmentVariables: map(string({ maxLength: 2048 })),
-    image: optional(shape({ imageType: string() })),
-  }),
-  validate: (spec, _about, findings) => checkAttachment(spec, findings),
-});

@@ -19,15 +19,13 @@ export function validate(spec: TelemetrySpec, _about: ObjectMeta, findings: Find
   }
 }
 
-function checkTracing({ providers, customTags, disableContextPropagation }: TelemetryTracing, path: string, findings: Findings): void {
+function checkTracing({ providers, customTags }: TelemetryTracing, path: string, findings: Findings): void {
   if (providers.length > 1) findings.warn(`${path}.providers`, 'spans go to the first provider only, as in Istio');
-  if (disableContextPropagation === true) findings.warn(`${path}.disableContextPropagation`, 'unsupported: contexts are passed on');
   for (const [tag, { formatter }] of Object.entries(customTags))
     if (formatter && !/^%REQ\([^?)]+\)%$/i.test(formatter.value)) findings.warn(`${child(`${path}.customTags`, tag)}.formatter`, 'unsupported: only %REQ(NAME)% alone; the tag is left out');
 }
 
-function checkOverride({ match, tagOverrides }: MetricsOverride, path: string, findings: Findings): void {
-  if (match?.customMetric !== undefined) findings.warn(`${path}.match.customMetric`, 'unsupported: the standard metrics alone are counted');
+function checkOverride({ tagOverrides }: MetricsOverride, path: string, findings: Findings): void {
   for (const [tag, { operation, value }] of Object.entries(tagOverrides)) {
     const at = `${child(`${path}.tagOverrides`, tag)}.value`;
     if (operation === 'REMOVE' && value !== '') findings.error(at, 'cannot be set for operation REMOVE');

@@ -10,6 +10,7 @@ import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { accessLogs } from '../access-log.ts';
 import { managerTracing } from '../telemetry/tracing.ts';
+import { withConnectionSettings } from '../proxy-config/connection-settings.ts';
 import { httpFilters } from '../features/http-filters.ts';
 import type { Direction } from '../features/feature.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
@@ -50,11 +51,11 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     useRemoteAddress: direction === 'gateway' || (direction === 'outbound' && options.explicitProxy !== true && push.features.sidecarUseRemoteAddress),
     proxy100Continue: options.explicitProxy !== true && push.features.continue100,
     ...pathNormalization(push.mesh),
-    ...ownHeaders(push, direction),
+    ...ownHeaders(push, proxy, direction),
     ...(options.http2 === true ? { http2ProtocolOptions: create(Http2ProtocolOptions) } : {}),
     httpProtocolOptions: http1Options(push, proxy, options.explicitProxy === true),
   });
-  return create(Filter, typed('envoy.filters.network.http_connection_manager', createAny(typeName, HttpConnectionManager, manager)));
+  return create(Filter, typed('envoy.filters.network.http_connection_manager', createAny(typeName, HttpConnectionManager, withConnectionSettings(manager, options))));
 }
 
 function pathNormalization({ pathNormalization: { normalization } }: MeshConfigSpec): Partial<HttpConnectionManager> {

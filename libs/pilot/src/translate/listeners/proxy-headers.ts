@@ -6,28 +6,29 @@ import {
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { PreserveCaseFormatterConfig } from '@meltemi/api/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
+import { effectiveProxyConfig } from '../../push-context/proxy-config.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import type { Direction } from '../features/feature.ts';
 import { create, createAny } from '../message.ts';
 
-/** What MeshConfig says of headers that the proxy itself writes. Source: Istio's proxy_headers.go. */
-export function headersOf({ mesh }: Pick<PushContext, 'mesh'>): Partial<ProxyHeaders> {
-  return mesh.defaultConfig.proxyHeaders ?? {};
+/** What its ProxyConfig says of headers that the proxy itself writes. Source: Istio's proxy_headers.go. */
+export function headersOf(push: Pick<PushContext, 'mesh'>, proxy: Proxy): Partial<ProxyHeaders> {
+  return effectiveProxyConfig(push, proxy).proxyHeaders ?? {};
 }
 
 /** x-envoy-attempt-count is sent unless switched off. */
-export function countsAttempts(push: Pick<PushContext, 'mesh'>): boolean {
-  return headersOf(push).attemptCount?.disabled !== true;
+export function countsAttempts(push: Pick<PushContext, 'mesh'>, proxy: Proxy): boolean {
+  return headersOf(push, proxy).attemptCount?.disabled !== true;
 }
 
 /** The part of a connection manager about such headers. */
-export function ownHeaders(push: Pick<PushContext, 'mesh'>, direction: Direction): Partial<HttpConnectionManager> {
-  const headers = headersOf(push);
+export function ownHeaders(push: Pick<PushContext, 'mesh'>, proxy: Proxy, direction: Direction): Partial<HttpConnectionManager> {
+  const headers = headersOf(push, proxy);
   return {
     generateRequestId: headers.requestId?.disabled !== true,
     appendXForwardedPort: headers.xForwardedPort?.enabled === true,
     ...serverHeader(headers, direction),
-    ...clientCertificate(push, direction),
+    ...clientCertificate(push, proxy, direction),
   };
 }
 
@@ -39,9 +40,9 @@ function serverHeader({ server }: Partial<ProxyHeaders>, direction: Direction): 
 }
 
 /** Who vouches for x-forwarded-client-cert: a sidecar adds its peer, a gateway starts afresh, unless told otherwise. */
-function clientCertificate(push: Pick<PushContext, 'mesh'>, direction: Direction): Partial<HttpConnectionManager> {
+function clientCertificate(push: Pick<PushContext, 'mesh'>, proxy: Proxy, direction: Direction): Partial<HttpConnectionManager> {
   if (direction === 'outbound') return {};
-  const { forwardedClientCert = 'UNDEFINED', setCurrentClientCertDetails: told } = headersOf(push);
+  const { forwardedClientCert = 'UNDEFINED', setCurrentClientCertDetails: told } = headersOf(push, proxy);
   if (direction === 'inbound') {
     return {
       forwardClientCertDetails: forwardedClientCert === 'UNDEFINED' ? ForwardCert.APPEND_FORWARD : ForwardCert[forwardedClientCert],
@@ -50,7 +51,7 @@ function clientCertificate(push: Pick<PushContext, 'mesh'>, direction: Direction
       }),
     };
   }
-  const topology = push.mesh.defaultConfig.gatewayTopology;
+  const topology = effectiveProxyConfig(push, proxy).gatewayTopology;
   const wanted = topology?.forwardClientCertDetails ?? 'UNDEFINED';
   const forwarding = wanted === 'UNDEFINED' ? ForwardCert.SANITIZE_SET : ForwardCert[wanted];
   const tells = forwarding === ForwardCert.SANITIZE_SET || forwarding === ForwardCert.APPEND_FORWARD;
@@ -62,9 +63,9 @@ function clientCertificate(push: Pick<PushContext, 'mesh'>, direction: Direction
 }
 
 /** HTTP/1 as this mesh wants it; undefined when it wants nothing special. */
-export function http1Options(push: Pick<PushContext, 'mesh' | 'features'>, proxy: Pick<Proxy, 'metadata'>, explicitProxy: boolean): Http1ProtocolOptions | undefined {
+export function http1Options(push: Pick<PushContext, 'mesh' | 'features'>, proxy: Proxy, explicitProxy: boolean): Http1ProtocolOptions | undefined {
   const acceptHttp10 = push.features.http10 || proxy.metadata['HTTP10'] === '1';
-  const preserveCase = headersOf(push).preserveHttp1HeaderCase === true;
+  const preserveCase = headersOf(push, proxy).preserveHttp1HeaderCase === true;
   if (!acceptHttp10 && !preserveCase && !explicitProxy) return undefined;
   return create(Http1ProtocolOptions, {
     acceptHttp10,
@@ -74,7 +75,7 @@ export function http1Options(push: Pick<PushContext, 'mesh' | 'features'>, proxy
 }
 
 /** Header names keep the case that they came in. */
-function asWritten(): Http1ProtocolOptions_HeaderKeyFormat {
+export function asWritten(): Http1ProtocolOptions_HeaderKeyFormat {
   const formatter = createAny('envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig', PreserveCaseFormatterConfig);
   return create(Http1ProtocolOptions_HeaderKeyFormat, { headerFormat: { $case: 'statefulFormatter', value: { name: 'preserve_case', typedConfig: formatter } } });
 }

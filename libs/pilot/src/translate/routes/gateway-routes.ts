@@ -20,7 +20,7 @@ export function gatewayRoutes(push: PushContext, proxy: Proxy, scope: Scope, nam
   if (!first) return undefined;
   const table = new Table();
   for (const entry of servers) addServer({ push, proxy, scope, port: entry.server.port.number, gateways: new Set([entry.gateway]), tls: entry.server.tls !== undefined }, entry, table);
-  const virtualHosts = table.finish(push.features.routeCollapse).map((host) => ({ ...host, includeRequestAttemptCount: countsAttempts(push) }));
+  const virtualHosts = table.finish(push.features.routeCollapse).map((host) => ({ ...host, includeRequestAttemptCount: countsAttempts(push, proxy) }));
   // without a rule every request is answered 404: a table without virtual hosts would be refused
   if (virtualHosts.length === 0) virtualHosts.push(create(VirtualHost, { name: `blackhole:${first.server.port.number}`, domains: ['*'] }));
   return create(RouteConfiguration, { name, virtualHosts, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: true });

@@ -30,7 +30,7 @@ export function routeAction(context: RouteContext, route: HttpRoute, place: Rout
     hashPolicy: hashes.flatMap(hashPolicy),
     ...(place.owner.semantics === 'gateway' ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
     ...pathRewrite(route, place),
-    appendXForwardedHost: route.rewrite !== undefined && headersOf(context.push).xForwardedHost?.enabled === true,
+    appendXForwardedHost: route.rewrite !== undefined && headersOf(context.push, context.proxy).xForwardedHost?.enabled === true,
     ...(host ? { hostRewriteSpecifier: { $case: 'hostRewriteLiteral', value: host } as const } : {}),
   });
 }

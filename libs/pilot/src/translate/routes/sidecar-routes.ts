@@ -20,7 +20,7 @@ export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, nam
   const hosts = virtualHosts({ push, proxy, scope, egress });
   // Deviation: on a port that all services share (HTTP proxy, Unix socket) the port of the Host header tells them apart, so it counts
   const ignorePort = egress.port !== 0 && !proxy.proxyless;
-  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: countsAttempts(push) ? list : list.map((host) => ({ ...host, includeRequestAttemptCount: false })), validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
+  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: countsAttempts(push, proxy) ? list : list.map((host) => ({ ...host, includeRequestAttemptCount: false })), validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
   if (egress.onlyHost !== undefined) return table(onlyHost(hosts, egress.onlyHost));
   return table([...hosts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), catchAll(scope, proxy)]);
 }
