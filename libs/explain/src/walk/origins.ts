@@ -24,25 +24,26 @@ function kindOf(resource: string): string {
   return resource.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-const ruleName = /ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]$/;
+/** At the end of a rule's name; a CUSTOM rule that nobody can be asked about has a word behind it. */
+const ruleName = /(ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\])(?:-deny-due-to-bad-CUSTOM-action)?$/;
 
 /** "ns[foo]-policy[bar]-rule[0]" → what a denial says of it; "none" is no rule. */
 export function policyOfRule(_view: ProxyView, rule: string): Pick<Answer, 'policy' | 'rule'> {
   const parts = ruleName.exec(rule);
-  return parts ? { policy: `${parts[1]}/${parts[2]}`, rule: parts[0] } : rule === 'none' ? {} : { rule };
+  return parts ? { policy: `${parts[2]}/${parts[3]}`, rule: parts[1] ?? rule } : rule === 'none' ? {} : { rule };
 }
 
 /** Where a rule is written. */
 export function originOfRule({ mesh }: ProxyView, rule: string): Origin | undefined {
   const parts = ruleName.exec(rule);
-  return parts ? mesh.originOf({ group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: parts[1] ?? '', name: parts[2] ?? '' }, `spec.rules[${parts[3]}]`) : undefined;
+  return parts ? mesh.originOf({ group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: parts[2] ?? '', name: parts[3] ?? '' }, `spec.rules[${parts[4]}]`) : undefined;
 }
 
 /** The provider that a CUSTOM rule asks. */
 export function providerOfRule({ mesh }: ProxyView, rule: string): string | undefined {
   const parts = ruleName.exec(rule);
   if (!parts) return undefined;
-  const policy = mesh.configs.find(({ key }) => key.kind === 'AuthorizationPolicy' && key.namespace === parts[1] && key.name === parts[2]);
+  const policy = mesh.configs.find(({ key }) => key.kind === 'AuthorizationPolicy' && key.namespace === parts[2] && key.name === parts[3]);
   return (policy?.spec as AuthorizationPolicySpec | undefined)?.provider?.name;
 }
 
