@@ -4,16 +4,18 @@ import { test } from 'node:test';
 import { status, type ServerWritableStream } from '@grpc/grpc-js';
 import { ItemResult_Action, type ApplyResponse, type WatchEvent, type WatchRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { systemClock, waitFor } from '@meltemi/base';
-import { memoryConfigStore, type ConfigStore } from '@meltemi/config';
+import { defaultMeshConfig, memoryConfigStore, type ConfigStore } from '@meltemi/config';
 import { ConfigCache, type CacheChange } from './config-cache.ts';
 import { configService } from './config-api.ts';
 import type { Discovery } from './discovery.ts';
+import { buildPushContext, proxyFromNode, translate, type PushContext } from '@meltemi/pilot';
+import { xdsType } from '@meltemi/xds';
 
 const silent = { info() {}, warn() {}, error() {} };
 const rule = (name: string, host = 'a') => ({ json: JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name }, spec: { hosts: [host], http: [{ route: [{ destination: { host } }] }] } }), expectedResourceVersion: '' });
 
 /** The service over a store in memory. */
-async function service(store: ConfigStore = memoryConfigStore({ clock: systemClock })) {
+async function service(store: ConfigStore = memoryConfigStore({ clock: systemClock }), discovery: Pick<Discovery, 'context' | 'setAside'> = { context: undefined, setAside: [] }) {
   const listeners = new Set<(changes: readonly CacheChange[]) => void>();
   const cache = new ConfigCache({
     store, storeName: 'memory', sources: [], log: silent, clock: systemClock,
@@ -21,7 +23,7 @@ async function service(store: ConfigStore = memoryConfigStore({ clock: systemClo
     onFailure: (cause) => { throw cause; },
   });
   await cache.start();
-  const api = configService({ store, cache, discovery: { context: undefined } as Discovery, clock: systemClock, log: silent, onChange: (listener) => (listeners.add(listener), () => listeners.delete(listener)) });
+  const api = configService({ store, cache, discovery: discovery as Discovery, clock: systemClock, log: silent, onChange: (listener) => (listeners.add(listener), () => listeners.delete(listener)) });
   const apply = (...items: ReturnType<typeof rule>[]) => new Promise<ApplyResponse>((resolve, reject) => {
     api.apply({ request: { items, defaultNamespace: 'default', dryRun: false } } as never, (error, response) => (response ? resolve(response) : reject(error instanceof Error ? error : Object.assign(new Error(), error))));
   });
@@ -88,5 +90,27 @@ test('a commit that lost a race is tried again on what is there now', async () =
   assert.equal(results[0]?.action, ItemResult_Action.CONFIGURED);
   const stored = await store.get({ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'contested' });
   assert.match(JSON.stringify(stored.ok && stored.value?.object.content['spec']), /"hosts":\["a"\]/);
+  await cache.stop();
+});
+
+test('an EnvoyFilter shows which of its patches proxies do without; the rest is in force', async () => {
+  const discovery: { context: PushContext | undefined; setAside: [] } = { context: undefined, setAside: [] };
+  const { api, apply, cache } = await service(undefined, discovery);
+  const value = { name: 'last', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer', max_request_bytes: 1 } };
+  const spec = { configPatches: [{ applyTo: 'HTTP_FILTER', patch: { operation: 'INSERT_FIRST', value } }, { applyTo: 'HTTP_FILTER', patch: { operation: 'ADD', value } }] };
+  await apply({ json: JSON.stringify({ apiVersion: 'networking.istio.io/v1alpha3', kind: 'EnvoyFilter', metadata: { name: 'two' }, spec }), expectedResourceVersion: '' });
+  await waitFor('the object', () => cache.entries().length === 1);
+  discovery.context = buildPushContext({ configs: cache.entries().flatMap(({ config }) => config ?? []), meshConfig: defaultMeshConfig() });
+  const proxy = proxyFromNode({
+    id: 'sidecar~10.0.0.1~a-0.default~default.svc.cluster.local', cluster: '', metadata: { MELTEMI_VERSION: '0.1.0', MELTEMI_HTTP2: 'true' }, dynamicParameters: {}, userAgentName: '', extensions: [], clientFeatures: [], listeningAddresses: [],
+  });
+  assert.ok(proxy.ok);
+  translate(discovery.context, proxy.value, { typeUrl: xdsType.listener });
+  const shown = await new Promise<{ objects: { quarantine?: { errors: { path: string; message: string }[] } | undefined; lastGoodInForce: boolean }[] }>((resolve, reject) => {
+    api.list({ request: { group: '', kind: '', namespace: '' } } as never, (error, response) => (response ? resolve(response) : reject(error instanceof Error ? error : Object.assign(new Error(), error))));
+  });
+  const [object] = shown.objects;
+  assert.equal(object?.lastGoodInForce, true);
+  assert.deepEqual([...new Set(object?.quarantine?.errors.map(({ path }) => path))], ['spec.configPatches[1]']);
   await cache.stop();
 });

@@ -6,7 +6,7 @@ import {
   type Object as ApiObject, type ObjectKey, type WaitProgress, type WaitRequest, type WatchEvent, type WatchRequest,
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
-import type { PushContext } from '@meltemi/pilot';
+import { patchesSetAside, type PushContext } from '@meltemi/pilot';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import { shownContent } from './shown-content.ts';
@@ -49,7 +49,11 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
 
 /** Entries as the API shows them, with what proxies would not or did not take of them. */
 function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject {
-  const aside = new Map(discovery.setAside.map((each) => [keyText(each.key), each]));
+  const patches = discovery.context ? patchesSetAside(discovery.context.shape) : [];
+  // patches of an EnvoyFilter are set aside alone: the rest of it is in force
+  const aside = new Map<string, { readonly errors: readonly FieldError[]; readonly lastGoodInForce: boolean }>();
+  for (const [text, notes] of Map.groupBy(patches, ({ key }) => keyText(key))) aside.set(text, { errors: notes.flatMap(({ errors }) => [...errors]), lastGoodInForce: true });
+  for (const { key, errors, lastGoodInForce } of discovery.setAside) aside.set(keyText(key), { errors, lastGoodInForce });
   return (entry) => {
     const found = aside.get(keyText(entry.key));
     if (!found) return apiObject(entry, discovery.context);
