@@ -44,6 +44,8 @@ export const wasmPlugin = istioKind<Struct>({
   validate(spec, _about, findings) {
     checkAttachment(spec, findings);
     checkWasm(spec, 'spec', findings);
+    if (spec['failStrategy'] === 'FAIL_CLOSE' && (spec['phase'] === 'AUTHN' || spec['phase'] === 'AUTHZ'))
+      findings.warn('spec.phase', `unsupported: nothing runs this plugin, and requests pass without its decision (${String(spec['phase'])}, FAIL_CLOSE): Istio would refuse them`);
   },
 });
 
