@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { formatFieldErrors } from '@meltemi/base';
 import { anyExtension, proxyFromNode, refusedOf, type CheckedContext, type PushContext, type SetAside } from '@meltemi/pilot';
-import { shortTypeName, xdsSnapshot, xdsType, type Refusal, type ResourceSet } from '@meltemi/xds';
+import { setDifference, shortTypeName, xdsSnapshot, xdsType, type Refusal, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
 import { ContextBuilder } from './context-builder.ts';
 import { Debounce } from './debounce.ts';
@@ -327,9 +327,8 @@ export class Discovery {
 
 function sameResources(a: ResourceSet, b: ResourceSet): boolean {
   if (a === b) return true;
-  if (a.resources.size !== b.resources.size) return false;
-  for (const [name, { version }] of b.resources) if (a.resources.get(name)?.version !== version) return false;
-  return true;
+  const { updated, removed } = setDifference(a, b);
+  return updated.length + removed.length === 0;
 }
 
 function refuse(code: number, message: string): ConnectionRefusal {

@@ -1,11 +1,12 @@
 import { unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { Metadata, Server, status as grpcStatus } from '@grpc/grpc-js';
-import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
+import type { AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import { systemClock, withDeadline } from '@meltemi/base';
 import { deltaSequencer, sotwSequencer } from '@meltemi/xds';
 import { AdsStream, type StreamPort } from './ads-stream.ts';
 import { certifiedPeer } from './peer-identity.ts';
+import { sharingService } from './shared-bytes.ts';
 import type { AdsConnection, AdsLimits, AdsListener, AdsLog, AdsServer, AdsServerOptions, ClientHello, Peer } from './server-types.ts';
 
 export const defaultAdsLimits: AdsLimits = { maxRequestBytes: 4 << 20, maxResponseBytes: 64 << 20, maxNames: 100_000, maxStreams: 10_000 };
@@ -22,7 +23,7 @@ export async function startAdsServer(options: AdsServerOptions): Promise<AdsServ
   const stop = (deadlineMs = 5000) => stopAll(streams, servers, deadlineMs);
   for (const listener of options.listeners) {
     const server = new Server(channelOptions(options, limits));
-    server.addService(AggregatedDiscoveryServiceService, serviceOf(listener, { port, streams, maxStreams: limits.maxStreams }));
+    server.addService(sharingService, serviceOf(listener, { port, streams, maxStreams: limits.maxStreams }));
     servers.push(server);
     try {
       await removeStaleSocket(listener.address);

@@ -9,3 +9,4 @@ export { deltaSequencer, sotwSequencer, type PushSequencer, type DeltaSequencer,
 export { type Subscription, type RequestFields } from './server/subscription.ts';
 export { unwrapResource, type UnwrappedResource } from './client/sotw-client-protocol.ts';
 export { deltaXdsClient, sotwXdsClient, type XdsClient, type DeltaXdsClient, type SotwXdsClient, type ClientOutput, type XdsClientOptions } from './client/xds-client.ts';
+export { setDifference, type SetDifference } from './server/set-difference.ts';

@@ -1,11 +1,11 @@
 import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
-import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { HttpConnectionManager } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { xdsType } from '@meltemi/xds';
 import { startAdsClient, type AdsClient, type AdsUpdate } from '@meltemi/xds-edge';
+import type { Names } from './light-client.ts';
 
 /** An xDS client that asks for what a sidecar asks for, and keeps nothing but names. */
 export class AdsProxy {
@@ -13,11 +13,10 @@ export class AdsProxy {
   readonly #wanted = { [xdsType.endpoint]: new Set<string>(), [xdsType.route]: new Set<string>() };
   readonly #got = new Map<string, Set<string>>();
   #resourceBytes = 0;
-  #lastEndpoints: ClusterLoadAssignment | undefined;
 
   /** Connects in plaintext to 127.0.0.1:port as pod `index` of a service nobody calls. */
   constructor(port: number, index: number) {
-    this.#client = startAdsClient({ address: `127.0.0.1:${port}`, credentials: () => credentials.createInsecure(), node: node(index), onUpdate: (update) => this.#update(update) });
+    this.#client = startAdsClient({ address: `127.0.0.1:${port}`, credentials: () => credentials.createInsecure(), node: nodeOf(index), onUpdate: (update) => this.#update(update) });
     this.#client.subscribe(xdsType.cluster, '*');
     this.#client.subscribe(xdsType.listener, '*');
   }
@@ -37,10 +36,9 @@ export class AdsProxy {
     return this.#got.get(type)?.size ?? 0;
   }
 
-  /** The last endpoints it got, of any cluster, include this address. */
-  hasEndpoint(address: string): boolean {
-    const hosts = this.#lastEndpoints?.endpoints.flatMap((locality) => locality.lbEndpoints) ?? [];
-    return hosts.some((host) => host.hostIdentifier?.$case === 'endpoint' && host.hostIdentifier.value.address?.address?.$case === 'socketAddress' && host.hostIdentifier.value.address.address.value.address === address);
+  /** What it asked for by name. */
+  get names(): Names {
+    return { endpoints: [...this.#wanted[xdsType.endpoint]], routes: [...this.#wanted[xdsType.route]] };
   }
 
   stop(): Promise<void> {
@@ -62,7 +60,6 @@ export class AdsProxy {
   #follow({ typeUrl, added }: AdsUpdate): void {
     if (typeUrl === xdsType.cluster) this.#ask(xdsType.endpoint, added.map(({ any }) => endpointName(Cluster.decode(any.value))));
     else if (typeUrl === xdsType.listener) this.#ask(xdsType.route, added.flatMap(({ any }) => routeNames(Listener.decode(any.value))));
-    else if (typeUrl === xdsType.endpoint) for (const { any, name } of added) if (name.includes('svc-0.')) this.#lastEndpoints = ClusterLoadAssignment.decode(any.value);
   }
 
   #ask(type: typeof xdsType.endpoint | typeof xdsType.route, names: readonly (string | undefined)[]): void {
@@ -86,7 +83,8 @@ function routeNames(listener: Listener): string[] {
   });
 }
 
-function node(index: number): Node {
+/** Pod `index` of a service nobody calls. */
+export function nodeOf(index: number): Node {
   const name = `caller-${index}`;
   return {
     id: `sidecar~10.250.${index >> 8}.${index & 255}~${name}.default~default.svc.cluster.local`, cluster: `${name}.default`,

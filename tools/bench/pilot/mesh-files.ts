@@ -5,13 +5,16 @@ import { join } from 'node:path';
 export interface MeshSize {
   readonly services: number;
   readonly endpoints: number;
+  /** VirtualServices, and as many DestinationRules with two subsets each. */
+  readonly rules: number;
 }
 
 /** Services of a file: enough that there are few files, little enough that each is small. */
 const servicesPerFile = 20;
+const rulesPerFile = 100;
 
-/** Writes Services with selectors and their Pods into `dir`, as Kubernetes would show them. */
-export function writeMesh(dir: string, { services, endpoints }: MeshSize): void {
+/** Writes Services with selectors and their Pods into `dir`, as Kubernetes would show them, and rules for them. */
+export function writeMesh(dir: string, { services, endpoints, rules }: MeshSize): void {
   mkdirSync(dir, { recursive: true });
   for (let first = 0; first < services; first += servicesPerFile) {
     const objects: unknown[] = [];
@@ -19,31 +22,71 @@ export function writeMesh(dir: string, { services, endpoints }: MeshSize): void 
       objects.push(serviceObject(service));
       for (let index = 0; index < endpoints; index++) objects.push(podObject(service, `${index}`, `10.${1 + (service >> 8)}.${service & 255}.${index + 1}`));
     }
-    writeFileSync(join(dir, `services-${first}.yaml`), objects.map((object) => JSON.stringify(object)).join('\n---\n'));
+    write(dir, `services-${first}`, objects);
+  }
+  for (let first = 0; first < rules; first += rulesPerFile) {
+    const objects = Array.from({ length: Math.min(rulesPerFile, rules - first) }, (_, index) => [routeObject(first + index, services), destinationRuleObject(first + index, services)]);
+    write(dir, `rules-${first}`, objects.flat());
   }
 }
 
 /** One more Pod of service 0 in a directory of its own; written again with another address, it is one endpoint change. */
 export function writeChangingPod(dir: string, generation: number): string {
-  mkdirSync(dir, { recursive: true });
   const address = `10.200.${(generation >> 8) & 255}.${generation & 255}`;
-  writeFileSync(join(dir, 'pod.tmp'), JSON.stringify(podObject(0, 'changing', address)));
-  renameSync(join(dir, 'pod.tmp'), join(dir, 'pod.yaml'));
+  replace(dir, 'pod.yaml', podObject(0, 'changing', address));
   return address;
+}
+
+/** A VirtualService for service 1's second name; written again with other weights, it is one change of routes. */
+export function writeChangingRoute(dir: string, generation: number): void {
+  const weight = 1 + (generation % 98);
+  const destination = (subset: string, share: number) => ({ destination: { host: 'svc-1', subset }, weight: share });
+  replace(dir, 'route.yaml', { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'changing', namespace: 'default' }, spec: { hosts: ['changing.example.com'], http: [{ route: [destination('v1', weight), destination('v2', 100 - weight)] }] } });
+}
+
+function replace(dir: string, name: string, object: unknown): void {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, `.${name}.tmp`), JSON.stringify(object));
+  renameSync(join(dir, `.${name}.tmp`), join(dir, name));
+}
+
+function write(dir: string, name: string, objects: readonly unknown[]): void {
+  writeFileSync(join(dir, `${name}.yaml`), objects.map((object) => JSON.stringify(object)).join('\n---\n'));
 }
 
 function serviceObject(service: number): unknown {
   return {
     apiVersion: 'v1', kind: 'Service', metadata: { name: `svc-${service}`, namespace: 'default' },
-    spec: { selector: { app: `svc-${service}` }, clusterIP: `10.100.${service >> 8}.${service & 255}`, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    spec: { selector: { app: `svc-${service}` }, clusterIP: `10.${100 + (service >> 16)}.${(service >> 8) & 255}.${service & 255}`, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
   };
 }
 
 function podObject(service: number, suffix: string, podIP: string): unknown {
   return {
     apiVersion: 'v1', kind: 'Pod',
-    metadata: { name: `svc-${service}-${suffix}`, namespace: 'default', labels: { app: `svc-${service}`, version: 'v1', 'security.istio.io/tlsMode': 'istio' } },
+    metadata: { name: `svc-${service}-${suffix}`, namespace: 'default', labels: { app: `svc-${service}`, version: Number(suffix) % 2 === 1 ? 'v2' : 'v1', 'security.istio.io/tlsMode': 'istio' } },
     spec: { serviceAccountName: `svc-${service}`, containers: [{ name: 'app', image: 'app', ports: [{ containerPort: 8080 }] }] },
     status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions: [{ type: 'Ready', status: 'True' }] },
+  };
+}
+
+/** Of more rules than services, the later ones route hosts that are no service. */
+function hostOf(rule: number, services: number): string {
+  return rule < services ? `svc-${rule}` : `route-${rule}.example.com`;
+}
+
+function routeObject(rule: number, services: number): unknown {
+  const host = `svc-${rule % services}`;
+  const destination = (subset: string, weight: number) => ({ destination: { host, subset }, weight });
+  return {
+    apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: `rule-${rule}`, namespace: 'default' },
+    spec: { hosts: [hostOf(rule, services)], http: [{ match: [{ headers: { 'x-version': { exact: 'v2' } } }], route: [{ destination: { host, subset: 'v2' } }] }, { route: [destination('v1', 90), destination('v2', 10)], timeout: '5s' }] },
+  };
+}
+
+function destinationRuleObject(rule: number, services: number): unknown {
+  return {
+    apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: `rule-${rule}`, namespace: 'default' },
+    spec: { host: hostOf(rule, services), trafficPolicy: { loadBalancer: { simple: 'LEAST_REQUEST' } }, subsets: ['v1', 'v2'].map((version) => ({ name: version, labels: { version } })) },
   };
 }

@@ -202,6 +202,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     const clusters = this.#entries.get(xdsType.cluster);
     const endpoints = this.#entries.get(xdsType.endpoint);
     if (!resource.pointsAt || !clusters || !wantsAnything(clusters.state)) return false;
+    if (hasAll(clusters.state, target) && (!endpoints || hasAll(endpoints.state, target))) return false;
     for (const name of resource.pointsAt()) {
       if (!target.resources.get(xdsType.cluster)?.resources.has(name) || !(clusters.state.wildcard || clusters.state.names.has(name))) continue;
       if (!this.#protocol.has(clusters.state, name)) return true;
@@ -274,6 +275,12 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     this.#followed = target.revision;
     this.#events.push({ kind: 'follow', revision: target.revision });
   }
+}
+
+/** True when the client has acknowledged all there is of a type, and asks for all of it. */
+function hasAll({ typeUrl, wildcard, names, upToDateWith, acknowledgements }: Subscription, target: XdsSnapshot): boolean {
+  const set = target.resources.get(typeUrl);
+  return set !== undefined && upToDateWith === set && acknowledgements.pending.size === 0 && acknowledgements.refused.size === 0 && (wildcard || names.size >= set.resources.size);
 }
 
 function statusOf<S extends Subscription>({ state, lagging }: Entry<S>): TypeStatus {
