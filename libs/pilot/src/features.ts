@@ -19,8 +19,6 @@ const switches = {
   continue100: flag('ENABLE_100_CONTINUE_HEADERS', true),
   /** How long a gateway waits for a TLS handshake, in milliseconds; 0 does not end. */
   gatewayHandshakeTimeout: milliseconds('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
-  /** The Istio ALPN names "istio-peer-exchange" are not offered. */
-  disableMxAlpn: flag('PILOT_DISABLE_MX_ALPN', false),
   /** Policies without targetRefs are for the proxies of a Gateway of the Gateway API, too. */
   selectorPoliciesOnGateways: flag('ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY', true),
   /** CUSTOM policies of one workload may name several providers; off: then all they apply to is denied. */

@@ -100,6 +100,13 @@ test('ports are those of the Service in front, unless it says they are not', () 
   assert.deepEqual(ports(gateway('gw', server('{number: 81, name: http, protocol: HTTP}', '"*"')), service), ['0.0.0.0_81']);
 });
 
+test('a proxy that says it has no privileges is asked for no port below 1024', () => {
+  const yaml = gateway('gw', `${server('{number: 81, name: http, protocol: HTTP}', '"*"')}, ${server('{number: 8181, name: other, protocol: HTTP}', '"*"')}`);
+  const weak = proxyOf('router~10.0.0.9~gw.istio-system~istio-system.svc.cluster.local', { NAMESPACE: 'istio-system', LABELS: { istio: 'ingressgateway' }, UNPRIVILEGED_POD: 'true' });
+  assert.deepEqual([...listenersOf(world(yaml), weak).keys()], ['0.0.0.0_8181']);
+  assert.deepEqual([...listenersOf(world(yaml), ingressGateway()).keys()], ['0.0.0.0_81', '0.0.0.0_8181']);
+});
+
 test('gateways can be kept to Gateway objects of their own namespace', () => {
   const yaml = gateway('far', server(http, '"*"')) + gateway('near', server('{number: 81, name: http, protocol: HTTP}', '"*"'), { namespace: 'istio-system' });
   assert.deepEqual([...listenersOf(world(yaml, { env: { PILOT_SCOPE_GATEWAY_TO_NAMESPACE: 'true' } }), ingressGateway()).keys()], ['0.0.0.0_81']);

@@ -26,8 +26,9 @@ export function buildGatewayListeners(push: PushContext, proxy: Proxy, scope: Sc
   const proxyProtocol = push.mesh.defaultConfig.gatewayTopology?.proxyProtocol !== undefined;
   return gatewayListeners(push, proxy).flatMap((place) => {
     const filterChains = distinct(placeChains(context, place)).map((chain) => ({ ...chain, transportSocketConnectTimeout: duration(push.features.gatewayHandshakeTimeout) }));
-    if (filterChains.length === 0) return [];
     const { bind, port } = place;
+    // what the proxy may not bind it would refuse
+    if (filterChains.length === 0 || (port < 1024 && port !== 0 && proxy.metadata['UNPRIVILEGED_POD'] === 'true')) return [];
     return [listener({ name: addressListener(bind, port), bind, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains, proxyProtocol })];
   });
 }
