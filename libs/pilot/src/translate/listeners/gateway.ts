@@ -23,13 +23,12 @@ interface Context {
 /** The listeners of a gateway: one per address and port that some Gateway asks of it. Servers without a route for their bytes get none. */
 export function buildGatewayListeners(push: PushContext, proxy: Proxy, scope: Scope): Listener[] {
   const context: Context = { push, proxy, scope };
-  const proxyProtocol = push.mesh.defaultConfig.gatewayTopology?.proxyProtocol !== undefined;
   return gatewayListeners(push, proxy).flatMap((place) => {
     const filterChains = distinct(placeChains(context, place)).map((chain) => ({ ...chain, transportSocketConnectTimeout: duration(push.features.gatewayHandshakeTimeout) }));
     const { bind, port } = place;
     // what the proxy may not bind it would refuse
     if (filterChains.length === 0 || (port < 1024 && port !== 0 && proxy.metadata['UNPRIVILEGED_POD'] === 'true')) return [];
-    return [listener({ name: addressListener(bind, port), bind, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains, proxyProtocol })];
+    return [listener({ name: addressListener(bind, port), bind, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains })];
   });
 }
 

@@ -4,7 +4,6 @@ import { TrafficDirection } from '@meltemi/api/gen/envoy/config/core/v3/base.ts'
 import { HttpInspector } from '@meltemi/api/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector.ts';
 import { OriginalDst } from '@meltemi/api/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst.ts';
 import { TlsInspector } from '@meltemi/api/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.ts';
-import { ProxyProtocol } from '@meltemi/api/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.ts';
 import type { MeshConfigSpec } from '@meltemi/config';
 import type { Direction } from '../features/feature.ts';
 import { address, create, createAny, duration, typed } from '../message.ts';
@@ -26,8 +25,6 @@ export interface ListenerOptions {
   readonly defaultFilterChain?: FilterChain | undefined;
   /** Listeners that iptables redirects to learn where a connection was going. */
   readonly originalDestination?: boolean;
-  /** Clients stand behind a load balancer that says who they are. Default false. */
-  readonly proxyProtocol?: boolean;
 }
 
 const directions = { inbound: TrafficDirection.INBOUND, outbound: TrafficDirection.OUTBOUND, gateway: TrafficDirection.OUTBOUND } as const;
@@ -35,7 +32,7 @@ const directions = { inbound: TrafficDirection.INBOUND, outbound: TrafficDirecti
 /** A listener with the inspectors that its filter chains need. */
 export function listener(options: ListenerOptions): Listener {
   const chains = [...options.filterChains];
-  const filters = [...(options.proxyProtocol === true ? [readProxyProtocol()] : []), ...listenerFilters(chains, options.originalDestination === true)];
+  const filters = listenerFilters(chains, options.originalDestination === true);
   return create(Listener, {
     name: options.name,
     address: address(options.bind, options.port),
@@ -60,10 +57,6 @@ function listenerFilters(chains: readonly FilterChain[], originalDestination: bo
     ...(needsTls ? [create(ListenerFilter, typed('envoy.filters.listener.tls_inspector', createAny('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', TlsInspector)))] : []),
     ...(needsHttp ? [create(ListenerFilter, typed('envoy.filters.listener.http_inspector', createAny('envoy.extensions.filters.listener.http_inspector.v3.HttpInspector', HttpInspector)))] : []),
   ];
-}
-
-function readProxyProtocol(): ListenerFilter {
-  return create(ListenerFilter, typed('envoy.filters.listener.proxy_protocol', createAny('envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol', ProxyProtocol)));
 }
 
 /** A filter chain match from what matters. */
