@@ -34,5 +34,12 @@ export const meshExceptions: readonly KindExceptions[] = [
       { path: 'outboundTrafficPolicy.mode', support: 'approximated', values: ['ALLOW_ANY_DYNAMIC_DNS'], consequence: 'is treated as ALLOW_ANY: names are not looked up for the application' },
     ],
   },
-  { group: 'mesh.istio.io', kinds: ['MeshNetworks'], fields: refused('nothing reads it yet: other networks are not reached through gateways', 'networks') },
+  {
+    group: 'mesh.istio.io',
+    kinds: ['MeshNetworks'],
+    fields: [
+      { path: 'networks{}.gateways[].address', support: 'approximated', consequence: 'a name instead of an address is left out: it is not looked up' },
+      ...refused('has no effect: all gateways of a network are alike', 'networks{}.gateways[].locality'),
+    ],
+  },
 ];

@@ -9,6 +9,7 @@ import { keepingEqual } from '../registry/advance.ts';
 import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
+import { meshNetworksOf } from '../registry/networks.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
 import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { discoveredNamespaces } from './discovery.ts';
@@ -128,7 +129,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     telemetry: keep('Telemetry', previous?.telemetry, () => indexPolicies(of<TelemetrySpec>('Telemetry'), mesh.rootNamespace)),
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
-  const sameShape = previous !== undefined && sameMesh && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
+  const sameShape = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
   return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, gatewayApi, shape: sameShape ? previous.shape : {}, quarantined, inputs };
 }
 
@@ -142,6 +143,7 @@ function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): Re
     serviceEntries: of<ServiceEntrySpec>('ServiceEntry').toSorted(byAge),
     workloadEntries: of<WorkloadEntrySpec>('WorkloadEntry'),
     namespaces: of('Namespace'),
+    meshNetworks: meshNetworksOf([...of('MeshNetworks'), ...of('ConfigMap')]),
   };
 }
 
@@ -151,6 +153,7 @@ const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
   'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter', 'ProxyConfig'],
+  'mesh.istio.io': ['MeshNetworks'],
   'telemetry.istio.io': ['Telemetry'],
   'security.istio.io': ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
   'gateway.networking.k8s.io': ['GatewayClass', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'ReferenceGrant', 'BackendTLSPolicy'],

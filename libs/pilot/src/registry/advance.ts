@@ -64,11 +64,12 @@ export function advancedRegistry(previous: Registry | undefined, inputs: Registr
     endpoints.set(key, now);
     moveTargets(targets, service, { before, now });
   }
-  return rememberOrigin({ services: previous.services, endpoints, targets, workloads: byAddress }, { ...origin, inputs, indexed });
+  return rememberOrigin({ services: previous.services, endpoints, targets, workloads: byAddress, gateways: previous.gateways }, { ...origin, inputs, indexed });
 }
 
 function sameRest({ inputs, options: before }: BuiltFrom, next: RegistryInputs, options: RegistryOptions): boolean {
   if (before.mesh !== options.mesh || before.domain !== options.domain || before.clusterId !== options.clusterId || !sameSet(before.meshAddresses, options.meshAddresses)) return false;
+  if (inputs.meshNetworks !== next.meshNetworks) return false;
   return (['services', 'deployments', 'serviceEntries', 'workloadEntries', 'namespaces'] as const).every((kind) => inputs[kind].length === next[kind].length && inputs[kind].every((config, index) => config === next[kind][index]));
 }
 

@@ -1,11 +1,12 @@
 import type {
-  Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
+  Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, MeshNetworksSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
 } from '@meltemi/config';
 import { autoAddresses } from './auto-addresses.ts';
 import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
 import { addressesOf, advancedRegistry, inOrder, rememberOrigin, targetsOf, type BuiltFrom } from './advance.ts';
 import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
+import { networkFinder, networkGateways, type NetworkGateways } from './networks.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
 import { entryWorkload, podWorkload, type WorkloadFacts } from './workloads.ts';
 
@@ -19,6 +20,7 @@ export interface RegistryInputs {
   readonly serviceEntries: readonly Config<ServiceEntrySpec>[];
   readonly workloadEntries: readonly Config<WorkloadEntrySpec>[];
   readonly namespaces: readonly Config[];
+  readonly meshNetworks: MeshNetworksSpec;
 }
 
 export interface RegistryOptions {
@@ -39,6 +41,8 @@ export interface Registry {
   /** Address of a workload → the service ports it serves. */
   readonly targets: ReadonlyMap<string, readonly ServiceTarget[]>;
   readonly workloads: ReadonlyMap<string, Workload>;
+  /** Ways into other networks. */
+  readonly gateways: NetworkGateways;
 }
 
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
@@ -49,7 +53,8 @@ export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions, 
 }
 
 function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
-  const facts: WorkloadFacts = { meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
+  const networkOf = networkFinder(inputs, { rootNamespace: options.mesh.rootNamespace, clusterId: options.clusterId });
+  const facts: WorkloadFacts = { networkOf, meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
   const indexed = indexInputs(inputs, facts, options);
   const byKey = new Map<string, Service>();
   const endpoints = new Map<string, EndpointMap>();
@@ -74,7 +79,7 @@ function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Regist
     for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) })) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });
   const services = [...byKey.values()].sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
-  const registry = { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress };
+  const registry = { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress, gateways: networkGateways(inputs, options) };
   const { onError: _onError, ...surroundings } = options;
   return rememberOrigin(registry, { inputs, options: surroundings, indexed, sharedAddresses: indexed.sharedAddresses, podOf: indexed.podOf });
 }

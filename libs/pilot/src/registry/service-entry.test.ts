@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
+import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import type { Config, ServiceEntrySpec } from '@meltemi/config';
 import { xdsType } from '@meltemi/xds';
 import { configsOf, meshOf, podYaml, productpage, proxyOf } from '../testing/mesh.test-support.ts';
@@ -103,6 +104,15 @@ test('an address of its own: for proxies that resolve names; the one in status; 
   assert.match(listenersOf(dns('x'), { DNS_CAPTURE: true })[0] ?? '', /^240\.240\.\d+\.\d+_90$/);
   assert.deepEqual(listenersOf(dns('x', ', labels: {networking.istio.io/enable-autoallocate-ip: "false"}', status), { DNS_CAPTURE: 'true' }), ['0.0.0.0_90']);
   assert.deepEqual(listenersOf(entry('x', 'hosts: [x.example], addresses: [1.2.3.4], location: MESH_EXTERNAL, resolution: DNS', '', status), { DNS_CAPTURE: 'true' }), ['1.2.3.4_90']);
+});
+
+test('HTTP is called by that address, too, by proxies that resolve names', () => {
+  const domains = (metadata: Record<string, unknown>) => {
+    const status = 'status: {addresses: [{value: 240.240.7.7, host: x.example}]}\n';
+    const table = translate(meshOf(configsOf(dns('x', '', status))), productpage(metadata), { typeUrl: xdsType.route, names: ['80'] }).resources.get('80');
+    return table ? RouteConfiguration.decode(table.any.value).virtualHosts[0]?.domains : [];
+  };
+  assert.deepEqual([domains({})?.includes('240.240.7.7'), domains({ DNS_CAPTURE: 'true' })?.includes('240.240.7.7')], [false, true]);
 });
 
 test('whatever entries there are, each host has addresses of its own, and a younger entry changes nobody\'s', () => {

@@ -61,7 +61,7 @@ export function entryEndpoints(config: Config<ServiceEntrySpec>, service: Servic
 
 function inlineEndpoints(config: Config<ServiceEntrySpec>, port: ServiceEntryPort, facts: WorkloadFacts): Endpoint[] {
   return config.spec.endpoints
-    .filter((entry) => entry.address !== '')
+    .filter((entry) => entry.address !== '' || entry.network !== '')
     .map((entry) => ({ ...entryWorkload(entry, config.meta, facts), port: entry.address.startsWith('unix://') ? 0 : (entry.ports[port.name] ?? targetOf(port)) }));
 }
 

@@ -8,6 +8,8 @@ export interface WorkloadFacts {
   /** Addresses whose proxies are connected: they take part in mutual TLS even without the label. */
   readonly meshAddresses: ReadonlySet<string>;
   readonly clusterId: string;
+  /** The network of an address. */
+  readonly networkOf: (address: string, labels: Labels) => string;
   /** By namespace; only those that select something. */
   readonly deployments: ReadonlyMap<string, readonly Config<DeploymentSpec>[]>;
 }
@@ -24,7 +26,7 @@ export function podWorkload(pod: Config<PodSpec>, facts: WorkloadFacts): Workloa
     labels,
     serviceAccount: pod.spec.serviceAccountName === '' ? 'default' : pod.spec.serviceAccountName,
     mutualTls: isMeshMember(labels, status.podIP, facts),
-    network: labels['topology.istio.io/network'] ?? '',
+    network: facts.networkOf(status.podIP, labels),
     cluster: labels['topology.istio.io/cluster'] ?? facts.clusterId,
     node: pod.spec.nodeName,
     locality: labelLocality(labels),
@@ -43,7 +45,7 @@ export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: 
     serviceAccount: entry.serviceAccount,
     // whoever has an identity is taken for a member, as in Istio
     mutualTls: isMeshMember(entry.labels, entry.address, facts) || (entry.serviceAccount !== '' && entry.labels['security.istio.io/tlsMode'] === undefined),
-    network: entry.network !== '' ? entry.network : (entry.labels['topology.istio.io/network'] ?? ''),
+    network: entry.network !== '' ? entry.network : facts.networkOf(entry.address, entry.labels),
     cluster: entry.labels['topology.istio.io/cluster'] ?? facts.clusterId,
     node: '',
     locality: entry.locality !== '' ? parseLocality(entry.locality) : labelLocality(entry.labels),

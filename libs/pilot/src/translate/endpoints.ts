@@ -10,6 +10,7 @@ import { serviceKey, type Endpoint, type Service, type ServicePort } from '../re
 import { selects } from '../registry/workloads.ts';
 import { patternOf, priorityOf, sharedWeight, type LocalityPreference } from './locality.ts';
 import { address, create } from './message.ts';
+import { throughGateways, type ReachedEndpoint } from './network-gateways.ts';
 
 /** What endpoints depend on in who asks. */
 export type EndpointClient = Pick<Proxy, 'node' | 'network'>;
@@ -27,6 +28,8 @@ export interface AssignmentTarget {
   readonly client: EndpointClient;
   /** The DestinationRule's TLS, which decides for all endpoints. Default: each for itself. */
   readonly tlsMode?: ClientTlsMode | undefined;
+  /** Only endpoints that speak mutual TLS: for gateways that pass it through. Default false. */
+  readonly mutualOnly?: boolean;
   /** Without endpoints, the host itself is one. Default false. */
   readonly fallbackToHostname?: boolean;
 }
@@ -38,7 +41,10 @@ export function loadAssignment(push: PushContext, target: AssignmentTarget): Clu
   const fitting = all.filter((endpoint) => isUsable(endpoint, target));
   // one logical name has one address to look up
   const usable = service.resolution === 'dns-round-robin' ? fitting.slice(0, 1) : fitting;
-  const groups = grouped(usable, target.preference).map((group) => localityGroup(group, { push, service, tlsMode: target.tlsMode }));
+  const owner = { push, service, tlsMode: target.tlsMode };
+  const reached = throughGateways(usable, { gateways: push.registry.gateways, network: target.client.network, mutual: (endpoint) => speaksMutualTls(endpoint, owner) });
+  const chosen = target.mutualOnly === true ? reached.filter((endpoint) => endpoint.gateway === true || speaksMutualTls(endpoint, owner)) : reached;
+  const groups = grouped(chosen, target.preference).map((group) => localityGroup(group, owner));
   const endpoints = target.preference?.distribute ? shared(groups, target.preference.distribute) : groups;
   if (endpoints.length === 0 && target.fallbackToHostname === true) endpoints.push(hostnameGroup(service, port));
   return create(ClusterLoadAssignment, { clusterName: target.name, endpoints });
@@ -54,11 +60,11 @@ function isUsable(endpoint: Endpoint, { service, labels, client }: AssignmentTar
 /** Endpoints of one priority and place. */
 interface Group {
   readonly priority: number;
-  readonly endpoints: Endpoint[];
+  readonly endpoints: ReachedEndpoint[];
 }
 
 /** By priority, then locality. Envoy wants priorities without gaps. */
-function grouped(endpoints: readonly Endpoint[], preference: LocalityPreference | undefined): Group[] {
+function grouped(endpoints: readonly ReachedEndpoint[], preference: LocalityPreference | undefined): Group[] {
   const ranked = endpoints.map((endpoint) => ({ endpoint, rank: priorityOf(endpoint, preference) }));
   const ranks = [...new Set(ranked.map(({ rank }) => rank))].toSorted((a, b) => a - b);
   const groups = new Map<string, Group>();
@@ -103,7 +109,7 @@ function localityGroup({ endpoints: group, priority }: Group, owner: Owner): Loc
   });
 }
 
-function lbEndpoint(endpoint: Endpoint, owner: Owner): LbEndpoint {
+function lbEndpoint(endpoint: ReachedEndpoint, owner: Owner): LbEndpoint {
   return create(LbEndpoint, {
     hostIdentifier: { $case: 'endpoint', value: create(EnvoyEndpoint, { address: address(endpoint.address, endpoint.port) }) },
     metadata: create(Metadata, { filterMetadata: endpointMetadata(endpoint, owner) }),
@@ -114,13 +120,13 @@ function lbEndpoint(endpoint: Endpoint, owner: Owner): LbEndpoint {
 }
 
 /** Istio's notes on an endpoint: whether it speaks mutual TLS, and "workload;namespace;canonical name;revision;cluster" for metrics. */
-function endpointMetadata(endpoint: Endpoint, owner: Owner): { [key: string]: { [key: string]: unknown } } {
+function endpointMetadata(endpoint: ReachedEndpoint, owner: Owner): { [key: string]: { [key: string]: unknown } } {
   const { labels } = endpoint;
   const canonical = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? endpoint.name;
   const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest';
   const workload = endpoint.name === '' && canonical === '' ? '' : [endpoint.name, endpoint.namespace, canonical, revision, endpoint.cluster].join(';');
   return {
-    ...(speaksMutualTls(endpoint, owner) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
+    ...(endpoint.gateway === true || speaksMutualTls(endpoint, owner) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
     ...(workload === '' ? {} : { istio: { workload } }),
   };
 }

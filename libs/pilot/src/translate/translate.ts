@@ -95,7 +95,7 @@ function advanced(push: PushContext, proxy: Proxy, scope: Scope, last: { readonl
 }
 
 function serviceKeyOf(scope: Scope, cluster: string): string {
-  const service = scope.byHost.get(parseClusterName(cluster)?.host ?? '');
+  const service = scope.byHost.get((parseClusterSni(cluster) ?? parseClusterName(cluster))?.host ?? '');
   return service ? serviceKey(service) : '';
 }
 
@@ -227,7 +227,8 @@ function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly strin
 
 /** One cluster's endpoints. A subset nobody defines, or a service this proxy does not see, has no assignment. */
 function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsResource | undefined {
-  const parsed = parseClusterName(name) ?? parseClusterSni(name);
+  const passedThrough = parseClusterSni(name);
+  const parsed = passedThrough ?? parseClusterName(name);
   const service = parsed && scope.byHost.get(parsed.host);
   const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
   if (!parsed || !service || !port || discoveryOf(push, service, proxy) !== 'static') return undefined;
@@ -240,8 +241,8 @@ function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string)
   const preference = localityPreference(push, proxy, { policy, service });
   const tlsMode = policy.tls?.mode;
   const client = { node: service.nodeLocal ? proxy.node : '', network: proxy.network };
-  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels, preference, client, tlsMode })));
+  const build = () => xdsResource(name, packAny(typeNameOf(xdsType.endpoint), ClusterLoadAssignment, loadAssignment(push, { name, service, port, labels, preference, client, tlsMode, mutualOnly: passedThrough !== undefined })));
   const list = push.registry.endpoints.get(serviceKey(service))?.get(port.number);
   // read besides the list: the labels, the client and its preference, the rule's TLS, some facts of the service, and who must not be offered mutual TLS
-  return list ? cached(list, { name, labels, preference, client, tlsMode, external: service.meshExternal, unready: service.publishNotReady, spread: service.trafficDistribution }, build, push.peerAuthentications) : build();
+  return list ? cached(list, { name, labels, preference, client, networks: push.registry.gateways.key, tlsMode, external: service.meshExternal, unready: service.publishNotReady, spread: service.trafficDistribution }, build, push.peerAuthentications) : build();
 }

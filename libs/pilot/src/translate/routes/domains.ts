@@ -4,6 +4,8 @@ import type { Service } from '../../registry/model.ts';
 export interface DomainForm {
   /** The client's, "default.svc.cluster.local". */
   readonly dnsDomain: string;
+  /** The client resolves names itself, so it may call services by the addresses the mesh gave them. */
+  readonly autoAddresses: boolean;
   /** Names that end in a dot, too. */
   readonly absolute: boolean;
   readonly bare: boolean;
@@ -24,7 +26,8 @@ export function serviceDomains(service: Service, form: DomainForm): Domains {
   const short = names.flatMap((name) => alternatives(name, form)).flatMap((name) => written(name, form));
   const named = [...names.flatMap((name) => written(name, form)), ...short];
   const pods = service.resolution === 'passthrough' && service.registry === 'kubernetes' ? named.map((name) => `*.${name}`) : [];
-  const addresses = service.addresses.filter((address) => !address.includes('/') && address !== '0.0.0.0').flatMap((address) => written(address, form));
+  const known = service.addresses.length > 0 || !form.autoAddresses ? service.addresses : service.autoAddresses;
+  const addresses = known.filter((address) => !address.includes('/') && address !== '0.0.0.0').flatMap((address) => written(address, form));
   return { all: [...named, ...pods, ...addresses], short: new Set(short) };
 }
 

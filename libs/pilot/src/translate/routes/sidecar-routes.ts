@@ -91,6 +91,7 @@ function formOf({ push, proxy, egress }: Building, port: number): DomainForm {
   const shared = egress.port === 0;
   return {
     dnsDomain: proxy.dnsDomain,
+    autoAddresses: proxy.dnsCapture && push.features.ipAutoallocate,
     absolute: push.features.absoluteFqdnVhostDomain,
     bare: !shared || port === 80,
     ...(shared || proxy.proxyless ? { port } : {}),
