@@ -117,5 +117,6 @@ export const roots: readonly string[] = [
   'meltemi/config/v1/config.proto',
   'meltemi/citadel/v1/citadel.proto',
   'meltemi/echo/v1/echo.proto',
+  'meltemi/filters/http/decision_trace/v1/decision_trace.proto',
   'meltemi/filters/http/module/v1/module.proto',
 ];

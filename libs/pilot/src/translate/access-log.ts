@@ -12,6 +12,7 @@ import { celReason } from '@meltemi/match';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { appliedTelemetry } from '../push-context/telemetry.ts';
+import { tracePrincipals } from './features/decision-trace.ts';
 import type { Direction } from './features/feature.ts';
 import { create, createAny, envoyGrpc, typed } from './message.ts';
 import { loggingProviders, type ProviderLogging } from './telemetry/logging.ts';
@@ -95,8 +96,10 @@ function expressionFilter(expression: string): AccessLogFilter {
 }
 
 function meshFormat({ mesh }: PushContext): SubstitutionFormatString {
-  if (mesh.accessLogEncoding === 'TEXT') return textFormat(mesh.accessLogFormat === '' ? defaultText : mesh.accessLogFormat);
-  return jsonFormat(parsedFormat(mesh.accessLogFormat) ?? defaultJson);
+  // where callers may ask what was decided, the default formats tell the log, too
+  const told = mesh.defaultConfig.proxyMetadata[tracePrincipals] ? '%DYNAMIC_METADATA(meltemi:trace)%' : '';
+  if (mesh.accessLogEncoding === 'TEXT') return textFormat(mesh.accessLogFormat !== '' ? mesh.accessLogFormat : told === '' ? defaultText : `${defaultText.trimEnd()} ${told}\n`);
+  return jsonFormat(parsedFormat(mesh.accessLogFormat) ?? (told === '' ? defaultJson : { ...defaultJson, meltemi_trace: told }));
 }
 
 /** A JSON format that is not JSON is answered with the default, as Istio does. */

@@ -41,7 +41,7 @@ export function ownView(push: PushContext, proxy: Proxy): number {
   const known = ownViews.get(proxy);
   if (known?.registry === push.registry && known.view === view) return known.id;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10'], proxy.metadata['UNPRIVILEGED_POD']]));
+  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.serviceAccount, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10'], proxy.metadata['UNPRIVILEGED_POD']]));
   ownViews.set(proxy, { registry: push.registry, view, id });
   return id;
 }

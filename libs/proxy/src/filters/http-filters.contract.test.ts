@@ -36,6 +36,7 @@ const rls = { domain: 'd', failureModeDeny: true, rateLimitService: { grpcServic
 const gzip = { name: 'gzip', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip' } };
 const gunzip = { name: 'gzip', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip' } };
 const members: Readonly<Record<string, Member>> = {
+  'meltemi.filters.http.decision_trace': { config: { principals: ['a'] } },
   'envoy.filters.http.peer_metadata': {
     config: { upstreamDiscovery: [{ istioHeaders: {} }], upstreamPropagation: [{ istioHeaders: {} }] },
     values: { 'io.istio.http.peer_metadata.Config': Object.fromEntries(['downstream_discovery', 'upstream_discovery', 'downstream_propagation', 'upstream_propagation'].map((name) => [name, [{ istioHeaders: {} }]])) },

@@ -5,6 +5,7 @@ import { bufferFilter } from './http/buffer/buffer.ts';
 import { compressorFilter } from './http/compressor/compressor.ts';
 import { corsFilter } from './http/cors/cors.ts';
 import { csrfFilter } from './http/csrf/csrf.ts';
+import { decisionTraceFilter } from './http/decision-trace/decision-trace.ts';
 import { decompressorFilter } from './http/decompressor/decompressor.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
@@ -31,7 +32,9 @@ import { sniClusterFilter } from './network/sni-cluster/sni-cluster.ts';
 
 /** Every HTTP filter of this proxy, in the order a sidecar runs them. */
 export const httpFilters: readonly HttpFilterFactory[] = [
-  // First: its headers must be gone before anything matches on them.
+  // Outermost: it hears what all others answered.
+  decisionTraceFilter,
+  // Its headers must be gone before anything matches on them.
   peerMetadataFilter,
   // Before what refuses requests: who checks the proxy has no credentials.
   healthCheckFilter,

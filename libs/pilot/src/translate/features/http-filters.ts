@@ -1,5 +1,6 @@
 import type { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { cors } from './cors.ts';
+import { decisionTrace } from './decision-trace.ts';
 import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
@@ -15,7 +16,8 @@ import { stats } from './stats.ts';
  * one leaves, and clusters know what their hosts speak.
  */
 const order: readonly HttpFeature[] = [
-  peerMetadata, // first: a request that a later filter refuses is still counted with who sent it
+  decisionTrace, // outermost: it hears what all others answered
+  peerMetadata, // before policies: a request that a later filter refuses is still counted with who sent it
   customAuthorization, // before all other policies: what an authorizer refuses needs no further look
   jwtAuthn, // before the policies that look at what tokens say
   rbac, // before whatever acts on a request: what is denied has no other effect
