@@ -27,6 +27,7 @@ export const httpFilterTypes: readonly (readonly [type: string, route?: true | s
   [`${http}header_mutation.v3.HeaderMutation`, `${http}header_mutation.v3.HeaderMutationPerRoute`],
   ['stats.PluginConfig'],
   [`${http}router.v3.Router`],
+  ['meltemi.filters.http.decision_trace.v1.DecisionTrace'],
   ['meltemi.filters.http.module.v1.Module', true],
 ];
 
