@@ -53,7 +53,8 @@ describe('what the mesh tells of its traffic', () => {
       for (const [source, destination] of hops) {
         const { window, protocol, reportedBy, service } = edge(source, destination);
         assert.deepEqual([protocol, reportedBy, window.mtlsShare, service.namespace], ['http', 'source', 1, 'default'], `${source} → ${destination}`);
-        assert.ok(window.requests >= 80 && window.requestsPerSecond > 0, JSON.stringify(window));
+        // a third of 300, by chance: 50 is six deviations away
+        assert.ok(window.requests >= 50 && window.requestsPerSecond > 0, JSON.stringify(window));
         const { p50, p99 } = window.latencyMs ?? assert.fail('no latency');
         assert.ok(p50 > 0 && p99 >= p50, JSON.stringify(window.latencyMs));
       }
