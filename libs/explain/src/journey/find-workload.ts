@@ -16,8 +16,11 @@ export function findWorkload(push: PushContext, text: string): Result<ProxyQuest
   return fail('--from', `no workload "${text}" is known; there are ${known.slice(0, 20).join(', ') || 'none'}${known.length > 20 ? ', …' : ''}`);
 }
 
+/** Many workloads on one machine: each has a loopback address, nothing is captured, and applications use their sidecar as HTTP proxy. */
+const uncaptured = { INTERCEPTION_MODE: 'NONE', MELTEMI_VERSION: 'any', MELTEMI_HTTP2: 'true' } as const;
+
 /** What the workload's proxy says of itself. A workload that a Gateway selects is a gateway. */
 export function proxyOf(push: PushContext, { name, namespace, labels, address, serviceAccount, network }: Workload): ProxyQuestion {
   const selected = push.gateways.some(({ spec }) => Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => labels[key] === value));
-  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(network === '' ? {} : { NETWORK: network }) } };
+  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(address.startsWith('127.') ? uncaptured : {}), ...(network === '' ? {} : { NETWORK: network }) } };
 }

@@ -18,7 +18,7 @@ export function pickListener(view: ProxyView, call: Call, { ip, port }: Addresse
   const mine = view.listeners.filter(({ trafficDirection }) => trafficDirection === direction);
   const captured = view.proxy.interception === 'NONE' ? undefined : mine.find(({ name }) => name === (direction === 'inbound' ? 'virtualInbound' : 'virtualOutbound'));
   if (captured === undefined) {
-    const bound = byDestination(mine, ip, port);
+    const bound = byDestination(mine, ip, port) ?? (direction === 'outbound' && call.protocol !== 'tcp' ? httpProxy(mine, view.push.mesh.proxyHttpPort) : null);
     return bound && { listener: bound, captured: null, port };
   }
   // bound to its port or not: connections are handed to any listener of their destination
@@ -36,6 +36,11 @@ function gatewayListener(view: ProxyView, ip: string, port: number): Picked | nu
     if (listener) return { listener, captured: null, port: wanted };
   }
   return null;
+}
+
+/** Where nothing is captured applications reach the mesh through their sidecar's HTTP proxy. */
+function httpProxy(listeners: readonly Listener[], port: number): Listener | null {
+  return listeners.find(({ addresses }) => addresses.some((at) => at.kind === 'ip' && at.port === port)) ?? null;
 }
 
 /** The exact address wins over the wildcard of the same port. */
