@@ -25,7 +25,8 @@ export class NetworkNamespace {
     const cable = `cable${NetworkNamespace.#cables++}`;
     must(spawnSync('ip', ['link', 'add', cable, 'netns', one.at.name, 'type', 'veth', 'peer', 'name', cable, 'netns', other.at.name], { encoding: 'utf8' }));
     for (const { at, addresses } of [one, other]) {
-      // nodad: an IPv6 address can be used at once.
+      // Nobody else can have these addresses: they can be used at once (nodad), and so can the link-local one, which else would come a second or two later.
+      must(spawnSync('ip', ['netns', 'exec', at.name, 'sh', '-c', `echo 0 > /proc/sys/net/ipv6/conf/${cable}/accept_dad`], { encoding: 'utf8' }));
       for (const address of addresses) at.ip(...(address.includes(':') ? ['-6', 'addr', 'add', address, 'dev', cable, 'nodad'] : ['addr', 'add', address, 'dev', cable]));
       at.ip('link', 'set', cable, 'up');
     }

@@ -75,8 +75,7 @@ async function ask(from: NetworkNamespace, url: string, uid?: number): Promise<s
 const ruleset = async () => {
   const saved = [await pod.run(['iptables-save']), await pod.run(['ip6tables-save'])].map(({ out }) => out.replaceAll(/^(#.*|:[A-Z]+ ACCEPT.*|\*.*|COMMIT)\n/gm, ''));
   const others = [await pod.run(['nft', 'list', 'tables', 'inet']), await pod.run(['ip', 'rule']), await pod.run(['ip', 'route', 'show', 'table', 'all']), await pod.run(['ip', '-o', 'addr', 'show', 'lo'])];
-  // a link-local address shows when the kernel is sure that nobody else has it: a second or two after the cable is there
-  return [...saved, ...others.map(({ out }) => out.replaceAll(/^.*fe80:.*\n/gm, ''))].join('\n');
+  return [...saved, ...others.map(({ out }) => out)].join('\n');
 };
 
 for (const backend of ['iptables', 'nftables']) {

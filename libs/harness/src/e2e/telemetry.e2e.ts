@@ -25,7 +25,8 @@ describe('what the mesh tells of its traffic', () => {
     // Some of the traffic fails on purpose: the page without its reviews' stars is a page.
     await book.applyYaml(abortRatings);
     const traffic = new Traffic({ url: book.url(), perSecond: 50 }).start();
-    await waitFor('300 pages', () => traffic.report().sent >= 300, { deadlineMs: 30_000 });
+    // so many that by chance no version of reviews gets less than is asked for below
+    await waitFor('450 pages', () => traffic.report().sent >= 450, { deadlineMs: 30_000 });
     const report = await traffic.stop();
     assert.deepEqual(report.failures, []);
   });
@@ -42,7 +43,7 @@ describe('what the mesh tells of its traffic', () => {
     before(async () => {
       await waitFor('every report to have arrived', async () => {
         graph = JSON.parse((await get(`http://${book.mesh.control}:15031/graph?namespace=default&window=60s`)).body) as GraphView;
-        return graph.edges.some(({ destination, window }) => destination.endsWith('/productpage-v1') && window.requests >= 300 && window.mtlsShare !== null);
+        return graph.edges.some(({ destination, window }) => destination.endsWith('/productpage-v1') && window.requests >= 450 && window.mtlsShare !== null);
       });
     });
 
@@ -53,8 +54,7 @@ describe('what the mesh tells of its traffic', () => {
       for (const [source, destination] of hops) {
         const { window, protocol, reportedBy, service } = edge(source, destination);
         assert.deepEqual([protocol, reportedBy, window.mtlsShare, service.namespace], ['http', 'source', 1, 'default'], `${source} → ${destination}`);
-        // a third of 300, by chance: 50 is six deviations away
-        assert.ok(window.requests >= 50 && window.requestsPerSecond > 0, JSON.stringify(window));
+        assert.ok(window.requests >= 80 && window.requestsPerSecond > 0, JSON.stringify(window));
         const { p50, p99 } = window.latencyMs ?? assert.fail('no latency');
         assert.ok(p50 > 0 && p99 >= p50, JSON.stringify(window.latencyMs));
       }

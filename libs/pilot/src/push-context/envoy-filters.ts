@@ -2,9 +2,10 @@ import {
   readPatchValue, type Config, type ConfigKey, type EnvoyApplyTo, type EnvoyConfigObjectMatch, type EnvoyConfigObjectPatch, type EnvoyFilterSpec, type EnvoyPatchOperation,
 } from '@meltemi/config';
 import { compileRegex, type SafeRegex } from '@meltemi/match';
+import type { Features } from '../features.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { attaches, type Attachment } from './attachment.ts';
 import { byAge } from './virtual-services.ts';
+import { attaches, type Attachment } from './workload-policies.ts';
 
 /** One change of one EnvoyFilter, its value read. */
 export interface EnvoyFilterPatch {
@@ -33,6 +34,7 @@ interface IndexedFilter {
 /** All EnvoyFilters in the order they apply: by priority, then the root namespace's first, then the oldest. */
 export interface EnvoyFilterIndex {
   readonly rootNamespace: string;
+  readonly features: Pick<Features, 'selectorPoliciesOnGateways'>;
   readonly filters: readonly IndexedFilter[];
 }
 
@@ -45,10 +47,10 @@ export interface PatchSet {
 export const noPatches: PatchSet = { key: '', patches: [] };
 
 /** Reads the patches' values; those that cannot be read (validation warned of them) are left out alone. */
-export function indexEnvoyFilters(configs: readonly Config<EnvoyFilterSpec>[], rootNamespace: string): EnvoyFilterIndex {
+export function indexEnvoyFilters(configs: readonly Config<EnvoyFilterSpec>[], { rootNamespace, features }: Omit<EnvoyFilterIndex, 'filters'>): EnvoyFilterIndex {
   const inRoot = (config: Config) => (config.meta.namespace === rootNamespace ? 0 : 1);
   const ordered = configs.toSorted((a, b) => a.spec.priority - b.spec.priority || inRoot(a) - inRoot(b) || byAge(a, b));
-  return { rootNamespace, filters: ordered.map(indexed) };
+  return { rootNamespace, features, filters: ordered.map(indexed) };
 }
 
 const known = new WeakMap<Config, IndexedFilter>();
@@ -57,7 +59,7 @@ function indexed(config: Config<EnvoyFilterSpec>): IndexedFilter {
   let filter = known.get(config);
   if (!filter) {
     const { meta, spec } = config;
-    const attachment = { namespace: meta.namespace, selector: spec.workloadSelector?.labels ?? {}, targetRefs: spec.targetRefs };
+    const attachment = { namespace: meta.namespace, selector: spec.workloadSelector?.labels ?? {}, references: spec.targetRefs };
     filter = { attachment, patches: spec.configPatches.flatMap((patch, index) => readPatch(config.key, patch, index) ?? []) };
     known.set(config, filter);
   }
@@ -95,7 +97,7 @@ export function patchesFor(index: EnvoyFilterIndex, proxy: Proxy): PatchSet {
   if (!byProxy) sets.set(index, (byProxy = new WeakMap()));
   let set = byProxy.get(proxy);
   if (!set) {
-    const patches = index.filters.filter(({ attachment }) => attaches(attachment, proxy, index.rootNamespace)).flatMap((filter) => filter.patches.filter((patch) => fitsProxy(patch, proxy)));
+    const patches = index.filters.filter(({ attachment }) => (attachment.namespace === proxy.namespace || attachment.namespace === index.rootNamespace) && attaches(attachment, proxy, index.features)).flatMap((filter) => filter.patches.filter((patch) => fitsProxy(patch, proxy)));
     set = patches.length === 0 ? noPatches : { key: patches.map(({ id }) => id).join(), patches };
     byProxy.set(proxy, set);
   }

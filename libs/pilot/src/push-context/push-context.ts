@@ -120,7 +120,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     destinationRules: keep('DestinationRule', previous?.destinationRules, () => indexDestinationRules(usable<DestinationRuleSpec>('DestinationRule', (configs) => indexDestinationRules(configs, context)), context)),
     peerAuthentications: keep('PeerAuthentication', previous?.peerAuthentications, () => indexPeerAuthentications(of<PeerAuthenticationSpec>('PeerAuthentication'), mesh.rootNamespace)),
     gateways: keep('Gateway', previous?.gateways, () => of<GatewaySpec>('Gateway').toSorted(byAge)),
-    envoyFilters: keep('EnvoyFilter', previous?.envoyFilters, () => indexEnvoyFilters(of<EnvoyFilterSpec>('EnvoyFilter'), mesh.rootNamespace)),
+    envoyFilters: keep('EnvoyFilter', previous?.envoyFilters, () => indexEnvoyFilters(of<EnvoyFilterSpec>('EnvoyFilter'), { rootNamespace: mesh.rootNamespace, features })),
     sidecars: keep('Sidecar', previous?.sidecars, () => of<SidecarSpec>('Sidecar').toSorted(byAge)),
   };
   const policies = {

@@ -3,6 +3,7 @@ import type { RBAC } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
 import type { StreamInfo } from '@meltemi/http';
 import type { Counter, FlatStats } from '@meltemi/observe';
+import { traceMetadata } from '../decision-trace/decision-trace.ts';
 
 /** Policies in force and policies only tried, either of which may be missing. */
 export interface AccessRules {
@@ -70,7 +71,7 @@ export class AccessCheck {
     const allowed = policies.allows(policy);
     (allowed ? this.#allowed : this.#denied).inc();
     // who asked what was decided is told which rule it was; for others that would be work for nothing
-    if (allowed && policy !== null && info.dynamicMetadata?.['meltemi'] !== undefined) info.setMetadata(this.#namespace, 'enforced_effective_policy_id', policy);
+    if (allowed && policy !== null && info.dynamicMetadata?.[traceMetadata.namespace] !== undefined) info.setMetadata(this.#namespace, 'enforced_effective_policy_id', policy);
     return allowed;
   }
 
