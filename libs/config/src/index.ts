@@ -231,6 +231,7 @@ export { meshNetworks } from './kinds/mesh-networks/kind.ts';
 export type { MeshNetworksSpec, Network, NetworkEndpoints, NetworkGateway } from './kinds/mesh-networks/types.ts';
 export type { ProxyConfigSpec } from './kinds/proxy-config/kind.ts';
 export { overlaidProxyConfig } from './kinds/mesh-config/overlay.ts';
+export { meshConfigAmong, type FoundMeshConfig } from './kinds/mesh-config/among.ts';
 export { defaultMeshConfig, meshConfigFrom, meshNetworksFrom } from './kinds/mesh-config/read.ts';
 export { kubeService } from './kinds/kubernetes/service/kind.ts';
 export { endpoints } from './kinds/kubernetes/endpoints/kind.ts';

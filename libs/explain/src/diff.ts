@@ -1,12 +1,13 @@
 import { ok, type Result } from '@meltemi/base';
 import { keyText, type Config } from '@meltemi/config';
-import { checkedContext, proxyFromNode, translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
+import { translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
 import { shortTypeName, xdsType } from '@meltemi/xds';
 import type { Answer } from './answer.ts';
 import { proxyOf } from './journey/find-workload.ts';
 import { journey, type JourneyRequest, type Leg } from './journey/journey.ts';
 import type { LoadedMesh, SetAside } from './load.ts';
-import { nodeOf, resourceExtensions } from './view.ts';
+import { MeshViews } from './mesh-views.ts';
+import { proxyOfQuestion } from './view.ts';
 
 /** Resources of one type that one proxy would get otherwise. */
 export interface ResourceChange {
@@ -63,20 +64,22 @@ export function laidOver(before: LoadedMesh, update: LoadedMesh): LoadedMesh {
 
 /** Compares what every workload's proxy has with what it would have, and where requests end. */
 export function meshDiff(before: LoadedMesh, after: LoadedMesh, { requests, nowMs, features }: DiffOptions): Result<MeshDiff> {
-  const options = features ? { features } : {};
-  const context = (mesh: LoadedMesh) => checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, extensions: resourceExtensions, ...options });
-  const [was, becomes] = [context(before), context(after)];
+  const [was, becomes] = [new MeshViews(before, features), new MeshViews(after, features)];
   const names = workloads(was.push, becomes.push);
   const proxies = [...names].flatMap(([name, proxy]): ProxyChange[] => {
     const resources = changedResources(was.push, becomes.push, proxy);
     return resources.length > 0 ? [{ proxy: name, resources }] : [];
   });
-  const setAside = becomes.setAside.map(({ key, errors }): SetAside => ({ origin: after.originOf(key, errors[0]?.path ?? ''), errors }));
   const asked = requests.flatMap((request): RequestChange[] => {
-    const [one, other] = [journey(before, request, { nowMs, ...options }), journey(after, request, { nowMs, ...options })];
+    const [one, other] = [journey(was, request, nowMs), journey(becomes, request, nowMs)];
     return one.ok && other.ok ? requestChange(request, one.value.legs, other.value.legs) : [];
   });
-  return ok({ objects: changedObjects(before, after), proxies, unaffected: names.size - proxies.length, requests: asked, setAside: [...after.setAside.filter((one) => !before.setAside.includes(one)), ...setAside] });
+  return ok({ objects: changedObjects(before, after), proxies, unaffected: names.size - proxies.length, requests: asked, setAside: newlySetAside(was.setAside, becomes.setAside) });
+}
+
+function newlySetAside(was: readonly SetAside[], becomes: readonly SetAside[]): SetAside[] {
+  const known = new Set(was.map((one) => JSON.stringify(one)));
+  return becomes.filter((one) => !known.has(JSON.stringify(one)));
 }
 
 /** Only what users write: assumed Pods and addresses are remade each time. */
@@ -97,7 +100,7 @@ function workloads(...pushes: readonly PushContext[]): Map<string, Proxy> {
       const question = proxyOf(push, workload);
       const name = `${question.type} ${workload.namespace}/${workload.name}`;
       if (found.has(name)) continue;
-      const proxy = proxyFromNode(nodeOf(question));
+      const proxy = proxyOfQuestion(question);
       if (proxy.ok) found.set(name, proxy.value);
     }
   return found;

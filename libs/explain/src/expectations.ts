@@ -5,7 +5,7 @@ import type { Answer, Origin, Outcome } from './answer.ts';
 import { outcomes } from './answer.ts';
 import type { LoadedMesh } from './load.ts';
 import { callSchema, proxySchema, type Call, type ProxyQuestion } from './question.ts';
-import { viewOf, type ProxyView } from './view.ts';
+import { MeshViews } from './mesh-views.ts';
 import { walk } from './walk/walk.ts';
 
 /** What a call must come to; fields left out are not compared. */
@@ -95,13 +95,11 @@ export interface MeshTestResult {
 
 /** Runs every expectation; proxies that are described alike are looked at once. */
 export function runMeshTests(mesh: LoadedMesh, tests: readonly MeshTest[], { nowMs, features }: { readonly nowMs: number; readonly features?: Features }): MeshTestResult[] {
-  const views = new Map<string, ReturnType<typeof viewOf>>();
+  const views = new MeshViews(mesh, features);
   return tests.map((test) => {
-    const key = JSON.stringify(test.proxy);
-    const view = views.get(key) ?? viewOf(mesh, test.proxy, features);
-    views.set(key, view);
+    const view = views.of(test.proxy);
     if (!view.ok) return { test, differences: view.error.map(({ path, message }) => `proxy: ${path} ${message}`) };
-    const answer = walk(view.value as ProxyView, test.call, nowMs);
+    const answer = walk(view.value, test.call, nowMs);
     return { test, answer, differences: differencesOf(answer, test.expect) };
   });
 }

@@ -3,7 +3,7 @@ import type { Answer } from './answer.ts';
 import type { Features } from '@meltemi/pilot';
 import type { LoadedMesh, SetAside } from './load.ts';
 import type { Call, ProxyQuestion } from './question.ts';
-import { viewOf } from './view.ts';
+import { MeshViews } from './mesh-views.ts';
 import { walk } from './walk/walk.ts';
 
 export interface ExplainOptions {
@@ -22,7 +22,7 @@ export interface Explained {
 
 /** Answers each call. Errors are about the proxy's description alone. */
 export function explain(mesh: LoadedMesh, proxy: ProxyQuestion, { calls, nowMs, features }: ExplainOptions): Result<Explained> {
-  const view = viewOf(mesh, proxy, features);
+  const view = new MeshViews(mesh, features).of(proxy);
   if (!view.ok) return view;
   return ok({ answers: calls.map((call) => walk(view.value, call, nowMs)), setAside: view.value.setAside });
 }

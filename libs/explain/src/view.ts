@@ -4,7 +4,7 @@ import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3
 import { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { ok, type FieldError, type Result } from '@meltemi/base';
-import { checkedContext, defaultFeatures, proxyFromNode, translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
+import { proxyFromNode, translate, type Proxy, type PushContext } from '@meltemi/pilot';
 import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, type Cluster, type Compiled, type Extensions, type Listener, type LoadAssignment } from '@meltemi/snapshot';
@@ -35,17 +35,13 @@ export const resourceExtensions: Extensions = {
   readFile: () => ok(new Uint8Array()),
 };
 
-/** Translates the mesh for one proxy and compiles what it would get; errors are about the proxy's description alone. Objects that a proxy would refuse are set aside. */
-export function viewOf(mesh: LoadedMesh, question: ProxyQuestion, features: Features = defaultFeatures): Result<ProxyView> {
-  const proxy = proxyFromNode(nodeOf(question));
-  if (!proxy.ok) return proxy;
-  const checked = checkedContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, proxies: [proxy.value], extensions: resourceExtensions, features: { ...features, routeOrigins: true } });
-  const setAside = checked.setAside.map(({ key, errors }): SetAside => ({ origin: mesh.originOf(key, errors[0]?.path ?? ''), errors }));
-  return ok({ ...compiled(mesh, checked.push, proxy.value), setAside: [...mesh.setAside, ...setAside] });
+/** The proxy that a question describes; errors are about the description. */
+export function proxyOfQuestion(question: ProxyQuestion): Result<Proxy> {
+  return proxyFromNode(nodeOf(question));
 }
 
-/** The same for a proxy that is known already, of a push context that is built already. */
-export function compiled(mesh: LoadedMesh, push: PushContext, proxy: Proxy): ProxyView {
+/** What a proxy would get of a push context, compiled. */
+export function viewIn(mesh: LoadedMesh, push: PushContext, proxy: Proxy): ProxyView {
   const refused: { typeUrl: string; name: string; errors: readonly FieldError[] }[] = [];
   const all = <T>(typeUrl: string, compile: (bytes: Uint8Array) => Result<Compiled<T>>): Map<string, T> => {
     const found = new Map<string, T>();
@@ -66,7 +62,7 @@ export function compiled(mesh: LoadedMesh, push: PushContext, proxy: Proxy): Pro
 /** An address of documentation (RFC 5737) for a workload that names none: no object claims it. */
 const nowhere = '192.0.2.254';
 
-export function nodeOf({ type, namespace, labels, ip, ips, serviceAccount, metadata }: ProxyQuestion): Node {
+function nodeOf({ type, namespace, labels, ip, ips, serviceAccount, metadata }: ProxyQuestion): Node {
   const written = metadata['INSTANCE_IPS'];
   const addresses = [ip, ...ips, ...(typeof written === 'string' ? written.split(',').map((one) => one.trim()) : [])].filter((one) => one !== '');
   const [first = nowhere] = addresses;

@@ -20,24 +20,25 @@ export interface MeshTexts {
 
 const networksKey = { group: '', kind: 'MeshNetworks', namespace: 'istio-system', name: 'meshnetworks' };
 
-/** MeshConfig of its own file, else of the ConfigMap `istio` (in istio-system first), else written as such, else Istio's defaults. */
+/** MeshConfig of its own file, else written as such, else of the ConfigMap `istio` (in istio-system first), else Istio's defaults: as pilot reads it. */
 export function meshConfigAmong(objects: readonly AnalyzedObject[], { meshConfig }: MeshTexts): MeshConfigSpec {
   if (meshConfig) return readMeshText(meshConfigKind, meshConfigText(meshConfig)).spec;
-  const inConfigMap = meshConfigMaps(objects).map(({ content }) => textMap(content['data'])['mesh']).find((text) => text !== undefined);
-  if (inConfigMap !== undefined) return readMeshText(meshConfigKind, inConfigMap).spec;
   const written = objects.find((object): object is AnalyzedObject<MeshConfigSpec> => isOfKindName(object, meshConfigKind) && object.spec !== undefined);
-  return written?.spec ?? defaultMeshConfig();
+  if (written) return written.spec;
+  const inConfigMap = meshConfigMaps(objects).map(({ content }) => textMap(content['data'])['mesh']).find((text) => text !== undefined);
+  return inConfigMap === undefined ? defaultMeshConfig() : readMeshText(meshConfigKind, inConfigMap).spec;
 }
 
-/** MeshNetworks of its own file, else of the ConfigMap `istio`, else written as such. */
+/** MeshNetworks of its own file, else written as such, else of the ConfigMap `istio`. */
 export function meshNetworksAmong(objects: readonly AnalyzedObject[], { meshNetworks }: MeshTexts): AnalyzedObject | undefined {
   if (meshNetworks) return networksObject(meshNetworks.text, (locateIn) => ({ ...noSource, file: meshNetworks.name, line: locateIn }));
+  const written = objects.find((object) => isOfKindName(object, meshNetworksKind));
+  if (written) return { ...written, key: networksKey, content: mapAt(written.content, 'spec'), source: { ...written.source, line: (path) => written.source.line(`spec.${path}`) } };
   for (const { content, source } of meshConfigMaps(objects)) {
     const text = textMap(content['data'])['meshNetworks'];
     if (text !== undefined) return networksObject(text, () => ({ ...source, line: () => source.line('data.meshNetworks') }));
   }
-  const written = objects.find((object) => isOfKindName(object, meshNetworksKind));
-  return written && { ...written, key: networksKey, content: mapAt(written.content, 'spec'), source: { ...written.source, line: (path) => written.source.line(`spec.${path}`) } };
+  return undefined;
 }
 
 /** The file may be MeshConfig itself, or the ConfigMap that holds it. */

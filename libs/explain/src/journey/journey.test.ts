@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadMesh } from '../load.ts';
+import { MeshViews } from '../mesh-views.ts';
 import { sampleText } from '../testing/ask.ts';
 import { withAssumedPods } from './assumed-pods.ts';
 import { journey, type JourneyRequest } from './journey.ts';
@@ -17,7 +18,7 @@ spec:
 const bookinfo = withAssumedPods(loadMesh([...files.map((name) => ({ name, text: sampleText(`bookinfo/${name}`) })), { name: 'gateway.yaml', text: gateway }]));
 
 function follow(from: string, url: string, headers: JourneyRequest['headers'] = {}) {
-  const found = journey(bookinfo, { from, method: 'GET', url: new URL(url), headers }, { nowMs: 1_700_000_000_000 });
+  const found = journey(new MeshViews(bookinfo), { from, method: 'GET', url: new URL(url), headers }, 1_700_000_000_000);
   if (!found.ok) throw new Error(found.error[0]?.message);
   return found.value.legs;
 }
@@ -37,14 +38,14 @@ test('a gateway is asked as a gateway, and the service behind it too', () => {
 });
 
 test('a workload that nobody knows is named, with those that are known', () => {
-  const found = journey(bookinfo, { from: 'default/nobody', method: 'GET', url: new URL('http://reviews:9080/'), headers: {} }, { nowMs: 0 });
+  const found = journey(new MeshViews(bookinfo), { from: 'default/nobody', method: 'GET', url: new URL('http://reviews:9080/'), headers: {} }, 0);
   assert.match(found.ok ? '' : (found.error[0]?.message ?? ''), /no workload "default\/nobody" is known; there are .*default\/productpage-v1/);
 });
 
 test('where many workloads share a machine nothing is captured: the request goes through the sidecar\'s HTTP proxy', () => {
   const pod = (app: string, ip: string) => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${app}-0, labels: {app: ${app}, security.istio.io/tlsMode: istio}}\nspec: {serviceAccountName: ${app}, containers: [{name: app, image: app}]}\nstatus: {phase: Running, podIP: ${ip}, podIPs: [{ip: ${ip}}], conditions: [{type: Ready, status: "True"}]}\n---\n`;
   const text = `${pod('a', '127.77.1.1')}${pod('b', '127.77.1.2')}apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {selector: {app: b}, ports: [{name: http, port: 80}]}\n---\nproxyHttpPort: 15002\n`;
-  const found = journey(loadMesh([{ name: 'laptop.yaml', text }]), { from: 'default/a', method: 'GET', url: new URL('http://b/'), headers: {} }, { nowMs: 0 });
+  const found = journey(new MeshViews(loadMesh([{ name: 'laptop.yaml', text }])), { from: 'default/a', method: 'GET', url: new URL('http://b/'), headers: {} }, 0);
   assert.deepEqual(found.ok ? found.value.legs.map(({ answer }) => [answer.outcome, answer.listener, answer.cluster]) : found.error, [
     ['routed', '127.77.1.1_15002', 'outbound|80||b.default.svc.cluster.local'],
     ['routed', '127.77.1.2_80', 'inbound|80||'],

@@ -1,9 +1,8 @@
 import { ok, type Result } from '@meltemi/base';
-import { buildPushContext, type Features } from '@meltemi/pilot';
 import type { Answer, EndpointAnswer } from '../answer.ts';
-import type { LoadedMesh, SetAside } from '../load.ts';
+import type { SetAside } from '../load.ts';
+import type { MeshViews } from '../mesh-views.ts';
 import type { Call, ProxyQuestion } from '../question.ts';
-import { viewOf } from '../view.ts';
 import { walk } from '../walk/walk.ts';
 import { findWorkload, proxyOf } from './find-workload.ts';
 
@@ -29,14 +28,9 @@ export interface JourneyRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export interface JourneyOptions {
-  readonly nowMs: number;
-  readonly features?: Features;
-}
-
 /** Follows a request through the client's proxy, gateways on the way, and the server's proxy. */
-export function journey(mesh: LoadedMesh, request: JourneyRequest, options: JourneyOptions): Result<Journey> {
-  const push = buildPushContext({ configs: mesh.configs, meshConfig: mesh.meshConfig, ...(options.features ? { features: options.features } : {}) });
+export function journey(views: MeshViews, request: JourneyRequest, nowMs: number): Result<Journey> {
+  const { push, mesh } = views;
   const client = findWorkload(push, request.from);
   if (!client.ok) return client;
   const legs: Leg[] = [];
@@ -44,10 +38,10 @@ export function journey(mesh: LoadedMesh, request: JourneyRequest, options: Jour
   let proxy: ProxyQuestion = client.value;
   let call = firstCall(proxy, request);
   for (let hop = 0; hop < maxHops; hop++) {
-    const view = viewOf(mesh, proxy, options.features);
+    const view = views.of(proxy);
     if (!view.ok) return view;
     for (const one of view.value.setAside) setAside.set(JSON.stringify(one.origin), one);
-    const answer = walk(view.value, call, options.nowMs);
+    const answer = walk(view.value, call, nowMs);
     legs.push({ workload: `${typeof proxy.metadata['NAME'] === 'string' ? proxy.metadata['NAME'] : 'workload'}.${proxy.namespace}`, call, answer });
     const next = answer.outcome === 'routed' && call.mode !== 'inbound' ? chosen(answer) : undefined;
     const server = next && push.registry.workloads.get(hostOf(next.address));

@@ -1,5 +1,5 @@
 import { ok, waitFor } from '@meltemi/base';
-import { viewOf, type Call, type LoadedMesh, type ProxyQuestion, type ProxyView } from '@meltemi/explain';
+import { MeshViews, resourceExtensions, type Call, type LoadedMesh, type ProxyQuestion, type ProxyView } from '@meltemi/explain';
 import type { StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { nodeFacts } from '@meltemi/proxy';
@@ -7,7 +7,6 @@ import { createWorkerServer, type WorkerServer } from '@meltemi/proxy-edge';
 import { compileCluster, type Cluster, type Listener } from '@meltemi/snapshot';
 import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { jsonToBinary } from '@meltemi/api';
-import { resourceExtensions } from '@meltemi/explain';
 import type { TestAuthority } from './certificates.ts';
 import type { TestUpstream } from './upstream.ts';
 
@@ -46,7 +45,7 @@ export class WireProxy {
   }
 
   static async start(mesh: LoadedMesh, question: ProxyQuestion, surroundings: Surroundings): Promise<WireProxy> {
-    const view = viewOf({ ...mesh, meshConfig: { ...mesh.meshConfig, accessLogFile: '/dev/stdout' } }, question);
+    const view = new MeshViews({ ...mesh, meshConfig: { ...mesh.meshConfig, accessLogFile: '/dev/stdout' } }).of(question);
     if (!view.ok) throw new Error(view.error.map(({ path, message }) => `${path} ${message}`).join('\n'));
     const proxy = new WireProxy(view.value, surroundings);
     await proxy.#fill(surroundings);

@@ -6,7 +6,8 @@ export function answerText(answer: Answer, call: Call | undefined): string {
   return [...asked, ...answer.steps.map(stepText), ...conclusion(answer)].join('\n');
 }
 
-function stepText({ at, name, matched, detail, origin }: Step): string {
+/** One thing that was looked at, in a line. */
+export function stepText({ at, name, matched, detail, origin }: Step): string {
   return `  ${matched ? '✔' : '·'} ${at.replaceAll('_', ' ')}${name === '' ? '' : ` ${name}`}: ${detail}${origin ? ` — ${originText(origin)}` : ''}`;
 }
 

@@ -1,5 +1,5 @@
 import { formatFieldErrors, type Result } from '@meltemi/base';
-import { explain, featuresFrom, journey, readCalls, readProxyQuestion, withAssumedPods, type JourneyRequest, type LoadedMesh } from '@meltemi/explain';
+import { explain, featuresFrom, journey, MeshViews, readCalls, readProxyQuestion, withAssumedPods, type JourneyRequest, type LoadedMesh } from '@meltemi/explain';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { outputFormat, print, type OutputFormat } from '../../output.ts';
@@ -52,7 +52,7 @@ async function answerCalls(mesh: LoadedMesh, { proxyFile, callFile }: Files, for
 }
 
 function follow(mesh: LoadedMesh, request: JourneyRequest, format: OutputFormat, environment: CommandEnvironment): void {
-  const { legs, setAside } = read(journey(mesh, request, { nowMs: Date.now(), features: featuresFrom(process.env) }), 'explain');
+  const { legs, setAside } = read(journey(new MeshViews(mesh, featuresFrom(process.env)), request, Date.now()), 'explain');
   warnSetAside(setAside, environment);
   print(environment.output, format, legs, () => legs.map(({ workload, call, answer }) => `${workload}\n${answerText(answer, call)}`).join('\n\n'));
 }

@@ -1,17 +1,14 @@
-import { loadMesh, type LoadedMesh, type SetAside } from '@meltemi/explain';
+import { keyText } from '@meltemi/config';
+import { loadMesh, type LoadedMesh, type Origin } from '@meltemi/explain';
 import type { CommandEnvironment } from '../../command.ts';
-import { call, connectPilot } from '../../pilot-client.ts';
+import { liveObjects, placeOf } from '../../live-objects.ts';
 
-/** Everything that pilot knows, as its config API lists it: what is quarantined there is set aside here. */
+/** Everything that pilot knows: what is quarantined there is set aside here, and objects of files are named by them. */
 export async function meshFromPilot({ context }: CommandEnvironment): Promise<LoadedMesh> {
-  const client = await connectPilot(context());
-  try {
-    const { objects } = await call(client.config.list.bind(client.config), { group: '', kind: '', namespace: '' });
-    const good = objects.filter(({ quarantine }) => quarantine === undefined);
-    const mesh = loadMesh(good.map(({ json, origin }) => ({ name: origin, text: json })));
-    const setAside = objects.flatMap(({ key, quarantine }): SetAside[] => (quarantine && key ? [{ origin: { kind: key.kind, namespace: key.namespace, name: key.name, field: quarantine.errors[0]?.path ?? '' }, errors: quarantine.errors }] : []));
-    return { ...mesh, setAside: [...mesh.setAside, ...setAside] };
-  } finally {
-    client.close();
-  }
+  const objects = await liveObjects(context());
+  const places = new Map(objects.flatMap((object) => (object.key ? [[keyText(object.key), placeOf(object)] as const] : [])));
+  const originOf: LoadedMesh['originOf'] = (key, field): Origin => ({ kind: key.kind, namespace: key.namespace, name: key.name, field, ...places.get(keyText(key)) });
+  const mesh = loadMesh(objects.filter(({ quarantine }) => quarantine === undefined).map(({ json, origin }) => ({ name: origin, text: json })));
+  const quarantined = objects.flatMap(({ key, quarantine }) => (quarantine && key ? [{ origin: originOf(key, quarantine.errors[0]?.path ?? ''), errors: quarantine.errors }] : []));
+  return { ...mesh, originOf, setAside: [...mesh.setAside, ...quarantined] };
 }

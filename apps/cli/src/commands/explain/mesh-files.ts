@@ -13,8 +13,8 @@ export interface MeshFileOptions {
 export async function meshFromFiles(paths: readonly string[], options: MeshFileOptions, environment: CommandEnvironment): Promise<LoadedMesh> {
   const files = await readFiles(paths, environment);
   const named = async (path: string | undefined) => (path === undefined ? undefined : { name: path, text: await textOf(path, environment) });
-  const meshConfig = await named(options.meshConfig);
-  return loadMesh(files, meshConfig ? { meshConfig } : {});
+  const [meshConfig, meshNetworks] = [await named(options.meshConfig), await named(options.meshNetworks)];
+  return loadMesh(files, { ...(meshConfig && { meshConfig }), ...(meshNetworks && { meshNetworks }) });
 }
 
 /** The text of a file, or of standard input for "-". */

@@ -3,6 +3,7 @@ import { featuresFrom, meshTestsOf, originText, runMeshTests, type MeshTestResul
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
 import { outputFormat, print } from '../../output.ts';
+import { stepText } from '../explain/answer-text.ts';
 import { meshFromFiles, warnSetAside, type MeshFileOptions } from '../explain/mesh-files.ts';
 
 interface Options extends MeshFileOptions {
@@ -36,7 +37,7 @@ function asJson({ test, answer, differences }: MeshTestResult): object {
 
 function lines({ test, answer, differences }: MeshTestResult): string[] {
   if (differences.length === 0) return [`ok    ${test.name}`];
-  const looked = (answer?.steps ?? []).map(({ at, name, matched, detail, origin }) => `        ${matched ? '✔' : '·'} ${at.replaceAll('_', ' ')}${name === '' ? '' : ` ${name}`}: ${detail}${origin ? ` — ${originText(origin)}` : ''}`);
+  const looked = (answer?.steps ?? []).map((step) => `      ${stepText(step)}`);
   return [`FAIL  ${test.name} (${test.origin.file ?? ''}:${test.origin.line ?? 0})`, ...differences.map((text) => `      ${text}`), ...looked];
 }
 

@@ -1,0 +1,58 @@
+import type { Result } from '@meltemi/base';
+import { checkedContext, defaultFeatures, type CheckedContext, type Features, type PushContext } from '@meltemi/pilot';
+import type { LoadedMesh, SetAside } from './load.ts';
+import type { ProxyQuestion } from './question.ts';
+import { proxyOfQuestion, resourceExtensions, viewIn, type ProxyView } from './view.ts';
+
+/** What the proxies of one mesh would have: the mesh is read once, and each proxy that is described alike is looked at once. */
+export class MeshViews {
+  readonly mesh: LoadedMesh;
+  readonly #features: Features;
+  readonly #views = new Map<string, Result<ProxyView>>();
+  #checked: CheckedContext | undefined;
+
+  constructor(mesh: LoadedMesh, features: Features = defaultFeatures) {
+    this.mesh = mesh;
+    this.#features = { ...features, routeOrigins: true };
+  }
+
+  /** The objects in force for everybody. */
+  get push(): PushContext {
+    return this.#context().push;
+  }
+
+  /** Objects that are left out, and why. */
+  get setAside(): readonly SetAside[] {
+    return this.#namesOf(this.#context());
+  }
+
+  /** Errors are about the proxy's description alone. */
+  of(question: ProxyQuestion): Result<ProxyView> {
+    const key = JSON.stringify(question);
+    let view = this.#views.get(key);
+    if (view === undefined) this.#views.set(key, (view = this.#make(question)));
+    return view;
+  }
+
+  /** Objects that this proxy alone would refuse are looked for only when it refuses something. */
+  #make(question: ProxyQuestion): Result<ProxyView> {
+    const proxy = proxyOfQuestion(question);
+    if (!proxy.ok) return proxy;
+    const view = viewIn(this.mesh, this.push, proxy.value);
+    if (view.refused.length === 0) return { ok: true, value: { ...view, setAside: this.setAside } };
+    const checked = checkedContext({ ...this.#options(), proxies: [proxy.value] });
+    return { ok: true, value: { ...viewIn(this.mesh, checked.push, proxy.value), setAside: this.#namesOf(checked) } };
+  }
+
+  #context(): CheckedContext {
+    return (this.#checked ??= checkedContext(this.#options()));
+  }
+
+  #options() {
+    return { configs: this.mesh.configs, meshConfig: this.mesh.meshConfig, extensions: resourceExtensions, features: this.#features };
+  }
+
+  #namesOf({ setAside }: CheckedContext): SetAside[] {
+    return [...this.mesh.setAside, ...setAside.map(({ key, errors }): SetAside => ({ origin: this.mesh.originOf(key, errors[0]?.path ?? ''), errors }))];
+  }
+}
