@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { request } from 'node:http';
 import { joinTokenText, startIdentityAgent, mintJoinToken } from '@meltemi/identity-edge';
-import { get, type RunningWorkload } from '../index.ts';
+import { get, meltemi, type RunningWorkload } from '../index.ts';
 import { BookinfoMesh, isWhole, sum } from './bookinfo-mesh.ts';
 import { foreignAuthority, overTls } from './foreign-authority.ts';
 
@@ -89,6 +89,20 @@ describe('Bookinfo behind sidecars', () => {
       } finally {
         agent.stop();
       }
+    });
+
+    test('explain says of the live mesh what the requests just did', async () => {
+      const legs = async (from: string, url: string) => {
+        const ran = await meltemi(book.mesh, ['explain', '--from', from, 'GET', url, '-o', 'json']);
+        assert.equal(ran.code, 0, ran.stderr);
+        return (JSON.parse(ran.stdout) as { workload: string; call: { tls: string }; answer: { outcome: string; cluster?: string } }[]).map(({ workload, call, answer }) => [workload, call.tls, answer.outcome, answer.cluster]);
+      };
+      assert.deepEqual(await legs('istio-system/istio-ingressgateway', book.url()), [
+        ['istio-ingressgateway.istio-system', 'none', 'routed', 'outbound|9080||productpage.default.svc.cluster.local'], ['productpage-v1.default', 'mtls', 'routed', 'inbound|9080||'],
+      ]);
+      assert.deepEqual(await legs('default/productpage', 'http://details:9080/details/0'), [
+        ['productpage-v1.default', 'none', 'routed', 'outbound|9080||details.default.svc.cluster.local'], ['details-v1.default', 'mtls', 'routed', 'inbound|9080||'],
+      ]);
     });
 
     test('the page is as before', async () => {
