@@ -1,9 +1,9 @@
 import { HeaderMap } from '@meltemi/http';
 import { latin1 } from '../../latin1.ts';
 import { codecErrors, type CodecError } from './errors.ts';
-import { FieldKind, fieldName, type FieldName } from './field-names.ts';
 import { HeadScan } from './head-scan.ts';
-import { defaultHttp1Limits, maxChunkExtensionBytes, type Http1Limits, type Http1ParserRules } from './limits.ts';
+import { maxChunkExtensionBytes, type Http1ParserRules } from './limits.ts';
+import { MessageFields } from './message-fields.ts';
 
 /** What a parser tells. Buffers are the caller's and valid only during the call. */
 export interface BodySink {
@@ -31,24 +31,10 @@ const forbidden = /[^\t\r\n -~\x80-\xff]|\r(?!\n)|(?<!\r)\n/;
  * Reads HTTP/1 messages from pieces of any size: head, body, trailers. Sans-I/O; the same bytes give the same events however
  * they are cut. Strict (RFC 9112): what two readers could read differently is refused. @hot
  */
-export abstract class Http1MessageParser {
+export abstract class Http1MessageParser extends MessageFields {
   state: number = ParserState.head;
-  /** Facts of the current head, set by `readFields`. */
-  contentLength = -1;
-  chunked = false;
-  connectionClose = false;
-  connectionKeepAlive = false;
-  connectionUpgrade = false;
-  upgradeTo = '';
-  expectContinue = false;
-  protected host: string | null = null;
-  protected readonly limits: Http1Limits;
-  protected readonly allowChunkedLength: boolean;
   readonly #sink: BodySink;
   readonly #enableTrailers: boolean;
-  readonly #preserveCase: boolean;
-  readonly #properCaseOwn: boolean;
-  #nominated: string | null = null;
   #remaining = 0;
   #chunkDigits = 0;
   #extensionBytes = 0;
@@ -56,12 +42,9 @@ export abstract class Http1MessageParser {
   #carried = 0;
 
   constructor(sink: BodySink, rules: Http1ParserRules) {
+    super(rules);
     this.#sink = sink;
-    this.limits = rules.limits ?? defaultHttp1Limits;
-    this.allowChunkedLength = rules.allowChunkedLength === true;
     this.#enableTrailers = rules.enableTrailers === true;
-    this.#preserveCase = rules.preserveCase === true;
-    this.#properCaseOwn = rules.properCaseOwn === true;
   }
 
   /**
@@ -113,15 +96,7 @@ export abstract class Http1MessageParser {
   /** Gets ready for the next message of the connection. */
   next(): void {
     this.state = ParserState.head;
-    this.contentLength = -1;
-    this.chunked = false;
-    this.connectionClose = false;
-    this.connectionKeepAlive = false;
-    this.connectionUpgrade = false;
-    this.upgradeTo = '';
-    this.expectContinue = false;
-    this.host = null;
-    this.#nominated = null;
+    this.forgetFields();
   }
 
   protected complete(trailers: HeaderMap | null): void {
@@ -151,123 +126,6 @@ export abstract class Http1MessageParser {
     }
     this.state = ParserState.done;
     return true;
-  }
-
-  /** The fields of a head that was scanned, without the hop-by-hop ones. */
-  protected readScanned(text: string, { fields, names, valueStarts, valueEnds, lineEnd }: HeadScan): HeaderMap | CodecError {
-    if (fields > this.limits.maxFields) return codecErrors.tooManyFields;
-    const flat: string[] = [];
-    for (let i = 0; i < fields; i++) {
-      const field = names[i] as FieldName;
-      const value = text.slice(valueStarts[i], valueEnds[i]);
-      if (field.kind === FieldKind.ordinary) flat.push(field.name, value);
-      else {
-        const error = this.#special(field.kind, field.name, value, flat);
-        if (error !== null) return error;
-      }
-    }
-    return this.#map(flat, text, lineEnd + 2);
-  }
-
-  /** Reads field lines from `from` on into a map without the hop-by-hop ones. */
-  protected readFields(text: string, from: number): HeaderMap | CodecError {
-    const flat: string[] = [];
-    let at = from;
-    let count = 0;
-    while (at < text.length) {
-      const eol = text.indexOf('\r\n', at);
-      const colon = text.indexOf(':', at);
-      if (colon < 0 || colon > eol) return codecErrors.badFieldName;
-      const field = fieldName(text.slice(at, colon));
-      if (field === null) return codecErrors.badFieldName;
-      if (++count > this.limits.maxFields) return codecErrors.tooManyFields;
-      let first = colon + 1;
-      let last = eol;
-      while (first < last && isBlank(text.charCodeAt(first))) first++;
-      while (last > first && isBlank(text.charCodeAt(last - 1))) last--;
-      const value = text.slice(first, last);
-      if (field.kind === FieldKind.ordinary) flat.push(field.name, value);
-      else {
-        const error = this.#special(field.kind, field.name, value, flat);
-        if (error !== null) return error;
-      }
-      at = eol + 2;
-    }
-    return this.#map(flat, text, from);
-  }
-
-  #map(flat: string[], text: string, from: number): HeaderMap {
-    const headers = new HeaderMap(flat);
-    if (this.#nominated !== null) this.#dropNominated(headers);
-    if (this.#preserveCase) headers.spelling = { names: spellings(text, from), properCaseOthers: this.#properCaseOwn };
-    return headers;
-  }
-
-  /** Both ways to delimit one body: refused, or the length goes and the connection with it. */
-  protected chunkedWithLength(headers: HeaderMap): CodecError | null {
-    if (!this.allowChunkedLength) return codecErrors.lengthAndChunked;
-    headers.remove('content-length');
-    this.contentLength = -1;
-    this.connectionClose = true;
-    return null;
-  }
-
-  #special(kind: number, name: string, value: string, flat: string[]): CodecError | null {
-    switch (kind) {
-      case FieldKind.contentLength:
-        return this.#contentLength(value, flat);
-      case FieldKind.transferEncoding:
-        // Any second coding, also a second "chunked", is a coding we do not undo.
-        if (this.chunked || value.toLowerCase() !== 'chunked') return codecErrors.badTransferEncoding;
-        this.chunked = true;
-        return null;
-      case FieldKind.connection:
-        this.#connection(value);
-        return null;
-      case FieldKind.host:
-        if (this.host !== null) return codecErrors.duplicateHost;
-        this.host = value;
-        return null;
-      case FieldKind.upgrade:
-        this.upgradeTo = this.upgradeTo === '' ? value : `${this.upgradeTo}, ${value}`;
-        return null;
-      case FieldKind.expect:
-        this.expectContinue = value.toLowerCase() === '100-continue';
-        flat.push(name, value);
-        return null;
-      case FieldKind.te:
-        if (/(?:^|,)\s*trailers\s*(?:,|$)/i.test(value)) flat.push(name, 'trailers');
-        return null;
-      default:
-        return null;
-    }
-  }
-
-  #contentLength(value: string, flat: string[]): CodecError | null {
-    if (!/^\d{1,15}$/.test(value)) return codecErrors.badContentLength;
-    const length = Number(value);
-    if (this.contentLength >= 0) return length === this.contentLength ? null : codecErrors.badContentLength;
-    this.contentLength = length;
-    flat.push('content-length', value);
-    return null;
-  }
-
-  #connection(value: string): void {
-    if (value === 'keep-alive' || value === 'Keep-Alive') this.connectionKeepAlive = true;
-    else if (value === 'close') this.connectionClose = true;
-    else for (const option of value.toLowerCase().split(',')) this.#connectionOption(option.trim());
-  }
-
-  #connectionOption(option: string): void {
-    if (option === 'close') this.connectionClose = true;
-    else if (option === 'keep-alive') this.connectionKeepAlive = true;
-    else if (option === 'upgrade') this.connectionUpgrade = true;
-    else if (option !== '') this.#nominated = this.#nominated === null ? option : `${this.#nominated},${option}`;
-  }
-
-  /** Fields that `Connection` names end here (RFC 9110 §7.6.1). Content-Length frames this very message and stays. */
-  #dropNominated(headers: HeaderMap): void {
-    for (const name of (this.#nominated ?? '').split(',')) if (name !== 'content-length' && name !== 'host') headers.remove(name);
   }
 
   #headBytes(buffer: Buffer, start: number, end: number): number {
@@ -442,21 +300,6 @@ export abstract class Http1MessageParser {
     buffer.copy(this.#carry, this.#carried, start, end);
     this.#carried = needed;
   }
-}
-
-/** Lower-case name → how it was written first. */
-function spellings(text: string, from: number): ReadonlyMap<string, string> {
-  const names = new Map<string, string>();
-  for (let at = from; at < text.length; at = text.indexOf('\r\n', at) + 2) {
-    const raw = text.slice(at, text.indexOf(':', at));
-    const name = raw.toLowerCase();
-    if (!names.has(name)) names.set(name, raw);
-  }
-  return names;
-}
-
-function isBlank(code: number): boolean {
-  return code === 32 || code === 9;
 }
 
 function hexDigit(byte: number): number {
