@@ -77,7 +77,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   /** Gives a stream its id; closes it when that is not possible any more. Called by the stream. */
   open(stream: Http2ClientStream): void {
     this.#unopened.delete(stream);
-    if (this.closing || this.#goneAway || (stream.isUpgrade && this.settingsSeen && !this.peerAllowsConnect)) {
+    if (this.closing || this.#goneAway || (stream.isUpgrade && this.settingsSeen && !this.settings.peerAllowsConnect)) {
       stream.closed = true;
       const refused = this.closing || this.#goneAway;
       stream.lose({ kind: refused ? 'remote' : 'local', detail: refused ? 'http2.remote_refuse' : 'http2.extended_connect_not_supported', stale: false, refused });
@@ -86,8 +86,8 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     }
     stream.id = this.#nextId;
     this.#nextId += 2;
-    stream.sendWindow = this.peerInitialWindow;
-    stream.receiveWindow = this.localInitialWindow;
+    stream.sendWindow = this.settings.peerInitialWindow;
+    stream.receiveWindow = this.settings.localInitialWindow;
     this.guard.opened++;
     this.streams.set(stream.id, stream);
   }
@@ -156,7 +156,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     else stream.receiveEnd(trailers);
   }
 
-  protected bodyAllowed(stream: Http2ClientStream): boolean {
+  bodyAllowed(stream: Http2ClientStream): boolean {
     return stream.responseStarted;
   }
 

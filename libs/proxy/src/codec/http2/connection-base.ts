@@ -1,18 +1,21 @@
 import type { HeaderMap } from '@meltemi/http';
 import type { ByteConnection, ConnectionSink } from '../../connection.ts';
+import { ConnectionSettings } from './connection-settings.ts';
+import { DataReceiver, type DataOwner } from './data-receiver.ts';
 import { Http2Error, http2ConnectionErrors as errors, http2StreamErrors as streamErrors, type Http2CodecError } from './errors.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { FrameHandler, type FrameEvents } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { Setting, initialWindow, maxFrameBytes, maxWindow } from './frames.ts';
+import { Setting, initialWindow, maxWindow } from './frames.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
 import { countHttp2Error, unreadHttp2Stats, type Http2Stats } from './http2-stats.ts';
 import { Keepalive } from './keepalive.ts';
-import { settingsTimeoutMs, type Http2CodecOptions } from './options.ts';
+import type { Http2CodecOptions } from './options.ts';
 import { RecentResets } from './recent-resets.ts';
+import { SendQueue } from './send-queue.ts';
 import type { Http2Stream } from './stream-base.ts';
 
 const pingKeepalive = 1;
@@ -21,20 +24,17 @@ const pingDrain = 2;
 const lateBytes = 64 * 1024;
 
 /** What both sides of an HTTP/2 connection do: settings, windows, floods, the ways to end (RFC 9113 §§3–6). @hot */
-export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameEvents {
+export abstract class Http2Connection<S extends Http2Stream = Http2Stream> implements ConnectionSink, FrameEvents, DataOwner<S> {
   readonly connection: ByteConnection;
   readonly writer: FrameWriter;
   readonly streams = new Map<number, S>();
-  /** Bytes the peer lets us send on the connection, and on a new stream. */
+  readonly settings: ConnectionSettings;
+  /** Bytes the peer lets us send on the connection. */
   sendWindow = initialWindow;
-  peerInitialWindow = initialWindow;
-  /** Bytes the peer may send on a new stream: ours once it has acknowledged them. */
-  localInitialWindow = initialWindow;
   /** Consumed bytes of a stream that are worth a WINDOW_UPDATE. */
   readonly streamCreditStep: number;
   /** No frame is read or written any more. */
   closing = false;
-  peerAllowsConnect = false;
   /** Body bytes of all streams that wait for window or room. */
   pendingBytes = 0;
   protected readonly stats: Http2Stats;
@@ -44,19 +44,12 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
   readonly #reader: FrameReader;
   readonly #decoder: HpackDecoder;
   readonly #encoder: HpackEncoder;
-  readonly #connectionCreditStep: number;
   readonly #handler: FrameHandler;
   readonly #resets = new RecentResets();
+  readonly #queue: SendQueue<S>;
+  readonly #data: DataReceiver<S>;
   protected readonly keepalive: Keepalive | null;
-  #receiveWindow: number = initialWindow;
-  #credit = 0;
-  #waiting: S[] = [];
-  #cancelSettings: (() => void) | null;
   #cancelLinger: (() => void) | null = null;
-  #dataStream: S | null = null;
-  #dataEnds = false;
-  #dataLength = 0;
-  #dataBytes = 0;
   #late = 0;
   #streamsTold = 0;
   #pendingTold = 0;
@@ -67,17 +60,17 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     this.options = options;
     this.stats = options.stats ?? unreadHttp2Stats;
     this.writer = new FrameWriter(connection);
+    this.#queue = new SendQueue(this.writer);
     this.guard = new FloodGuard(options.http2, this.writer);
     this.block = new HeaderBlock(options.limits);
     this.#handler = new FrameHandler(this, this.guard, options.limits.maxHeadBytes);
     this.#reader = new FrameReader(this.#handler);
     this.#decoder = new HpackDecoder(options.http2.hpackTableSize);
     this.#encoder = new HpackEncoder(options.http2.hpackTableSize);
-    const { initialStreamWindow, initialConnectionWindow } = options.http2;
-    this.streamCreditStep = Math.max(1, initialStreamWindow >>> 1);
-    this.#connectionCreditStep = Math.max(initialWindow, initialConnectionWindow) >>> 1;
+    this.streamCreditStep = Math.max(1, options.http2.initialStreamWindow >>> 1);
+    this.#data = new DataReceiver(this, this.guard, options.http2.initialConnectionWindow);
     this.keepalive = options.http2.keepaliveTimeoutMs > 0 ? new Keepalive(options, { ping: () => this.#ping(pingKeepalive), lost: () => this.#pingLost() }) : null;
-    this.#cancelSettings = options.after(settingsTimeoutMs, () => this.fail(errors.settingsTimeout));
+    this.settings = new ConnectionSettings({ streams: this.streams, maxConcurrent: (value) => this.maxConcurrent(value), unacknowledged: () => this.fail(errors.settingsTimeout) }, options, this.#encoder);
     connection.sink = this;
   }
 
@@ -103,10 +96,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     if (http2.hpackTableSize !== 4096) pairs.push(Setting.headerTableSize, http2.hpackTableSize);
     this.writer.settings(pairs);
     const more = http2.initialConnectionWindow - initialWindow;
-    if (more > 0) {
-      this.#receiveWindow += more;
-      this.writer.windowUpdate(0, more);
-    }
+    if (more > 0) this.#data.widen(more);
   }
 
   // ConnectionSink
@@ -138,7 +128,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
 
   onDrain(): void {
     this.writer.hasRoom = true;
-    this.#pumpAll();
+    this.#queue.pump();
   }
 
   onClose(cause: Error | null): void {
@@ -173,92 +163,37 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
 
   /** Waits for window or room. */
   enqueue(stream: Http2Stream): void {
-    if (stream.queued) return;
-    stream.queued = true;
-    this.#waiting.push(stream as S);
+    this.#queue.add(stream as S);
   }
 
-  #pumpAll(): void {
-    const now = this.#waiting;
-    if (now.length === 0) return;
-    this.#waiting = [];
-    for (let i = 0; i < now.length; i++) {
-      const stream = now[i];
-      if (stream === undefined || stream.closed) continue;
-      if (this.writer.hasRoom) this.#pump(stream);
-      else this.#waiting.push(stream);
-    }
-  }
-
-  /** A stream of the queue, taken out of it. */
-  #pump(stream: S): void {
-    stream.queued = false;
-    if (stream.pump()) stream.writable();
-    else if (!stream.closed) this.enqueue(stream);
-  }
-
-  #unqueue(stream: S): void {
-    const at = this.#waiting.indexOf(stream);
-    if (at >= 0) this.#waiting.splice(at, 1);
-  }
-
-  // Receiving: flow control
+  // Receiving
 
   /** Bytes of the connection's window that are free again. */
   credit(bytes: number): void {
-    this.#credit += bytes;
-    if (this.#credit < this.#connectionCreditStep || this.closing) return;
-    this.#receiveWindow += this.#credit;
-    this.writer.windowUpdate(0, this.#credit);
-    this.#credit = 0;
+    this.#data.credit(bytes);
   }
 
   onDataBegin(streamId: number, endStream: boolean, length: number): boolean {
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) return this.fail(errors.window);
-    this.#dataEnds = endStream;
-    this.#dataLength = length;
-    this.#dataBytes = 0;
-    const stream = this.streams.get(streamId) ?? null;
-    this.#dataStream = stream;
-    if (stream === null) {
-      if (this.isIdle(streamId)) return this.fail(errors.idleStream);
-      if (!this.#resets.has(streamId)) this.resetStream(streamId, Http2Error.streamClosed);
-      return this.#checkOutbound();
-    }
-    stream.receiveWindow -= length;
-    if (stream.remoteEnded) this.failStream(stream, streamErrors.streamClosed);
-    else if (stream.receiveWindow < 0) this.failStream(stream, streamErrors.streamWindow);
-    else if (!this.bodyAllowed(stream)) this.failStream(stream, streamErrors.interimEnd);
-    return !this.closing;
+    return this.#data.begin(streamId, endStream, length);
   }
 
-  /** DATA may come on this stream now. */
-  protected abstract bodyAllowed(stream: S): boolean;
-
   onDataPart(buffer: Buffer, start: number, end: number): boolean {
-    this.#dataBytes += end - start;
-    const stream = this.#dataStream;
-    if (stream === null || stream.closed) this.credit(end - start);
-    else stream.receive(buffer, start, end);
-    return !this.closing;
+    return this.#data.part(buffer, start, end);
   }
 
   onDataEnd(): boolean {
-    const stream = this.#dataStream;
-    this.#dataStream = null;
-    const flood = this.guard.payload(this.#dataBytes === 0 && !this.#dataEnds);
-    if (flood !== null) return this.fail(flood);
-    const padding = this.#dataLength - this.#dataBytes;
-    if (stream === null || stream.closed) this.credit(padding);
-    else {
-      if (padding > 0) stream.consumed(padding);
-      if (this.#dataEnds) stream.receiveEnd(null);
-    }
-    return !this.closing;
+    return this.#data.end();
   }
 
-  // Receiving: other frames
+  /** DATA on a stream that is not in the table. */
+  onStray(streamId: number): boolean {
+    if (this.isIdle(streamId)) return this.fail(errors.idleStream);
+    if (!this.#resets.has(streamId)) this.resetStream(streamId, Http2Error.streamClosed);
+    return this.#checkOutbound();
+  }
+
+  /** DATA may come on this stream now. */
+  abstract bodyAllowed(stream: S): boolean;
 
   onBlock(streamId: number, endStream: boolean, buffer: Buffer, start: number, end: number): boolean {
     this.block.begin();
@@ -281,7 +216,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
       if (more === 0) return this.fail(errors.windowZero);
       this.sendWindow += more;
       if (this.sendWindow > maxWindow) return this.fail(errors.windowOverflow);
-      this.#pumpAll();
+      this.#queue.pump();
       return !this.closing;
     }
     const stream = this.streams.get(streamId);
@@ -289,63 +224,23 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     stream.sendWindow += more;
     if (more === 0) this.failStream(stream, streamErrors.windowZero);
     else if (stream.sendWindow > maxWindow) this.failStream(stream, streamErrors.windowOverflow);
-    else if (stream.queued && this.writer.hasRoom) {
-      this.#unqueue(stream);
-      this.#pump(stream);
-    }
+    else if (stream.queued && this.writer.hasRoom) this.#queue.pumpStream(stream);
     return !this.closing;
   }
 
   onSettingsEnd(): boolean {
     this.writer.settings(null);
     this.onSettings();
-    this.#pumpAll();
+    this.#queue.pump();
     return this.#checkOutbound();
   }
 
   onSetting(id: number, value: number): Http2CodecError | null {
-    switch (id) {
-      case Setting.headerTableSize:
-        this.#encoder.setPeerLimit(value);
-        return null;
-      case Setting.enablePush:
-        return value > 1 ? errors.settings : null;
-      case Setting.maxConcurrentStreams:
-        this.maxConcurrent(value);
-        return null;
-      case Setting.initialWindowSize:
-        return this.#peerWindow(value);
-      case Setting.maxFrameSize:
-        return value < maxFrameBytes || value > 0xff_ffff ? errors.settings : null;
-      case Setting.enableConnectProtocol:
-        // RFC 8441 §3: once offered it is not taken back.
-        if (value > 1 || (this.peerAllowsConnect && value === 0)) return errors.settings;
-        this.peerAllowsConnect = value === 1;
-        return null;
-      default:
-        return null;
-    }
-  }
-
-  /** RFC 9113 §6.9.2: the difference counts for every open stream. */
-  #peerWindow(value: number): Http2CodecError | null {
-    if (value > maxWindow) return errors.settingsWindow;
-    const difference = value - this.peerInitialWindow;
-    this.peerInitialWindow = value;
-    for (const stream of this.streams.values()) {
-      stream.sendWindow += difference;
-      if (stream.sendWindow > maxWindow) return errors.settingsWindow;
-    }
-    return null;
+    return this.settings.take(id, value);
   }
 
   onSettingsAck(): boolean {
-    if (this.#cancelSettings === null) return true;
-    this.#cancelSettings();
-    this.#cancelSettings = null;
-    const difference = this.options.http2.initialStreamWindow - this.localInitialWindow;
-    this.localInitialWindow += difference;
-    for (const stream of this.streams.values()) stream.receiveWindow += difference;
+    this.settings.acknowledged();
     return true;
   }
 
@@ -395,7 +290,7 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     if (stream.closed) return;
     stream.closed = true;
     this.streams.delete(stream.id);
-    if (stream.queued) this.#unqueue(stream as S);
+    if (stream.queued) this.#queue.remove(stream as S);
     this.onStreamOver(stream as S);
   }
 
@@ -466,9 +361,8 @@ export abstract class Http2Connection<S extends Http2Stream = Http2Stream> imple
     this.closing = true;
     this.#reader.stop();
     this.keepalive?.stop();
-    this.#cancelSettings?.();
-    this.#cancelSettings = null;
-    this.#waiting = [];
+    this.settings.stop();
+    this.#queue.clear();
     this.#handler.drop();
   }
 

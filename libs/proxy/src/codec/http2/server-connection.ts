@@ -191,7 +191,7 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     else stream.lose(error);
   }
 
-  protected bodyAllowed(): boolean {
+  bodyAllowed(): boolean {
     return true;
   }
 

@@ -43,8 +43,8 @@ export abstract class Http2Stream {
 
   constructor(connection: Http2Connection) {
     this.connection = connection;
-    this.sendWindow = connection.peerInitialWindow;
-    this.receiveWindow = connection.localInitialWindow;
+    this.sendWindow = connection.settings.peerInitialWindow;
+    this.receiveWindow = connection.settings.localInitialWindow;
   }
 
   protected abstract bodyReceiver(): BodyReceiver | null;
