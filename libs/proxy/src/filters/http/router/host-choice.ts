@@ -2,7 +2,7 @@ import type { Hash64, Random } from '@meltemi/base';
 import type { RequestHead } from '@meltemi/http';
 import { cookieValue, requestHash, type CookieHash, type ForwardAction, type HashSource, type MetadataCriteria } from '@meltemi/route';
 import type { Host, PickContext } from '../../../balance/index.ts';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import { originalDestination, type UpstreamCluster } from '../../../upstream.ts';
 import type { RetryState } from './retry-state.ts';
 

@@ -1,7 +1,7 @@
 import { HeaderMap, RequestHead, type ResponseHead } from '@meltemi/http';
 import type { FlatStats } from '@meltemi/observe';
 import type { InternalRedirectPolicy, RedirectPredicate, RouteMatch } from '@meltemi/route';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import type { Redirected } from '../../../http/redirected.ts';
 import type { UpstreamCluster } from '../../../upstream.ts';
 

@@ -1,6 +1,6 @@
 import { ResponseFlag, type ResponseHead } from '@meltemi/http';
 import type { Host } from '../../../balance/index.ts';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import type { ClusterLimits, UpstreamCluster } from '../../../upstream.ts';
 import type { RetryState } from './retry-state.ts';
 import type { VirtualClusterStats } from './virtual-cluster.ts';

@@ -4,7 +4,7 @@ import { Router } from '@meltemi/api/gen/envoy/extensions/filters/http/router/v3
 import { applyHeaderOps, clusterOf, redirectLocation, refuse, rewriteRequest, use, warn, type DirectAction, type FieldTable, type ForwardAction, type RedirectAction, type RouteMatch } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpTerminalFilter, type FilterContext, type HttpFilterFactory, type LocalReply, type StreamControls } from '../../../filter.ts';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
 import { checkSettings } from '../../check-settings.ts';
 import { malformedHeader, strictHeaders, type StrictHeader } from './control-headers.ts';

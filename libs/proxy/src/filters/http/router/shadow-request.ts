@@ -1,7 +1,7 @@
 import { HeaderMap, RequestHead } from '@meltemi/http';
 import type { MirrorPolicy } from '@meltemi/route';
 import type { Random } from '@meltemi/base';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import type { HeldBody } from '../../../http/held-body.ts';
 import type { RequestWriter } from '../../../stream.ts';
 import type { Clusters, PendingStream, StreamCallbacks, UpstreamCluster } from '../../../upstream.ts';

@@ -1,5 +1,5 @@
 import type { RequestHead } from '@meltemi/http';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import { isGrpc, type ForwardAction } from '@meltemi/route';
 
 /** Deadlines of one request, milliseconds; 0 = none. */

@@ -1,7 +1,7 @@
 import { ResponseFlag, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
 import { rewriteHost, type ForwardAction, type RouteMatch } from '@meltemi/route';
 import type { LocalReply } from '../../../filter.ts';
-import type { ResponseTarget } from '../../../http/active-stream.ts';
+import type { ResponseTarget } from '../../../http/response-target.ts';
 import type { RequestWriter } from '../../../stream.ts';
 import type { ClusterLimits, UpstreamCluster } from '../../../upstream.ts';
 import { Attempt, type AttemptOwner, type AttemptTimeout } from './attempt.ts';
