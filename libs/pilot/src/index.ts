@@ -1,7 +1,7 @@
 export { defaultFeatures, featuresFrom, featureVariables, type Features } from './features.ts';
 export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from './proxy/proxy.ts';
 export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';
-export { type Registry } from './registry/registry.ts';
+export type { Registry } from './registry/registry-types.ts';
 export { serviceKey, type Service, type ServicePort, type Endpoint, type ServiceTarget, type Workload, type Protocol, type Resolution } from './registry/model.ts';
 export { translate, routeNames, type Wanted } from './translate/translate.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
@@ -15,6 +15,7 @@ export { patchesSetAside, type PatchSetAside } from './translate/envoy-filter/ad
 export { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from './translate/envoy-filter/runnable.ts';
 export { contributors, objectName, type ContributorSearch } from './quarantine/contributors.ts';
 export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
-export { wantedKeys, type FetchedKeys, type KeySets, type WantedKeys } from './push-context/request-authentication.ts';
+export type { FetchedKeys, KeySets } from './push-context/key-sets.ts';
+export { wantedKeys, type WantedKeys } from './push-context/request-authentication.ts';
 export { sourceOfRoute, type Source } from './gateway-api/sources.ts';
 export { effectiveProxyConfig, startingProxyConfig } from './push-context/proxy-config.ts';

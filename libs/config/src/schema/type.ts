@@ -1,4 +1,21 @@
-import type { Schema } from './schema.ts';
+import type { FieldError } from '@meltemi/base';
+
+/**
+ * Turns JSON into a typed value. A schema never throws and never stops at the first mistake: it appends to `errors` and returns a stand-in,
+ * which nobody sees because a result with errors is discarded whole.
+ */
+export interface Schema<T> {
+  readonly decode: (input: unknown, path: string, errors: FieldError[]) => T;
+  /** The value of a field that is not there (or null): proto3's zero, undefined for optional ones; `required` reports here. */
+  readonly missing: (path: string, errors: FieldError[]) => T;
+  /** Of a message: its field names. */
+  readonly fields?: readonly string[];
+  readonly type: SchemaType;
+  /** A field of this schema must be there. */
+  readonly required?: boolean;
+  /** Only for the CRD. */
+  readonly cel?: readonly CelRule[];
+}
 
 /** What a schema accepts, as data: for the tools that walk schemas (support table, CRDs, docs). */
 export type SchemaType =

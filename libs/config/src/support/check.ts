@@ -1,6 +1,7 @@
 import type { ConfigKind } from '../kinds/kind.ts';
 import type { Findings } from '../rules/findings.ts';
-import { endsAt, exceptionsOf, type Exception } from './support.ts';
+import type { Exception } from './exception.ts';
+import { endsAt, exceptionsOf } from './support.ts';
 import { usedFields, type UsedField } from './used.ts';
 
 /** Warns of (or, where half of it would let somebody in, refuses) every refused field (or value) that an object sets. Of a kind nothing acts on only values are told, the rest is said of the kind. */

@@ -1,4 +1,4 @@
-import type { KindExceptions } from './exceptions.ts';
+import type { KindExceptions } from './exception.ts';
 
 /** EnvoyFilter, WasmPlugin, TrafficExtension, Telemetry, policies. */
 export const extensionExceptions: readonly KindExceptions[] = [

@@ -1,4 +1,4 @@
-import type { KindExceptions } from './exceptions.ts';
+import type { KindExceptions } from './exception.ts';
 
 const group = 'gateway.networking.k8s.io';
 

@@ -1,5 +1,4 @@
-import type { Exception } from './support.ts';
-import type { KindExceptions } from './exceptions.ts';
+import type { Exception, KindExceptions } from './exception.ts';
 
 const refused = (consequence: string, ...paths: readonly string[]): Exception[] => paths.map((path) => ({ path, support: 'refused', consequence }));
 

@@ -1,5 +1,4 @@
-import type { Exception } from './support.ts';
-import type { KindExceptions } from './exceptions.ts';
+import type { Exception, KindExceptions } from './exception.ts';
 
 const refused = (consequence: string, ...names: readonly string[]): Exception[] => names.map((name) => ({ path: `defaultConfig.${name}`, support: 'refused', consequence }));
 

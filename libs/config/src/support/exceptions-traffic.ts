@@ -1,5 +1,4 @@
-import type { KindExceptions } from './exceptions.ts';
-import type { Exception } from './support.ts';
+import type { Exception, KindExceptions } from './exception.ts';
 
 const group = 'networking.istio.io';
 

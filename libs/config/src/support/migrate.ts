@@ -9,7 +9,8 @@ import type { RawObject } from '../object.ts';
 import { isMap } from '../schema/containers.ts';
 import { child } from '../schema/schema.ts';
 import { isMeant } from './check.ts';
-import { covers, endsAt, exceptionsOf, supportedKinds, type Exception } from './support.ts';
+import type { Exception } from './exception.ts';
+import { covers, endsAt, exceptionsOf, supportedKinds } from './support.ts';
 import { usedFields } from './used.ts';
 
 /** supported: it works here as in Istio. approximated: nearly. unsupported: it has no effect, or is refused. */

@@ -1,26 +1,8 @@
 import type { ConfigKind } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
+import type { Exception, Support } from './exception.ts';
 import { exceptions } from './exceptions.ts';
 import { schemaFields, type SchemaField } from './fields.ts';
-
-/**
- * What becomes of a field. works: traffic follows it. approximated: nearly; the consequence says how it differs.
- * refused: accepted as Istio does, with a warning that says what happens instead (or refused outright where half of it would let somebody in).
- */
-export type Support = 'works' | 'approximated' | 'refused';
-
-/** A field that does not simply work. */
-export interface Exception {
-  /** From spec, lists as [], maps as {}: "http[].match[].port". "**.tls.sni" is every field whose path ends so. Fields below are meant, too. */
-  readonly path: string;
-  readonly support: Exclude<Support, 'works'>;
-  /** What a user sees, in one sentence. */
-  readonly consequence: string;
-  /** Only these values are meant. */
-  readonly values?: readonly unknown[];
-  /** 'error': the object is refused, because half-applying it would change who gets in. */
-  readonly level?: 'error';
-}
 
 /** A field of a kind, and what becomes of it. */
 export interface FieldSupport extends SchemaField {

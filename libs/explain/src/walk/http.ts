@@ -1,29 +1,20 @@
 import { ManualClock, type Random } from '@meltemi/base';
 import { pathOf, type RequestHead, type StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
-import { HttpConnectionManager, LocalState, nodeFacts, RequestIds, type CapturedConnectionInfo } from '@meltemi/proxy';
+import { HttpConnectionManager, LocalState, nodeFacts, RequestIds } from '@meltemi/proxy';
 import { clusterOf, redirectLocation, rewriteRequest, type ForwardAction, type Route, type RouteMatch, type RouteTable } from '@meltemi/route';
-import type { HcmConfig, Listener } from '@meltemi/snapshot';
-import type { Answer, Step } from '../answer.ts';
+import type { HcmConfig } from '@meltemi/snapshot';
+import type { Answer } from '../answer.ts';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
 import { filtersFor, type Witness } from './stand-ins.ts';
+import type { OnTheWay } from './on-the-way.ts';
 import { originOfRoute, originOfRule, policyOfRule, providerOfRule } from './origins.ts';
 import { settingsOf, targetOf } from './target.ts';
 import { MemoryConnection } from './wire.ts';
 
 /** Only what happens to every request happens here: of fractions below 100 % none. */
 const never: Random = { next: () => 0.999_999 };
-
-/** Where a call is on its way. */
-export interface OnTheWay {
-  readonly view: ProxyView;
-  readonly call: Call;
-  readonly listener: Listener;
-  readonly connection: CapturedConnectionInfo;
-  readonly steps: Step[];
-  readonly nowMs: number;
-}
 
 type HttpAnswer = Omit<Answer, 'listener' | 'filterChain' | 'steps'>;
 

@@ -3,7 +3,7 @@ import type { FaultConfig } from '@meltemi/proxy';
 import type { ForwardAction, RouteMatch } from '@meltemi/route';
 import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
 import type { Answer, EndpointAnswer, RouteSettings } from '../answer.ts';
-import type { OnTheWay } from './http.ts';
+import type { OnTheWay } from './on-the-way.ts';
 
 /** The cluster's endpoints as the proxy knows them; `missing` (503 unless the route says otherwise) when it does not know the cluster. */
 export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string, missing = 503): Pick<Answer, 'endpoints' | 'status' | 'details'> {

@@ -7,7 +7,8 @@ import { defaultFeatures, type Features } from '../features.ts';
 import { convert, convertedKinds, type Converted } from '../gateway-api/convert.ts';
 import { keepingEqual } from '../registry/advance.ts';
 import { changedEndpoints } from '../registry/changed-endpoints.ts';
-import { buildRegistry, type Registry, type RegistryInputs } from '../registry/registry.ts';
+import { buildRegistry } from '../registry/registry.ts';
+import type { Registry, RegistryInputs } from '../registry/registry-types.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
 import { meshNetworksOf } from '../registry/networks.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
@@ -16,7 +17,7 @@ import { discoveredNamespaces } from './discovery.ts';
 import { hostCovers, resolveHost } from './hosts.ts';
 import { inKeyOrder } from './key-order.ts';
 import { indexPeerAuthentications, type PeerAuthenticationIndex } from './peer-authentication.ts';
-import type { KeySets } from './request-authentication.ts';
+import type { KeySets } from './key-sets.ts';
 import { indexPolicies, type PolicyIndex } from './workload-policies.ts';
 import { byAge, indexVirtualServices, type VirtualServiceIndex } from './virtual-services.ts';
 

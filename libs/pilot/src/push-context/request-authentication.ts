@@ -4,14 +4,6 @@ import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from './push-context.ts';
 import { policiesFor } from './workload-policies.ts';
 
-/** The key set of one issuer as it was fetched; the same object as long as it is the same text. */
-export interface FetchedKeys {
-  readonly jwks: string;
-}
-
-/** What was fetched so far, by `keysId`. Immutable, replaced whole. */
-export type KeySets = ReadonlyMap<string, FetchedKeys>;
-
 /** A key set that somebody has to fetch. */
 export interface WantedKeys {
   readonly id: string;

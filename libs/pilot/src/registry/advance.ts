@@ -1,7 +1,7 @@
 import type { Config, EndpointSliceSpec, EndpointsSpec, KubeServiceSpec, PodSpec } from '@meltemi/config';
 import { kubernetesEndpoints, kubernetesHostname, type KubernetesInputs, type PodWorkload } from './kubernetes.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
-import type { Registry, RegistryInputs, RegistryOptions } from './registry.ts';
+import type { Registry, RegistryInputs, RegistryOptions } from './registry-types.ts';
 import { selects } from './workloads.ts';
 
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;

@@ -1,4 +1,4 @@
-import type { Registry } from './registry.ts';
+import type { Registry } from './registry-types.ts';
 
 const changes = new WeakMap<Registry, WeakMap<Registry, ReadonlySet<string>>>();
 

@@ -8,7 +8,7 @@ import type { PushContext } from '../push-context/push-context.ts';
 import { policyView } from '../push-context/policy-view.ts';
 import { scopeOf, type Scope } from '../push-context/scope.ts';
 import { changedEndpoints } from '../registry/changed-endpoints.ts';
-import type { Registry } from '../registry/registry.ts';
+import type { Registry } from '../registry/registry-types.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
 import { cached, cachedVersion } from './cache.ts';

@@ -3,7 +3,7 @@ import { Cors, CorsPolicy } from '@meltemi/api/gen/envoy/extensions/filters/http
 import { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { create, createAny, fractionalPercent, typed } from '../message.ts';
-import { stringMatcher } from '../routes/matchers.ts';
+import { stringMatcher } from '../routes/string-matcher.ts';
 import type { HttpFeature } from './feature.ts';
 
 /** Answers preflights that routes allow. */

@@ -2,7 +2,7 @@ import type { StringMatch } from '@meltemi/config';
 import type { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
 import type { ValueMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/value.ts';
 import { claimOrMember, stringValue } from '../features/rbac/matchers.ts';
-import { stringMatcher } from './matchers.ts';
+import { stringMatcher } from './string-matcher.ts';
 
 const prefix = '@request.auth.claims';
 

@@ -1,14 +1,8 @@
 import type { HttpMatchRequest, StringMatch } from '@meltemi/config';
 import { HeaderMatcher, QueryParameterMatcher, RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import { create, regex } from '../message.ts';
 import { claimMatcher, claimNamed } from './claims.ts';
-
-export function stringMatcher(match: StringMatch): StringMatcher {
-  if (match.exact !== undefined) return create(StringMatcher, { matchPattern: { $case: 'exact', value: match.exact } });
-  if (match.prefix !== undefined) return create(StringMatcher, { matchPattern: { $case: 'prefix', value: match.prefix } });
-  return create(StringMatcher, { matchPattern: { $case: 'safeRegex', value: regex(match.regex ?? '.*') } });
-}
+import { stringMatcher } from './string-matcher.ts';
 
 /** What Envoy matches for one Istio match; undefined matches everything. `bySegment`: a prefix ends where a path segment does. */
 export function routeMatch(match: HttpMatchRequest | undefined, bySegment = false): RouteMatch {
