@@ -2,15 +2,11 @@ import type { Hash64 } from '@meltemi/base';
 import type { MaglevPolicy, RingHashPolicy } from '@meltemi/snapshot';
 import type { HashEntry } from './hash-entries.ts';
 import type { Host } from './host.ts';
+import type { HashTable } from './hash-table.ts';
 import type { HostPicker } from './host-pickers.ts';
 import { MaglevTable } from './maglev.ts';
 import type { BalanceParts, Draw } from './picker.ts';
 import { Ring } from './ring.ts';
-
-/** Where hashes belong: the number of an entry. */
-export interface HashTable {
-  find(hash: Hash64, attempt: number): number;
-}
 
 export type HashPolicy = RingHashPolicy | MaglevPolicy;
 

@@ -1,6 +1,6 @@
 import { hash64, hashModulo, xxHash64, type Hash64 } from '@meltemi/base';
 import type { HashEntry } from './hash-entries.ts';
-import type { HashTable } from './hash-picker.ts';
+import type { HashTable } from './hash-table.ts';
 
 interface Filling {
   readonly number: number;

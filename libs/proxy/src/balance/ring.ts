@@ -1,7 +1,7 @@
 import { hash64, murmurHash2, xxHash64, type Hash64 } from '@meltemi/base';
 import type { RingHashPolicy } from '@meltemi/snapshot';
 import type { HashEntry } from './hash-entries.ts';
-import type { HashTable } from './hash-picker.ts';
+import type { HashTable } from './hash-table.ts';
 
 /**
  * Envoy's ring: each host stands on it at the hashes of "<key>_0", "<key>_1", …, as often as its weight asks for; a request belongs to

@@ -1,34 +1,17 @@
 import { err, ok, type Result } from '@meltemi/base';
-import { HeaderMap, ResponseFlag, type RequestHead } from '@meltemi/http';
+import { ResponseFlag, type HeaderMap, type RequestHead } from '@meltemi/http';
 import { Router } from '@meltemi/api/gen/envoy/extensions/filters/http/router/v3/router.ts';
 import { applyHeaderOps, clusterOf, redirectLocation, refuse, rewriteRequest, use, warn, type DirectAction, type FieldTable, type ForwardAction, type RedirectAction, type RouteMatch } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpTerminalFilter, type FilterContext, type HttpFilterFactory, type LocalReply, type StreamControls } from '../../../filter.ts';
 import type { ResponseTarget } from '../../../http/response-target.ts';
-import { httpStats, type HttpStats } from '../../../http/http-stats.ts';
+import { httpStats } from '../../../http/http-stats.ts';
 import { checkSettings } from '../../check-settings.ts';
-import { malformedHeader, strictHeaders, type StrictHeader } from './control-headers.ts';
+import { malformedHeader, strictHeaders } from './control-headers.ts';
 import { InternalRedirects } from './internal-redirects.ts';
+import { routeHeaders, type RouterConfig, type RouterShared } from './router-shared.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 import { VirtualClusters } from './virtual-cluster.ts';
-
-/** What one router filter's config compiles to. */
-export interface RouterConfig {
-  readonly suppressEnvoyHeaders: boolean;
-  /** Requests in which one of these cannot be read are refused. */
-  readonly strictHeaders: readonly StrictHeader[];
-  /** x-envoy-expected-rq-timeout-ms of a sidecar before this one is the timeout. */
-  readonly respectExpectedTimeout: boolean;
-}
-
-/** Bound to a chain: shared by its streams. */
-export interface RouterShared {
-  readonly config: RouterConfig;
-  readonly stats: HttpStats;
-  readonly bufferLimit: number;
-  readonly virtualClusters: VirtualClusters;
-  readonly redirects: InternalRedirects;
-}
 
 /** Sends the request where its route says, and brings the response. Always the last filter. */
 export const routerFilter: HttpFilterFactory = {
@@ -156,12 +139,4 @@ class RouterStream extends HttpTerminalFilter {
     this.#shared.stats.rqDirectResponse.inc();
     return { status: action.status, body: action.body ?? '', details: 'direct_response' };
   }
-}
-
-/** Response fields that the route adds to an answer of our own. */
-export function routeHeaders(route: RouteMatch, stream: StreamControls): (readonly [string, string])[] {
-  if (route.responseHeaders.length === 0) return [];
-  const headers = new HeaderMap();
-  applyHeaderOps(route.responseHeaders, headers, stream.info);
-  return [...headers];
 }

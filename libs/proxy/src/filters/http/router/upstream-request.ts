@@ -13,7 +13,7 @@ import { KeptBody } from './kept-body.ts';
 import { chargeCanary, chargeStatus, prepareAnswer, reportAnswer, type CountedAs } from './outcome.ts';
 import { Retries } from './retries.ts';
 import { RetryState } from './retry-state.ts';
-import { routeHeaders, type RouterShared } from './router.ts';
+import { routeHeaders, type RouterShared } from './router-shared.ts';
 import { serverNameFor } from './server-name.ts';
 import { sendShadows } from './shadow-request.ts';
 import { boundStream, requestTimeouts, sayTimeouts, type RequestTimeouts } from './timeouts.ts';
