@@ -4,6 +4,7 @@ export { buildPushContext, type PushContext, type PushContextOptions, type Quara
 export type { Registry } from './registry/registry-types.ts';
 export { serviceKey, type Service, type ServicePort, type Endpoint, type ServiceTarget, type Workload, type Protocol, type Resolution } from './registry/model.ts';
 export { translate, routeNames, type Wanted } from './translate/translate.ts';
+export { serviceTargets } from './translate/service-targets.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
 export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';
 export { difference, affects, type Difference } from './push-context/affects.ts';

@@ -56,7 +56,12 @@ function applicationProtocols(listener: Listener, call: Call, port: number): rea
 
 function offeredAlpn(call: Call): readonly string[] {
   if (call.alpn !== undefined) return call.alpn;
-  return call.tls === 'mtls' && call.mode === 'inbound' ? meshAlpn[call.protocol] : [];
+  return call.tls === 'mtls' && (call.mode === 'inbound' || asksForCluster(call.sni)) ? meshAlpn[call.protocol] : [];
+}
+
+/** Names under which only proxies of the mesh ask: those of clusters behind an AUTO_PASSTHROUGH gateway. */
+function asksForCluster(sni = ''): boolean {
+  return sni.startsWith('outbound_.');
 }
 
 /** What a client that makes this call does: for those that make it for real. */

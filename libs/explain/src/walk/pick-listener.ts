@@ -1,3 +1,4 @@
+import { serviceTargets } from '@meltemi/pilot';
 import type { Listener } from '@meltemi/snapshot';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
@@ -29,8 +30,7 @@ export function pickListener(view: ProxyView, call: Call, { ip, port }: Addresse
 /** The port itself, else what the gateway's own Service makes of it. */
 function gatewayListener(view: ProxyView, ip: string, port: number): Picked | null {
   const { proxy, push } = view;
-  const targets = proxy.addresses.flatMap((address) => push.registry.targets.get(address) ?? []);
-  const target = targets.find((one) => one.port.number === port)?.targetPort;
+  const target = serviceTargets(push, proxy).find((one) => one.port.number === port)?.targetPort;
   for (const wanted of [port, ...(target === undefined ? [] : [target])]) {
     const listener = byDestination(view.listeners, ip, wanted);
     if (listener) return { listener, captured: null, port: wanted };

@@ -2,6 +2,7 @@ import { ok, waitFor } from '@meltemi/base';
 import { MeshViews, resourceExtensions, type Call, type LoadedMesh, type ProxyQuestion, type ProxyView } from '@meltemi/explain';
 import type { StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { serviceTargets } from '@meltemi/pilot';
 import { nodeFacts } from '@meltemi/proxy';
 import { createWorkerServer, type WorkerServer } from '@meltemi/proxy-edge';
 import { compileCluster, type Cluster, type Listener } from '@meltemi/snapshot';
@@ -88,7 +89,7 @@ export class WireProxy {
   /** A listener of this port, or of the port that the gateway's own Service makes of it. */
   #routerPort(wanted: number): number | null {
     const { proxy, push } = this.view;
-    const target = proxy.addresses.flatMap((one) => push.registry.targets.get(one) ?? []).find((one) => one.port.number === wanted)?.targetPort;
+    const target = serviceTargets(push, proxy).find((one) => one.port.number === wanted)?.targetPort;
     for (const port of [wanted, target]) {
       const found = this.view.listeners.find((one) => one.addresses.some((at) => at.kind === 'ip' && at.port === port));
       const bound = found && this.#server.listeners().find(({ name }) => name === found.name)?.bound[0];

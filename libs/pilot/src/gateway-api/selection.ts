@@ -1,8 +1,7 @@
-import type { Config, GatewaySpec, KubeServiceSpec } from '@meltemi/config';
+import type { Config, GatewaySpec } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { ServiceTarget } from '../registry/model.ts';
-import { selects } from '../registry/workloads.ts';
 import { gatewayNameLabel, notes } from './names.ts';
 
 /** Where a Gateway's server port is listened on by the proxies it takes. */
@@ -24,8 +23,6 @@ export function servicePorts(push: PushContext, gateway: Config<GatewaySpec>, { 
   const own = targets.filter(({ service }) => service.namespace === home && hosts.includes(service.hostname));
   if (own.length > 0) return (port) => targetPorts(own, port);
   const services = push.services.all.filter((service) => service.namespace === home && hosts.includes(service.hostname));
-  const byLabel = services.flatMap((service) => labelledTargets(push, proxy, service));
-  if (byLabel.length > 0) return (port) => targetPorts(byLabel, port);
   const name = annotations[notes.gatewayName];
   const says = name !== undefined && proxy.namespace === home && (proxy.labels[gatewayNameLabel] === name || proxy.labels['istio.io/gateway-name'] === name);
   return says && services.length === 0 ? (port) => [port] : undefined;
@@ -33,13 +30,4 @@ export function servicePorts(push: PushContext, gateway: Config<GatewaySpec>, { 
 
 function targetPorts(targets: readonly ServiceTarget[], port: number): number[] {
   return [...new Set(targets.filter((target) => target.port.number === port).map((target) => target.targetPort))];
-}
-
-/** A proxy that no endpoint stands for yet serves the Services whose selector fits its labels. */
-function labelledTargets(push: PushContext, proxy: Proxy, service: ServiceTarget['service']): ServiceTarget[] {
-  const written = push.inputs.get('Service')?.find(({ meta }) => meta.namespace === service.namespace && meta.name === service.name) as Config<KubeServiceSpec> | undefined;
-  const selector = written?.spec.selector ?? {};
-  if (service.registry !== 'kubernetes' || service.namespace !== proxy.namespace || Object.keys(selector).length === 0 || !selects(selector, proxy.labels)) return [];
-  // a container port's name says nothing here: as written
-  return service.ports.map((port) => ({ service, port, targetPort: typeof port.targetPort === 'number' ? port.targetPort : port.number }));
 }

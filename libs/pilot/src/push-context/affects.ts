@@ -6,6 +6,7 @@ import { everyDestinationRule } from './destination-rules.ts';
 import { hostCovers, isVisible } from './hosts.ts';
 import { policyView } from './policy-view.ts';
 import type { PushContext } from './push-context.ts';
+import { servesByLabel } from './targets-at.ts';
 import { scopeOf } from './scope.ts';
 
 /** What differs between two contexts. */
@@ -47,6 +48,8 @@ export function affects(change: Difference, contexts: { readonly previous: PushC
   const { previous, next } = contexts;
   if (change.mesh) return true;
   if (change.kinds.has('Sidecar') || change.kinds.has('PeerAuthentication') || (change.kinds.has('Gateway') && proxy.type === 'router')) return true;
+  // what a workload serves that no endpoint names is told by selectors
+  if (change.kinds.has('Service') && servesByLabel(next, proxy)) return true;
   if (change.services.size > 0 && (seesAny(previous, proxy, change.services) || seesAny(next, proxy, change.services))) return true;
   // an authorizer may be a service that the proxy does not see
   if (change.services.size > 0 && authorizationFor(next, proxy).custom.length > 0) return true;

@@ -8,7 +8,7 @@ import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import { isHttp, type Protocol } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
 import { selects } from '../registry/workloads.ts';
-import { serviceTargets } from './inbound-ports.ts';
+import { serviceTargets } from './service-targets.ts';
 
 /** How a server is served: HTTP by routes, after TLS or not; or bytes, after TLS, by server name, by the server names of clusters, or as they come. */
 export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough' | 'auto-passthrough';

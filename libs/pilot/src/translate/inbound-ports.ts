@@ -6,7 +6,7 @@ import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import type { Protocol, Service, ServiceTarget } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
-import { targetCarriedBy } from './without-http2.ts';
+import { serviceTargets } from './service-targets.ts';
 
 /** A port the workload receives on. */
 export interface InboundPort {
@@ -23,14 +23,6 @@ export interface InboundPort {
   readonly endpoint?: { readonly host: string; readonly port: number };
   readonly connectionPool?: ConnectionPoolSettings;
   readonly tls?: ServerTlsSettings;
-}
-
-/** The service ports at the proxy's addresses, oldest service first. */
-export function serviceTargets(push: PushContext, proxy: Proxy): ServiceTarget[] {
-  // an address may be written down by anybody: a workload serves what its own namespace says
-  const targets = proxy.addresses.flatMap((address) => push.registry.targets.get(address) ?? []).filter(({ service }) => service.namespace === proxy.namespace);
-  const age = (target: ServiceTarget) => `${target.service.creationTimestamp}\0${target.service.hostname}`;
-  return targets.map((target) => targetCarriedBy(proxy, target)).toSorted((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : a.port.number - b.port.number));
 }
 
 /** One entry per port of the workload: from its Sidecar's ingress when it has one, else from the services that select it. */

@@ -4,7 +4,7 @@ import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
 import { cached } from './cache.ts';
-import { serviceTargets } from './inbound-ports.ts';
+import { serviceTargets } from './service-targets.ts';
 
 /** All that outbound clusters and routes read of a proxy; besides, its EnvoyFilters and its ProxyConfig. */
 const viewFields = ['type', 'namespace', 'labels', 'locality', 'network', 'clusterId', 'dnsDomain', 'dnsCapture', 'families', 'interception', 'proxyless', 'istioFilters', 'http2', 'meltemi', 'sharesMachine'] as const satisfies readonly (keyof Proxy)[];

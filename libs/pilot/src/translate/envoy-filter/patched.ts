@@ -6,7 +6,8 @@ import { compileCluster, compileListener, compileRouteConfiguration } from '@mel
 import { patchesFor, type EnvoyFilterPatch } from '../../push-context/envoy-filters.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
-import { inboundPorts, serviceTargets } from '../inbound-ports.ts';
+import { inboundPorts } from '../inbound-ports.ts';
+import { serviceTargets } from '../service-targets.ts';
 import { admitted, refusals, reportTo } from './admission.ts';
 import { addedClusters, patchedCluster } from './clusters.ts';
 import { addedListeners, patchedListener } from './listeners.ts';
