@@ -113,6 +113,7 @@ export const roots: readonly string[] = [
   'google/protobuf/wrappers.proto',
   'grpc/health/v1/health.proto',
   'istio/security/v1alpha1/ca.proto',
+  'istio/networking/nds/v1/nds.proto',
   // our own
   'meltemi/config/v1/config.proto',
   'meltemi/citadel/v1/citadel.proto',

@@ -1,5 +1,6 @@
 import { keyText } from '@meltemi/config';
-import { jsonResponse, type AdminRoute } from '@meltemi/observe-edge';
+import { jsonResponse, type AdminResponse, type AdminRoute } from '@meltemi/observe-edge';
+import { nameTable } from '@meltemi/pilot';
 import { proxyStatus, type StatusApiParts } from './status-api.ts';
 
 /** Pilot's debug pages under Istio's paths, as JSON. */
@@ -15,5 +16,12 @@ export function debugRoutes(parts: StatusApiParts): AdminRoute[] {
     ]),
     page('/debug/sourcez', 'what sources could not read', () => parts.cache.problems()),
     page('/debug/endpointz', 'endpoints by service', () => [...(parts.discovery.context?.registry.endpoints ?? [])].map(([service, ports]) => ({ service, endpoints: [...ports.values()].flat() }))),
+    { method: 'GET', path: '/debug/ndsz', description: 'the name table of a proxy (?proxyID=)', handle: ({ query }) => names(parts, query.get('proxyID') ?? '') },
   ];
+}
+
+function names({ discovery }: StatusApiParts, proxyId: string): AdminResponse {
+  const client = discovery.clients().find(({ proxy }) => proxy.name === proxyId || proxy.id === proxyId);
+  if (!client || !discovery.context) return { status: 404, body: `proxyID: no proxy "${proxyId}" is connected: give name.namespace of one\n` };
+  return jsonResponse({ table: nameTable(discovery.context, client.proxy) });
 }

@@ -25,7 +25,9 @@ const maxHanded = 8;
 
 const noMemory: VersionMemory = { lastGood: () => undefined, confirm: () => undefined, refuse: () => undefined, refused: () => new Map() };
 
-const servedTypes = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route] as const;
+const servedTypes: readonly string[] = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route];
+/** Made only for who asks. */
+const typesOnDemand: readonly string[] = [xdsType.nameTable];
 
 /** From changes to pushes: calms them down, builds the push context, and brings every proxy to it, at most one push per proxy waiting. */
 export class Discovery {
@@ -176,8 +178,9 @@ export class Discovery {
 
   /** A proxy's snapshot has all that its listeners and clusters refer to; a proxyless client is given what it names, so new names need a new snapshot. */
   #subscribed(client: ClientState, typeUrl: string): 'complete' | 'more-comes' {
-    if (!(servedTypes as readonly string[]).includes(typeUrl)) return 'complete';
-    if (client.pushed > 0 && !client.proxy.proxyless) return 'complete';
+    const onDemand = typesOnDemand.includes(typeUrl);
+    if (!onDemand && !servedTypes.includes(typeUrl)) return 'complete';
+    if (client.pushed > 0 && (onDemand ? client.sets.has(typeUrl) : !client.proxy.proxyless)) return 'complete';
     this.#enqueue(client);
     return 'more-comes';
   }
@@ -289,8 +292,8 @@ export class Discovery {
     const started = clock.monotonic();
     const subscriptions = client.connection.subscriptions();
     const sets = new Map<string, ResourceSet>();
-    for (const typeUrl of servedTypes) {
-      const names = client.proxy.proxyless ? [...(subscriptions.get(typeUrl)?.names ?? [])] : undefined;
+    for (const typeUrl of [...servedTypes, ...typesOnDemand.filter((each) => subscriptions.has(each))]) {
+      const names = client.proxy.proxyless && servedTypes.includes(typeUrl) ? [...(subscriptions.get(typeUrl)?.names ?? [])] : undefined;
       if (names?.length === 0) continue;
       const before = client.sets.get(typeUrl);
       const set = translate(checked.push, client.proxy, { typeUrl, ...(names ? { names } : {}) });

@@ -31,6 +31,8 @@ const switches = {
   headlessFilterChains: flag('PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER', false),
   /** Kubernetes' headless services are balanced by the proxy instead of going where the client dialled. */
   edsForHeadless: flag('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
+  /** Names of headless services are answered with endpoints of other clusters, too. */
+  multiclusterHeadless: flag('ENABLE_MULTICLUSTER_HEADLESS', true),
   /** Percent of requests that are traced when nothing else says. */
   traceSampling: number('PILOT_TRACE_SAMPLING', 1, 100),
   /** Who fetches the keys of jwksUri: pilot, the proxies where their server is a service of the mesh, or always the proxies. */

@@ -167,5 +167,5 @@ function matchedPorts(service: Service, ports: readonly EndpointPort[]): { servi
 /** An address nobody described. */
 export function strangerAt(address: string, namespace: string, healthy: boolean): Workload {
   const locality = { region: '', zone: '', subZone: '' };
-  return { name: '', namespace, address, labels: {}, serviceAccount: '', mutualTls: false, network: '', cluster: '', node: '', locality, weight: 1, healthy };
+  return { name: '', namespace, address, labels: {}, serviceAccount: '', mutualTls: false, network: '', cluster: '', node: '', podHost: '', locality, weight: 1, healthy };
 }

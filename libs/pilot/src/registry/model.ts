@@ -65,6 +65,8 @@ export interface Workload {
   readonly cluster: string;
   /** The Kubernetes node, "" where there is none. */
   readonly node: string;
+  /** "db-0.db": a Pod's own name in DNS below its namespace's services; "" for whoever has none. */
+  readonly podHost: string;
   readonly locality: EndpointLocality;
   /** 1 when the user said nothing. */
   readonly weight: number;

@@ -43,5 +43,5 @@ export function throughGateways(endpoints: readonly Endpoint[], client: Client):
 }
 
 function standIn({ locality }: Endpoint, { address, port, network, cluster }: NetworkGateway, weight: number): ReachedEndpoint {
-  return { name: '', namespace: '', address, port, labels: {}, serviceAccount: '', mutualTls: true, network, cluster, node: '', locality, weight: Math.max(1, weight), healthy: true, gateway: true };
+  return { name: '', namespace: '', address, port, labels: {}, serviceAccount: '', mutualTls: true, network, cluster, node: '', podHost: '', locality, weight: Math.max(1, weight), healthy: true, gateway: true };
 }

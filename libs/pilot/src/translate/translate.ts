@@ -16,6 +16,7 @@ import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { sniDnatClusters } from './clusters/sni-dnat.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
+import { nameTableSet } from './dns/name-table.ts';
 import { loadAssignment } from './endpoints.ts';
 import { withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
 import { gatewayListeners } from './gateway-servers.ts';
@@ -42,6 +43,7 @@ export interface Wanted {
 /** The resources of one type for one proxy, encoded once per content. Types we do not make come back empty. Equal proxies get the same object. */
 export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): ResourceSet {
   const { typeUrl, names } = wanted;
+  if (typeUrl === xdsType.nameTable) return nameTableSet(push, proxy);
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
   if (typeUrl === xdsType.endpoint && !proxy.proxyless) return endpointSet(push, proxy);
   const build = () => wholeSet(push, proxy, typeUrl);

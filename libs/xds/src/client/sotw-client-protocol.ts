@@ -2,7 +2,7 @@ import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { Resource, type DiscoveryRequest, type DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { xdsResource, type XdsResource } from '../resource-set.ts';
-import { emptyMeansWildcard, responseIsComplete, shortTypeName } from '../resource-types.ts';
+import { emptyMeansWildcard, responseIsComplete, shortTypeName, xdsType } from '../resource-types.ts';
 import { nackCode, ttlMs, type ClientProtocol, type ClientSubscription, type Reading } from './client-protocol.ts';
 import type { RejectedResource } from './client-types.ts';
 
@@ -57,21 +57,22 @@ export interface UnwrappedResource {
   readonly heartbeat?: { readonly name: string; readonly ttlMs: number };
 }
 
-/** The name of every resource type we know is its first field. Servers may also send a wrapper that states the name and how long it holds. */
+/** The name of every resource type we know is its first field; a name table has none. Servers may also send a wrapper that states the name and how long it holds. */
 export function unwrapResource(any: Any): UnwrappedResource {
   try {
-    if (any.typeUrl !== wrapperType) return { resource: xdsResource(firstField(any.value), any) };
+    if (any.typeUrl !== wrapperType) return { resource: xdsResource(nameOf(any), any) };
     const { name, resource, ttl } = Resource.decode(any.value);
     if (!resource) return ttl ? { heartbeat: { name, ttlMs: ttlMs(ttl) } } : {};
-    const wrapped = xdsResource(name === '' ? firstField(resource.value) : name, resource);
+    const wrapped = xdsResource(name === '' ? nameOf(resource) : name, resource);
     return { resource: ttl ? { ...wrapped, ttlMs: ttlMs(ttl) } : wrapped };
   } catch {
     return {};
   }
 }
 
-function firstField(bytes: Uint8Array): string {
-  const reader = new BinaryReader(bytes);
+function nameOf({ typeUrl, value }: Any): string {
+  if (typeUrl === xdsType.nameTable) return '';
+  const reader = new BinaryReader(value);
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
     if (field === 1 && wireType === 2) return reader.string();
