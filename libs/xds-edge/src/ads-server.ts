@@ -1,13 +1,13 @@
 import { unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { Metadata, Server, status as grpcStatus } from '@grpc/grpc-js';
-import type { AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
+import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import { systemClock, withDeadline } from '@meltemi/base';
 import { deltaSequencer, sotwSequencer } from '@meltemi/xds';
 import { AdsStream, type StreamPort } from './ads-stream.ts';
 import { certifiedPeer } from './peer-identity.ts';
-import { sharingService } from './shared-bytes.ts';
 import type { AdsConnection, AdsLimits, AdsListener, AdsLog, AdsServer, AdsServerOptions, ClientHello, Peer } from './server-types.ts';
+import { deltaResponseChunks, sotwResponseChunks } from './wire/response-chunks.ts';
 
 export const defaultAdsLimits: AdsLimits = { maxRequestBytes: 4 << 20, maxResponseBytes: 64 << 20, maxNames: 100_000, maxStreams: 10_000 };
 
@@ -23,7 +23,7 @@ export async function startAdsServer(options: AdsServerOptions): Promise<AdsServ
   const stop = (deadlineMs = 5000) => stopAll(streams, servers, deadlineMs);
   for (const listener of options.listeners) {
     const server = new Server(channelOptions(options, limits));
-    server.addService(sharingService, serviceOf(listener, { port, streams, maxStreams: limits.maxStreams }));
+    server.addService(AggregatedDiscoveryServiceService, serviceOf(listener, { port, streams, maxStreams: limits.maxStreams }));
     servers.push(server);
     try {
       await removeStaleSocket(listener.address);
@@ -45,6 +45,7 @@ function streamPort(options: AdsServerOptions, limits: AdsLimits, streams: Set<A
     stalledDeadlineMs: options.stalledDeadlineMs ?? 60_000,
     maxStreamAgeMs: options.maxStreamAgeMs ?? 0,
     maxNames: limits.maxNames,
+    maxResponseBytes: limits.maxResponseBytes,
     identifier: options.identifier ?? '',
     onConnect: (hello, connection) => options.onConnect(hello, connection),
     onClosed: (stream) => streams.delete(stream),
@@ -64,10 +65,13 @@ function serviceOf(listener: AdsListener, server: { port: StreamPort; streams: S
     server.streams.add(open({ node: unknownNode, peer: peerOf(call, listener), protocol, connectionId: `${process.pid.toString(36)}.${++connections}` }));
   };
   return {
-    deltaAggregatedResources: (call) => accept(call, 'delta', (hello) => new AdsStream(call, hello, server.port, deltaSequencer)),
-    streamAggregatedResources: (call) => accept(call, 'sotw', (hello) => new AdsStream(call, hello, server.port, sotwSequencer)),
+    deltaAggregatedResources: (call) => accept(call, 'delta', (hello) => new AdsStream(call, hello, server.port, delta)),
+    streamAggregatedResources: (call) => accept(call, 'sotw', (hello) => new AdsStream(call, hello, server.port, sotw)),
   };
 }
+
+const delta = { sequencer: deltaSequencer, encode: deltaResponseChunks };
+const sotw = { sequencer: sotwSequencer, encode: sotwResponseChunks };
 
 const unknownNode = { id: '', cluster: '', dynamicParameters: {}, userAgentName: '', extensions: [], clientFeatures: [], listeningAddresses: [] };
 

@@ -5,6 +5,8 @@ import type { Clock } from '@meltemi/base';
 import type { PushSequencer, RequestFields, SequencerEvent, SequencerOptions, SubscribedNames, Subscription, TypeStatus } from '@meltemi/xds';
 import { shortTypeName } from '@meltemi/xds';
 import type { AdsConnection, AdsLog, ClientHandler, ClientHello, ConnectionRefusal, Push } from './server-types.ts';
+import type { Chunks } from './wire/response-chunks.ts';
+import { ResponseTooLarge, responseWriter, type ResponseWriter } from './wire/response-writer.ts';
 
 /** What a stream needs of its server. */
 export interface StreamPort {
@@ -15,12 +17,22 @@ export interface StreamPort {
   readonly stalledDeadlineMs: number;
   readonly maxStreamAgeMs: number;
   readonly maxNames: number;
+  readonly maxResponseBytes: number;
   readonly identifier: string;
   onConnect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal;
   onClosed(stream: AdsConnection): void;
 }
 
 const expiryLookMs = 3_600_000;
+
+/** What a client must have taken within the deadline to count as one that reads: more than answers to pings. */
+const readsBytes = 1024;
+
+/** How one of the two protocols is spoken. */
+export interface Dialect<S extends Subscription, Request extends StreamRequest, Response> {
+  readonly sequencer: (options: SequencerOptions) => PushSequencer<S, Request, Response>;
+  readonly encode: (response: Response) => Chunks;
+}
 
 /** The request of either protocol, as far as the stream looks at it. */
 export type StreamRequest = RequestFields & { readonly node?: Node | undefined };
@@ -33,7 +45,8 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   #hello: ClientHello;
   readonly #call: ServerDuplexStream<Request, Response>;
   readonly #port: StreamPort;
-  readonly #makeSequencer: (options: SequencerOptions) => PushSequencer<S, Request, Response>;
+  readonly #dialect: Dialect<S, Request, Response>;
+  readonly #writer: ResponseWriter<Response>;
   #sequencer: PushSequencer<S, Request, Response> | undefined;
   #handler: ClientHandler = {};
   #waitingPush: Push | undefined;
@@ -48,11 +61,12 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   /** Set when something came up while a step was at work. */
   #again = false;
 
-  constructor(call: ServerDuplexStream<Request, Response>, hello: ClientHello, port: StreamPort, makeSequencer: (options: SequencerOptions) => PushSequencer<S, Request, Response>) {
+  constructor(call: ServerDuplexStream<Request, Response>, hello: ClientHello, port: StreamPort, dialect: Dialect<S, Request, Response>) {
     this.#call = call;
     this.#hello = hello;
     this.#port = port;
-    this.#makeSequencer = makeSequencer;
+    this.#dialect = dialect;
+    this.#writer = responseWriter(call, dialect.encode, port.maxResponseBytes);
     this.#listen();
   }
 
@@ -138,7 +152,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
       return undefined;
     }
     this.#handler = answer;
-    this.#sequencer = this.#makeSequencer({ ordered: answer.ordered ?? true, stepDeadlineMs: this.#port.stepDeadlineMs, noncePrefix: `${this.#hello.connectionId}-` });
+    this.#sequencer = this.#dialect.sequencer({ ordered: answer.ordered ?? true, stepDeadlineMs: this.#port.stepDeadlineMs, noncePrefix: `${this.#hello.connectionId}-` });
     if (this.#waitingPush) this.#sequencer.push(this.#waitingPush);
     this.#waitingPush = undefined;
     return this.#sequencer;
@@ -161,7 +175,8 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
       this.#port.log.warn({ client: this.#hello.node.id, cause: cause instanceof Error ? (cause.stack ?? message) : message }, 'a handler failed; its stream ends');
-      this.close(`internal error: ${message}`, grpcStatus.INTERNAL);
+      if (cause instanceof ResponseTooLarge) this.close(message, grpcStatus.RESOURCE_EXHAUSTED);
+      else this.close(`internal error: ${message}`, grpcStatus.INTERNAL);
     } finally {
       this.#working = false;
     }
@@ -179,19 +194,30 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   #write(response: Response): void {
     const { identifier } = this.#port;
     const signed = identifier === '' ? response : { ...response, controlPlane: { identifier } };
-    if (this.#call.write(signed) || this.#blocked) return;
+    if (this.#writer.write(signed) || this.#blocked) return;
     this.#blocked = true;
     this.#call.pause();
-    this.#cancelStall = this.#port.clock.after(this.#port.stalledDeadlineMs, () => {
-      this.close(`the client read nothing for ${this.#port.stalledDeadlineMs} ms`);
-      this.#call.destroy();
-    });
-    this.#call.once('drain', () => {
+    this.#watchReading(this.#writer.progress());
+    this.#writer.onceDrained(() => {
       this.#blocked = false;
       this.#cancelStall();
       if (this.#closed) return;
       this.#call.resume();
       this.#work(() => {});
+    });
+  }
+
+  /** A client may be slow, as long as it reads. */
+  #watchReading(before: number | undefined): void {
+    const { clock, stalledDeadlineMs } = this.#port;
+    this.#cancelStall = clock.after(stalledDeadlineMs, () => {
+      const now = this.#writer.progress();
+      if (before !== undefined && now !== undefined && now - before > readsBytes) {
+        this.#watchReading(now);
+        return;
+      }
+      this.close(`the client read nothing for ${stalledDeadlineMs} ms`);
+      this.#call.destroy();
     });
   }
 

@@ -197,12 +197,19 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     return this.#removalsHeld;
   }
 
+  /** True when nothing that a resource may point at is on its way: then none is asked where it points. */
+  #hasTargets(target: XdsSnapshot): boolean {
+    const clusters = this.#entries.get(xdsType.cluster)?.state;
+    const endpoints = this.#entries.get(xdsType.endpoint)?.state;
+    if (!clusters || !wantsAnything(clusters)) return true;
+    return hasAll(clusters, target) && (!endpoints || hasAll(endpoints, target));
+  }
+
   /** True when the client has not yet acknowledged a cluster, or its endpoints, that this resource points at. There is no deadline: a route without its cluster breaks traffic. */
   #mustWait(resource: XdsResource, target: XdsSnapshot, nowMs: number): boolean {
     const clusters = this.#entries.get(xdsType.cluster);
     const endpoints = this.#entries.get(xdsType.endpoint);
-    if (!resource.pointsAt || !clusters || !wantsAnything(clusters.state)) return false;
-    if (hasAll(clusters.state, target) && (!endpoints || hasAll(endpoints.state, target))) return false;
+    if (!resource.pointsAt || !clusters) return false;
     for (const name of resource.pointsAt()) {
       if (!target.resources.get(xdsType.cluster)?.resources.has(name) || !(clusters.state.wildcard || clusters.state.names.has(name))) continue;
       if (!this.#protocol.has(clusters.state, name)) return true;
@@ -233,7 +240,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #send(entry: Entry<S>, target: XdsSnapshot, step: { part: Part; nowMs: number }): void {
     const set = target.resources.get(entry.state.typeUrl);
     if (!set || !wantsAnything(entry.state)) return;
-    const pointing = this.#ordered && (entry.state.typeUrl === xdsType.listener || entry.state.typeUrl === xdsType.route);
+    const pointing = this.#ordered && (entry.state.typeUrl === xdsType.listener || entry.state.typeUrl === xdsType.route) && !this.#hasTargets(target);
     const { state, response } = this.#protocol.send(entry.state, set, {
       part: step.part, nonce: `${this.#noncePrefix}${this.#nonces + 1}`,
       ...(pointing ? { holds: (resource: XdsResource) => this.#mustWait(resource, target, step.nowMs) } : {}),
