@@ -133,3 +133,26 @@ spec:
   const policy = denied?.steps.find(({ at, matched }) => at === 'http_filter' && matched)?.origin;
   assert.deepEqual([policy?.field, policy?.line], ['spec.rules[1]', 28]);
 });
+
+test('claims of a validated token: any rule of its issuer will do, and an audience that is not named is not asked for', () => {
+  const text = `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: ra}
+spec:
+  jwtRules:
+  - {issuer: me, audiences: [one], jwks: '{"keys":[]}'}
+  - {issuer: me, audiences: [two], jwks: '{"keys":[]}'}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: yes}
+spec: {rules: [{from: [{source: {requestPrincipals: [me/you]}}]}]}
+`;
+  const proxy = { type: 'sidecar', namespace: 'default', labels: { app: 'a' }, ip: '10.0.0.1' };
+  const call = (jwtClaims: object) => ({ mode: 'inbound', port: 8080, host: 'a', jwtClaims: { iss: 'me', sub: 'you', ...jwtClaims } });
+  const answers = ask(text, proxy, call({ aud: 'one' }), call({ aud: ['two'] }), call({}), call({ aud: 'three' }), call({ sub: 'she' }));
+  assert.deepEqual(answers.map(({ outcome, details }) => [outcome, details]), [
+    ['routed', undefined], ['routed', undefined], ['routed', undefined],
+    ['denied', 'jwt_authn_access_denied{Audiences_in_Jwt_are_not_allowed}'], ['denied', 'rbac_access_denied_matched_policy[none]'],
+  ]);
+});

@@ -61,7 +61,9 @@ function claims(config: JwtConfig, payload: Readonly<Record<string, unknown>>, w
     create: () =>
       new (class extends HttpStreamFilter {
         override decodeHead(stream: StreamControls): number {
-          const provider = config.providers.find(({ issuer }) => issuer === '' || payload['iss'] === undefined || issuer === payload['iss']);
+          const ofIssuer = config.providers.filter(({ issuer }) => issuer === '' || payload['iss'] === undefined || issuer === payload['iss']);
+          // any rule of the issuer will do
+          const provider = ofIssuer.find((one) => refusal(one, payload) === null) ?? ofIssuer[0];
           const refused = provider === undefined ? { status: 401, why: 'Jwt issuer is not configured' } : refusal(provider, payload);
           witness.steps.push({ at: 'http_filter', name: 'envoy.filters.http.jwt_authn', matched: refused === null, detail: refused === null ? `the token of ${provider?.issuer || 'any issuer'} is accepted` : refused.why });
           if (refused !== null) {
@@ -77,6 +79,8 @@ function claims(config: JwtConfig, payload: Readonly<Record<string, unknown>>, w
 
 function refusal(provider: JwtProvider, payload: Readonly<Record<string, unknown>>): { status: number; why: string } | null {
   const audience = payload['aud'];
+  // the token is good: whoever leaves its audience out does not ask about it
+  if (audience === undefined) return null;
   const audiences = (Array.isArray(audience) ? audience : [audience]).filter((one): one is string => typeof one === 'string');
   if (!provider.audiences.allow(audiences)) return { status: 403, why: 'Audiences in Jwt are not allowed' };
   return null;

@@ -169,9 +169,10 @@ function refused(info: StreamInfo | null, error: unknown): WireAnswer {
   const text = error instanceof Error ? `${(error as NodeJS.ErrnoException).code ?? ''} ${error.message}` : String(error);
   if (/ECONNREFUSED/.test(text)) return { outcome: 'no_listener' };
   if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|bad certificate|unknown ca/i.test(text)) return { outcome: 'mtls_error', details: text };
+  const why = closed(info);
+  if (why.rule !== undefined) return why;
   // TLS that is the application's own: the upstream of the test does not speak it
   if (info?.upstreamCluster) return { outcome: 'routed', cluster: info.upstreamCluster };
-  const why = closed(info);
-  if (why.outcome !== 'denied' || why.rule !== undefined) return why;
+  if (why.outcome !== 'denied') return why;
   return { outcome: 'tls_error', details: text };
 }

@@ -143,7 +143,7 @@ function sharedHosts(entry: GatewayServer, rule: VirtualService): string[] {
     const slash = written.indexOf('/');
     const namespace = slash < 0 ? '*' : written.slice(0, slash);
     if (namespace !== '*' && rule.namespace !== (namespace === '.' ? entry.namespace : namespace)) continue;
-    const name = written.slice(slash + 1);
+    const name = written.slice(slash + 1).toLowerCase();
     for (const host of rule.hosts) {
       if (hostCovers(name, host)) shared.add(host);
       else if (hostCovers(host, name)) shared.add(name);

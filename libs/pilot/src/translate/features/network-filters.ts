@@ -11,6 +11,11 @@ const order: readonly ((context: FeatureContext) => Filter[])[] = [
   tcpStats, // counts what goes to the TCP proxy
 ];
 
+/** What stands in front of connections between networks: whoever they are for decides about them. Source: Istio's builtAutoPassthroughFilterChains. */
+export function uncheckedNetworkFilters(context: FeatureContext): Filter[] {
+  return tcpStats(context);
+}
+
 /** What stands in front of a TCP proxy. */
 export function networkFilters(context: FeatureContext): Filter[] {
   return order.flatMap((build) => build(context));

@@ -7,6 +7,7 @@ import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { boundRules, gatewayListeners, serverNames, type GatewayListener, type GatewayServer } from '../gateway-servers.ts';
+import { uncheckedNetworkFilters } from '../features/network-filters.ts';
 import { create, duration } from '../message.ts';
 import { serverDownstream, tlsSocket } from '../tls.ts';
 import { autoPassthroughTargets } from '../clusters/sni-dnat.ts';
@@ -113,7 +114,7 @@ const meshProtocols: readonly string[] = ['istio', 'istio-peer-exchange', 'istio
 /** Mutual TLS between networks: each cluster of the mesh by its own server name. */
 function clusterChains(context: Context, entry: GatewayServer): FilterChain[] {
   return autoPassthroughTargets(context.push, context.proxy, context.scope, serverNames(entry)).map(({ name, rule }) =>
-    create(FilterChain, { filterChainMatch: chainMatch({ serverNames: [name], applicationProtocols: [...meshProtocols] }), filters: tcpFilters({ ...context, direction: 'gateway' }, name, rule) }),
+    create(FilterChain, { filterChainMatch: chainMatch({ serverNames: [name], applicationProtocols: [...meshProtocols] }), filters: tcpFilters({ ...context, direction: 'gateway' }, name, rule, uncheckedNetworkFilters) }),
   );
 }
 

@@ -22,9 +22,9 @@ export interface TcpContext {
 /** What a destination's rule says about connections to it. */
 type ConnectionFields = Pick<TcpProxy, 'idleTimeout' | 'maxDownstreamConnectionDuration' | 'hashPolicy'>;
 
-/** Filters that pass bytes to one cluster. `rule` is that of the cluster's service. */
-export function tcpFilters(context: TcpContext, cluster: string, rule?: DestinationRule): Filter[] {
-  return [...networkFilters({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
+/** Filters that pass bytes to one cluster. `rule` is that of the cluster's service; `build` makes what stands in front. */
+export function tcpFilters(context: TcpContext, cluster: string, rule?: DestinationRule, build = networkFilters): Filter[] {
+  return [...build({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
 }
 
 /** What is routed, where: `port` is what the client dialled, `owner` the rule that routes. */
