@@ -1,3 +1,4 @@
+import { dnsQuery, dnsReply } from './dns-targets.ts';
 import { httpPath } from './http-path-target.ts';
 import { http1Chunked, http1Request, http1Response } from './http1-targets.ts';
 import { http2Frames } from './http2-frames-target.ts';
@@ -8,5 +9,5 @@ import type { FuzzTarget } from './target.ts';
 
 /** Every parser that reads bytes of strangers, and the whole path. A new parser gets its line here: `npm run fuzz -- --inputs N` runs them all. */
 export const fuzzTargets: readonly FuzzTarget[] = [
-  http1Request, http1Response, http1Chunked, http2Frames, http2Server, http2Client, hpack, clientHello, httpPreface, proxyProtocol, grpcWebText, jwt, path, httpPath,
+  http1Request, http1Response, http1Chunked, http2Frames, http2Server, http2Client, hpack, clientHello, httpPreface, proxyProtocol, grpcWebText, jwt, path, dnsQuery, dnsReply, httpPath,
 ];
