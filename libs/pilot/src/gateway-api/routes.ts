@@ -1,6 +1,5 @@
 import { keyText, type Config, type GrpcRouteSpec, type HttpRoute, type HttpRouteSpec, type ParentReference, type TcpRoute, type TcpRouteSpec, type TlsRoute, type TlsRouteSpec, type VirtualServiceSpec } from '@meltemi/config';
 import { hostCovers, hostsOverlap } from '../push-context/hosts.ts';
-import { byAge } from '../push-context/virtual-services.ts';
 import type { ConvertedGateway } from './gateways.ts';
 import { convertGrpcRules } from './grpc-rules.ts';
 import { convertHttpRules, type ConvertedRules } from './http-rules.ts';
@@ -108,11 +107,17 @@ function merged(parts: readonly Part[]): Config<VirtualServiceSpec>[] {
   const groups = new Map<string, Part[]>();
   for (const part of parts) groups.set(part.key, [...(groups.get(part.key) ?? []), part]);
   return [...groups].map(([key, group]) => {
-    const ordered = group.toSorted((a, b) => byAge(a.config, b.config) || (keyText(a.config.key) < keyText(b.config.key) ? -1 : 1));
+    const ordered = group.toSorted((a, b) => seniority(a.config, b.config));
     const [first] = ordered as [Part, ...Part[]];
     const routes = byPrecedence(ordered.flatMap((part) => part.routes));
     return virtualService(key.replaceAll('/', '~'), ordered.map(({ config }) => config), { hosts: [first.host], gateways: [first.gateway], http: routes });
   });
+}
+
+/** The Gateway API's order of equals: the older, then by namespace and name. */
+function seniority(a: Config, b: Config): number {
+  const [left, right] = [a, b].map(({ key, meta }) => [meta.creationTimestamp, meta.namespace, meta.name, keyText(key)].join('\0')) as [string, string];
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function tcpServices(config: Config, bound: readonly Bound<TcpRoute>[]): Config<VirtualServiceSpec>[] {

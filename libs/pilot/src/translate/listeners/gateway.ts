@@ -84,10 +84,15 @@ interface Found {
 
 function firstTcpRoute({ push, proxy }: Context, entry: GatewayServer): Found | undefined {
   for (const { rule } of boundRules(push, proxy, entry)) {
-    const route = rule.spec.tcp.find((candidate) => candidate.route.length > 0 && (candidate.match.length === 0 || candidate.match.some((match) => fits(match, entry))));
+    const route = rule.spec.tcp.find((candidate) => candidate.route.length > 0 && (candidate.match.length === 0 || candidate.match.some((match) => fits(match, entry)))) ?? terminatedRoute(rule, entry);
     if (route) return { rule, route };
   }
   return undefined;
+}
+
+/** A TLSRoute of the Gateway API may be bound where TLS ends, too; what its listener's name lets in is its own. */
+function terminatedRoute({ semantics, spec }: VirtualService, entry: GatewayServer): Found['route'] | undefined {
+  return semantics === 'gateway' ? spec.tls.find(({ route, match }) => route.length > 0 && match.some((one) => fits(one, entry))) : undefined;
 }
 
 function routed(context: Context, entry: GatewayServer, { rule, route }: Found): FilterChain['filters'] {
