@@ -49,7 +49,7 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
 
 /** Entries as the API shows them, with what proxies would not or did not take of them. */
 function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject {
-  const patches = discovery.context ? patchesSetAside(discovery.context.shape) : [];
+  const patches = discovery.context ? patchesSetAside(discovery.context) : [];
   // patches of an EnvoyFilter are set aside alone: the rest of it is in force
   const aside = new Map<string, { readonly errors: readonly FieldError[]; readonly lastGoodInForce: boolean }>();
   for (const [text, notes] of Map.groupBy(patches, ({ key }) => keyText(key))) aside.set(text, { errors: notes.flatMap(({ errors }) => [...errors]), lastGoodInForce: true });

@@ -67,6 +67,8 @@ export interface PushContext {
   readonly keySets: KeySets;
   /** One identity for all of the above but the registry's endpoints and the policies. */
   readonly shape: object;
+  /** One identity for all of `shape` but the VirtualServices: what clusters and inbound listeners read. */
+  readonly base: object;
   readonly quarantined: readonly Quarantined[];
   /** What each section was built from: for the next build. */
   readonly inputs: ReadonlyMap<string, readonly Config[]>;
@@ -130,8 +132,10 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     telemetry: keep('Telemetry', previous?.telemetry, () => indexPolicies(of<TelemetrySpec>('Telemetry'), mesh.rootNamespace)),
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
-  const sameShape = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => sections[name] === previous[name]);
-  return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, gatewayApi, shape: sameShape ? previous.shape : {}, quarantined, inputs };
+  const kept = (name: keyof typeof sections) => sections[name] === previous?.[name];
+  const sameBase = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => name === 'virtualServices' || kept(name));
+  const identities = { base: sameBase ? previous.base : {}, shape: sameBase && kept('virtualServices') ? previous.shape : {} };
+  return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, gatewayApi, ...identities, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {

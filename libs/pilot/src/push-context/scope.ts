@@ -6,6 +6,7 @@ import { selects } from '../registry/workloads.ts';
 import { isVisible } from './hosts.ts';
 import { importedHosts, type ImportedHosts } from './imported-hosts.ts';
 import type { PushContext } from './push-context.ts';
+import { keptListening, partOf, type Listening, type Reach } from './reach.ts';
 import { visibleTo, type VirtualService } from './virtual-services.ts';
 
 /** What one egress listener may reach. `listener` is absent for the implicit one that everybody without a Sidecar has. */
@@ -23,6 +24,10 @@ export interface Scope {
   readonly egress: readonly EgressScope[];
   readonly sidecar?: Config<SidecarSpec>;
   readonly allowAny: boolean;
+  /** Stands for all of this but the VirtualServices. */
+  readonly reach: Reach;
+  /** Stands for all of this but the VirtualServices that route requests. */
+  readonly listening: Listening;
 }
 
 const scopes = new WeakMap<object, Map<string, Scope>>();
@@ -35,7 +40,7 @@ export function scopeOf(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'lab
   scopes.set(push.shape, byKey);
   const known = byKey.get(key);
   if (known) return known;
-  const scope = buildScope(push, proxy, sidecar);
+  const scope = buildScope(push, proxy, { sidecar, key });
   byKey.set(key, scope);
   return scope;
 }
@@ -51,7 +56,7 @@ function sidecarFor(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'
   );
 }
 
-function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespace' | 'type'>, sidecar: Config<SidecarSpec> | undefined): Scope {
+function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespace' | 'type'>, { sidecar, key }: { readonly sidecar: Config<SidecarSpec> | undefined; readonly key: string }): Scope {
   const visible = visibleServices(push, namespace);
   const virtualServices = visibleTo(push.virtualServices.mesh, namespace);
   const listeners = sidecar?.spec.egress ?? [];
@@ -65,7 +70,12 @@ function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespa
     for (const rule of part.virtualServices) addDestinations(push, byHost, { rule, listener: part.listener, namespace });
   }
   const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? push.mesh.outboundTrafficPolicy.mode;
-  return { services: [...byHost.values()], byHost, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY' };
+  const listening = keptListening(push.base, key, {
+    reach: { services: [...byHost.values()], byHost, perListener: egress.map((part) => part.services) },
+    rules: egress.map((part) => part.virtualServices.filter(({ spec }) => spec.tcp.length + spec.tls.length > 0)),
+  });
+  const { reach } = listening;
+  return { services: reach.services, byHost: reach.byHost, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY', reach, listening };
 }
 
 /** Exported to `namespace`: to it alone or by name first, then to everybody, each oldest first. Source: Istio's servicesExportedToNamespace. */
@@ -101,9 +111,9 @@ function onePerHost(services: readonly Service[], namespace: string): Service[] 
   return services.filter((service) => chosen.get(service.hostname)?.namespace === service.namespace);
 }
 
-type Reach = Pick<EgressScope, 'services' | 'virtualServices'>;
+type Visible = Pick<EgressScope, 'services' | 'virtualServices'>;
 
-function imported(listener: IstioEgressListener, all: Reach, namespace: string): EgressScope {
+function imported(listener: IstioEgressListener, all: Visible, namespace: string): EgressScope {
   const hosts = importedHosts(listener.hosts, namespace);
   const services = all.services.filter((service) => hosts.service(service.hostname, service.namespace)).map((service) => withImportedAliases(service, hosts));
   return {
@@ -117,7 +127,7 @@ function imported(listener: IstioEgressListener, all: Reach, namespace: string):
 function withImportedAliases(service: Service, hosts: ImportedHosts): Service {
   if (service.aliases.length === 0) return service;
   const aliases = service.aliases.filter((alias) => hosts.service(alias, service.namespace));
-  return aliases.length === service.aliases.length ? service : { ...service, aliases };
+  return aliases.length === service.aliases.length ? service : partOf(service, `aliases ${aliases.join()}`, () => ({ ...service, aliases }));
 }
 
 /** A listener with a port shows that port of services only, unless it is an HTTP proxy for all of them; undefined when a service has no such port. */
@@ -131,7 +141,7 @@ function onListenerPort(service: Service, listener: IstioEgressListener | undefi
 function withPorts(service: Service, numbers: ReadonlySet<number>): Service | undefined {
   const ports = service.ports.filter(({ number }) => numbers.has(number));
   if (ports.length === service.ports.length) return service;
-  return ports.length > 0 ? { ...service, ports } : undefined;
+  return ports.length > 0 ? partOf(service, `ports ${ports.map(({ number }) => number).join()}`, () => ({ ...service, ports })) : undefined;
 }
 
 /** The first of a host stays; parts of one service that several listeners import are put together again. */
@@ -140,7 +150,7 @@ function addService(byHost: Map<string, Service>, service: Service): void {
   if (!known || (known.registry !== 'kubernetes' && service.registry === 'kubernetes')) byHost.set(service.hostname, service);
   else if (serviceKey(known) === serviceKey(service)) {
     const more = service.ports.filter(({ number }) => !known.ports.some((port) => port.number === number));
-    if (more.length > 0) byHost.set(service.hostname, { ...known, ports: [...known.ports, ...more] });
+    if (more.length > 0) byHost.set(service.hostname, partOf(known, `with ${more.map(({ number }) => number).join()}`, () => ({ ...known, ports: [...known.ports, ...more] })));
   }
 }
 

@@ -28,7 +28,7 @@ export interface VirtualServiceIndex {
 
 /** Resolves short names, gateway references and delegates. */
 export function indexVirtualServices(configs: readonly Config<VirtualServiceSpec>[], context: { readonly mesh: MeshConfigSpec; readonly domain: string }): VirtualServiceIndex {
-  const every = configs.toSorted(byAge).map((config) => resolved(config, context));
+  const every = configs.toSorted(byAge).map((config) => resolvedOnce(config, context));
   const delegates = new Map(every.filter(({ hosts }) => hosts.length === 0).map((rule) => [`${rule.namespace}/${rule.name}`, rule]));
   const all = every.filter(({ hosts }) => hosts.length > 0).map((rule) => withDelegates(rule, delegates));
   const byGateway = new Map<string, VirtualService[]>();
@@ -63,6 +63,17 @@ export function visibleTo(rules: readonly VirtualService[], viewer: string): Vir
 interface Context {
   readonly mesh: MeshConfigSpec;
   readonly domain: string;
+}
+
+const known = new WeakMap<Config, Context & { readonly rule: VirtualService }>();
+
+/** The same object while the object and the mesh's settings are the same: what was made of a rule is found again by it. */
+function resolvedOnce(config: Config<VirtualServiceSpec>, { mesh, domain }: Context): VirtualService {
+  const before = known.get(config);
+  if (before?.mesh === mesh && before.domain === domain) return before.rule;
+  const rule = resolved(config, { mesh, domain });
+  known.set(config, { mesh, domain, rule });
+  return rule;
 }
 
 /** Names resolve in the namespace of whoever wrote them: a delegate's in the delegate's. */
@@ -113,13 +124,19 @@ function gatewayName(name: string, namespace: string): string {
   return `${second ?? namespace}/${first}`;
 }
 
-/** A delegate that is missing, or not exported to the root's namespace, takes its one route with it. */
-function withDelegates(rule: VirtualService, delegates: ReadonlyMap<string, VirtualService>): VirtualService {
+const merged = new WeakMap<VirtualService, { readonly delegates: readonly (VirtualService | undefined)[]; readonly rule: VirtualService }>();
+
+/** A delegate that is missing, or not exported to the root's namespace, takes its one route with it. The same object while root and delegates are the same. */
+function withDelegates(rule: VirtualService, all: ReadonlyMap<string, VirtualService>): VirtualService {
   if (!rule.spec.http.some((route) => route.delegate)) return rule;
-  const http = rule.spec.http.flatMap((route) => {
-    if (!route.delegate) return [route];
-    const delegate = delegates.get(`${route.delegate.namespace || rule.namespace}/${route.delegate.name}`);
-    return delegate && isVisible(delegate.exportTo, delegate.namespace, rule.namespace) ? mergedRoutes(route, delegate.spec.http) : [];
+  const delegates = rule.spec.http.map(({ delegate }) => {
+    const found = delegate && all.get(`${delegate.namespace || rule.namespace}/${delegate.name}`);
+    return found && isVisible(found.exportTo, found.namespace, rule.namespace) ? found : undefined;
   });
-  return { ...rule, spec: { ...rule.spec, http } };
+  const before = merged.get(rule);
+  if (before?.delegates.every((delegate, index) => delegate === delegates[index])) return before.rule;
+  const http = rule.spec.http.flatMap((route, index) => (route.delegate ? mergedRoutes(route, delegates[index]?.spec.http ?? []) : [route]));
+  const result = { ...rule, spec: { ...rule.spec, http } };
+  merged.set(rule, { delegates, rule: result });
+  return result;
 }

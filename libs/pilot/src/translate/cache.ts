@@ -18,12 +18,21 @@ export function cached<T>(source: object, key: unknown, compute: () => T, also?:
   return value;
 }
 
-/** As `cached`, for what also reads something that changes under the same `source`, which `version` stands for: only the newest version is kept. */
-export function cachedVersion<T>(source: object, key: unknown, version: string, compute: () => T): T {
-  const slot = cached<{ version: string | undefined; value: T | undefined }>(source, key, () => ({ version: undefined, value: undefined }));
-  if (slot.version !== version) {
-    slot.value = compute();
-    slot.version = version;
-  }
-  return slot.value as T;
+interface Slot {
+  readonly source: object;
+  readonly version: string;
+  readonly value: unknown;
+}
+
+const owned = new WeakMap<object, Map<string, Slot>>();
+
+/** What is one owner's alone, and gone with it: of each `kind` the newest is kept. `source` and `version` stand for all that `compute` reads. */
+export function ownedBy<T>(owner: object, { kind, source, version }: { readonly kind: string; readonly source: object; readonly version: string }, compute: () => T): T {
+  const slots = owned.get(owner) ?? new Map<string, Slot>();
+  owned.set(owner, slots);
+  const slot = slots.get(kind);
+  if (slot?.source === source && slot.version === version) return slot.value as T;
+  const value = compute();
+  slots.set(kind, { source, version, value });
+  return value;
 }

@@ -11,14 +11,14 @@ import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import type { Registry } from '../registry/registry-types.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
-import { cached, cachedVersion } from './cache.ts';
+import { cached, ownedBy } from './cache.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
-import { sniDnatClusters } from './clusters/sni-dnat.ts';
+import { passedThrough, sniDnatClusters } from './clusters/sni-dnat.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { nameTableSet } from './dns/name-table.ts';
 import { loadAssignment } from './endpoints.ts';
-import { withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
+import { hasPatches, withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
 import { gatewayListeners } from './gateway-servers.ts';
 import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
@@ -46,22 +46,37 @@ export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): Reso
   if (typeUrl === xdsType.nameTable) return nameTableSet(push, proxy);
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
   if (typeUrl === xdsType.endpoint && !proxy.proxyless) return endpointSet(push, proxy);
-  const build = () => wholeSet(push, proxy, typeUrl);
-  const key = { kind: 'set', typeUrl, view: ownView(push, proxy) };
+  const scope = carriedBy(proxy, scopeOf(push, proxy));
+  const build = () => wholeSet(push, proxy, scope, typeUrl);
   // endpoints alone read more than the shape
-  if (typeUrl === xdsType.endpoint) return cached(push.registry, key, build, push.shape);
-  return typeUrl === xdsType.listener ? cachedVersion(push.shape, key, policyView(push, proxy), build) : cached(push.shape, key, build);
+  if (typeUrl === xdsType.endpoint) return cached(push.registry, { kind: 'set', typeUrl, view: ownView(push, proxy) }, build, push.shape);
+  return ownedBy(proxy, { kind: typeUrl, source: sourceOf(push, proxy, scope, typeUrl), version: `${ownView(push, proxy)} ${typeUrl === xdsType.listener ? policyView(push, proxy) : JSON.stringify(passing(push, proxy))}` }, build);
 }
 
-function wholeSet(push: PushContext, proxy: Proxy, typeUrl: string): ResourceSet {
-  const scope = carriedBy(proxy, scopeOf(push, proxy));
+/** What a set is made from: a change of anything else leaves it alone. */
+function sourceOf(push: PushContext, proxy: Proxy, scope: Scope, typeUrl: string): object {
+  if (typeUrl === xdsType.cluster) return scope.reach;
+  return typeUrl === xdsType.listener ? listenersFrom(push, proxy, scope) : push.shape;
+}
+
+/** What outbound listeners are made from: of a sidecar not the rules that route requests. EnvoyFilters are told of anew with each shape. */
+function listenersFrom(push: PushContext, proxy: Proxy, { listening }: Scope): object {
+  return proxy.type === 'router' || hasPatches(push, proxy) ? push.shape : listening;
+}
+
+/** What the clusters of a gateway read besides: whom it passes connections to by their server names. */
+function passing(push: PushContext, proxy: Proxy): object {
+  return proxy.type === 'router' ? { passing: passedThrough(push, proxy) } : {};
+}
+
+function wholeSet(push: PushContext, proxy: Proxy, scope: Scope, typeUrl: string): ResourceSet {
   if (proxy.proxyless) return resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
   switch (typeUrl) {
     case xdsType.cluster:
       return setOf(typeUrl, inboundClusterResources(push, proxy), outboundClusterResources(push, proxy, scope));
     case xdsType.listener: {
-      const { own, shared } = listenerResources(push, proxy, scope);
-      return setOf(typeUrl, own, shared);
+      const { own: mine, shared } = listenerResources(push, proxy, scope);
+      return setOf(typeUrl, mine, shared);
     }
     case xdsType.route: {
       const names = routeNames(push, proxy, scope);
@@ -74,16 +89,16 @@ function wholeSet(push: PushContext, proxy: Proxy, typeUrl: string): ResourceSet
 
 /** Made from the last one of the same shape: only services whose endpoints changed are looked at. */
 function endpointSet(push: PushContext, proxy: Proxy): ResourceSet {
-  const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(push.shape, { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node }, () => ({}));
-  if (memo.last?.registry === push.registry) return memo.last.set;
   const scope = carriedBy(proxy, scopeOf(push, proxy));
+  const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(scope.reach, { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node, ...passing(push, proxy) }, () => ({}));
+  if (memo.last?.registry === push.registry) return memo.last.set;
   const set = memo.last ? advanced(push, proxy, scope, memo.last) : resourceSet(xdsType.endpoint, endpoints(push, proxy, scope, undefined));
   memo.last = { registry: push.registry, set };
   return set;
 }
 
 function advanced(push: PushContext, proxy: Proxy, scope: Scope, last: { readonly registry: Registry; readonly set: ResourceSet }): ResourceSet {
-  const byService = cached(push.shape, { kind: 'eds-names-by-service', view: viewOf(push, proxy) }, () => Map.groupBy(edsNames(push, proxy, scope), (name) => serviceKeyOf(scope, name)));
+  const byService = cached(scope.reach, { kind: 'eds-names-by-service', view: viewOf(push, proxy), ...passing(push, proxy) }, () => Map.groupBy(edsNames(push, proxy, scope), (name) => serviceKeyOf(scope, name)));
   const next = new Map(last.set.resources);
   let differs = false;
   for (const name of [...changedEndpoints(last.registry, push.registry)].flatMap((key) => byService.get(key) ?? [])) {
@@ -135,26 +150,34 @@ const encodedClusters = (list: readonly Cluster[]): readonly XdsResource[] => li
 const encodedListeners = (list: readonly Listener[]): readonly XdsResource[] => list.map((listener) => encoded(xdsType.listener, Listener, listener, (message) => listenerReferences(message).clusters));
 
 function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
-  if (proxy.proxyless) return cached(push.shape, { kind: 'proxyless-clusters', view: viewOf(push, proxy) }, () => encodedClusters(proxylessClusters(push, proxy, scope)));
+  if (proxy.proxyless) return cached(scope.reach, { kind: 'proxyless-clusters', view: viewOf(push, proxy) }, () => encodedClusters(proxylessClusters(push, proxy, scope)));
   return [...outboundClusterResources(push, proxy, scope), ...inboundClusterResources(push, proxy)];
 }
 
 const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPassthrough;
 
 function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
-  return cached(push.shape, { kind: 'clusters', view: viewOf(push, proxy) }, () =>
+  return cached(scope.reach, { kind: 'clusters', view: viewOf(push, proxy), ...passing(push, proxy) }, () =>
     encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))]))),
   );
 }
 
 function inboundClusterResources(push: PushContext, proxy: Proxy): readonly XdsResource[] {
-  return cached(push.shape, { kind: 'inbound-clusters', view: ownView(push, proxy) }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', clustersConfigured(push, proxy, [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)]))));
+  return own(push, proxy, { kind: 'inbound-clusters', source: push.base, version: '' }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', clustersConfigured(push, proxy, [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)]))));
+}
+
+/** A proxy's own resources; replicas, whose are alike, keep the same ones. */
+function own(push: PushContext, proxy: Proxy, { kind, source, version }: { readonly kind: string; readonly source: object; readonly version: string }, make: () => readonly XdsResource[]): readonly XdsResource[] {
+  return ownedBy(proxy, { kind, source, version: `${ownView(push, proxy)} ${version}` }, () => {
+    const made = make();
+    return cached(source, { kind, alike: made.map((resource) => [resource.name, resource.version]) }, () => made);
+  });
 }
 
 function listeners(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): readonly XdsResource[] {
   if (proxy.proxyless) return encodedListeners((names ?? allTargets(scope)).map((name) => proxylessListener(push, proxy, scope, name)).filter((listener) => listener !== undefined));
-  const { own, shared } = listenerResources(push, proxy, scope);
-  return [...own, ...shared];
+  const { own: mine, shared } = listenerResources(push, proxy, scope);
+  return [...mine, ...shared];
 }
 
 const noneShared: readonly XdsResource[] = [];
@@ -162,11 +185,11 @@ const noneShared: readonly XdsResource[] = [];
 /** Inbound, and all of a gateway's, are its own; outbound is shared as long as nothing of the proxy itself is read. */
 function listenerResources(push: PushContext, proxy: Proxy, scope: Scope): { readonly own: readonly XdsResource[]; readonly shared: readonly XdsResource[] } {
   const policies = policyView(push, proxy);
-  const own = cachedVersion(push.shape, { kind: 'listeners', view: ownView(push, proxy) }, policies, () =>
+  const mine = own(push, proxy, { kind: 'listeners', source: proxy.type === 'router' ? push.shape : push.base, version: policies }, () =>
     encodedListeners(proxy.type === 'router' ? withListenerPatches(push, proxy, 'outbound', gatewayListenersConfigured(push, proxy, buildGatewayListeners(push, proxy, scope))) : withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))),
   );
-  if (proxy.type === 'router') return { own, shared: noneShared };
-  return { own, shared: perView(push, proxy, `outbound-listeners ${policies}`, (seen) => encodedListeners(withListenerPatches(push, seen, 'outbound', outboundListeners(push, seen, scope)))) };
+  if (proxy.type === 'router') return { own: mine, shared: noneShared };
+  return { own: mine, shared: perView(push, proxy, { kind: `outbound-listeners ${policies}`, source: listenersFrom(push, proxy, scope) }, (seen) => encodedListeners(withListenerPatches(push, seen, 'outbound', outboundListeners(push, seen, scope)))) };
 }
 
 function allTargets(scope: Scope): string[] {
@@ -197,8 +220,8 @@ function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string)
 export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = carriedBy(proxy, scopeOf(push, proxy))): string[] {
   if (proxy.proxyless) return scope.services.flatMap((service) => service.ports.map((port) => `outbound|${port.number}||${service.hostname}`));
   if (proxy.type === 'router') return [...new Set(gatewayListeners(push, proxy).flatMap(({ servers }) => servers.map((entry) => entry.routeName)))].filter((name) => name !== '');
-  const { own, shared } = listenerResources(push, proxy, scope);
-  return [...new Set([...routesNamedBy(own), ...routesNamedBy(shared)])];
+  const { own: mine, shared } = listenerResources(push, proxy, scope);
+  return [...new Set([...routesNamedBy(mine), ...routesNamedBy(shared)])];
 }
 
 const namedRoutes = new WeakMap<readonly XdsResource[], readonly string[]>();
@@ -219,7 +242,7 @@ function endpoints(push: PushContext, proxy: Proxy, scope: Scope, names: readonl
 }
 
 function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly string[] {
-  return cached(push.shape, { kind: 'eds-names', view: viewOf(push, proxy) }, () =>
+  return cached(scope.reach, { kind: 'eds-names', view: viewOf(push, proxy), ...passing(push, proxy) }, () =>
     clusters(push, proxy, scope)
       .map(({ any }) => Cluster.decode(any.value))
       .filter(({ clusterDiscoveryType: type }) => type?.$case === 'type' && type.value === Cluster_DiscoveryType.EDS)

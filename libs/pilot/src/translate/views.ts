@@ -48,14 +48,14 @@ export function ownView(push: PushContext, proxy: Proxy): number {
 
 /**
  * A value that proxies share which are alike in their view and in all else that making it reads of them. What is read is noticed, so a generator that begins
- * to read more cannot make one proxy's resources another's; one that reads addresses makes each proxy's own.
+ * to read more cannot make one proxy's resources another's; one that reads addresses makes each proxy's own. `source` stands for what it reads of the mesh.
  */
-export function perView<T>(push: PushContext, proxy: Proxy, kind: string, compute: (proxy: Proxy) => T): T {
-  const slot = cached<{ reads: readonly string[] | undefined }>(push.shape, { kind, view: viewOf(push, proxy) }, () => ({ reads: undefined }));
+export function perView<T>(push: PushContext, proxy: Proxy, { kind, source }: { readonly kind: string; readonly source: object }, compute: (proxy: Proxy) => T): T {
+  const slot = cached<{ reads: readonly string[] | undefined }>(source, { kind, view: viewOf(push, proxy) }, () => ({ reads: undefined }));
   const key = () => (slot.reads?.includes('addresses') || slot.reads?.includes('*') ? { kind, own: ownView(push, proxy) } : { kind, view: viewOf(push, proxy), reads: slot.reads?.map((path) => valueAt(proxy, path)) ?? [] });
   if (slot.reads) {
     // What the first of them read decides what the others are compared by: another path through the generator shows as another read.
-    return cached(push.shape, key(), () => {
+    return cached(source, key(), () => {
       const watched = watching(proxy);
       const value = compute(watched.proxy);
       slot.reads = [...new Set([...(slot.reads ?? []), ...watched.reads()])];
@@ -65,7 +65,7 @@ export function perView<T>(push: PushContext, proxy: Proxy, kind: string, comput
   const watched = watching(proxy);
   const value = compute(watched.proxy);
   slot.reads = watched.reads();
-  return cached(push.shape, key(), () => value);
+  return cached(source, key(), () => value);
 }
 
 function valueAt(proxy: Proxy, path: string): unknown {

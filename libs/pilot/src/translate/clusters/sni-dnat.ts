@@ -24,10 +24,15 @@ export function autoPassthroughTargets(push: PushContext, proxy: Proxy, scope: S
   });
 }
 
+/** Hosts that a gateway passes connections for to wherever their server name says. */
+export function passedThrough(push: PushContext, proxy: Proxy): string[] {
+  if (proxy.type !== 'router') return [];
+  return gatewayListeners(push, proxy).flatMap(({ servers }) => servers.filter(({ kind }) => kind === 'auto-passthrough').flatMap(serverNames));
+}
+
 /** Clusters that a gateway's AUTO_PASSTHROUGH servers pass to. The bytes are the client's TLS already, so nothing is added. */
 export function sniDnatClusters(push: PushContext, proxy: Proxy, scope: Scope): Cluster[] {
-  if (proxy.type !== 'router') return [];
-  const hosts = gatewayListeners(push, proxy).flatMap(({ servers }) => servers.filter(({ kind }) => kind === 'auto-passthrough').flatMap(serverNames));
+  const hosts = passedThrough(push, proxy);
   if (hosts.length === 0) return [];
   return covered(scope, hosts).flatMap((service) => outboundClusters(push, proxy, service)).flatMap((cluster) => passing(cluster) ?? []);
 }

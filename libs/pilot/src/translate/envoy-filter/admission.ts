@@ -14,19 +14,19 @@ const maxNotes = 1000;
 
 const notes = new WeakMap<object, Map<string, PatchSetAside>>();
 
-/** A report that keeps its notes with `shape`, each once. */
-export function reportTo(shape: object): PatchReport {
+/** A report that keeps its notes with `context`, a push context's `shape` or `base`, each once. */
+export function reportTo(context: object): PatchReport {
   return (patch, reason) => {
-    let known = notes.get(shape);
-    if (!known) notes.set(shape, (known = new Map()));
+    let known = notes.get(context);
+    if (!known) notes.set(context, (known = new Map()));
     const text = `${patch.id} ${reason}`;
     if (known.size < maxNotes && !known.has(text)) known.set(text, { key: patch.key, errors: [{ path: patch.path, message: `set aside: ${reason}` }] });
   };
 }
 
-/** Patches set aside so far in what was translated of `shape`. */
-export function patchesSetAside(shape: object): PatchSetAside[] {
-  return [...(notes.get(shape)?.values() ?? [])];
+/** Patches set aside so far in what was translated of a context. */
+export function patchesSetAside({ shape, base }: { readonly shape: object; readonly base: object }): PatchSetAside[] {
+  return [...new Map([shape, base].flatMap((context) => [...(notes.get(context) ?? [])])).values()];
 }
 
 /** How one resource is patched and judged. */

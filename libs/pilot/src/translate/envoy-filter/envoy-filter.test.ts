@@ -33,7 +33,7 @@ type Json = Record<string, unknown>;
 function resources(yaml: string, typeUrl: string, proxy: Proxy = productpage(), mesh: Partial<MeshConfigSpec> = {}): { json: Record<string, Json>; aside: string[] } {
   const push = meshOf([...bookinfo(), ...configsOf(yaml)], mesh);
   const json = jsonOf(translate(push, proxy, { typeUrl })) as Record<string, Json>;
-  return { json, aside: patchesSetAside(push.shape).flatMap(({ key, errors }) => errors.map(({ path, message }) => `${key.name} ${path}: ${message}`)) };
+  return { json, aside: patchesSetAside(push).flatMap(({ key, errors }) => errors.map(({ path, message }) => `${key.name} ${path}: ${message}`)) };
 }
 
 function at(value: unknown, ...path: readonly (string | number)[]): unknown {

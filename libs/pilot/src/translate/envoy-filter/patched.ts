@@ -20,7 +20,7 @@ export type Side = 'inbound' | 'outbound';
 
 /** The listeners of one side after the EnvoyFilters of the proxy, those they add included. */
 export function withListenerPatches(push: PushContext, proxy: Proxy, side: Side, listeners: readonly Listener[]): readonly Listener[] {
-  const run = runOf(push, proxy, side);
+  const run = runOf(push, proxy, { side, from: side === 'inbound' ? push.base : push.shape });
   if (!run) return listeners;
   const judge = judgeOf(proxy, (listener: Listener) => refusals(compileListener(listener, runnable)));
   const relevant = run.patches.filter(({ applyTo }) => applyTo !== 'CLUSTER');
@@ -30,7 +30,7 @@ export function withListenerPatches(push: PushContext, proxy: Proxy, side: Side,
 
 /** A route table of a gateway, or outbound of a sidecar. */
 export function withRoutePatches(push: PushContext, proxy: Proxy, table: RouteConfiguration): RouteConfiguration {
-  const run = runOf(push, proxy, 'outbound');
+  const run = runOf(push, proxy, { side: 'outbound', from: push.shape });
   const relevant = run?.patches.filter(({ applyTo }) => applyTo === 'ROUTE_CONFIGURATION' || applyTo === 'VIRTUAL_HOST' || applyTo === 'HTTP_ROUTE') ?? [];
   if (!run || relevant.length === 0) return table;
   const targets = serviceTargets(push, proxy);
@@ -45,7 +45,7 @@ export function withRoutePatches(push: PushContext, proxy: Proxy, table: RouteCo
 
 /** The clusters of one side, those that EnvoyFilters add included. */
 export function withClusterPatches(push: PushContext, proxy: Proxy, side: Side, clusters: readonly Cluster[]): readonly Cluster[] {
-  const run = runOf(push, proxy, side);
+  const run = runOf(push, proxy, { side, from: push.base });
   const relevant = run?.patches.filter(({ applyTo }) => applyTo === 'CLUSTER') ?? [];
   if (!run || relevant.length === 0) return clusters;
   const ports = new Map(side === 'inbound' ? inboundPorts(push, proxy).map(({ targetPort, services }) => [targetPort, services.map(({ hostname }) => hostname)]) : []);
@@ -54,11 +54,17 @@ export function withClusterPatches(push: PushContext, proxy: Proxy, side: Side, 
   return withAdditions(run, result, { added: addedClusters(run), read: (patch) => valueOf(Cluster, patch), judge });
 }
 
-function runOf(push: PushContext, proxy: Proxy, side: Side): Patching | undefined {
+function runOf(push: PushContext, proxy: Proxy, { side, from }: { readonly side: Side; readonly from: object }): Patching | undefined {
   const { patches } = patchesFor(push.envoyFilters, proxy);
   if (patches.length === 0 || (proxy.type === 'router' && side === 'inbound')) return undefined;
   const context: PatchContext = proxy.type === 'router' ? 'GATEWAY' : side === 'inbound' ? 'SIDECAR_INBOUND' : 'SIDECAR_OUTBOUND';
-  return { context, patches, report: reportTo(push.shape) };
+  // What is kept while only VirtualServices change is told of once: in its context's base.
+  return { context, patches, report: reportTo(from) };
+}
+
+/** Whether any EnvoyFilter is for the proxy. */
+export function hasPatches(push: PushContext, proxy: Proxy): boolean {
+  return patchesFor(push.envoyFilters, proxy).patches.length > 0;
 }
 
 /** Only of our own proxy is it known what it refuses; Envoy may run what ours does not. */
