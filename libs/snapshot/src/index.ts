@@ -1,7 +1,7 @@
 export type { Compiled, Extension, Extensions, HttpFilterExtension, ParseContext } from './extensions.ts';
 export type {
   AccessLog, AccessLogFilter, ConnectionView, FilterChain, FilterChainMatcher, HcmConfig, Http1Options, Http2Options, HttpFilter, Listener,
-  ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, SocketTarget, TcpProxyConfig, TlvSelection, TracingConfig, WeightedTarget,
+  ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, SocketTarget, TcpProxyConfig, TunnelingConfig, TlvSelection, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {
   CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, Endpoint, EndpointHealthCheck, GrpcCheck, HealthCheck, HttpCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,

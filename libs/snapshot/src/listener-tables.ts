@@ -1,7 +1,7 @@
 import type { AdditionalAddress, Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import type { Filter, FilterChain, FilterChainMatch, ListenerFilter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import type { HttpConnectionManager, HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
-import type { TcpProxy, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
+import type { TcpProxy, TcpProxy_TunnelingConfig, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import type { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
@@ -112,8 +112,12 @@ export const tcpProxyFields: FieldTable<TcpProxy> = {
   downstreamIdleTimeout: warn('not implemented (nor is it in Envoy): use idle_timeout'),
   upstreamIdleTimeout: warn('not implemented (nor is it in Envoy): use idle_timeout'),
   accessLog: use, maxConnectAttempts: use, hashPolicy: use,
-  tunnelingConfig: refuse('tunnelling over CONNECT is not supported'),
+  tunnelingConfig: use,
   maxDownstreamConnectionDuration: use, accessLogFlushInterval: use, flushAccessLogOnConnected: use, accessLogOptions: use,
+};
+
+export const tunnelingFields: FieldTable<TcpProxy_TunnelingConfig> = {
+  hostname: use, usePost: use, headersToAdd: use, propagateResponseHeaders: use, postPath: use, propagateResponseTrailers: use,
 };
 
 export const tcpClusterWeightFields: FieldTable<TcpProxy_WeightedCluster_ClusterWeight> = { name: use, weight: use, metadataMatch: use };

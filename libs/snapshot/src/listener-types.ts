@@ -280,6 +280,21 @@ export interface TcpProxyConfig {
   readonly flushAccessLogOnConnected: boolean;
   readonly accessLogFlushIntervalMs: number;
   readonly hashPolicy: readonly HashPolicy[];
+  /** Bytes go to the upstream within a request; null: as they are. */
+  readonly tunneling: TunnelingConfig | null;
+}
+
+/** How a TCP connection travels within an HTTP request. */
+export interface TunnelingConfig {
+  /** Whom the upstream is to connect to: "host:port". */
+  readonly hostname: Formatter;
+  readonly method: 'CONNECT' | 'POST';
+  /** Of a POST. */
+  readonly path: string;
+  readonly headers: HeaderOps;
+  /** Whether fields of the answer are kept as filter state. */
+  readonly propagateResponseHeaders: boolean;
+  readonly propagateResponseTrailers: boolean;
 }
 
 export interface WeightedTarget {

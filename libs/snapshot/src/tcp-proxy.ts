@@ -4,6 +4,7 @@ import { checkFields, durationMs, metadataCriteria, type HashPolicy, type Metada
 import { compileAccessLogs } from './access-log.ts';
 import { decodeAt, type Context } from './context.ts';
 import { tcpClusterWeightFields, tcpProxyFields } from './listener-tables.ts';
+import { compileTunneling } from './tunneling.ts';
 import type { TcpProxyConfig, WeightedTarget } from './listener-types.ts';
 
 export const tcpProxyUrl = 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
@@ -28,6 +29,7 @@ export function compileTcpProxy(bytes: Uint8Array, path: string, context: Contex
     flushAccessLogOnConnected: message.accessLogOptions?.flushAccessLogOnConnected ?? message.flushAccessLogOnConnected,
     accessLogFlushIntervalMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
     hashPolicy: message.hashPolicy.flatMap((policy, i) => hashPolicy(policy, `${path}.hash_policy[${i}]`, context.report)),
+    tunneling: message.tunnelingConfig ? compileTunneling(message.tunnelingConfig, `${path}.tunneling_config`, context.report) : null,
   };
 }
 

@@ -70,7 +70,7 @@ function walkFilters(way: OnTheWay, chain: FilterChain): Found {
   const info = new StreamInfo(way.connection, way.nowMs, way.nowMs);
   for (const filter of chain.networkFilters) {
     if (filter.kind === 'http_connection_manager') return intoHttp(way, chain, filter.config);
-    if (filter.kind === 'tcp_proxy') return intoTcp(way, filter.config);
+    if (filter.kind === 'tcp_proxy') return intoTcp(way, filter.config, info);
     const denied = networkFilter(way, filter, info);
     if (denied !== null) return denied;
   }
@@ -86,12 +86,17 @@ function intoHttp(way: OnTheWay, chain: FilterChain, config: Parameters<typeof w
   return walkHttp(way, config);
 }
 
-function intoTcp(way: OnTheWay, config: TcpProxyConfig): Found {
+function intoTcp(way: OnTheWay, config: TcpProxyConfig, info: StreamInfo): Found {
   const clusters: ClusterWeight[] = config.clusters.map(({ cluster, upTo }, i) => ({ name: cluster, weight: config.clusters.length === 1 ? 100 : upTo - (config.clusters[i - 1]?.upTo ?? 0) }));
   const heaviest = clusters.toSorted((a, b) => b.weight - a.weight)[0]?.name ?? '';
   const target = targetOf(way, heaviest);
   if (heaviest === wellKnownClusters.blackHole) return { outcome: 'denied', cluster: heaviest, clusters };
-  return { outcome: 'routed', cluster: heaviest, clusters, ...target };
+  const { tunneling } = config;
+  if (tunneling === null) return { outcome: 'routed', cluster: heaviest, clusters, ...target };
+  const authority = tunneling.hostname.format(info);
+  const path = tunneling.method === 'POST' ? tunneling.path : '';
+  way.steps.push({ at: 'network_filter', name: 'envoy.filters.network.tcp_proxy', matched: true, detail: `asks the upstream by ${tunneling.method} to pass bytes on to ${authority}` });
+  return { outcome: 'routed', cluster: heaviest, clusters, ...target, settings: { timeoutMs: 0, retries: null, faults: [], mirrors: [], path, authority } };
 }
 
 type Extension = Extract<NetworkFilter, { kind: 'extension' }>;

@@ -132,7 +132,7 @@ interface Context {
 }
 
 function verdict(info: StreamInfo | null, spoken: Spoken, { call, surroundings }: Context): WireAnswer {
-  if (call.protocol === 'tcp') return tcpVerdict(spoken, info);
+  if (call.protocol === 'tcp') return tcpVerdict(spoken, info, surroundings.upstream.seen.at(-1)?.host);
   if (spoken.status === 0) return closed(info);
   const details = info?.responseCodeDetails ?? '';
   const common = { status: spoken.status, ...(details === '' ? {} : { details }), ...(info?.routeName ? { route: info.routeName } : {}) };
@@ -150,9 +150,9 @@ function verdict(info: StreamInfo | null, spoken: Spoken, { call, surroundings }
   return { outcome: 'direct_response', ...common };
 }
 
-function tcpVerdict({ text }: Spoken, info: StreamInfo | null): WireAnswer {
+function tcpVerdict({ text }: Spoken, info: StreamInfo | null, tunnelledTo: string | undefined): WireAnswer {
   if (text.startsWith('HTTP/1.1 ')) return { outcome: 'protocol_error' };
-  if (text !== '') return { outcome: 'routed', cluster: info?.upstreamCluster ?? '' };
+  if (text !== '') return { outcome: 'routed', cluster: info?.upstreamCluster ?? '', ...(tunnelledTo === undefined ? {} : { authority: tunnelledTo }) };
   return closed(info);
 }
 

@@ -1,6 +1,6 @@
-import type { Destination, RouteDestination } from '@meltemi/config';
+import type { Destination, RouteDestination, TunnelSettings } from '@meltemi/config';
 import { Filter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
-import { TcpProxy, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
+import { TcpProxy, TcpProxy_TunnelingConfig, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import { HashPolicy } from '@meltemi/api/gen/envoy/type/v3/hash_policy.ts';
 import type { DestinationRule } from '../../push-context/destination-rules.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
@@ -20,11 +20,13 @@ export interface TcpContext {
 }
 
 /** What a destination's rule says about connections to it. */
-type ConnectionFields = Pick<TcpProxy, 'idleTimeout' | 'maxDownstreamConnectionDuration' | 'hashPolicy'>;
+type ConnectionFields = Pick<TcpProxy, 'idleTimeout' | 'maxDownstreamConnectionDuration' | 'hashPolicy' | 'tunnelingConfig'>;
 
-/** Filters that pass bytes to one cluster. `rule` is that of the cluster's service; `build` makes what stands in front. */
+/** Filters that pass bytes to one cluster. `rule` is that of the cluster's service; `build` makes what stands in front. What a gateway passes through is never tunnelled. */
 export function tcpFilters(context: TcpContext, cluster: string, rule?: DestinationRule, build = networkFilters): Filter[] {
-  return [...build({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...connectionFields(rule, '') })];
+  const fields = connectionFields(rule, '');
+  const tunnelingConfig = context.direction === 'gateway' ? undefined : fields.tunnelingConfig;
+  return [...build({ ...context, mesh: context.push.mesh }), tcpProxy(context, { statPrefix: cluster, clusterSpecifier: { $case: 'cluster', value: cluster }, ...fields, tunnelingConfig })];
 }
 
 /** What is routed, where: `port` is what the client dialled, `owner` the rule that routes. */
@@ -60,7 +62,10 @@ function tcpProxy(context: TcpContext, fields: Partial<TcpProxy>): Filter {
   return create(Filter, typed('envoy.filters.network.tcp_proxy', config));
 }
 
-/** Timeouts are the destination's, not a port's or a subset's; hashing a subset's when it has its own. Source: Istio's networkfilter.go. */
+/**
+ * Timeouts are the destination's, not a port's or a subset's; hashing a subset's when it has its own; a tunnel that of what the route names, be it
+ * none. Source: Istio's networkfilter.go, tunnelingconfig.
+ */
 function connectionFields(rule: DestinationRule | undefined, subsetName: string): ConnectionFields {
   const policy = rule?.trafficPolicy;
   const subset = subsetName === '' ? undefined : rule?.subsets.find(({ name }) => name === subsetName)?.trafficPolicy;
@@ -69,5 +74,12 @@ function connectionFields(rule: DestinationRule | undefined, subsetName: string)
     idleTimeout: optionalDuration(policy?.connectionPool?.tcp?.idleTimeout),
     maxDownstreamConnectionDuration: optionalDuration(policy?.connectionPool?.tcp?.maxConnectionDuration),
     hashPolicy: balancer?.consistentHash?.useSourceIp === true ? [create(HashPolicy, { policySpecifier: { $case: 'sourceIp', value: {} } })] : [],
+    tunnelingConfig: tunnelOf(subsetName === '' ? policy?.tunnel : subset?.tunnel),
   };
+}
+
+function tunnelOf(settings: TunnelSettings | undefined): TcpProxy_TunnelingConfig | undefined {
+  if (settings === undefined) return undefined;
+  const { targetHost, targetPort, protocol } = settings;
+  return create(TcpProxy_TunnelingConfig, { hostname: `${targetHost.includes(':') ? `[${targetHost}]` : targetHost}:${targetPort}`, usePost: protocol === 'POST' });
 }

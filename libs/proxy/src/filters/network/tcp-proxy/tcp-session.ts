@@ -6,6 +6,7 @@ import type { ByteConnection, ConnectionSink } from '../../../connection.ts';
 import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts';
 import type { Host, PickContext } from '../../../balance/index.ts';
 import { FilterGate } from '../filter-gate.ts';
+import { openHttpTunnel } from './http-tunnel.ts';
 import { tcpClusterKey } from './tcp-cluster.ts';
 import { originalDestination, type Clusters, type ConnectionCallbacks, type PendingStream, type PoolFailure, type UpstreamCluster } from '../../../upstream.ts';
 
@@ -177,7 +178,8 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
         else this.#failed(failure);
       },
     };
-    const pending = cluster.newConnection(host, callbacks, this.info.connection);
+    const { tunneling } = config;
+    const pending = tunneling === null ? cluster.newConnection(host, callbacks, this.info.connection) : openHttpTunnel(cluster, host, { config: tunneling, info: this.info }, callbacks);
     if (this.#upstream === null && !this.#done) this.#pending = pending;
     return undefined;
   }
@@ -214,7 +216,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
 
   #failed(failure: PoolFailure): void {
     if (failure.transportFailure !== null) this.info.upstreamTransportFailureReason = failure.transportFailure;
-    this.#refuse(failure.kind === 'overflow' ? ResponseFlag.UO : ResponseFlag.UF, failure.kind === 'overflow' ? 'upstream_overflow' : 'upstream_connection_failure');
+    this.#refuse(failure.kind === 'overflow' ? ResponseFlag.UO : ResponseFlag.UF | ResponseFlag.URX, failure.kind === 'overflow' ? 'upstream_overflow' : 'upstream_connection_failure');
   }
 
   #refuse(flag: number, details: string): void {
