@@ -18,16 +18,18 @@ export interface MeshOptions {
   /** Called when the first configuration is served. */
   readonly initialized: () => void;
   readonly onAgent: (agent: IdentityAgent) => void;
+  /** Takes name tables; undefined: none is asked for. */
+  readonly takeNames: ((table: Uint8Array) => void) | undefined;
 }
 
 /** Gets this workload's certificate from citadel and its configuration from pilot. Throws StartError for what cannot be followed. */
-export function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent }: MeshOptions): void {
+export function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent, takeNames }: MeshOptions): void {
   const agent = startAgent();
   if (agent !== undefined) onAgent(agent);
   const dial = values['discovery-plaintext'] || !agent ? () => credentials.createInsecure() : () => channelCredentials(agent, 'pilot');
   const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
   const open = meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log);
-  const following = control.follow(meshSources(open, (up) => { if (up) connected(); }));
+  const following = control.follow({ ...meshSources(open, (up) => { if (up) connected(); }), takeNames });
   if (!following.ok) throw new StartError(formatFieldErrors(following.error));
   void following.value.initialized.then(initialized);
 

@@ -1,4 +1,4 @@
-import { AdminServer, explainListenError, type AdminRoute } from '@meltemi/observe-edge';
+import { AdminServer, explainListenError, jsonResponse, type AdminRoute } from '@meltemi/observe-edge';
 import type { Lifecycle } from '@meltemi/base';
 
 export interface OwnServer {
@@ -27,3 +27,10 @@ export function healthRoutes(ready: () => boolean): AdminRoute[] {
   return [{ method: 'GET', path: '/healthz/ready', description: 'is this proxy ready', handle: () => (ready() ? { body: '' } : { status: 503, body: 'not ready\n' }) }];
 }
 
+/** GET /debug/ndsz: the name table in force, as Istio's agent shows it. */
+export function nameTableRoute(table: () => unknown): AdminRoute {
+  return { method: 'GET', path: '/debug/ndsz', description: 'names that the DNS server answers', handle: () => {
+    const known = table();
+    return known === undefined ? { status: 404, body: 'this proxy answers no DNS: ISTIO_META_DNS_CAPTURE=true on a sidecar turns it on\n' } : jsonResponse(known);
+  } };
+}

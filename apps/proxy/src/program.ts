@@ -8,11 +8,12 @@ import type { IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
 import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
 import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, tidyMemory, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
+import type { DnsServer } from '@meltemi/proxy-edge/dns';
 import { bootstrapSources } from './config-sources.ts';
 import { LateReports } from './late-reports.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
 import { drainDefaults, options, ownAddress, programDrain, roleOf } from './options.ts';
-import { healthRoutes, startOwnServer } from './own-servers.ts';
+import { healthRoutes, nameTableRoute, startOwnServer } from './own-servers.ts';
 
 let healthFailed = false;
 /** A little more than Envoy's initial_fetch_timeout: how long a start waits for static listeners that wait for clusters. */
@@ -49,6 +50,7 @@ await runProgram({
 
     const initialized = readiness.waitFor('the first configuration');
     let agent: IdentityAgent | undefined;
+    let names: DnsServer | undefined;
     lifecycle.add('reports', () => reports.stop());
     const refusals = await control.start({ hold: sources !== undefined });
     lifecycle.add('workers', () => control.stop());
@@ -59,6 +61,7 @@ await runProgram({
     }
 
     const ports = await startOwnPorts();
+    await startNames(ports);
     await startFollowing();
     const { listeners } = await control.workers.describe();
     for (const listener of listeners) ports[listener.name] = listener.port;
@@ -111,7 +114,15 @@ await runProgram({
     async function startMesh(): Promise<void> {
       // Loaded here, so that a proxy without a mesh does without all of gRPC and the certificates' code.
       const { followMesh } = await import('./follow-mesh.ts');
-      followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started) });
+      followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started), takeNames: names && ((table) => names?.take(table)) });
+    }
+
+    async function startNames(bound: Record<string, number>): Promise<void> {
+      if (role !== 'mesh') return;
+      const { startDns } = await import('./own-dns.ts');
+      const started = await startDns({ values, node, stats, log, readiness, lifecycle });
+      if (started) bound['dns'] = started.port;
+      names = started?.server;
     }
 
     /** Static listeners listen once clusters have what they need; what comes late, comes late. */
@@ -183,7 +194,7 @@ await runProgram({
           control.workers.failHealthChecks(failing);
         },
         quit: () => shutdown('/quitquitquit'),
-      }), ...healthRoutes(isReady)];
+      }), nameTableRoute(() => names?.table), ...healthRoutes(isReady)];
     }
   },
 });

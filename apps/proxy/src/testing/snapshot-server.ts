@@ -168,7 +168,7 @@ export class SnapshotServer {
 }
 
 /** What others refer to goes first. */
-const order = [xdsType.cluster, xdsType.endpoint, xdsType.secret, xdsType.listener, xdsType.route];
+const order = [xdsType.nameTable, xdsType.cluster, xdsType.endpoint, xdsType.secret, xdsType.listener, xdsType.route];
 
 function anyOf(typeUrl: string, json: Json): { typeUrl: string; value: Buffer } {
   return { typeUrl, value: Buffer.from(jsonToBinary(typeNameOf(typeUrl), json)) };

@@ -45,6 +45,8 @@ export interface FollowOptions extends DynamicRoots {
   /** Secrets that come from this program itself; default none. */
   readonly isOwnSecret?: (reference: Reference) => boolean;
   readonly onState?: (connected: boolean) => void;
+  /** Takes name tables from pilot; throws for one that cannot be read. Unset: none is asked for. */
+  readonly takeNames?: ((table: Uint8Array) => void) | undefined;
 }
 
 /** How far following has come. */
@@ -158,7 +160,7 @@ export class ControlThread {
 
   #makeDynamic(options: FollowOptions, more: Pick<DynamicConfigOptions, 'log' | 'apply' | 'onClustersReady' | 'onInitialized' | 'onRefused'>): DynamicConfig {
     const { compiler, flat } = this.#options;
-    return new DynamicConfig({ compiler, flat, store: this.store, open: options.open, now: () => Date.now(), isOwnSecret: options.isOwnSecret ?? (() => false), onState: options.onState ?? (() => {}), ...more });
+    return new DynamicConfig({ compiler, flat, store: this.store, open: options.open, now: () => Date.now(), isOwnSecret: options.isOwnSecret ?? (() => false), onState: options.onState ?? (() => {}), takeNames: options.takeNames, ...more });
   }
 
   async #release(): Promise<readonly WorkerRefusal[]> {

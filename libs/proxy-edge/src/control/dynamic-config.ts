@@ -7,6 +7,7 @@ import { SecretFiles } from '../sources/secret-files.ts';
 import { compileResource, type CompiledResource } from './compile.ts';
 import type { DynamicConfigOptions, DynamicRoots, StaticOwner } from './dynamic-types.ts';
 import { FirstAnswers } from './first-answers.ts';
+import { takeNameTable } from './name-tables.ts';
 import { References, type Wanted } from './references.ts';
 import type { HeldResource } from './resource-store.ts';
 import { SourceStats } from './source-stats.ts';
@@ -88,6 +89,7 @@ export class DynamicConfig {
     this.#follow(changed);
     this.#phase = 'clusters';
     if (roots.cds) this.#askRoot('clusters', roots.cds);
+    if (this.#options.takeNames) this.#feeds.get('ads')?.feed.subscribe(xdsType.nameTable, '*');
     this.#advance();
     return [];
   }
@@ -214,6 +216,7 @@ export class DynamicConfig {
 
   #update(opened: OpenedFeed, update: AdsUpdate): void {
     const kind = kindOf.get(update.typeUrl);
+    if (update.typeUrl === xdsType.nameTable && this.#options.takeNames) return takeNameTable(update, this.#options.takeNames);
     if (!kind) return update.reject(`resources of type ${update.typeUrl} are not asked for`);
     const good: Good[] = [];
     const bad: RejectedResource[] = [];

@@ -22,6 +22,8 @@ export interface DynamicConfigOptions {
   readonly onClustersReady: () => void;
   /** Listeners and what they need too, and the workers serve them. */
   readonly onInitialized: () => void;
+  /** Takes name tables; throws for one that cannot be read. Unset: none is asked for. */
+  readonly takeNames?: ((table: Uint8Array) => void) | undefined;
   /** A resource, or a whole file, was refused. */
   readonly onRefused?: (problem: FieldError) => void;
   /** The first stream to a server came up, or the last one was lost. */
