@@ -124,7 +124,8 @@ function generated<Spec>(kind: string, { name, namespace, parents }: { readonly 
   return {
     key: { group: 'networking.istio.io', kind, namespace, name },
     apiVersion: 'networking.istio.io/v1',
-    meta: { name, namespace, labels: {}, annotations, creationTimestamp: parents[0]?.meta.creationTimestamp ?? '' },
+    // as in Istio what is generated has no age, and so goes before what users wrote
+    meta: { name, namespace, labels: {}, annotations, creationTimestamp: '' },
     spec,
   };
 }

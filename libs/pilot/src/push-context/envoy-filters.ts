@@ -4,7 +4,6 @@ import {
 import { compileRegex, type SafeRegex } from '@meltemi/match';
 import type { Features } from '../features.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { byAge } from './virtual-services.ts';
 import { attaches, type Attachment } from './workload-policies.ts';
 
 /** One change of one EnvoyFilter, its value read. */
@@ -49,7 +48,8 @@ export const noPatches: PatchSet = { key: '', patches: [] };
 /** Reads the patches' values; those that cannot be read (validation warned of them) are left out alone. */
 export function indexEnvoyFilters(configs: readonly Config<EnvoyFilterSpec>[], { rootNamespace, features }: Omit<EnvoyFilterIndex, 'filters'>): EnvoyFilterIndex {
   const inRoot = (config: Config) => (config.meta.namespace === rootNamespace ? 0 : 1);
-  const ordered = configs.toSorted((a, b) => a.spec.priority - b.spec.priority || inRoot(a) - inRoot(b) || byAge(a, b));
+  const age = ({ meta }: Config) => `${meta.creationTimestamp}\0${meta.name}.${meta.namespace}`;
+  const ordered = configs.toSorted((a, b) => a.spec.priority - b.spec.priority || inRoot(a) - inRoot(b) || (age(a) < age(b) ? -1 : 1));
   return { rootNamespace, features, filters: ordered.map(indexed) };
 }
 

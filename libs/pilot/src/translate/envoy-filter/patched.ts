@@ -6,8 +6,8 @@ import { compileCluster, compileListener, compileRouteConfiguration } from '@mel
 import { patchesFor, type EnvoyFilterPatch } from '../../push-context/envoy-filters.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
+import { gatewayListeners } from '../gateway-servers.ts';
 import { inboundPorts } from '../inbound-ports.ts';
-import { serviceTargets } from '../service-targets.ts';
 import { admitted, refusals, reportTo } from './admission.ts';
 import { addedClusters, patchedCluster } from './clusters.ts';
 import { addedListeners, patchedListener } from './listeners.ts';
@@ -33,11 +33,11 @@ export function withRoutePatches(push: PushContext, proxy: Proxy, table: RouteCo
   const run = runOf(push, proxy, { side: 'outbound', from: push.shape });
   const relevant = run?.patches.filter(({ applyTo }) => applyTo === 'ROUTE_CONFIGURATION' || applyTo === 'VIRTUAL_HOST' || applyTo === 'HTTP_ROUTE') ?? [];
   if (!run || relevant.length === 0) return table;
-  const targets = serviceTargets(push, proxy);
-  const servicePorts = (port: number) => targets.filter(({ targetPort }) => targetPort === port).map((target) => target.port.number);
+  const servers = proxy.type === 'router' ? gatewayListeners(push, proxy).flatMap((place) => place.servers.filter(({ routeName }) => routeName === table.name)) : [];
+  const serverPorts = servers.map(({ server }) => server.port.number);
   return admitted({
     patches: relevant,
-    apply: (patches, report) => patchedRoutes({ ...run, patches, report }, table, servicePorts),
+    apply: (patches, report) => patchedRoutes({ ...run, patches, report }, table, serverPorts),
     judge: judgeOf(proxy, (routes) => refusals(compileRouteConfiguration(routes, runnable))),
     report: run.report,
   });

@@ -5,12 +5,9 @@ import type { EnvoyFilterPatch } from '../../push-context/envoy-filters.ts';
 import { changedList, isMerge } from './lists.ts';
 import { merged, patchesTo, valueOf, type Patching } from './patching.ts';
 
-/** Which port numbers of its Service a gateway's own port stands for; empty: its own. */
-export type ServicePorts = (port: number) => readonly number[];
-
-/** A route table after its patches. Source of all rules here: Istio's envoyfilter/rc_patch.go. */
-export function patchedRoutes(patching: Patching, original: RouteConfiguration, servicePorts: ServicePorts = () => []): RouteConfiguration {
-  const here = (patch: EnvoyFilterPatch) => tableFits(patch, original, patching, servicePorts);
+/** A route table after its patches; `serverPorts` are those of the Gateway servers behind it, as written. Source of all rules here: Istio's envoyfilter/rc_patch.go. */
+export function patchedRoutes(patching: Patching, original: RouteConfiguration, serverPorts: readonly number[] = []): RouteConfiguration {
+  const here = (patch: EnvoyFilterPatch) => tableFits(patch, original, patching, serverPorts);
   let table = original;
   for (const patch of patchesTo(patching, 'ROUTE_CONFIGURATION')) if (isMerge(patch.operation) && here(patch)) table = merged(RouteConfiguration, table, patch);
   const hosts = patchesTo(patching, 'VIRTUAL_HOST').filter(here);
@@ -20,7 +17,7 @@ export function patchedRoutes(patching: Patching, original: RouteConfiguration, 
   return { ...table, virtualHosts: [...table.virtualHosts.flatMap((host) => patchedHost(host, hosts, routes) ?? []), ...added] };
 }
 
-function tableFits({ match: { routeConfiguration: match } }: EnvoyFilterPatch, { name }: RouteConfiguration, { context }: Patching, servicePorts: ServicePorts): boolean {
+function tableFits({ match: { routeConfiguration: match } }: EnvoyFilterPatch, { name }: RouteConfiguration, { context }: Patching, serverPorts: readonly number[]): boolean {
   if (!match) return true;
   if (match.name !== '' && match.name !== name) return false;
   const parsed = parseRouteName(name);
@@ -30,9 +27,7 @@ function tableFits({ match: { routeConfiguration: match } }: EnvoyFilterPatch, {
   const [portName = '', gateway = '', namespace = ''] = parsed?.kind === 'gateway' ? parsed.server.split('.') : [];
   if (match.portName !== '' && match.portName !== portName) return false;
   if (match.gateway !== '' && match.gateway !== `${namespace}/${gateway}`) return false;
-  if (match.portNumber === 0) return true;
-  const mapped = servicePorts(port);
-  return mapped.length > 0 ? mapped.includes(match.portNumber) : port === match.portNumber;
+  return match.portNumber === 0 || (serverPorts.length > 0 ? serverPorts.includes(match.portNumber) : port === match.portNumber);
 }
 
 function patchedHost(original: VirtualHost, hosts: readonly EnvoyFilterPatch[], routes: readonly EnvoyFilterPatch[]): VirtualHost | undefined {
