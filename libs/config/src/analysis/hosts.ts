@@ -1,6 +1,7 @@
 import { serviceEntry } from '../kinds/service-entry/kind.ts';
 import type { StringMap } from '../kinds/types.ts';
 import type { Mesh } from './mesh.ts';
+import { addTo } from './multimap.ts';
 
 const clusterDomain = 'svc.cluster.local';
 
@@ -45,8 +46,11 @@ export function serviceHosts(mesh: Mesh): ServiceHosts {
     const exportTo = (object.meta.annotations['networking.istio.io/exportTo'] ?? '').split(',').map((one) => one.trim()).filter((one) => one !== '');
     for (const scope of exportScopes(exportTo, namespace)) byHost.set(`${scope}/${fullHost(namespace, name)}`, { ports: ports.map((port) => port.port), workloadLabels: {} });
   }
-  // The most specific wildcard first.
-  const wildcards = [...byHost].map(([key, service]) => ({ scope: key.slice(0, key.indexOf('/')), host: key.slice(key.indexOf('/') + 1), service })).filter((one) => one.host.startsWith('*')).sort((a, b) => b.host.length - a.host.length);
+  const bySuffix = new Map<string, { readonly scope: string; readonly service: HostedService }[]>();
+  for (const [key, service] of byHost) {
+    const slash = key.indexOf('/');
+    if (key[slash + 1] === '*') addTo(bySuffix, key.slice(slash + 2), { scope: key.slice(0, slash), service });
+  }
   return {
     find(host, { namespace, exportTo }) {
       const full = fullHost(namespace, host);
@@ -56,7 +60,12 @@ export function serviceHosts(mesh: Mesh): ServiceHosts {
         if (exact) return exact;
       }
       const suffix = host.replace(/^\*/, '');
-      return wildcards.find((one) => (one.scope === '*' || one.scope === namespace) && suffix.endsWith(one.host.slice(1)))?.service;
+      // The most specific wildcard is the longest suffix.
+      for (let at = 0; at <= suffix.length; at++) {
+        const found = bySuffix.get(suffix.slice(at))?.find(({ scope }) => scope === '*' || scope === namespace);
+        if (found) return found.service;
+      }
+      return undefined;
     },
   };
 }

@@ -1,9 +1,12 @@
 import type { ConfigKind } from '../kinds/kind.ts';
 import type { MeshConfigSpec } from '../kinds/mesh-config/types.ts';
-import { mapAt } from './json.ts';
+import type { StringMap } from '../kinds/types.ts';
+import { mapAt, textMap } from './json.ts';
+import { labelIndex, type LabelIndex } from './kubernetes/label-index.ts';
 import { podFacts, templateFacts, type PodView } from './kubernetes/pod.ts';
 import { labelSelectorSelects } from './kubernetes/selector.ts';
 import { serviceView, type ServiceView } from './kubernetes/service.ts';
+import { addTo } from './multimap.ts';
 import type { AnalyzedObject } from './object.ts';
 
 /** Everything under analysis, indexed. Frozen: analyzers only read. */
@@ -18,6 +21,8 @@ export interface Mesh {
   readonly objects: readonly AnalyzedObject[];
   /** The objects of a kind of the mesh that decode. */
   of<Spec>(kind: ConfigKind<Spec>): readonly AnalyzedObject<Spec>[];
+  /** The object of a kind of the mesh with this name, if it decodes. */
+  findOf<Spec>(kind: ConfigKind<Spec>, name: { readonly namespace: string; readonly name: string }): AnalyzedObject<Spec> | undefined;
   /** The objects of any kind, whether they decode or not. */
   ofKind(group: string, kind: string): readonly AnalyzedObject[];
   find(group: string, kind: string, name: { readonly namespace: string; readonly name: string }): AnalyzedObject | undefined;
@@ -26,6 +31,8 @@ export interface Mesh {
   readonly pods: readonly PodView[];
   /** `pods`, and for each workload none of them belongs to, its template: what selectors are held against. */
   podsSelectable(): readonly PodView[];
+  /** Those of them a selector selects, in the same order; with a namespace, only there. */
+  podsSelectedBy(selector: StringMap, namespace?: string): readonly PodView[];
 }
 
 export interface MeshInput {
@@ -45,27 +52,46 @@ export function buildMesh(input: MeshInput): Mesh {
   const all = [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
   const objects = all.filter((object) => object.cluster === '');
   const byKind = new Map<string, AnalyzedObject[]>();
-  for (const object of objects) {
-    const kind = `${object.key.group}/${object.key.kind}`;
-    const list = byKind.get(kind);
-    if (list) list.push(object);
-    else byKind.set(kind, [object]);
-  }
+  for (const object of objects) addTo(byKind, `${object.key.group}/${object.key.kind}`, object);
   const ofKind = (group: string, kind: string): readonly AnalyzedObject[] => byKind.get(`${group}/${kind}`) ?? [];
+  const find: Mesh['find'] = (group, kind, name) => byName.get(`\n${nameKey(group, kind, name)}`);
   const core = (kind: string): AnalyzedObject[] => all.filter(({ key }) => key.group === '' && key.kind === kind);
   const pods = core('Pod').map((object) => ({ ...podFacts(object.content), object, name: object.key.name, namespace: object.key.namespace }));
   let selectable: readonly PodView[] | undefined;
+  const podsSelectable = (): readonly PodView[] => (selectable ??= [...pods, ...templatesWithoutPods(all, pods)]);
+  const decoded = new Map<string, readonly AnalyzedObject[]>();
+  let indexes: { readonly everywhere: LabelIndex<PodView>; readonly inNamespace: ReadonlyMap<string, LabelIndex<PodView>> } | undefined;
   return {
     ...input,
     meshNetworks: input.meshNetworks,
     objects,
-    of: <Spec>(kind: ConfigKind<Spec>) => ofKind(kind.group, kind.kind).filter((object): object is AnalyzedObject<Spec> => object.spec !== undefined),
+    of: <Spec>(kind: ConfigKind<Spec>) => {
+      const name = `${kind.group}/${kind.kind}`;
+      if (!decoded.has(name)) decoded.set(name, ofKind(kind.group, kind.kind).filter((object) => object.spec !== undefined));
+      return decoded.get(name) as readonly AnalyzedObject<Spec>[];
+    },
     ofKind,
-    find: (group, kind, name) => byName.get(`\n${nameKey(group, kind, name)}`),
+    find,
+    findOf: <Spec>(kind: ConfigKind<Spec>, name: { readonly namespace: string; readonly name: string }) => {
+      const found = find(kind.group, kind.kind, name);
+      return found?.spec === undefined ? undefined : (found as AnalyzedObject<Spec>);
+    },
     services: core('Service').map(serviceView),
     pods,
-    podsSelectable: () => (selectable ??= [...pods, ...templatesWithoutPods(all, pods)]),
+    podsSelectable,
+    podsSelectedBy: (selector, namespace) => {
+      indexes ??= { everywhere: podIndex(podsSelectable()), inNamespace: podIndexes(podsSelectable()) };
+      return (namespace === undefined ? indexes.everywhere : indexes.inNamespace.get(namespace))?.selectedBy(selector) ?? [];
+    },
   };
+}
+
+function podIndex(pods: readonly PodView[]): LabelIndex<PodView> {
+  return labelIndex(pods, (pod) => pod.labels);
+}
+
+function podIndexes(pods: readonly PodView[]): ReadonlyMap<string, LabelIndex<PodView>> {
+  return new Map([...Map.groupBy(pods, (pod) => pod.namespace)].map(([namespace, there]) => [namespace, podIndex(there)]));
 }
 
 function nameKey(group: string, kind: string, { namespace, name }: { readonly namespace: string; readonly name: string }): string {
@@ -74,11 +100,12 @@ function nameKey(group: string, kind: string, { namespace, name }: { readonly na
 
 /** Files seldom hold Pods, which live meshes always do. So a workload without pods of its own stands for those it will make. */
 function templatesWithoutPods(objects: readonly AnalyzedObject[], pods: readonly PodView[]): PodView[] {
-  const inNamespace = Map.groupBy(pods, (pod) => pod.namespace);
+  const inNamespace = podIndexes(pods);
   return objects.flatMap((object) => {
     if (object.key.group !== 'apps' || !workloadKinds.includes(object.key.kind)) return [];
     const selector = mapAt(object.content, 'spec')['selector'];
-    const hasPods = inNamespace.get(object.key.namespace)?.some((pod) => labelSelectorSelects(selector ?? {}, pod.labels)) ?? false;
+    const withLabels = inNamespace.get(object.key.namespace)?.selectedBy(textMap(mapAt(selector)['matchLabels'])) ?? [];
+    const hasPods = withLabels.some((pod) => labelSelectorSelects(selector ?? {}, pod.labels));
     return hasPods ? [] : [{ ...templateFacts(object), object, name: object.key.name, namespace: object.key.namespace }];
   });
 }

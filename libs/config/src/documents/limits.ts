@@ -24,11 +24,14 @@ export function depthReason(value: unknown): string | undefined {
 
 const compact = /^(?:\s|-|\?|:)*$/;
 
+/** Brackets, or "- - - …" on one line, nest deeper than any object does. */
+export class NestsTooDeep extends Error {}
+
 /**
- * True when brackets, or "- - - …" on one line, nest deeper than any object does. Found from the tokens alone, because YAML's parser recurses
- * and takes quadratic time on them. (Nesting by indentation costs its author a line per level, so it stays shallow by itself.)
+ * The tokens of a text, for the parser; throws NestsTooDeep before the token that is too much, because YAML's parser recurses and takes
+ * quadratic time on such. (Nesting by indentation costs its author a line per level, so it stays shallow by itself.)
  */
-export function nestsTooDeep(text: string): boolean {
+export function* shallowTokens(text: string): Generator<string, void> {
   let flow = 0;
   let indicators = 0;
   for (const token of new Lexer().lex(text)) {
@@ -37,7 +40,7 @@ export function nestsTooDeep(text: string): boolean {
     else if (token === '---' || token === '...') flow = 0;
     if (token === '-' || token === '?' || token === ':') indicators++;
     else if (!compact.test(token) || token.includes('\n')) indicators = 0;
-    if (flow > yamlLimits.maxDepth || indicators > yamlLimits.maxDepth) return true;
+    if (flow > yamlLimits.maxDepth || indicators > yamlLimits.maxDepth) throw new NestsTooDeep();
+    yield token;
   }
-  return false;
 }

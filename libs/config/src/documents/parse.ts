@@ -1,11 +1,11 @@
 import type { FieldError } from '@meltemi/base';
-import { LineCounter, parseAllDocuments, type Document } from 'yaml';
+import { Composer, LineCounter, Parser, type CST, type Document } from 'yaml';
 import { bareMeshKind, toRawObject, wrapBareMesh } from '../envelope.ts';
 import type { RawObject } from '../object.ts';
 import { isMap } from '../schema/containers.ts';
 import { item } from '../schema/schema.ts';
 import { duplicateKeys } from './duplicates.ts';
-import { depthReason, nestsTooDeep, yamlLimits } from './limits.ts';
+import { depthReason, NestsTooDeep, shallowTokens, yamlLimits } from './limits.ts';
 import { locate, type Position } from './locate.ts';
 
 /** One object of a YAML file, or the reason why there is none. */
@@ -38,16 +38,23 @@ export type LocatedError = FieldError & Position;
 export function parseYamlDocuments(text: string, file: string): { readonly documents: readonly ParsedDocument[] } {
   const bytes = Buffer.byteLength(text);
   if (bytes > yamlLimits.maxBytes) return { documents: [broken(file, `has ${bytes} bytes; at most ${yamlLimits.maxBytes} are read: split it`)] };
-  if (nestsTooDeep(text)) return { documents: [broken(file, `is nested more than ${yamlLimits.maxDepth} levels deep`)] };
   const lines = new LineCounter();
   try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
-    if ('empty' in documents) return { documents: [] };
+    const composer = new Composer({ lineCounter: lines, merge: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
+    const documents = [...composer.compose(syntax(text, lines))];
     return { documents: documents.flatMap((document, index) => readDocument(document, { file, index, lines })) };
   } catch (error) {
+    if (error instanceof NestsTooDeep) return { documents: [broken(file, `is nested more than ${yamlLimits.maxDepth} levels deep`)] };
     // The parser recurses; only depth (RangeError) is known to make it throw.
     return { documents: [broken(file, `cannot be read: ${error instanceof RangeError ? 'it is nested too deeply' : String(error)}`)] };
   }
+}
+
+function* syntax(text: string, lines: LineCounter): Generator<CST.Token, void> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  for (const token of shallowTokens(text)) yield* parser.next(token);
+  yield* parser.end();
 }
 
 interface Place {

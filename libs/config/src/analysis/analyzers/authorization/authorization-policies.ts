@@ -1,9 +1,10 @@
 import { authorizationPolicy } from '../../../kinds/authorization-policy/kind.ts';
 import type { AuthorizationPolicySpec } from '../../../kinds/authorization-policy/types.ts';
-import type { StringMap } from '../../../kinds/types.ts';
 import type { Analyzer, Report } from '../../analyzer.ts';
 import { isAmbientPod, isInMesh } from '../../kubernetes/in-mesh.ts';
-import { selectorText, selects } from '../../kubernetes/selector.ts';
+import { labelIndex, type LabelIndex } from '../../kubernetes/label-index.ts';
+import type { PodView } from '../../kubernetes/pod.ts';
+import { selectorText } from '../../kubernetes/selector.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
 import type { AnalyzedObject } from '../../object.ts';
@@ -14,23 +15,25 @@ export const authorizationPolicies: Analyzer = {
   description: 'AuthorizationPolicies that select no workload or name a namespace that does not exist',
   analyze(mesh, report) {
     const pods = mesh.podsSelectable().filter((pod) => isAmbientPod(pod.annotations) || isInMesh(mesh, pod.namespace, { ...pod, containers: [...pod.containers, ...pod.initContainers] }));
-    const labelsByNamespace = Map.groupBy(pods, (pod) => pod.namespace);
+    const index = (some: readonly PodView[]): LabelIndex<PodView> => labelIndex(some, (pod) => pod.labels);
+    const everywhere = index(pods);
+    const inNamespace = new Map([...Map.groupBy(pods, (pod) => pod.namespace)].map(([namespace, there]) => [namespace, index(there)]));
     for (const policy of mesh.of(authorizationPolicy)) {
       const { namespace } = policy.key;
       const isMeshWide = namespace === mesh.meshConfig.rootNamespace;
-      checkWorkloads(policy, { isMeshWide, labels: (isMeshWide ? pods : (labelsByNamespace.get(namespace) ?? [])).map((pod) => pod.labels) }, report);
+      checkWorkloads(policy, { isMeshWide, pods: isMeshWide ? everywhere : inNamespace.get(namespace) }, report);
       checkNamespaces(policy, mesh, report);
     }
   },
 };
 
-function checkWorkloads(policy: AnalyzedObject<AuthorizationPolicySpec>, { isMeshWide, labels }: { readonly isMeshWide: boolean; readonly labels: readonly StringMap[] }, report: Report): void {
+function checkWorkloads(policy: AnalyzedObject<AuthorizationPolicySpec>, { isMeshWide, pods }: { readonly isMeshWide: boolean; readonly pods: LabelIndex<PodView> | undefined }, report: Report): void {
   const selector = policy.spec.selector?.matchLabels;
   if (selector === undefined) {
     // A policy bound by targetRefs selects no workload by labels.
     const isBound = policy.spec.targetRef !== undefined || policy.spec.targetRefs.length > 0;
-    if (!isMeshWide && !isBound && labels.length === 0) report(policy, messages.noMatchingWorkloads(''));
-  } else if (!labels.some((one) => selects(selector, one))) report(policy, messages.noMatchingWorkloads(selectorText(selector)), { path: 'spec.selector' });
+    if (!isMeshWide && !isBound && pods === undefined) report(policy, messages.noMatchingWorkloads(''));
+  } else if ((pods?.selectedBy(selector) ?? []).length === 0) report(policy, messages.noMatchingWorkloads(selectorText(selector)), { path: 'spec.selector' });
 }
 
 function checkNamespaces(policy: AnalyzedObject<AuthorizationPolicySpec>, mesh: Mesh, report: Report): void {

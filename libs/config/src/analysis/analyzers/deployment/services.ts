@@ -1,7 +1,7 @@
 import type { Analyzer, Report } from '../../analyzer.ts';
 import { isInMesh } from '../../kubernetes/in-mesh.ts';
+import { selectorIndex } from '../../kubernetes/label-index.ts';
 import { templateFacts } from '../../kubernetes/pod.ts';
-import { selects } from '../../kubernetes/selector.ts';
 import type { ServiceView } from '../../kubernetes/service.ts';
 import { messages } from '../../messages/messages.ts';
 import { fullName, type AnalyzedObject } from '../../object.ts';
@@ -11,12 +11,13 @@ export const deploymentServices: Analyzer = {
   name: 'deployment.MultiServiceAnalyzer',
   description: 'Services that select one deployment and contradict each other on ports',
   analyze(mesh, report) {
+    const selecting = new Map([...Map.groupBy(mesh.services.filter(({ object, selector }) => object.cluster === '' && Object.keys(selector).length > 0), (service) => service.namespace)].map(([namespace, services]) => [namespace, selectorIndex(services, (service) => service.selector)]));
     for (const deployment of mesh.ofKind('apps', 'Deployment')) {
       const { namespace } = deployment.key;
       const pod = templateFacts(deployment);
       const isWaypoint = deployment.meta.labels['gateway.istio.io/managed'] === 'istio.io-mesh-controller';
       if (isWaypoint || !isInMesh(mesh, namespace, pod)) continue;
-      const services = mesh.services.filter((service) => service.object.cluster === '' && service.namespace === namespace && Object.keys(service.selector).length > 0 && selects(service.selector, pod.labels));
+      const services = selecting.get(namespace)?.selecting(pod.labels) ?? [];
       checkProtocols(deployment, services, report);
       checkTargetPorts(deployment, services, report);
     }

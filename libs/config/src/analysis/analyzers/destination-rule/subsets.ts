@@ -4,8 +4,8 @@ import type { StringMap } from '../../../kinds/types.ts';
 import { workloadEntry } from '../../../kinds/workload-entry/kind.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { serviceHosts } from '../../hosts.ts';
+import { labelIndex, type LabelIndex } from '../../kubernetes/label-index.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
-import { selects } from '../../kubernetes/selector.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
 
@@ -15,7 +15,7 @@ export const subsets: Analyzer = {
   description: 'Subsets that select no pods, and DestinationRules of unknown hosts',
   analyze(mesh, report) {
     const hosts = serviceHosts(mesh);
-    let labels: readonly StringMap[] | undefined;
+    let endpoints: LabelIndex<StringMap> | undefined;
     for (const rule of mesh.of(destinationRule)) {
       const { host, exportTo } = rule.spec;
       const service = hosts.find(host, { namespace: rule.key.namespace, exportTo });
@@ -24,9 +24,9 @@ export const subsets: Analyzer = {
         continue;
       }
       for (const [i, subset] of rule.spec.subsets.entries()) {
-        labels ??= podLabels(mesh);
+        endpoints ??= labelIndex(endpointLabels(mesh), (labels) => labels);
         const selector = { ...service.workloadLabels, ...subset.labels };
-        if (!labels.some((one) => selects(selector, one))) report(rule, messages.subsetSelectsNoPods(subset.name), { path: `spec.subsets[${i}]` });
+        if (endpoints.selectedBy(selector).length === 0) report(rule, messages.subsetSelectsNoPods(subset.name), { path: `spec.subsets[${i}]` });
       }
     }
   },
@@ -36,7 +36,7 @@ export const subsets: Analyzer = {
  * The labels of every pod, with those its node adds, and of everything else that can be an endpoint.
  * Deviation: Istio looks at pods alone and calls subsets of virtual machines and of static endpoints empty.
  */
-function podLabels(mesh: Mesh): readonly StringMap[] {
+function endpointLabels(mesh: Mesh): readonly StringMap[] {
   const nodes = new Map(mesh.ofKind('', 'Node').map((node) => [node.key.name, node.meta.labels]));
   return [
     ...mesh.podsSelectable().map((pod) => ({ ...pod.labels, ...nodeLabels(pod, nodes) })),

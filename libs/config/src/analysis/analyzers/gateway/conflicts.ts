@@ -14,6 +14,8 @@ export const gatewayConflicts: Analyzer = {
   description: 'Gateways of the same pods with the same port and host',
   analyze(mesh, report) {
     const gateways = mesh.of(gateway);
+    const byPlace = new Map<string, Set<AnalyzedObject<GatewaySpec>>>();
+    for (const one of gateways) for (const server of one.spec.servers) for (const place of placesOf(server)) byPlace.set(place, (byPlace.get(place) ?? new Set()).add(one));
     for (const one of gateways) {
       const selector = selectorText(one.spec.selector);
       if (selector !== '' && one.spec.servers.length === 0) {
@@ -21,7 +23,8 @@ export const gatewayConflicts: Analyzer = {
         continue;
       }
       for (const [i, server] of one.spec.servers.entries()) {
-        const clashing = gateways.filter((other) => other !== one && clashes(server, other) && shareAPod(mesh, one.spec.selector, other.spec.selector)).map(fullName).sort();
+        const there = new Set(placesOf(server).flatMap((place) => [...(byPlace.get(place) ?? [])]));
+        const clashing = [...there].filter((other) => other !== one && shareAPod(mesh, one.spec.selector, other.spec.selector)).map(fullName).sort();
         if (clashing.length > 0) report(one, messages.conflictingGateways(clashing.join(','), selector, String(server.port.number), server.hosts.join(',')), { path: `spec.servers[${i}]` });
       }
     }
@@ -32,9 +35,10 @@ export const gatewayConflicts: Analyzer = {
 function shareAPod(mesh: Mesh, a: StringMap, b: StringMap): boolean {
   if (selectorText(a) === selectorText(b)) return true;
   if (!selects(a, b) && !selects(b, a)) return false;
-  return mesh.podsSelectable().some((pod) => selects(a, pod.labels) && selects(b, pod.labels));
+  return mesh.podsSelectedBy({ ...a, ...b }).length > 0;
 }
 
-function clashes(server: Server, other: AnalyzedObject<GatewaySpec>): boolean {
-  return other.spec.servers.some((one) => one.port.number === server.port.number && one.bind === server.bind && one.hosts.some((host) => server.hosts.includes(host)));
+/** Servers with one of these in common clash. */
+function placesOf({ port, bind, hosts }: Server): readonly string[] {
+  return hosts.map((host) => `${port.number}\n${bind}\n${host}`);
 }

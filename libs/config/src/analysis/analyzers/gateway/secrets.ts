@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { gateway } from '../../../kinds/gateway/kind.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { mapAt, text } from '../../json.ts';
-import { selects, selectorText } from '../../kubernetes/selector.ts';
+import { selectorText } from '../../kubernetes/selector.ts';
 import { messages } from '../../messages/messages.ts';
 import type { AnalyzedObject } from '../../object.ts';
 import { selectorPath } from './selector-path.ts';
@@ -15,7 +15,7 @@ export const gatewaySecrets: Analyzer = {
     for (const one of mesh.of(gateway)) {
       const { selector, servers } = one.spec;
       // Secrets are read beside the pods of the gateway, not beside the Gateway.
-      const namespace = mesh.podsSelectable().find((pod) => selects(selector, pod.labels))?.namespace;
+      const namespace = mesh.podsSelectedBy(selector)[0]?.namespace;
       if (namespace === undefined) {
         report(one, messages.notFound('selector', selectorText(selector)), { path: selectorPath(selector) });
         continue;

@@ -4,9 +4,10 @@ import { child } from '../../../schema/schema.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { isAmbientNamespace, isAmbientPod } from '../../kubernetes/in-mesh.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
-import { selects, selectorText } from '../../kubernetes/selector.ts';
+import { selectorText } from '../../kubernetes/selector.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
+import { addTo } from '../../multimap.ts';
 import type { AnalyzedObject } from '../../object.ts';
 
 type Sidecar = AnalyzedObject<SidecarSpec>;
@@ -18,17 +19,16 @@ export const sidecarSelectors: Analyzer = {
   analyze(mesh, report) {
     const byPod = new Map<PodView, Sidecar[]>();
     const byNamespace = new Map<string, Sidecar[]>();
-    const pods = Map.groupBy(mesh.podsSelectable(), (pod) => pod.namespace);
     for (const one of mesh.of(sidecar)) {
       const { namespace } = one.key;
       const labels = one.spec.workloadSelector?.labels ?? {};
       const [first] = Object.keys(labels).sort();
       if (first === undefined) {
-        byNamespace.set(namespace, [...(byNamespace.get(namespace) ?? []), one]);
+        addTo(byNamespace, namespace, one);
         continue;
       }
-      const selected = (pods.get(namespace) ?? []).filter((pod) => selects(labels, pod.labels));
-      for (const pod of selected) byPod.set(pod, [...(byPod.get(pod) ?? []), one]);
+      const selected = mesh.podsSelectedBy(labels, namespace);
+      for (const pod of selected) addTo(byPod, pod, one);
       if (selected.length === 0) report(one, messages.notFound('selector', selectorText(labels)), { path: child('spec.workloadSelector.labels', first) });
     }
     const ineffective = new Map([...ambientPods(byPod), ...ambientNamespaces(mesh, byNamespace)]);

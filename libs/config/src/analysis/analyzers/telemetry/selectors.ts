@@ -2,8 +2,9 @@ import { child } from '../../../schema/schema.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { maps } from '../../json.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
-import { selects, selectorText } from '../../kubernetes/selector.ts';
+import { selectorText } from '../../kubernetes/selector.ts';
 import { messages } from '../../messages/messages.ts';
+import { addTo } from '../../multimap.ts';
 import { telemetries, telemetryNames, type TelemetryView } from './telemetry.ts';
 
 /** Telemetry that selects no pod, or the same pod as another. */
@@ -12,13 +13,12 @@ export const telemetrySelectors: Analyzer = {
   description: 'Telemetry that selects no pod or the same pods as another',
   analyze(mesh, report) {
     const byPod = new Map<PodView, TelemetryView[]>();
-    const pods = Map.groupBy(mesh.podsSelectable(), (pod) => pod.namespace);
     for (const view of telemetries(mesh)) {
       const labels = view.selector ?? {};
       const [first] = Object.keys(labels).sort();
       if (first === undefined) continue;
-      const selected = (pods.get(view.object.key.namespace) ?? []).filter((pod) => selects(labels, pod.labels));
-      for (const pod of selected) byPod.set(pod, [...(byPod.get(pod) ?? []), view]);
+      const selected = mesh.podsSelectedBy(labels, view.object.key.namespace);
+      for (const pod of selected) addTo(byPod, pod, view);
       if (selected.length === 0) report(view.object, messages.notFound('selector', selectorText(labels)), { path: child('spec.selector.matchLabels', first) });
     }
     for (const [pod, views] of byPod)

@@ -4,6 +4,7 @@ import type { Analyzer, Report } from '../../analyzer.ts';
 import { serviceHosts, type HostedService } from '../../hosts.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
+import { addTo } from '../../multimap.ts';
 import { fullName, type AnalyzedObject } from '../../object.ts';
 import { destinationsOf, type PlacedDestination } from './destinations.ts';
 
@@ -33,27 +34,22 @@ function checkPort(virtualServiceObject: AnalyzedObject, { placed, service }: { 
   } else if (!service.ports.includes(port.number)) report(virtualServiceObject, messages.notFound('host:port', `${host}:${port.number}`), { path: `${placed.path}.port` });
 }
 
-interface SubsetRoute {
-  readonly virtualService: string;
-  readonly host: string;
-}
-
-/** VirtualServices that route their own host to a subset. */
-function subsetRoutes(mesh: Mesh): readonly SubsetRoute[] {
-  return mesh.of(virtualService).flatMap((one) =>
-    one.spec.http.flatMap(({ route }) =>
-      route.filter(({ destination }) => destination.subset !== '' && one.spec.hosts.includes(destination.host)).map(({ destination }) => ({ virtualService: fullName(one), host: destination.host })),
-    ),
-  );
+/** Of each host, the VirtualServices that route it to a subset and own it. */
+function subsetRoutes(mesh: Mesh): ReadonlyMap<string, readonly string[]> {
+  const byHost = new Map<string, string[]>();
+  for (const one of mesh.of(virtualService))
+    for (const { route } of one.spec.http)
+      for (const { destination } of route) if (destination.subset !== '' && one.spec.hosts.includes(destination.host)) addTo(byHost, destination.host, fullName(one));
+  return byHost;
 }
 
 /** What comes through a gateway follows the gateway's VirtualService alone. */
-function checkGatewayRoutes(service: AnalyzedObject<VirtualServiceSpec>, withSubsets: readonly SubsetRoute[], report: Report): void {
+function checkGatewayRoutes(service: AnalyzedObject<VirtualServiceSpec>, withSubsets: ReadonlyMap<string, readonly string[]>, report: Report): void {
   if (service.spec.gateways.length === 0) return;
   for (const [i, { route }] of service.spec.http.entries())
     for (const [j, { destination }] of route.entries()) {
       if (destination.subset !== '') continue;
-      for (const other of withSubsets)
-        if (other.host === destination.host) report(service, messages.ingressRulesNotAffected(other.virtualService, fullName(service)), { path: `spec.http[${i}].route[${j}].destination.host` });
+      for (const other of withSubsets.get(destination.host) ?? [])
+        report(service, messages.ingressRulesNotAffected(other, fullName(service)), { path: `spec.http[${i}].route[${j}].destination.host` });
     }
 }

@@ -38,7 +38,7 @@ export function gatewayName(namespace: string, written: string): { readonly name
 
 /** The hosts a gateway serves for VirtualServices of a namespace; undefined when there is no such gateway. */
 function servedHosts(mesh: Mesh, name: { readonly namespace: string; readonly name: string }, from: string): readonly string[] | undefined {
-  const istio = mesh.of(gateway).find(({ key }) => key.namespace === name.namespace && key.name === name.name);
+  const istio = mesh.findOf(gateway, name);
   if (istio) return istio.spec.servers.flatMap((server) => hostsFor(server, { own: name.namespace, from }));
   if (mesh.find(gateway.group, gateway.kind, name)) return ['*'];
   const kubernetes = mesh.find('gateway.networking.k8s.io', 'Gateway', name);

@@ -20,10 +20,9 @@ export const jwtClaimRoutes: Analyzer = {
       if (claim === undefined) continue;
       for (const [i, written] of service.spec.gateways.entries()) {
         const name = gatewayName(service.key.namespace, written);
-        const found = mesh.of(gateway).find(({ key }) => key.namespace === name.namespace && key.name === name.name);
+        const found = mesh.findOf(gateway, name);
         if (written === 'mesh' || !found) continue;
-        for (const pod of mesh.podsSelectable()) {
-          if (!selects(found.spec.selector, pod.labels)) continue;
+        for (const pod of mesh.podsSelectedBy(found.spec.selector)) {
           const isValidated = authentications.some((one) => [rootNamespace, pod.namespace].includes(one.namespace) && selects(one.selector, pod.labels));
           if (!isValidated) report(service, messages.jwtRoutingWithoutAuthentication(claim, `${name.namespace}/${name.name}`, pod.name), { path: `spec.gateways[${i}]` });
         }
