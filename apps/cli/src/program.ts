@@ -1,29 +1,13 @@
 import { Command, CommanderError, Help } from 'commander';
 import { CliError, exitCode } from './cli-error.ts';
-import { commandEnvironment, type CommandModule } from './command.ts';
-import { analyzeCommand } from './commands/analyze/analyze.ts';
-import { applyCommand } from './commands/apply/apply.ts';
-import { completionCommand } from './commands/completion/completion.ts';
-import { deleteCommand } from './commands/delete/delete.ts';
-import { diffCommand } from './commands/diff/diff.ts';
-import { explainCommand } from './commands/explain/explain.ts';
-import { getCommand } from './commands/get/get.ts';
-import { interceptCommand } from './commands/intercept/intercept.ts';
-import { migrateCommand } from './commands/migrate/migrate.ts';
-import { proxyConfigCommand } from './commands/proxy-config/proxy-config.ts';
-import { proxyStatusCommand } from './commands/proxy-status/proxy-status.ts';
-import { testCommand } from './commands/test/test.ts';
-import { tokenCommand } from './commands/token/token.ts';
-import { validateCommand } from './commands/validate/validate.ts';
-import { clientVersion, versionCommand } from './commands/version/version.ts';
+import { commandEnvironment } from './command.ts';
+import { commandsFor } from './commands.ts';
+import { clientVersion } from './commands/version/client-version.ts';
 import type { Output } from './output.ts';
-
-/** Every command, in the order of --help. */
-const commands: readonly CommandModule[] = [applyCommand, deleteCommand, getCommand, explainCommand, diffCommand, testCommand, validateCommand, analyzeCommand, migrateCommand, proxyStatusCommand, proxyConfigCommand, interceptCommand, tokenCommand, versionCommand, completionCommand];
 
 /** Runs one command line; resolves with its exit code. */
 export async function main(argv: readonly string[], output: Output): Promise<number> {
-  const program = meltemi(output);
+  const program = await meltemi(argv, output);
   if (argv.length === 0) {
     output.out(program.helpInformation().trimEnd());
     return exitCode.ok;
@@ -48,7 +32,7 @@ function fixApply(word: string): string[] {
   return word === '--fix=apply' ? ['--fix', '--write'] : [word];
 }
 
-function meltemi(output: Output): Command {
+async function meltemi(argv: readonly string[], output: Output): Promise<Command> {
   const program = new Command('meltemi')
     .description('Runs, inspects and checks a Meltemi mesh: what istioctl is for Istio.')
     .option('--context <file>', 'context file of the mesh (default: the nearest .meltemi/context.json)')
@@ -59,6 +43,6 @@ function meltemi(output: Output): Command {
     .configureOutput({ writeOut: (text) => output.out(text.trimEnd()), writeErr: (text) => output.err(text.trimEnd()) })
     .configureHelp(Object.assign(new Help(), { sortSubcommands: false }));
   const environment = commandEnvironment(program, output);
-  for (const add of commands) add(program, environment);
+  for (const add of await commandsFor(argv)) add(program, environment);
   return program;
 }

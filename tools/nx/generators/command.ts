@@ -1,4 +1,4 @@
-import { insertBefore, insertImport } from '../insert.ts';
+import { insertBefore } from '../insert.ts';
 import { names } from '../names.ts';
 import { template } from '../template.ts';
 import { create, update, type Tree } from '../tree.ts';
@@ -14,8 +14,6 @@ export default function command(tree: Tree, options: CommandOptions): void {
   const folder = `apps/cli/src/commands/${name.kebab}`;
   create(tree, `${folder}/${name.kebab}.ts`, template('command/command.ts', { ...name }));
   create(tree, `${folder}/${name.kebab}.test.ts`, template('command/command.test.ts', { ...name }));
-  update(tree, 'apps/cli/src/program.ts', (text) => {
-    const imported = insertImport(text, `import { ${name.camel}Command } from './commands/${name.kebab}/${name.kebab}.ts';`, './commands/');
-    return insertBefore(imported, 'completionCommand];', `${name.camel}Command, `);
-  });
+  const entry = `  { names: ['${name.kebab}'], load: async () => (await import('./commands/${name.kebab}/${name.kebab}.ts')).${name.camel}Command },\n`;
+  update(tree, 'apps/cli/src/commands.ts', (text) => insertBefore(text, '  // Its script is made from all the others.', entry));
 }

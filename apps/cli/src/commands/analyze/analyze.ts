@@ -4,7 +4,6 @@ import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { readFiles } from '../../files.ts';
 import { fixFiles } from './fix.ts';
-import { analyzedLiveObjects } from './live.ts';
 import { analysisOptions, formatOf, levelOf, type AnalyzeFlags } from './options.ts';
 import { analyzerList, printMessages, wantsColor } from './print.ts';
 
@@ -17,7 +16,7 @@ export const analyzeCommand: CommandModule = (program, environment) => {
     const options = analysisOptions(flags, environment.output);
     const files = [...(flags.filename ?? []), ...paths];
     if (flags.fix === true) return fixFiles(await filesToFix(files, flags, environment), { ...options, failure, write: flags.write === true }, environment.output);
-    const messages = files.length > 0 ? analyzeTexts(await texts(files, flags, environment), options) : analyzeObjects(await analyzedLiveObjects(environment.context()), { ...options, builtin: false });
+    const messages = files.length > 0 ? analyzeTexts(await texts(files, flags, environment), options) : analyzeObjects(await (await import('./live.ts')).analyzedLiveObjects(environment.context()), { ...options, builtin: false });
     printMessages(environment.output, messages.filter(({ level }) => reaches(level, shown)), { format, color: wantsColor(flags.color) });
     const failing = messages.filter(({ level }) => reaches(level, failure));
     if (format === 'log') environment.output.err(summary(messages, files));

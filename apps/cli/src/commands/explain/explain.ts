@@ -4,7 +4,6 @@ import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { outputFormat, print, type OutputFormat } from '../../output.ts';
 import { answerText } from './answer-text.ts';
-import { meshFromPilot } from './live-mesh.ts';
 import { meshFromFiles, textOf, warnSetAside, type MeshFileOptions } from './mesh-files.ts';
 
 interface Options extends MeshFileOptions {
@@ -33,7 +32,7 @@ export const explainCommand: CommandModule = (program, environment) => {
     .addHelpText('after', '\nExample: meltemi explain --from default/productpage GET http://reviews:9080/reviews/0 -H "end-user: jason"')
     .action(async (method: string | undefined, url: string | undefined, options: Options) => {
       const format = outputFormat(options.output);
-      const mesh = () => (options.filename === undefined ? meshFromPilot(environment) : meshFromFiles(options.filename, options, environment));
+      const mesh = async () => (options.filename === undefined ? (await import('./live-mesh.ts')).meshFromPilot(environment) : meshFromFiles(options.filename, options, environment));
       if (options.proxyFile !== undefined && options.callFile !== undefined) return answerCalls(await mesh(), { ...options, proxyFile: options.proxyFile, callFile: options.callFile }, format, environment);
       if (options.from === undefined || method === undefined) throw new CliError('explain: say who asks and what, like: meltemi explain --from default/productpage GET http://reviews:9080/reviews/0 (or give --proxy-file and --call-file)', exitCode.usage);
       const request = requestOf(options.from, url === undefined ? ['GET', method] : [method, url], options.header);

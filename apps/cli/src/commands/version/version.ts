@@ -2,9 +2,7 @@ import type { CommandModule } from '../../command.ts';
 import { findContext } from '../../context.ts';
 import { columns, outputFormat, print, type Output } from '../../output.ts';
 import { call, connectPilot } from '../../pilot-client.ts';
-
-/** The version of this tree. */
-export const clientVersion = '0.1.0';
+import { clientVersion } from './client-version.ts';
 
 /** `meltemi version`: the CLI's version, and the control plane's where one runs. */
 export const versionCommand: CommandModule = (program, { output }) => {
