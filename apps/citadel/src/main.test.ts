@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -111,10 +111,29 @@ test('a second citadel over the same socket, a damaged keystore and bad flags ar
   assert.match(missing.output, /--state-dir/);
 });
 
+test('--cacerts signs with what an operator plugs in, and says what is wrong with it', async () => {
+  const cacerts = join(dir, 'cacerts');
+  mkdirSync(cacerts);
+  const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: cacerts, stdio: 'ignore' });
+  const args = ['--state-dir', join(dir, 'state'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--cacerts', cacerts];
+  const empty = run(launcher, ...args);
+  assert.equal(await empty.exit, 1);
+  assert.match(empty.output, /--cacerts .*ca-cert\.pem is missing/);
+
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca-key.pem', '-out', 'ca-cert.pem', '-days', '1', '-subj', '/O=corp/CN=root', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
+  copyFileSync(join(cacerts, 'ca-cert.pem'), join(cacerts, 'root-cert.pem'));
+  const { grpc } = await citadel('--cacerts', cacerts);
+  const agent = startIdentityAgent({ citadelAddress: `127.0.0.1:${grpc}`, identity: reviews, joinToken: joinTokenText(await mintJoinToken(socket(), reviews)), log: { info: () => undefined, warn: () => undefined } });
+  agents.push(agent);
+  const { trust } = await agent.ready();
+  assert.equal(trust.pem.trim(), readFileSync(join(cacerts, 'root-cert.pem'), 'utf8').trim());
+  assert.equal(existsSync(join(dir, 'state', 'authority.json')), false);
+});
+
 test('--help names every flag, --version the version', async () => {
   const help = run(launcher, '--help');
   assert.equal(await help.exit, 0);
-  for (const flag of ['--listen', '--socket', '--state-dir', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level']) assert.ok(help.output.includes(flag), flag);
+  for (const flag of ['--listen', '--socket', '--state-dir', '--cacerts', '--ca-key-algorithm', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level']) assert.ok(help.output.includes(flag), flag);
   const version = run(launcher, '--version');
   assert.equal(await version.exit, 0);
   assert.match(version.output, /\d+\.\d+\.\d+/);

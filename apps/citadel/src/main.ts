@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { openCertificateService, type CertificateService } from '@meltemi/citadel';
-import { claimSocket, DiskKeystore, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
+import { KeptAuthority, openCertificateService, PluggedAuthority, type CertificateService } from '@meltemi/citadel';
+import { claimSocket, DiskKeystore, readCaFiles, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
+
+/** How often a plugged-in authority is read again. */
+const reloadMs = 10_000;
 
 await runProgram({
   name: 'meltemi-citadel',
@@ -20,7 +23,7 @@ await runProgram({
     });
     const service = await openAuthority(values, stateDir);
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom });
+    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ...(values.cacerts !== undefined && { maintenanceMs: reloadMs }) });
     lifecycle.add('certificate service', () => server.stop(1000));
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');
     return { ports: { grpc: server.port }, drain: (deadlineMs) => server.stop(deadlineMs) };
@@ -28,16 +31,21 @@ await runProgram({
 });
 
 async function openAuthority(values: CitadelOptions, stateDir: string): Promise<CertificateService> {
+  const trustDomain = values['trust-domain'];
+  const keystore = new DiskKeystore(stateDir);
+  const entropy = { bytes: (count: number) => randomBytes(count) };
+  const { cacerts } = values;
+  const authority = cacerts === undefined
+    ? new KeptAuthority({ trustDomain, keystore, entropy, keyAlgorithm: values['ca-key-algorithm'] })
+    : new PluggedAuthority({ trustDomain, read: () => readCaFiles(resolve(cacerts)), issuers: keystore, entropy });
   const opened = await openCertificateService({
-    trustDomain: values['trust-domain'],
-    keystore: new DiskKeystore(stateDir),
-    clock: systemClock,
-    entropy: { bytes: (count) => randomBytes(count) },
-    defaultLifetimeMs: values['workload-cert-ttl'],
-    maxLifetimeMs: values['max-workload-cert-ttl'],
+    trustDomain, authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
   }).catch((cause: unknown) => {
     throw new StartError(`--state-dir ${stateDir}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });
   if (opened.ok) return opened.value;
-  throw new StartError(`--state-dir ${stateDir}: the authority in it is damaged: ${formatFieldErrors(opened.error)}. Restore it from a backup; it is never replaced by itself`);
+  const reason = formatFieldErrors(opened.error);
+  throw new StartError(cacerts === undefined
+    ? `--state-dir ${stateDir}: the authority in it is damaged: ${reason}. Restore it from a backup; it is never replaced by itself`
+    : `--cacerts ${cacerts}: ${reason}`);
 }

@@ -1,3 +1,4 @@
+import { keyAlgorithms } from '@meltemi/identity';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 
 /** Flags of citadel; the common ones come from the frame. */
@@ -5,6 +6,8 @@ export const options = [
   { name: 'listen', type: 'address', default: '127.0.0.1:15022', description: 'certificate service, trust bundle and health (gRPC over TLS)' },
   { name: 'state-dir', type: 'string', required: true, placeholder: 'folder', description: 'keystore: keys of root and issuing CA, and join tokens; made with mode 0700' },
   { name: 'socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) where join tokens are minted; default: citadel.sock in the state dir' },
+  { name: 'cacerts', type: 'string', placeholder: 'folder', description: "sign with the issuing CA in this folder instead of one of citadel's own: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in Istio's cacerts Secret; read again every 10 s" },
+  { name: 'ca-key-algorithm', type: 'choice', choices: keyAlgorithms, default: 'ecdsa-p256', description: "keys of citadel's own root and issuing CA, when it makes them" },
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of every identity issued here' },
   { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
   { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },

@@ -39,7 +39,7 @@ export function followMesh({ values, node, control, log, readiness, lifecycle, i
     const metadata = (node.metadata ?? {}) as Readonly<Record<string, string>>;
     const tokenFile = values['join-token-file'];
     const started = startIdentityAgent({
-      citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log,
+      citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log, keyAlgorithm: values['workload-key-algorithm'],
       ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
     });
     lifecycle.add('identity agent', () => started.stop());

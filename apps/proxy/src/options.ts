@@ -1,3 +1,4 @@
+import { keyAlgorithms } from '@meltemi/identity';
 import { isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 import type { ProgramDrain } from '@meltemi/proxy-edge';
 
@@ -38,6 +39,7 @@ export const options = [
   { name: 'citadel-address', type: 'string', placeholder: 'host:port', description: 'where the certificate comes from' },
   { name: 'join-token-file', type: 'string', placeholder: 'file', description: 'join token for the first certificate, read again for each attempt' },
   { name: 'state-dir', type: 'string', placeholder: 'folder', description: 'keeps key and certificate, so that a restart needs no new token' },
+  { name: 'workload-key-algorithm', type: 'choice', choices: keyAlgorithms, default: 'ecdsa-p256', description: "key of the workload's certificate" },
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
   { name: 'listen-address', type: 'string', placeholder: 'ip', description: "where admin, health and Prometheus ports bind (default: the node's address when it is a loopback one, else 127.0.0.1)" },
   { name: 'admin-port', type: 'int', min: 0, max: 65_535, default: '15000', description: 'admin port of a mesh proxy; 0 means any' },

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { JoinTokensClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
-import { openCertificateService } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService } from '@meltemi/citadel';
 import { DiskKeystore, startCitadelServer, type CitadelServer } from '@meltemi/citadel-edge';
 import { channelCredentials, joinTokenText, meshChannelOptions, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import type { GraphView } from '@meltemi/mixer';
@@ -21,7 +21,10 @@ let citadel: CitadelServer;
 let reviews: IdentityAgent;
 
 before(async () => {
-  const opened = await openCertificateService({ trustDomain: 'cluster.local', keystore: new DiskKeystore(join(processes.folder, 'citadel')), clock: systemClock, entropy: { bytes: randomBytes } });
+  const trustDomain = 'cluster.local';
+  const keystore = new DiskKeystore(join(processes.folder, 'citadel'));
+  const entropy = { bytes: randomBytes };
+  const opened = await openCertificateService({ trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, clock: systemClock, entropy });
   assert.ok(opened.ok, opened.ok ? '' : formatFieldErrors(opened.error));
   citadel = await startCitadelServer({ service: opened.value, listen: '127.0.0.1:0', socketPath, log: silent, stats: new StatsRegistry(), clock: systemClock, random: mathRandom });
   const identity = 'spiffe://cluster.local/ns/default/sa/reviews';

@@ -24,6 +24,8 @@ export interface CitadelServerOptions {
   readonly random: Random;
   /** Lifetime of citadel's own certificate. Default: that of workloads. */
   readonly ownLifetimeMs?: number;
+  /** How often the authority is looked after. Default an hour; less where it may be replaced from outside. */
+  readonly maintenanceMs?: number;
 }
 
 export interface CitadelServer {
@@ -41,13 +43,12 @@ const limits = {
   'grpc.keepalive_timeout_ms': 10_000,
 } as const satisfies ServerOptions;
 
-const maintenanceMs = 3_600_000;
+const defaultMaintenanceMs = 3_600_000;
 
 /** Serves the certificate service, the trust bundle and health on one TLS port, and join tokens on a Unix socket. Rejects with the reason when either cannot be bound. */
 export async function startCitadelServer(options: CitadelServerOptions): Promise<CitadelServer> {
   const { service, clock, random, log } = options;
   const parts: HandlerParts = { service, log, stats: declareCitadelStats(options.stats) };
-  parts.stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
   const own = new OwnCertificate({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
   const health = new Health([IstioCertificateServiceService.createCertificate.path.split('/')[1] ?? '', TrustBundleService.get.path.split('/')[1] ?? '']);
   const server = new Server(limits);
@@ -58,7 +59,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     own.stop();
     throw cause;
   });
-  const stopMaintenance = maintain(options);
+  const stopMaintenance = maintain(options, parts, own);
   let stopped: Promise<void> | undefined;
   const stop = (deadlineMs: number): Promise<void> => (stopped ??= stopAll(deadlineMs));
   const stopAll = async (deadlineMs: number): Promise<void> => {
@@ -79,11 +80,25 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
   }
 }
 
-function maintain({ service, clock, log }: CitadelServerOptions): () => void {
+/** Looks after the authority now and then. A failure changes nothing, and is said once for as long as it lasts. */
+function maintain(options: CitadelServerOptions, { stats }: HandlerParts, own: OwnCertificate): () => void {
+  const { service, clock, log, maintenanceMs = defaultMaintenanceMs } = options;
   let cancel: () => void = () => undefined;
+  let failure = '';
+  let issuing = service.issuingSerial();
+  stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
   const run = async (): Promise<void> => {
     const outcome = await service.maintain().catch((cause: unknown) => ({ ok: false as const, error: [{ path: '', message: String(cause) }] }));
-    if (!outcome.ok) log.error({ reason: formatFieldErrors(outcome.error) }, 'maintenance of the authority failed; it goes on with what it has');
+    const reason = outcome.ok ? '' : formatFieldErrors(outcome.error);
+    if (reason !== '' && reason !== failure) log.error({ reason }, 'the authority could not be brought up to date; it goes on with what it has');
+    failure = reason;
+    stats.authorityStale.set(reason === '' ? 0 : 1);
+    if (issuing !== service.issuingSerial()) {
+      issuing = service.issuingSerial();
+      log.info({ audit: true, issuing, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'a new issuing CA signs from now on');
+      stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
+      own.renew();
+    }
     cancel = clock.after(maintenanceMs, () => void run());
   };
   cancel = clock.after(maintenanceMs, () => void run());

@@ -1,27 +1,32 @@
-import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from '@meltemi/citadel';
-import { createMark, isCode, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
+import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
+import { readBounded } from './read-bounded.ts';
 
 const maxAuthorityBytes = 262_144;
+const maxIssuersBytes = 1_048_576;
 const maxTokenBytes = 8192;
 
 /**
  * The keystore as a directory of mode 0700:
  *
  *     authority.json        certificates and keys of root and issuing CA (0600)
+ *     issuers.json          issuing CAs that were plugged in: certificates, no keys
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
  *     tokens/<hash>.used    it has been used; made with O_EXCL, so exactly one use wins
  */
 export class DiskKeystore implements Keystore {
   readonly #authorityPath: string;
   readonly #dir: string;
+  readonly #issuersPath: string;
   readonly #tokensDir: string;
   #tokens: Promise<Map<string, TokenState>> | undefined;
 
   constructor(dir: string) {
     this.#dir = dir;
     this.#authorityPath = join(dir, 'authority.json');
+    this.#issuersPath = join(dir, 'issuers.json');
     this.#tokensDir = join(dir, 'tokens');
   }
 
@@ -34,6 +39,17 @@ export class DiskKeystore implements Keystore {
   async saveAuthority(material: AuthorityMaterial): Promise<void> {
     await this.#loadTokens();
     await replaceFile(this.#authorityPath, `${JSON.stringify(material, null, 2)}\n`);
+  }
+
+  async loadIssuers(): Promise<readonly string[]> {
+    const text = await readBounded(this.#issuersPath, maxIssuersBytes);
+    const issuers = text === undefined ? [] : parseObject(text, this.#issuersPath)['issuers'];
+    return Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [];
+  }
+
+  async saveIssuers(pathsPem: readonly string[]): Promise<void> {
+    await this.#loadTokens();
+    await replaceFile(this.#issuersPath, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`);
   }
 
   async addToken(record: TokenRecord): Promise<void> {
@@ -97,17 +113,6 @@ export class DiskKeystore implements Keystore {
       if (text !== undefined) tokens.set(hash, { ...readToken(text, name), hash, used: names.has(`${hash}.used`) });
     }
     return tokens;
-  }
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<string | undefined> {
-  try {
-    const { size } = await stat(path);
-    if (size > maxBytes) throw new Error(`${path} has ${size} bytes; the limit is ${maxBytes}`);
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    if (isCode(cause, 'ENOENT')) return undefined;
-    throw cause;
   }
 }
 

@@ -1,4 +1,5 @@
 export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
+export { readCaFiles } from './ca-files.ts';
 export { DiskKeystore } from './disk-keystore.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
 export { claimSocket, SocketUnusable } from './token-socket.ts';

@@ -41,6 +41,12 @@ export class OwnCertificate implements CertificateSource {
     this.#listeners.clear();
   }
 
+  /** Now, because the authority has changed. */
+  renew(): void {
+    this.#cancel();
+    this.#renew();
+  }
+
   #schedule(): void {
     const { clock, random } = this.#options;
     const half = (this.#current.notAfter - clock.now()) * (0.5 + (random.next() - 0.5) * 0.02);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -9,7 +10,7 @@ import { HealthClient, HealthCheckResponse_ServingStatus as Serving, type Health
 import { IstioCertificateServiceService, type IstioCertificateResponse, IstioCertificateServiceClient } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { JoinTokensClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { waitFor } from '@meltemi/base';
-import { buildCsr, formatJoinToken, generateP256, parseJoinToken, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { buildCsr, formatJoinToken, generateP256, keyAlgorithms, parseJoinToken, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { joinTokenFile, joinTokenText, serverCredentials, startIdentityAgent, type IdentityAgent, type IdentityAgentOptions } from '@meltemi/identity-edge';
 import { CitadelFixture } from './testing/citadel-fixture.ts';
 import { openEcho, startEcho } from './testing/echo-fixture.ts';
@@ -62,6 +63,15 @@ test('a token gives a certificate that openssl verifies, then the certificate re
   assert.deepEqual(audit.slice(0, 3).map((line) => 'provedBy' in line && line.provedBy), ['join token', 'certificate', 'certificate']);
   assert.ok(audit.every((line) => 'serial' in line && 'notAfter' in line && 'peer' in line && 'spiffeId' in line));
 });
+
+for (const keyAlgorithm of keyAlgorithms) {
+  test(`a workload with a ${keyAlgorithm} key gets its certificate`, async () => {
+    const reviewer = agent({ identity: reviews, joinToken: joinTokenText(await citadel.mint(reviews)), keyAlgorithm });
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey((await reviewer.ready()).privateKeyPem);
+    const made = asymmetricKeyType === 'rsa' ? `rsa-${asymmetricKeyDetails?.modulusLength}` : `ecdsa-p${asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 384 : 256}`;
+    assert.equal(made, keyAlgorithm);
+  });
+}
 
 test('a token is refused the second time, for another identity, and when it has expired', async () => {
   const token = await citadel.mint(reviews);

@@ -8,6 +8,7 @@ export interface CitadelStats {
   readonly issued: Counter;
   readonly signingError: Counter;
   readonly rootExpirySeconds: Gauge;
+  readonly authorityStale: Gauge;
 }
 
 export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
@@ -19,5 +20,6 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     issued: counter('success_cert_issuance_count', 'Certificates issued.'),
     signingError: counter('csr_sign_err_count', 'Certificates that could not be signed, or were not what was ordered.'),
     rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
+    authorityStale: stats.gauge('citadel_server_authority_stale', '1 while the authority in place could not be taken over and an earlier one signs.').labels(),
   };
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
 import { fingerprintOf, formatSpiffeId, parseJoinToken, verifyChain, type Certificate, type SpiffeId } from '@meltemi/identity';
+import type { OpenAuthority } from './authority.ts';
 import { refuse, type CitadelError } from './errors.ts';
-import type { Keystore } from './keystore.ts';
-import type { OpenAuthority } from './material.ts';
+import type { TokenStore } from './keystore.ts';
 
 /** What a caller showed. A token, when there is one, is what counts: who has a good certificate needs none. */
 export interface CallerProof {
@@ -22,13 +22,13 @@ export interface Caller {
 }
 
 /** Who is asking. The texts help an honest caller and tell a guesser nothing: only holders of a real secret learn that it expired or was used. */
-export async function authenticate(proof: CallerProof, authority: OpenAuthority, by: { readonly keystore: Keystore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
+export async function authenticate(proof: CallerProof, authority: OpenAuthority, by: { readonly keystore: TokenStore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
   if (proof.token !== undefined) return byToken(proof.token, authority, by);
   if (proof.certificate) return byCertificate(proof.certificate, authority, by.now);
   return refuse('authentication', 'unauthenticated', 'no proof of identity: send a join token as "authorization: Bearer …", or connect with a valid certificate of this mesh');
 }
 
-async function byToken(text: string, authority: OpenAuthority, by: { readonly keystore: Keystore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
+async function byToken(text: string, authority: OpenAuthority, by: { readonly keystore: TokenStore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
   const token = parseJoinToken(text);
   if (!token.ok) return refuse('authentication', 'unauthenticated', token.error[0]?.message ?? 'not a join token');
   if (token.value.rootFingerprint !== fingerprintOf(authority.root)) return refuse('authentication', 'unauthenticated', 'the join token was made for another root: mint a new one at this citadel');
@@ -46,7 +46,9 @@ async function byToken(text: string, authority: OpenAuthority, by: { readonly ke
 }
 
 function byCertificate(leaf: Certificate, authority: OpenAuthority, now: number): Result<Caller, CitadelError> {
-  const peer = verifyChain([leaf, authority.issuing, ...authority.retiredIssuing.slice(-3)], authority.trust, { now, use: 'client' });
+  const issuers = [authority.issuer, ...authority.retired];
+  const issuer = issuers.find(([issuing]) => issuing.subject.equals(leaf.issuer) && leaf.x509.verify(issuing.publicKey)) ?? authority.issuer;
+  const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
   return ok({ id: peer.value.id, how: 'certificate', settle: async () => ok(undefined) });
 }

@@ -5,6 +5,7 @@ import { ManualClock } from '@meltemi/base';
 import { buildCsr, controlPlaneId, formatSpiffeId, generateP256, parseCertificates, parseJoinToken, formatJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
 import { openCertificateService, type CertificateService, type CertificateServiceOptions, type Issuance } from './certificate-service.ts';
 import type { CallerProof } from './authenticate.ts';
+import { KeptAuthority } from './kept-authority.ts';
 import { MemoryKeystore } from './memory-keystore.ts';
 
 const trustDomain = 'cluster.local';
@@ -19,8 +20,13 @@ interface World {
   readonly keystore: MemoryKeystore;
 }
 
+function parts(keystore: MemoryKeystore): Pick<CertificateServiceOptions, 'trustDomain' | 'authority' | 'keystore' | 'entropy'> {
+  const entropy = { bytes: randomBytes };
+  return { trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, entropy };
+}
+
 async function open(changes: Partial<CertificateServiceOptions> = {}, clock = new ManualClock(Date.UTC(2026, 0, 1)), keystore = new MemoryKeystore()): Promise<World> {
-  const opened = await openCertificateService({ trustDomain, keystore, clock, entropy: { bytes: randomBytes }, ...changes });
+  const opened = await openCertificateService({ ...parts(keystore), clock, ...changes });
   assert.ok(opened.ok, JSON.stringify(opened));
   return { service: opened.value, clock, keystore };
 }
@@ -183,7 +189,7 @@ test('a damaged authority is refused and never replaced by a new one', async () 
   for (const damage of [{ issuingKeyPem: other.issuingKeyPem }, { issuingKeyPem: 'x' }, { issuingCertificatePem: other.issuingCertificatePem }, { rootCertificatePem: '' }]) {
     const keystore = new MemoryKeystore();
     await keystore.saveAuthority({ ...material, ...damage });
-    const opened = await openCertificateService({ trustDomain, keystore, clock: world.clock, entropy: { bytes: randomBytes } });
+    const opened = await openCertificateService({ ...parts(keystore), clock: world.clock });
     assert.ok(!opened.ok, JSON.stringify(damage));
     assert.deepEqual(await keystore.loadAuthority(), { ...material, ...damage });
   }

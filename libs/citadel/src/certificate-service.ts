@@ -2,17 +2,19 @@ import { ok, type Clock, type Result } from '@meltemi/base';
 import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
 import type { SigningRequest, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { authenticate, hashTokenSecret, type Caller, type CallerProof } from './authenticate.ts';
+import type { Authority, OpenAuthority } from './authority.ts';
 import { controlPlaneNames } from './control-plane-names.ts';
 import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
 import { issueCertificate, type IssuedCertificate } from './issue.ts';
-import type { AuthorityMaterial, Keystore } from './keystore.ts';
-import { createAuthority, openAuthority, renewIssuing, type OpenAuthority } from './material.ts';
+import type { TokenStore } from './keystore.ts';
 
 /** How citadel is set up. */
 export interface CertificateServiceOptions {
   readonly trustDomain: string;
-  readonly keystore: Keystore;
+  readonly authority: Authority;
+  /** Of join tokens. */
+  readonly keystore: TokenStore;
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** Lifetime when a request names none. Default 24 h. */
@@ -34,15 +36,9 @@ const maxTokenLifetimeMs = dayMs;
 const tokenMemoryMs = 3_600_000;
 const maxTokens = 10_000;
 
-/** Opens the authority in the keystore, or creates one there on the first start. Rejects when the keystore fails; a damaged authority is an error, never replaced. */
+/** Opens the authority. Rejects when a keystore fails. */
 export async function openCertificateService(options: CertificateServiceOptions): Promise<Result<CertificateService>> {
-  const { keystore, trustDomain, clock, entropy } = options;
-  let material = await keystore.loadAuthority();
-  if (!material) {
-    material = createAuthority(trustDomain, clock.now(), entropy);
-    await keystore.saveAuthority(material);
-  }
-  const service = new CertificateService(options, material);
+  const service = new CertificateService(options);
   const opened = await service.maintain();
   return opened.ok ? ok(service) : opened;
 }
@@ -52,26 +48,18 @@ export class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #defaultLifetimeMs: number;
   readonly #maxLifetimeMs: number;
-  #material: AuthorityMaterial;
   #authority: OpenAuthority | undefined;
 
-  constructor(options: CertificateServiceOptions, material: AuthorityMaterial) {
+  constructor(options: CertificateServiceOptions) {
     this.#options = options;
-    this.#material = material;
     this.#maxLifetimeMs = options.maxLifetimeMs ?? 90 * dayMs;
     this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
   }
 
-  /** Opens the authority, renews the issuing CA when it is due, forgets old tokens. To be called at the start and every hour or so. */
+  /** Brings the authority up to date and forgets old tokens. To be called at the start and now and then. An error leaves the last good authority in force. */
   async maintain(): Promise<Result<void>> {
-    const { keystore, trustDomain, clock, entropy } = this.#options;
-    const renewed = renewIssuing(trustDomain, this.#material, { now: clock.now(), entropy });
-    if (!renewed.ok) return renewed;
-    if (renewed.value) {
-      await keystore.saveAuthority(renewed.value);
-      this.#material = renewed.value;
-    }
-    const opened = openAuthority(trustDomain, this.#material);
+    const { authority, keystore, clock } = this.#options;
+    const opened = await authority.refresh(clock.now());
     if (!opened.ok) return opened;
     this.#authority = opened.value;
     await keystore.pruneTokens(clock.now() - tokenMemoryMs);
@@ -85,6 +73,11 @@ export class CertificateService {
   /** When the root ends, milliseconds since the epoch. */
   rootNotAfter(): number {
     return this.#open().root.notAfter;
+  }
+
+  /** Of the CA that signs. */
+  issuingSerial(): string {
+    return this.#open().issuer[0].serial;
   }
 
   /** Istio's CreateCertificate. `requestedMs` 0 means the default; longer than the maximum is shortened, not refused. */
@@ -132,7 +125,7 @@ export class CertificateService {
     const { certificate, chainPem } = issued.value;
     const { serial, notBefore, notAfter } = certificate;
     const privateKeyPem = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    return ok(Object.freeze({ certChainPem: chainPem.slice(0, 2).join(''), privateKeyPem, spiffeId: formatSpiffeId(id), serial, notBefore, notAfter, trust: authority.trust }));
+    return ok(Object.freeze({ certChainPem: chainPem.filter((pem) => pem !== authority.root.pem).join(''), privateKeyPem, spiffeId: formatSpiffeId(id), serial, notBefore, notAfter, trust: authority.trust }));
   }
 
   #open(): OpenAuthority {

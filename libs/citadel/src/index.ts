@@ -1,7 +1,10 @@
 export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance } from './certificate-service.ts';
+export type { Authority, IssuerPath, OpenAuthority } from './authority.ts';
+export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
+export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
 export type { CallerProof, Caller } from './authenticate.ts';
 export type { CitadelError, CitadelErrorCode } from './errors.ts';
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';
-export type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from './keystore.ts';
+export type { AuthorityMaterial, AuthorityStore, IssuerStore, Keystore, TokenRecord, TokenState, TokenStore } from './keystore.ts';
 export { MemoryKeystore } from './memory-keystore.ts';

@@ -1,9 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
 import { buildCertificate, formatSpiffeId, parseCertificate, spkiOf, verifyChain, type Certificate, type CertificateTemplate, type SpiffeId } from '@meltemi/identity';
+import type { OpenAuthority } from './authority.ts';
+import { backdatedMs } from './backdate.ts';
 import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
-import { backdatedMs, type OpenAuthority } from './material.ts';
 
 /** What to certify, decided by citadel: nothing but the key comes from the request. */
 export interface IssueOrder {
@@ -20,19 +21,19 @@ export interface IssueOrder {
 /** A certificate that was checked after signing, with its chain. */
 export interface IssuedCertificate {
   readonly certificate: Certificate;
-  /** PEM, one certificate each: leaf, issuing CA, root. The order of Istio's certificate service. */
+  /** PEM, one certificate each: leaf, issuing CA, what lies between, root. The order of Istio's certificate service. */
   readonly chainPem: readonly string[];
 }
 
 /** Template → sign → validate. What does not come out as ordered never leaves. */
 export function issueCertificate(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): Result<IssuedCertificate, CitadelError> {
   const template = templateOf(authority, order, entropy);
-  if (template.notAfter <= order.now) return refuse('signing', 'internal', `the issuing CA ended at ${new Date(authority.issuing.notAfter).toISOString()}; citadel must make a new one`);
+  if (template.notAfter <= order.now) return refuse('signing', 'internal', `the issuing CA ended at ${new Date(authority.issuer[0].notAfter).toISOString()}; citadel must make a new one`);
   const parsed = parseCertificate(buildCertificate(template, authority.signer));
   if (!parsed.ok) return refuse('signing', 'internal', `the signed certificate cannot be read back: ${parsed.error[0]?.message}`);
   const wrong = differs(parsed.value, template, authority, order);
   if (wrong !== undefined) return refuse('signing', 'internal', `the signed certificate is not what was ordered: ${wrong}`);
-  return ok({ certificate: parsed.value, chainPem: [parsed.value.pem, authority.issuing.pem, authority.root.pem] });
+  return ok({ certificate: parsed.value, chainPem: [...new Set([parsed.value, ...authority.issuer, authority.root].map(({ pem }) => pem))] });
 }
 
 function templateOf(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): CertificateTemplate {
@@ -41,15 +42,15 @@ function templateOf(authority: OpenAuthority, order: IssueOrder, entropy: Entrop
   return {
     serial: entropy.bytes(16),
     publicKey: order.publicKey,
-    notBefore: Math.max(second(order.now - backdatedMs), authority.issuing.notBefore),
-    notAfter: second(Math.min(order.now + order.lifetimeMs, authority.issuing.notAfter)),
+    notBefore: Math.max(second(order.now - backdatedMs), authority.issuer[0].notBefore),
+    notAfter: second(Math.min(order.now + order.lifetimeMs, authority.issuer[0].notAfter)),
     names: { uris: [formatSpiffeId(order.id)], dnsNames: order.dnsNames, ips: order.ips },
     role: { kind: 'workload' },
   };
 }
 
 function differs(certificate: Certificate, template: CertificateTemplate, authority: OpenAuthority, order: IssueOrder): string | undefined {
-  const chain = verifyChain([certificate, authority.issuing], authority.trust, { now: order.now, use: 'any' });
+  const chain = verifyChain([certificate, ...authority.issuer], authority.trust, { now: order.now, use: 'any' });
   if (!chain.ok) return `the chain does not hold (${chain.error[0]?.message})`;
   if (formatSpiffeId(chain.value.id) !== formatSpiffeId(order.id)) return 'another identity';
   if (certificate.dnsNames.join() !== order.dnsNames.join()) return 'other DNS names';

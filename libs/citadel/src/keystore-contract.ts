@@ -28,6 +28,13 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
     assert.deepEqual(await reopen().loadAuthority(), material);
   },
 
+  'issuing CAs are remembered, and can be replaced': async ({ open, reopen }) => {
+    assert.deepEqual(await open().loadIssuers(), []);
+    await open().saveIssuers(['first']);
+    await open().saveIssuers(['first', 'second']);
+    assert.deepEqual(await reopen().loadIssuers(), ['first', 'second']);
+  },
+
   'a token can be taken once, also across a restart': async (storage) => {
     const { open, reopen } = storage;
     const store = open();

@@ -3,6 +3,7 @@ import type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from './key
 /** A keystore that forgets everything with the process. For tests. */
 export class MemoryKeystore implements Keystore {
   #material: AuthorityMaterial | undefined;
+  #issuers: readonly string[] = [];
   readonly #tokens = new Map<string, TokenState>();
 
   async loadAuthority(): Promise<AuthorityMaterial | undefined> {
@@ -11,6 +12,14 @@ export class MemoryKeystore implements Keystore {
 
   async saveAuthority(material: AuthorityMaterial): Promise<void> {
     this.#material = material;
+  }
+
+  async loadIssuers(): Promise<readonly string[]> {
+    return this.#issuers;
+  }
+
+  async saveIssuers(pathsPem: readonly string[]): Promise<void> {
+    this.#issuers = pathsPem;
   }
 
   async addToken(record: TokenRecord): Promise<void> {

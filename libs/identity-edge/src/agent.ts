@@ -1,5 +1,5 @@
 import { formatFieldErrors, mathRandom, systemClock, type Clock, type Random } from '@meltemi/base';
-import { formatSpiffeId, parseSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { formatSpiffeId, parseSpiffeId, type KeyAlgorithm, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { requestCertificate, type IdentityProof, type IssuanceFailure } from './issuance.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { backdatedMs, renewalTime, retryDelayMs } from './renewal.ts';
@@ -22,6 +22,8 @@ export interface IdentityAgentOptions {
   readonly stateDir?: string;
   /** Lifetime to ask for. Default: citadel's. */
   readonly validityMs?: number;
+  /** Of the workload's keys, each made for one certificate. Default ECDSA P-256. */
+  readonly keyAlgorithm?: KeyAlgorithm;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log: AgentLog;
@@ -138,8 +140,8 @@ class Agent implements IdentityAgent {
   async #request(): Promise<WorkloadCertificate | IssuanceFailure> {
     const proof = await this.#proof();
     if (!proof) return { refused: true, message: this.#noProof() };
-    const { citadelAddress, validityMs = 0 } = this.#options;
-    const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, now: this.#clock.now() });
+    const { citadelAddress, validityMs = 0, keyAlgorithm = 'ecdsa-p256' } = this.#options;
+    const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, keyAlgorithm, now: this.#clock.now() });
     this.#tokenIsNext = proof.kind === 'certificate' && !outcome.ok;
     if (proof.kind === 'token' && (outcome.ok || outcome.error.refused)) this.#deadToken = proof.token;
     return outcome.ok ? outcome.value : outcome.error;

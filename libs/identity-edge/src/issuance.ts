@@ -4,8 +4,8 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateP256, parseCertificates, parseJoinToken, verifyChain } from '@meltemi/identity';
-import type { Certificate, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, parseCertificates, parseJoinToken, verifyChain } from '@meltemi/identity';
+import type { Certificate, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
 /** How the caller proves itself to citadel: a fresh join token, or the certificate it has. */
@@ -17,6 +17,8 @@ export interface IssuanceRequest {
   readonly proof: IdentityProof;
   /** 0: citadel's default. */
   readonly validityMs: number;
+  /** Of the key that is made for it. */
+  readonly keyAlgorithm: KeyAlgorithm;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -43,8 +45,8 @@ export const meshChannelOptions = {
 export async function requestCertificate(request: IssuanceRequest): Promise<Result<WorkloadCertificate, IssuanceFailure>> {
   const credentials = citadelCredentials(request);
   if (!credentials.ok) return err({ refused: true, message: formatFieldErrors(credentials.error) });
-  const keys = generateP256();
   try {
+    const keys = await generateKeys(request.keyAlgorithm);
     const answer = await callCitadel(request, credentials.value, buildCsr(keys.privateKey, { uris: [formatSpiffeId(request.id)] }));
     const certificate = checkAnswer(request, answer, keys);
     return certificate.ok ? certificate : err({ refused: false, message: `citadel's answer is refused: ${formatFieldErrors(certificate.error)}` });

@@ -3,7 +3,8 @@ import type { Certificate, KeyUsage } from './certificate.ts';
 import { keyUsages } from './certificate.ts';
 import { bitString, context, decodeDer, encodeDer, objectId, primitive, sequence, set, tag, time, unsignedInteger, boolean, type DerNode } from './der.ts';
 import { encodeExtension, oid, type Extension } from './extensions.ts';
-import { keyBits, p256SignatureAlgorithm, signP256, spkiOf } from './keys.ts';
+import { keyBits, signatureAlgorithm, signWith, spkiOf } from './keys.ts';
+import { encodePermittedUris } from './name-constraints.ts';
 import { encodeNames, noNames, type SubjectNames } from './names.ts';
 
 /** What to certify. */
@@ -17,17 +18,17 @@ export interface CertificateTemplate {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly names?: Partial<SubjectNames>;
-  /** An authority that may have `pathLength` authorities below it, or an end entity that may serve and dial TLS. */
-  readonly role: { readonly kind: 'authority'; readonly pathLength: number } | { readonly kind: 'workload' };
+  /** An authority that may have `pathLength` authorities below it, and name only URIs of these hosts (default any), or an end entity that may serve and dial TLS. */
+  readonly role: { readonly kind: 'authority'; readonly pathLength: number; readonly permittedUriHosts?: readonly string[] } | { readonly kind: 'workload' };
 }
 
-/** Who signs: a P-256 key and its certificate; without one the certificate is self-signed. */
+/** Who signs: a key and its certificate; without one the certificate is self-signed. */
 export interface CertificateSigner {
   readonly key: KeyObject;
   readonly certificate?: Certificate;
 }
 
-/** Builds and signs an X.509 v3 certificate (ECDSA P-256 with SHA-256). DER. */
+/** Builds and signs an X.509 v3 certificate. DER. */
 export function buildCertificate(template: CertificateTemplate, signer: CertificateSigner): Buffer {
   const spki = spkiOf(template.publicKey);
   const subject = encodeName(template.subject);
@@ -36,14 +37,14 @@ export function buildCertificate(template: CertificateTemplate, signer: Certific
   const body = sequence(
     context(0, [unsignedInteger(Buffer.from([2]))]),
     unsignedInteger(serial),
-    p256SignatureAlgorithm(),
+    signatureAlgorithm(signer.key),
     signer.certificate ? decodeDer(signer.certificate.subject, 4096) : subject,
     sequence(time(template.notBefore), time(template.notAfter)),
     subject,
     decodeDer(spki, 4096),
     context(3, [sequence(...extensionsOf(template, spki, signer.certificate).map(encodeExtension))]),
   );
-  return encodeDer(sequence(body, p256SignatureAlgorithm(), bitString(signP256(encodeDer(body), signer.key))));
+  return encodeDer(sequence(body, signatureAlgorithm(signer.key), bitString(signWith(encodeDer(body), signer.key))));
 }
 
 function extensionsOf(template: CertificateTemplate, spki: Buffer, issuer: Certificate | undefined): Extension[] {
@@ -56,6 +57,7 @@ function extensionsOf(template: CertificateTemplate, spki: Buffer, issuer: Certi
     { id: oid.subjectKeyId, critical: false, value: encodeDer(primitive(tag.octetString, ownKeyId)) },
     { id: oid.authorityKeyId, critical: false, value: encodeDer(sequence(context(0, issuer?.subjectKeyId === undefined ? ownKeyId : Buffer.from(issuer.subjectKeyId, 'hex')))) },
   ];
+  if (template.role.kind === 'authority' && template.role.permittedUriHosts) extensions.push({ id: oid.nameConstraints, critical: true, value: encodePermittedUris(template.role.permittedUriHosts) });
   if (!authority) extensions.push({ id: oid.extendedKeyUsage, critical: false, value: encodeDer(sequence(objectId(oid.serverAuth), objectId(oid.clientAuth))) });
   // RFC 5280 §4.1.2.6: with an empty subject the alternative names are all there is, so they are critical.
   if (names.uris.length + names.dnsNames.length + names.ips.length > 0) extensions.push({ id: oid.subjectAltName, critical: template.subject === undefined, value: encodeNames(names) });

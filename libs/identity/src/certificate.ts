@@ -3,6 +3,7 @@ import { fail, ok, type Result } from '@meltemi/base';
 import { contents, contextParts, decodeDer, DerError, type DerNode, encodeDer, isContext, parts, readObjectId, readTime, tag } from './der.ts';
 import { decodeExtensions, oid, type Extension } from './extensions.ts';
 import { readPublicKey } from './keys.ts';
+import { decodeNameConstraints, type NameConstraints } from './name-constraints.ts';
 import { decodeNames, noNames, type SubjectNames } from './names.ts';
 import { formatPem, parsePem } from './pem.ts';
 
@@ -24,6 +25,8 @@ export interface Certificate extends SubjectNames {
   readonly ca: boolean;
   /** How many intermediates may follow; undefined: any number. */
   readonly pathLength: number | undefined;
+  /** Of an authority; undefined: it may name anything. */
+  readonly nameConstraints: NameConstraints | undefined;
   readonly keyUsage: ReadonlySet<KeyUsage> | undefined;
   /** Object identifiers; undefined: any use. */
   readonly extendedKeyUsage: ReadonlySet<string> | undefined;
@@ -40,7 +43,7 @@ export type KeyUsage = (typeof keyUsages)[number];
 const label = 'CERTIFICATE';
 /** RSA-4096 certificates with many names stay under 8 KB. */
 const maxCertificateBytes = 16_384;
-const understood = new Set<string>([oid.subjectKeyId, oid.keyUsage, oid.subjectAltName, oid.basicConstraints, oid.authorityKeyId, oid.extendedKeyUsage]);
+const understood = new Set<string>([oid.subjectKeyId, oid.keyUsage, oid.subjectAltName, oid.basicConstraints, oid.authorityKeyId, oid.extendedKeyUsage, oid.nameConstraints]);
 
 /** Reads one certificate from DER; at most 16 KiB. */
 export function parseCertificate(der: Uint8Array): Result<Certificate> {
@@ -96,15 +99,17 @@ function openssl(der: Buffer): X509Certificate {
   }
 }
 
-function readExtensions(extensions: ReadonlyMap<string, Extension>): SubjectNames & Pick<Certificate, 'ca' | 'pathLength' | 'keyUsage' | 'extendedKeyUsage' | 'subjectKeyId' | 'unknownCritical'> {
+function readExtensions(extensions: ReadonlyMap<string, Extension>): SubjectNames & Pick<Certificate, 'ca' | 'pathLength' | 'nameConstraints' | 'keyUsage' | 'extendedKeyUsage' | 'subjectKeyId' | 'unknownCritical'> {
   const value = (id: string): Buffer | undefined => extensions.get(id)?.value;
   const names = value(oid.subjectAltName);
   const usage = value(oid.keyUsage);
   const extended = value(oid.extendedKeyUsage);
   const keyId = value(oid.subjectKeyId);
+  const constraints = value(oid.nameConstraints);
   return {
     ...(names ? decodeNames(names) : noNames),
     ...readBasicConstraints(value(oid.basicConstraints)),
+    nameConstraints: constraints && decodeNameConstraints(constraints),
     keyUsage: usage && readKeyUsage(usage),
     extendedKeyUsage: extended && new Set(parts(decodeDer(extended, 4096), tag.sequence, 'extended key usage').map((entry) => readObjectId(entry, 'extended key usage'))),
     subjectKeyId: keyId && contents(decodeDer(keyId, 256), tag.octetString, 'subject key id').toString('hex'),

@@ -1,6 +1,7 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificate, type Certificate } from './certificate.ts';
 import { oid } from './extensions.ts';
+import { outsideConstraints } from './name-constraints.ts';
 import { parseSpiffeId, type SpiffeId } from './spiffe.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
@@ -31,10 +32,24 @@ export function verifyChain(chain: readonly Certificate[], bundle: TrustBundle, 
   const path = pathToRoot(leaf, intermediates, bundle);
   if (!path.ok) return path;
   for (const [depth, certificate] of path.value.entries()) {
-    const reason = unfit(certificate, depth, options.now);
+    const reason = unfit(certificate, depth, options.now) ?? misnamed(path.value, depth);
     if (reason !== undefined) return fail(`[${depth}]`, reason);
   }
   return ok({ id: id.value, leaf, path: path.value });
+}
+
+/** The way of an issuing CA up to a root of the bundle, the CA first: what `verifyChain` will say of the certificates it signs, but for their own names. */
+export function verifyIssuer(chain: readonly Certificate[], bundle: TrustBundle, now: number): Result<Certificate[]> {
+  const [issuing, ...intermediates] = chain;
+  if (!issuing) return fail('', 'no certificate is there');
+  if (!issuing.ca) return fail('', 'is not a CA certificate (basicConstraints CA is false or missing)');
+  const path = pathToRoot(issuing, intermediates, bundle);
+  if (!path.ok) return path;
+  for (const [depth, certificate] of path.value.entries()) {
+    const reason = unfit(certificate, depth + 1, now) ?? misnamed(path.value, depth);
+    if (reason !== undefined) return fail(depth === 0 ? '' : `[${depth}]`, reason);
+  }
+  return path;
 }
 
 function leafIdentity(leaf: Certificate, trustDomain: string, use: ChainUse): Result<SpiffeId> {
@@ -74,6 +89,16 @@ function unfit(certificate: Certificate, depth: number, now: number): string | u
   if (depth === 0) return undefined;
   if (certificate.keyUsage && !certificate.keyUsage.has('keyCertSign')) return 'may not sign certificates (key usage keyCertSign is missing)';
   if (certificate.pathLength !== undefined && depth - 1 > certificate.pathLength) return `allows ${certificate.pathLength} intermediates below it, not ${depth - 1}`;
+  return undefined;
+}
+
+/** Whether an authority further up forbids what this certificate is called. */
+function misnamed(path: readonly Certificate[], depth: number): string | undefined {
+  const [certificate, ...above] = path.slice(depth);
+  for (const { nameConstraints } of above) {
+    const reason = certificate && nameConstraints && outsideConstraints(certificate, nameConstraints);
+    if (reason !== undefined) return reason;
+  }
   return undefined;
 }
 

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { bitString, context, decodeDer, DerError, type DerNode, encodeDer, isContext, contextParts, objectId, parts, readObjectId, sequence, set, tag, unsignedInteger, wholeBits } from './der.ts';
 import { decodeExtensions, encodeExtension, oid } from './extensions.ts';
-import { p256SignatureAlgorithm, readPublicKey, signP256, spkiOf, verifySigned } from './keys.ts';
+import { readPublicKey, signatureAlgorithm, signWith, spkiOf, verifySigned } from './keys.ts';
 import { decodeNames, encodeNames, noNames, type SubjectNames } from './names.ts';
 import { formatPem, parsePem } from './pem.ts';
 
@@ -15,7 +15,7 @@ const label = 'CERTIFICATE REQUEST';
 /** A 4096-bit RSA request with a long name is under 2 KB. */
 const maxCsrBytes = 16_384;
 
-/** A PKCS #10 request (RFC 2986) for `names`, signed with the P-256 key it is for. PEM. */
+/** A PKCS #10 request (RFC 2986) for `names`, signed with the key it is for. PEM. */
 export function buildCsr(privateKey: KeyObject, names: Partial<SubjectNames>): string {
   const extensions = sequence(encodeExtension({ id: oid.subjectAltName, critical: true, value: encodeNames({ ...noNames, ...names }) }));
   const info = sequence(
@@ -24,7 +24,7 @@ export function buildCsr(privateKey: KeyObject, names: Partial<SubjectNames>): s
     decodeDer(spkiOf(createPublicKey(privateKey)), maxCsrBytes),
     context(0, [sequence(objectId(oid.extensionRequest), set(extensions))]),
   );
-  return formatPem(label, encodeDer(sequence(info, p256SignatureAlgorithm(), bitString(signP256(encodeDer(info), privateKey)))));
+  return formatPem(label, encodeDer(sequence(info, signatureAlgorithm(privateKey), bitString(signWith(encodeDer(info), privateKey)))));
 }
 
 /** Reads a PEM request and verifies that whoever made it holds the key. The subject and extensions other than the names are ignored: the authority decides those. */

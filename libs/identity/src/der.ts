@@ -109,6 +109,11 @@ export function bitString(value: Uint8Array, unused = 0): DerNode {
   return primitive(tag.bitString, Buffer.concat([Buffer.from([unused]), value]));
 }
 
+/** NULL: the parameters of RSA algorithms. */
+export function nothing(): DerNode {
+  return primitive(5, Buffer.alloc(0));
+}
+
 export function boolean(value: boolean): DerNode {
   return primitive(tag.boolean, Buffer.from([value ? 0xff : 0]));
 }

@@ -1,19 +1,49 @@
-import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
-import { decodeDer, DerError, type DerNode, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
+import { createPublicKey, generateKeyPair, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import { decodeDer, DerError, type DerNode, nothing, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
 import { oid } from './extensions.ts';
 
-/** A P-256 pair, the key of every workload and authority of the mesh. The private half stays in the process that made it. */
-export function generateP256(): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+/** Keys an authority or a workload may have, by the names of their flags. */
+export const keyAlgorithms = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'rsa-3072', 'rsa-4096'] as const;
+export type KeyAlgorithm = (typeof keyAlgorithms)[number];
+
+/** The private half stays in the process that made it. */
+export interface KeyPair {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+const generateKeyPairAsync = promisify(generateKeyPair);
+
+/** A new pair. RSA keys take from a tenth of a second (2048 bits) to several (4096), on a thread of their own. */
+export async function generateKeys(algorithm: KeyAlgorithm): Promise<KeyPair> {
+  if (algorithm === 'ecdsa-p256') return generateP256();
+  if (algorithm === 'ecdsa-p384') return generateKeyPairAsync('ec', { namedCurve: 'P-384' });
+  return generateKeyPairAsync('rsa', { modulusLength: Number(algorithm.slice('rsa-'.length)) });
+}
+
+/** A P-256 pair: what there is time to make in between. */
+export function generateP256(): KeyPair {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' });
 }
 
-/** Signs with a P-256 key: ECDSA over SHA-256, DER form. */
-export function signP256(data: Uint8Array, key: KeyObject): Buffer {
-  return sign('sha256', data, key);
+/** How a key signs: P-384 with SHA-384, every other with SHA-256; RSA as PKCS #1 v1.5, what every TLS library reads. */
+function signatureOf(key: KeyObject): { readonly digest: string; readonly algorithm: DerNode } {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa') return { digest: 'sha256', algorithm: sequence(objectId(oid.sha256WithRsa), nothing()) };
+  if (type !== 'ec') throw new Error(`a key of type ${type ?? 'unknown'} does not sign certificates here: use ECDSA or RSA`);
+  const p384 = details?.namedCurve === 'secp384r1';
+  return { digest: p384 ? 'sha384' : 'sha256', algorithm: sequence(objectId(p384 ? oid.ecdsaWithSha384 : oid.ecdsaWithSha256)) };
 }
 
-export function p256SignatureAlgorithm(): DerNode {
-  return sequence(objectId(oid.ecdsaWithSha256));
+/** The AlgorithmIdentifier of what `signWith` makes. */
+export function signatureAlgorithm(key: KeyObject): DerNode {
+  return signatureOf(key).algorithm;
+}
+
+/** Signs; ECDSA in DER form. */
+export function signWith(data: Uint8Array, key: KeyObject): Buffer {
+  return sign(signatureOf(key).digest, data, key);
 }
 
 const digests: Readonly<Record<string, { readonly digest: string; readonly keyType: 'ec' | 'rsa' }>> = {

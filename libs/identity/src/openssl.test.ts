@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createAuthorityFixture, fixtureNow } from './testing/authority-fixture.ts';
+import { buildCertificate } from './build-certificate.ts';
+import { parseCertificate } from './certificate.ts';
 import { buildCsr, parseCsr } from './csr.ts';
-import { generateP256 } from './keys.ts';
+import { generateKeys, keyAlgorithms, type KeyPair } from './keys.ts';
+import { formatPem } from './pem.ts';
 
 const workload = 'spiffe://cluster.local/ns/default/sa/bookinfo-reviews';
 let dir = '';
@@ -46,11 +50,28 @@ test('openssl shows the names, usages and limits of the certificates as intended
   assert.match(ca, /X509v3 Key Usage: critical\s+Certificate Sign, CRL Sign\n/);
 });
 
-test('openssl reads and verifies our requests', () => {
-  writeFileSync(join(dir, 'ours.csr'), buildCsr(generateP256().privateKey, { uris: [workload] }));
-  const text = openssl('req', '-in', 'ours.csr', '-noout', '-text', '-verify');
-  assert.match(text, /URI:spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-reviews/);
-});
+for (const algorithm of keyAlgorithms) {
+  test(`openssl reads and verifies requests and certificates of ${algorithm} keys`, async () => {
+    const keys = await generateKeys(algorithm);
+    writeFileSync(join(dir, 'ours.csr'), buildCsr(keys.privateKey, { uris: [workload] }));
+    const text = openssl('req', '-in', 'ours.csr', '-noout', '-text', '-verify');
+    assert.match(text, /URI:spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-reviews/);
+    const { root, leaf } = ownRoot(keys);
+    writeFileSync(join(dir, 'root.pem'), root);
+    writeFileSync(join(dir, 'leaf.pem'), leaf);
+    assert.match(openssl('verify', '-x509_strict', '-attime', String(fixtureNow / 1000), '-CAfile', 'root.pem', 'leaf.pem'), /leaf\.pem: OK/);
+    assert.match(openssl('x509', '-in', 'leaf.pem', '-noout', '-text'), algorithm === 'ecdsa-p384' ? /ecdsa-with-SHA384/ : algorithm.startsWith('rsa') ? /sha256WithRSAEncryption/ : /ecdsa-with-SHA256/);
+  });
+}
+
+/** A root with these keys, and a leaf it signed. */
+function ownRoot(keys: KeyPair): { root: string; leaf: string } {
+  const validity = { notBefore: fixtureNow - 3_600_000, notAfter: fixtureNow + 3_600_000 };
+  const root = parseCertificate(buildCertificate({ serial: randomBytes(16), subject: { organization: 'cluster.local', commonName: 'root' }, publicKey: keys.publicKey, ...validity, role: { kind: 'authority', pathLength: 0 } }, { key: keys.privateKey }));
+  assert.ok(root.ok);
+  const leaf = buildCertificate({ serial: randomBytes(16), publicKey: keys.publicKey, ...validity, names: { uris: [workload] }, role: { kind: 'workload' } }, { key: keys.privateKey, certificate: root.value });
+  return { root: root.value.pem, leaf: formatPem('CERTIFICATE', leaf) };
+}
 
 test("reads requests made by openssl with EC and RSA keys, as Istio's own agents send them", () => {
   const kinds: [string, ...string[]][] = [

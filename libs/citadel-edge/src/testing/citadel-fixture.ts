@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { openCertificateService } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService, PluggedAuthority } from '@meltemi/citadel';
 import { mintJoinToken } from '@meltemi/identity-edge';
 import { expositionText, StatsRegistry } from '@meltemi/observe';
 import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from '../citadel-server.ts';
+import { readCaFiles } from '../ca-files.ts';
 import { DiskKeystore } from '../disk-keystore.ts';
 
 /** A real citadel on an ephemeral port with its own directory, for this package's tests. */
@@ -17,8 +18,14 @@ export class CitadelFixture {
   readonly stats = new StatsRegistry();
   /** How far citadel's clock is ahead. */
   skewMs = 0;
+  readonly #caDir: string | undefined;
   #server: CitadelServer | undefined;
   #port = 0;
+
+  /** `caDir`: an authority is plugged in there, in place of one of citadel's own. */
+  constructor(caDir?: string) {
+    this.#caDir = caDir;
+  }
 
   get address(): string {
     return `127.0.0.1:${this.#port}`;
@@ -26,12 +33,11 @@ export class CitadelFixture {
 
   /** Starts, or starts again on the same port with the same directory. */
   async start(changes: Partial<CitadelServerOptions> = {}): Promise<this> {
-    const opened = await openCertificateService({
-      trustDomain: 'cluster.local',
-      keystore: new DiskKeystore(join(this.dir, 'state')),
-      clock: { ...systemClock, now: () => Date.now() + this.skewMs },
-      entropy: { bytes: randomBytes },
-    });
+    const trustDomain = 'cluster.local';
+    const keystore = new DiskKeystore(join(this.dir, 'state'));
+    const entropy = { bytes: randomBytes };
+    const authority = this.#caDir === undefined ? new KeptAuthority({ trustDomain, keystore, entropy }) : new PluggedAuthority({ trustDomain, read: () => readCaFiles(this.#caDir ?? ''), issuers: keystore, entropy });
+    const opened = await openCertificateService({ trustDomain, authority, keystore, clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy });
     if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
     this.#server = await startCitadelServer({ service: opened.value, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
     this.#port = this.#server.port;

@@ -1,0 +1,127 @@
+import { createPrivateKey } from 'node:crypto';
+import { fail, ok, type Result } from '@meltemi/base';
+import { buildCertificate, createTrustBundle, generateKeys, parseCertificate, parseCertificates, type Certificate, type CertificateSigner, type KeyAlgorithm } from '@meltemi/identity';
+import type { Authority, OpenAuthority } from './authority.ts';
+import { backdatedMs } from './backdate.ts';
+import type { Entropy } from './entropy.ts';
+import type { AuthorityMaterial, AuthorityStore } from './keystore.ts';
+
+const yearMs = 365 * 86_400_000;
+/** As Istio's self-signed root. */
+const rootLifetimeMs = 10 * yearMs;
+/** Renewed with half a year left, twice the longest workload lifetime: issuing is never cut short. */
+const issuingLifetimeMs = 2 * yearMs;
+const issuingRenewalMs = yearMs / 2;
+const defaultAlgorithm: KeyAlgorithm = 'ecdsa-p256';
+
+export interface KeptAuthorityOptions {
+  readonly trustDomain: string;
+  readonly keystore: AuthorityStore;
+  readonly entropy: Entropy;
+  /** Of the keys that are made from now on. Default ECDSA P-256. */
+  readonly keyAlgorithm?: KeyAlgorithm;
+}
+
+/** What is needed to make keys and certificates. */
+interface Making extends Omit<KeptAuthorityOptions, 'keystore'> {
+  readonly now: number;
+}
+
+/** Citadel's own root and issuing CA: made on the first start, kept in the keystore. A damaged one is an error, never replaced. */
+export class KeptAuthority implements Authority {
+  readonly #options: KeptAuthorityOptions;
+  #material: AuthorityMaterial | undefined;
+
+  constructor(options: KeptAuthorityOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when the keystore fails. */
+  async refresh(now: number): Promise<Result<OpenAuthority>> {
+    const { keystore, ...making } = this.#options;
+    this.#material ??= (await keystore.loadAuthority()) ?? (await this.#keep(await createAuthority({ ...making, now })));
+    const renewed = await renewIssuing(this.#material, { ...making, now });
+    if (!renewed.ok) return renewed;
+    if (renewed.value) await this.#keep(renewed.value);
+    return openAuthority(making.trustDomain, this.#material);
+  }
+
+  async #keep(material: AuthorityMaterial): Promise<AuthorityMaterial> {
+    await this.#options.keystore.saveAuthority(material);
+    this.#material = material;
+    return material;
+  }
+}
+
+/** A new root and a new issuing CA below it. */
+export async function createAuthority(making: Making): Promise<AuthorityMaterial> {
+  const { trustDomain, entropy, now } = making;
+  const keys = await generateKeys(making.keyAlgorithm ?? defaultAlgorithm);
+  const subject = { organization: trustDomain, commonName: `Meltemi root ${entropy.bytes(4).toString('hex')}` };
+  const der = buildCertificate(
+    { serial: entropy.bytes(16), subject, publicKey: keys.publicKey, notBefore: now - backdatedMs, notAfter: now + rootLifetimeMs, role: { kind: 'authority', pathLength: 1 } },
+    { key: keys.privateKey },
+  );
+  const root = mustParse(der);
+  const issuing = await createIssuing({ key: keys.privateKey, certificate: root }, making);
+  return { rootCertificatePem: root.pem, rootKeyPem: pemOf(keys.privateKey), ...issuing, retiredIssuingPem: [] };
+}
+
+/** The same authority with a new issuing CA when the present one has less than half a year left; undefined when it is still good. */
+async function renewIssuing(material: AuthorityMaterial, making: Making): Promise<Result<AuthorityMaterial | undefined>> {
+  const opened = openAuthority(making.trustDomain, material);
+  if (!opened.ok) return opened;
+  const { root, issuer: [issuing], retired: retiredIssuers } = opened.value;
+  if (issuing.notAfter - making.now > issuingRenewalMs || issuing.notAfter >= root.notAfter) return ok(undefined);
+  const next = await createIssuing({ key: createPrivateKey(material.rootKeyPem), certificate: root }, making);
+  const retired = [...retiredIssuers.map(([certificate]) => certificate), issuing].filter((certificate) => certificate.notAfter > making.now).slice(-8);
+  return ok({ ...material, ...next, retiredIssuingPem: retired.map((certificate) => certificate.pem) });
+}
+
+/** Reads stored material and checks that its keys and certificates belong together: a damaged keystore must not sign anything. */
+export function openAuthority(trustDomain: string, material: AuthorityMaterial): Result<OpenAuthority> {
+  const root = single(material.rootCertificatePem, 'rootCertificatePem');
+  if (!root.ok) return root;
+  const issuing = single(material.issuingCertificatePem, 'issuingCertificatePem');
+  if (!issuing.ok) return issuing;
+  const retired = material.retiredIssuingPem.map((pem, index) => single(pem, `retiredIssuingPem[${index}]`));
+  const bad = retired.find((entry) => !entry.ok);
+  if (bad && !bad.ok) return bad;
+  const trust = createTrustBundle(trustDomain, [root.value.pem]);
+  if (!trust.ok) return trust;
+  if (!issuing.value.ca || !issuing.value.x509.verify(root.value.publicKey)) return fail('issuingCertificatePem', 'was not signed by the root beside it');
+  let key;
+  try {
+    key = createPrivateKey(material.issuingKeyPem);
+  } catch {
+    return fail('issuingKeyPem', 'cannot be read');
+  }
+  if (!issuing.value.x509.checkPrivateKey(key)) return fail('issuingKeyPem', 'does not belong to the issuing certificate');
+  const retiredIssuers = retired.flatMap((entry) => (entry.ok ? [[entry.value] as const] : []));
+  return ok({ root: root.value, issuer: [issuing.value], retired: retiredIssuers, signer: { key, certificate: issuing.value }, trust: trust.value });
+}
+
+/** The issuing CA names workloads of its trust domain and nothing else (name constraints), so that its key, if lost, is of no use elsewhere. */
+async function createIssuing(root: Required<CertificateSigner>, { trustDomain, now, entropy, keyAlgorithm = defaultAlgorithm }: Making): Promise<Pick<AuthorityMaterial, 'issuingCertificatePem' | 'issuingKeyPem'>> {
+  const keys = await generateKeys(keyAlgorithm);
+  const subject = { organization: trustDomain, commonName: `Meltemi issuing ${entropy.bytes(4).toString('hex')}` };
+  const notAfter = Math.min(now + issuingLifetimeMs, root.certificate.notAfter);
+  const der = buildCertificate({ serial: entropy.bytes(16), subject, publicKey: keys.publicKey, notBefore: now - backdatedMs, notAfter, role: { kind: 'authority', pathLength: 0, permittedUriHosts: [trustDomain] } }, root);
+  return { issuingCertificatePem: mustParse(der).pem, issuingKeyPem: pemOf(keys.privateKey) };
+}
+
+function single(pem: string, path: string): Result<Certificate> {
+  const parsed = parseCertificates(pem);
+  const [certificate, ...more] = parsed.ok ? parsed.value : [];
+  return certificate && more.length === 0 ? ok(certificate) : fail(path, parsed.ok ? 'must hold one certificate' : (parsed.error[0]?.message ?? 'cannot be read'));
+}
+
+function mustParse(der: Buffer): Certificate {
+  const parsed = parseCertificate(der);
+  if (!parsed.ok) throw new Error(`the authority made a certificate it cannot read: ${parsed.error[0]?.message}`);
+  return parsed.value;
+}
+
+function pemOf(key: ReturnType<typeof createPrivateKey>): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
