@@ -1,3 +1,4 @@
+export { hostAndPort, type DynamicHosts, type Lookup, type Overflow, type WaitingLookup } from './dynamic-hosts.ts';
 export { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from './connection.ts';
 export { CodeStats, codeStatsByPrefix } from './code-stats.ts';
 export { latin1, latin1Write } from './latin1.ts';

@@ -4,6 +4,7 @@ import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
 import type { CodeStats } from './code-stats.ts';
+import type { DynamicHosts } from './dynamic-hosts.ts';
 import type { Http2Stats } from './codec/http2/http2-stats.ts';
 import type { ByteConnection } from './connection.ts';
 import type { ProxyTlv } from './inspect/proxy-protocol.ts';
@@ -38,6 +39,8 @@ export interface UpstreamCluster {
   /** All of them, whatever their health. */
   readonly hosts: readonly Host[];
   readonly limits: { readonly default: ClusterLimits; readonly high: ClusterLimits };
+  /** Hosts that are looked up when they are asked for; null but for dynamic forward proxies. */
+  readonly dynamicHosts: DynamicHosts | null;
   /** The host for a request, or null when none is healthy. `originalDst` is where the client meant to go, for original-destination clusters. */
   pick(context: PickContext, originalDst: string): Host | null;
   /** Asks for a stream to this host. Told at once when a connection is idle, later otherwise. */

@@ -18,7 +18,7 @@ const loadReports = warn('load reports are not sent');
 
 export const clusterFields: FieldTable<Cluster> = {
   transportSocketMatches: use, name: use, altStatName: use,
-  clusterDiscoveryType: oneof({ type: use, clusterType: refuse('custom cluster types are not supported') }),
+  clusterDiscoveryType: oneof({ type: use, clusterType: use }),
   edsClusterConfig: use, connectTimeout: use, perConnectionBufferLimitBytes: use, lbPolicy: use, loadAssignment: use,
   healthChecks: use,
   maxRequestsPerConnection: use, circuitBreakers: use,

@@ -11,7 +11,7 @@ export interface Cluster {
   /** For statistics: alt_stat_name or the name. */
   readonly statName: string;
   readonly altStatName: string | null;
-  readonly discovery: 'static' | 'strict_dns' | 'logical_dns' | 'eds' | 'original_dst';
+  readonly discovery: 'static' | 'strict_dns' | 'logical_dns' | 'eds' | 'original_dst' | 'dynamic_forward_proxy';
   /** What to subscribe to under EDS; "" otherwise. */
   readonly edsServiceName: string;
   /** Inline endpoints (static and DNS kinds); null under EDS and original_dst. */
@@ -42,6 +42,8 @@ export interface Cluster {
   readonly dns: DnsConfig;
   /** `header`: the request's field that names the destination ("ip:port") before the connection's own; null = none. */
   readonly originalDst: { readonly portOverride: number | null; readonly header: string | null };
+  /** How names are looked up and kept by a dynamic forward proxy; null = it is none. */
+  readonly dynamicHosts: DynamicHostsConfig | null;
   readonly bindAddress: { readonly address: string; readonly port: number } | null;
   readonly tcpKeepaliveMs: number | null;
   readonly closeConnectionsOnHealthFailure: boolean;
@@ -115,6 +117,24 @@ export interface SubsetSelector {
   readonly fallbackKeys: readonly string[];
   /** A subset is its first host, whatever its health. */
   readonly singleHost: boolean;
+}
+
+/** The DNS cache of a dynamic forward proxy. */
+export interface DynamicHostsConfig {
+  readonly cacheName: string;
+  readonly lookup: DnsConfig['lookup'];
+  /** 60,000 when unset. */
+  readonly refreshMs: number;
+  readonly failureBaseMs: number;
+  readonly failureMaxMs: number;
+  /** Since the last use; 300,000 when unset. */
+  readonly hostTtlMs: number;
+  /** 1,024 when unset. */
+  readonly maxHosts: number;
+  /** Requests that may wait for look-ups; 1,024 when unset. */
+  readonly maxPending: number;
+  /** 5,000 when unset. */
+  readonly queryTimeoutMs: number;
 }
 
 /** Limits at the same time; Number.MAX_SAFE_INTEGER = none. Envoy's defaults: 1024, 1024, 1024, 3. */

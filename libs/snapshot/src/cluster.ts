@@ -7,6 +7,7 @@ import { compileCircuitBreakers } from './circuit-breakers.ts';
 import { bindFields, clusterFields, connectionOptionFields, edsFields, originalDstFields } from './cluster-tables.ts';
 import { compileConfigSource } from './config-source.ts';
 import type { Cluster, DnsConfig, LoadAssignment } from './cluster-types.ts';
+import { compileDynamicHosts, dynamicForwardProxyUrl } from './dynamic-forward-proxy.ts';
 import { finish, newContext, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
 import { compileHealthChecks } from './health-check.ts';
@@ -33,6 +34,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
   checkFields(message, clusterFields, '', report);
   if (message.name === '') report.refuse('name', 'is required');
   const discovery = discoveryOf(message, report);
+  const http = upstreamHttp(message, discovery, context);
   const { inner, innerPath, proxyProtocol } = unwrapProxyProtocol(message.transportSocket, 'transport_socket', context);
   const matches = socketMatches(message, context);
   const cluster: Cluster = {
@@ -49,12 +51,13 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
     outlierDetection: compileOutlier(message.outlierDetection, report),
     healthCheck: compileHealthChecks(message, report),
-    http: compileUpstreamHttp(message, extensions, report),
+    http,
     tls: compileUpstreamSocket(inner, innerPath, context),
     proxyProtocol: proxyProtocol ?? matches.proxyProtocol,
     transportSocketMatches: matches.sockets,
     dns: dnsConfig(message),
     originalDst: originalDst(message, report),
+    dynamicHosts: compileDynamicHosts(message, http, report),
     bindAddress: bindAddress(message.upstreamBindConfig, report),
     tcpKeepaliveMs: keepalive(message, report),
     closeConnectionsOnHealthFailure: message.closeConnectionsOnHostHealthFailure,
@@ -65,15 +68,24 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     references: context.references,
   };
   if (cluster.connectTimeoutMs <= 0) report.refuse('connect_timeout', 'must be more than zero');
-  if ((discovery === 'original_dst') !== (cluster.lbPolicy.kind === 'cluster_provided')) report.refuse('lb_policy', 'CLUSTER_PROVIDED and ORIGINAL_DST belong together');
+  const providesHosts = discovery === 'original_dst' || discovery === 'dynamic_forward_proxy';
+  if (providesHosts !== (cluster.lbPolicy.kind === 'cluster_provided')) report.refuse('lb_policy', 'CLUSTER_PROVIDED belongs to ORIGINAL_DST and dynamic forward proxies, and to nothing else');
   return finish(report, cluster);
 }
 
 function discoveryOf(message: ClusterMessage, report: Report): Cluster['discovery'] {
   const type = message.clusterDiscoveryType;
+  if (type?.$case === 'clusterType') return type.value.typedConfig?.typeUrl === dynamicForwardProxyUrl ? 'dynamic_forward_proxy' : 'static';
   const discovery = type?.$case === 'type' ? discoveries[type.value as 0 | 1 | 2 | 3 | 4] : 'static';
   if (discovery === undefined) report.refuse('type', 'is not a discovery type we know');
   return discovery ?? 'static';
+}
+
+/** A dynamic forward proxy that says nothing of HTTP checks certificates by the names of requests. */
+function upstreamHttp(message: ClusterMessage, discovery: Cluster['discovery'], { extensions, report }: Context): Cluster['http'] {
+  const http = compileUpstreamHttp(message, extensions, report);
+  const silent = discovery === 'dynamic_forward_proxy' && Object.keys(message.typedExtensionProtocolOptions).length === 0;
+  return silent ? { ...http, autoSni: true, autoSanValidation: true } : http;
 }
 
 function edsName(message: ClusterMessage, { report, references }: Context): string {
@@ -90,7 +102,7 @@ function edsName(message: ClusterMessage, { report, references }: Context): stri
 }
 
 function inlineEndpoints(message: ClusterMessage, discovery: Cluster['discovery'], report: Report): LoadAssignment | null {
-  if (discovery === 'eds' || discovery === 'original_dst') {
+  if (discovery === 'eds' || discovery === 'original_dst' || discovery === 'dynamic_forward_proxy') {
     if (message.loadAssignment) report.refuse('load_assignment', `does not go with type ${discovery.toUpperCase()}`);
     return null;
   }

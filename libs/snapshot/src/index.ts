@@ -4,7 +4,7 @@ export type {
   ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, SocketTarget, TcpProxyConfig, TunnelingConfig, TlvSelection, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {
-  CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, Endpoint, EndpointHealthCheck, GrpcCheck, HealthCheck, HttpCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,
+  CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, DynamicHostsConfig, Endpoint, EndpointHealthCheck, GrpcCheck, HealthCheck, HttpCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,
   RingHashPolicy, SlowStart, StatusRange, SubsetConfig, SubsetSelector, TcpCheck, TransportSocketMatch, UpstreamHttp,
 } from './cluster-types.ts';
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';
@@ -13,6 +13,7 @@ export { compileAdsSource, compileApiSource, compileConfigSource } from './confi
 export { compileListener } from './listener.ts';
 export { compileRouteConfiguration } from './route-configuration.ts';
 export { compileCluster } from './cluster.ts';
+export { compileDnsCache } from './dynamic-forward-proxy.ts';
 export { compileLoadAssignment } from './load-assignment.ts';
 export { compileSecret } from './tls.ts';
 export { compileSubstitution } from './local-reply.ts';

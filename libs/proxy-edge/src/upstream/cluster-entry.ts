@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type HostLists, type HostSet, type LbStat, type LocalZone, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type DynamicHosts, type HostLists, type HostSet, type LbStat, type LocalZone, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -7,6 +7,8 @@ import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
 import type { SecretLookup } from '../transport/tls-material.ts';
 import { clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
+import type { Resolver } from './dns.ts';
+import { DnsHosts } from './dns-hosts.ts';
 import { HostHealth } from './host-health.ts';
 import { HostPool, openConnection, poolKey, type PoolOptions, type PoolProtocol } from './host-pool.ts';
 
@@ -15,6 +17,7 @@ export interface EntryDeps {
   readonly random: Random;
   readonly stats: FlatStats;
   readonly secrets: SecretLookup;
+  readonly resolver: Resolver;
   /** What the workers of the process count together. */
   readonly shared: SharedRows;
   /** Where the proxy is; null = nothing is nearer than anything else. */
@@ -58,6 +61,7 @@ export class ClusterEntry implements UpstreamCluster {
   /** By host key; high-priority requests have pools of their own, as their limits are. */
   readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
   readonly #draining = new Set<HostPool>();
+  #dynamic: DnsHosts | null = null;
   readonly #passthrough = new Map<string, { host: Host; usedMs: number }>();
 
   private constructor(config: Cluster, tls: TlsSet, deps: EntryDeps) {
@@ -73,6 +77,7 @@ export class ClusterEntry implements UpstreamCluster {
     const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`, row(priority));
     this.limits = { default: limits('default'), high: limits('high') };
     this.#row = deps.shared.hold(`cluster ${config.name}`);
+    this.#dynamic = this.#openDynamic();
     const gauge = (name: string) => deps.stats.gauge(`cluster.${config.statName}.membership_${name}`);
     this.#membership = { total: gauge('total'), healthy: gauge('healthy'), degraded: gauge('degraded'), excluded: gauge('excluded') };
     this.#health = new HostHealth({
@@ -91,7 +96,12 @@ export class ClusterEntry implements UpstreamCluster {
   update(config: Cluster): Result<void> {
     const tls = tlsSet(config, this.#deps.secrets);
     if (!tls.ok) return tls;
+    const sameNames = JSON.stringify(config.dynamicHosts) === JSON.stringify(this.config.dynamicHosts) && (config.tls === null) === (this.config.tls === null);
     this.config = config;
+    if (!sameNames) {
+      this.#dynamic?.stop();
+      this.#dynamic = this.#openDynamic();
+    }
     this.#tls = tls.value;
     this.#balancer = this.#newBalancer();
     this.#picker = this.#balancer.picker(this.#store.current);
@@ -113,7 +123,11 @@ export class ClusterEntry implements UpstreamCluster {
 
   get hosts(): readonly Host[] {
     if (this.#health.stale) this.#refresh();
-    return this.#store.current.all;
+    return this.#dynamic === null ? this.#store.current.all : this.#dynamic.hosts;
+  }
+
+  get dynamicHosts(): DynamicHosts | null {
+    return this.#dynamic;
   }
 
   get hostSet(): HostSet {
@@ -151,7 +165,8 @@ export class ClusterEntry implements UpstreamCluster {
 
   pick(context: PickContext, downstreamAddress: string): Host | null {
     if (this.#health.stale) this.#refresh();
-    return this.config.discovery === 'original_dst' ? this.#originalDestination(context, downstreamAddress) : this.#picker.pick(context);
+    if (this.config.discovery === 'original_dst') return this.#originalDestination(context, downstreamAddress);
+    return this.#dynamic === null ? this.#picker.pick(context) : this.#dynamic.find(context.field(':authority') ?? '');
   }
 
   newStream(host: Host, options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
@@ -192,6 +207,7 @@ export class ClusterEntry implements UpstreamCluster {
       }
     }
     if (this.#retired) this.drainPools();
+    this.#dynamic?.tick(nowMs);
     for (const pool of this.#draining) if (pool.empty) this.#draining.delete(pool);
     for (const [key, entry] of this.#passthrough) {
       if (entry.host.state.activeRequests > 0 || nowMs - entry.usedMs < this.config.cleanupIntervalMs) continue;
@@ -227,6 +243,7 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   destroy(): void {
+    this.#dynamic?.stop();
     this.#health.stop();
     for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) pool.destroy();
     for (const pool of this.#draining) pool.destroy();
@@ -280,8 +297,18 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   #closeConnectionsTo(unhealthy: Host): void {
-    if (!this.config.closeConnectionsOnHealthFailure) return;
-    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === unhealthy.key) this.#drainPool(pools, pool);
+    if (this.config.closeConnectionsOnHealthFailure) this.#drainPoolsOf(unhealthy);
+  }
+
+  #drainPoolsOf(host: Host): void {
+    for (const pools of [this.#pools.default, this.#pools.high]) for (const pool of pools.values()) if (pool.host.key === host.key) this.#drainPool(pools, pool);
+  }
+
+  #openDynamic(): DnsHosts | null {
+    const { dynamicHosts, tls } = this.config;
+    if (dynamicHosts === null) return null;
+    const { resolver, stats } = this.#deps;
+    return new DnsHosts(dynamicHosts, { resolver, stats, defaultPort: tls === null ? 80 : 443, now: () => this.#deps.now(), onGone: (host) => this.#drainPoolsOf(host) });
   }
 
   #newBalancer(): Balancer {

@@ -176,11 +176,11 @@ export class ClusterManager implements Clusters {
   /** Swaps the warmed config in once nothing is missing. A secret that is there but cannot be used is an error. */
   #tryActivate(name: string): Result<void> {
     const warming = this.#warming.get(name);
-    if (warming === undefined || (warming.assignment === null && warming.config.discovery !== 'original_dst')) return ok(undefined);
+    if (warming === undefined || (warming.assignment === null && warming.config.discovery !== 'original_dst' && warming.config.discovery !== 'dynamic_forward_proxy')) return ok(undefined);
     for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
-    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, shared: this.#shared, local: this.#local, onHosts: ({ name: changed }: ClusterEntry) => this.#compareZones(changed), secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
+    const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, resolver: this.#options.resolver ?? systemResolver, shared: this.#shared, local: this.#local, onHosts: ({ name: changed }: ClusterEntry) => this.#compareZones(changed), secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };
     const done = known !== undefined ? known.update(config) : warming.unchecked !== null ? ok(warming.unchecked) : ClusterEntry.create(config, deps);
     if (!done.ok) return done;
     const entry = known ?? (done.value as ClusterEntry);

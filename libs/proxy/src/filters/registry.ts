@@ -7,6 +7,7 @@ import { corsFilter } from './http/cors/cors.ts';
 import { csrfFilter } from './http/csrf/csrf.ts';
 import { decisionTraceFilter } from './http/decision-trace/decision-trace.ts';
 import { decompressorFilter } from './http/decompressor/decompressor.ts';
+import { dynamicForwardProxyFilter } from './http/dynamic-forward-proxy/dynamic-forward-proxy.ts';
 import { extAuthzFilter } from './http/ext-authz/ext-authz.ts';
 import { faultFilter } from './http/fault/fault.ts';
 import { grpcHttp1BridgeFilter } from './http/grpc-http1-bridge/grpc-http1-bridge.ts';
@@ -29,6 +30,7 @@ import { localRateLimitFilter } from './network/local-ratelimit/local-ratelimit.
 import { metadataExchangeFilter } from './network/metadata-exchange/metadata-exchange.ts';
 import { networkRbacFilter } from './network/rbac/rbac.ts';
 import { sniClusterFilter } from './network/sni-cluster/sni-cluster.ts';
+import { sniDynamicForwardProxyFilter } from './network/sni-dynamic-forward-proxy/sni-dynamic-forward-proxy.ts';
 
 /** Every HTTP filter of this proxy, in the order a sidecar runs them. */
 export const httpFilters: readonly HttpFilterFactory[] = [
@@ -66,6 +68,8 @@ export const httpFilters: readonly HttpFilterFactory[] = [
   decompressorFilter,
   // Last to touch the fields that the upstream gets, first those it answers with.
   headerMutationFilter,
+  // Behind what may answer or change the request: names are looked up for what goes on.
+  dynamicForwardProxyFilter,
   // Sees what all others did.
   istioStatsFilter,
   // Last always: it takes the request away.
@@ -73,7 +77,7 @@ export const httpFilters: readonly HttpFilterFactory[] = [
 ];
 
 /** Every network filter besides the terminal ones (HTTP connection manager, TCP proxy), which the server owns. */
-export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, networkExtAuthzFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, metadataExchangeFilter, istioTcpStatsFilter];
+export const networkFilters: readonly NetworkFilterFactory[] = [networkRbacFilter, networkExtAuthzFilter, connectionLimitFilter, localRateLimitFilter, sniClusterFilter, sniDynamicForwardProxyFilter, metadataExchangeFilter, istioTcpStatsFilter];
 
 /** Besides them, what users bring: its parsers are replaced by whoever may load modules. */
 const httpByType = new Map([...httpFilters, moduleFilter].flatMap((factory) => factory.typeUrls.map((typeUrl) => [typeUrl, factory] as const)));

@@ -69,6 +69,7 @@ export class Backend implements UpstreamCluster {
   /** What outlier detection was told: HTTP statuses, 0 for no answer. */
   readonly reports: number[] = [];
   readonly limits: UpstreamCluster['limits'];
+  dynamicHosts: UpstreamCluster['dynamicHosts'] = null;
   readonly requests: BackendRequest[] = [];
   /** Ends of TCP connections opened to it. */
   readonly connections: Wire[] = [];

@@ -7,7 +7,7 @@ import type { ConnectionControls, NetworkStreamFilter } from '../../../filter.ts
 import type { Host, PickContext } from '../../../balance/index.ts';
 import { FilterGate } from '../filter-gate.ts';
 import { openHttpTunnel } from './http-tunnel.ts';
-import { tcpClusterKey } from './tcp-cluster.ts';
+import { tcpClusterKey, tcpDynamicHostKey } from './tcp-cluster.ts';
 import { originalDestination, type Clusters, type ConnectionCallbacks, type PendingStream, type PoolFailure, type UpstreamCluster } from '../../../upstream.ts';
 
 export interface TcpSessionOptions {
@@ -88,7 +88,26 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     this.info.upstreamCluster = target?.cluster ?? null;
     if (target === null || cluster === null) return this.#refuse(ResponseFlag.NC, 'cluster_not_found');
     this.info.upstreamClusterAlt = cluster.config.altStatName;
-    return this.#connect(cluster, target);
+    return cluster.dynamicHosts === null ? this.#connect(cluster, target) : this.#lookUp(cluster, target);
+  }
+
+  /** The name that an earlier filter found is looked up first. */
+  #lookUp(cluster: UpstreamCluster, target: WeightedTarget): void {
+    const found = cluster.dynamicHosts?.lookUp(this.#dynamicHost, (outcome) => {
+      this.#pending = null;
+      if (outcome === 'ready') this.#connect(cluster, target);
+      else this.#refuse(ResponseFlag.DF, 'dns_resolution_failure');
+    });
+    if (found === 'ready') return this.#connect(cluster, target);
+    if (found === 'failed') return this.#refuse(ResponseFlag.DF, 'dns_resolution_failure');
+    if (found === 'full' || found === 'busy') return this.#refuse(ResponseFlag.UO, 'dns_cache_overflow');
+    this.#pending = found ?? null;
+    return undefined;
+  }
+
+  get #dynamicHost(): string {
+    const named = this.info.filterState?.get(tcpDynamicHostKey);
+    return typeof named === 'string' ? named : '';
   }
 
   /** Ends the session now. */
@@ -155,7 +174,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
   #connect(cluster: UpstreamCluster, target: WeightedTarget): void {
     const { random, config } = this.#options;
     const context: PickContext = {
-      metadataMatch: target.metadataMatch, previousHosts: null, triedPriorities: null, maxAttempts: 1, random, field: () => null,
+      metadataMatch: target.metadataMatch, previousHosts: null, triedPriorities: null, maxAttempts: 1, random, field: (name) => (name === ':authority' ? this.#dynamicHost || null : null),
       hash: (into) => requestHash(config.hashPolicy, { head: null, clientAddress: this.info.downstreamRemoteAddress, newCookie: () => '' }, into),
     };
     const host = cluster.pick(context, originalDestination(this.info.connection));
