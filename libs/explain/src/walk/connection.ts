@@ -31,7 +31,8 @@ export function addressesOf(view: ProxyView, call: Call): Addresses {
 function destinationOf({ push, proxy }: ProxyView, host: string, port: number): string {
   if (isIp(host)) return host;
   const names = [host, `${host}.${proxy.namespace}.svc.${push.domain}`, `${host}.svc.${push.domain}`, `${host}.${push.domain}`];
-  const services = names.flatMap((name) => push.services.byHost.get(name.replace(/\.$/, '')) ?? []);
+  const known = names.flatMap((name) => push.services.byHost.get(name.replace(/\.$/, '')) ?? []);
+  const services = known.flatMap((one) => (one.aliasOf === undefined ? one : (push.services.byHost.get(one.aliasOf) ?? one)));
   const service = services.find(({ ports }) => ports.some((one) => one.number === port)) ?? services[0];
   const address = service?.addresses.find((one) => isIp(one));
   return address ?? unknownDestination;

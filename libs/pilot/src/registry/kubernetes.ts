@@ -44,12 +44,11 @@ export function distribution(written: string, annotations: Readonly<Record<strin
   return known[text as keyof typeof known] ?? 'any';
 }
 
-/** A Kubernetes Service as the mesh sees it. ExternalName services are aliases and handled by the caller. */
+/** A Kubernetes Service as the mesh sees it. What an ExternalName service is an alias of, the caller knows. */
 export function kubernetesService(config: Config<KubeServiceSpec>, options: ServiceOptions): Service {
   const { meta, spec } = config;
   const exportTo = meta.annotations['networking.istio.io/exportTo'];
   const headless = spec.clusterIP === 'None';
-  const external = spec.type === 'ExternalName';
   return {
     hostname: kubernetesHostname(meta.name, meta.namespace, options.domain),
     name: meta.name,
@@ -59,8 +58,8 @@ export function kubernetesService(config: Config<KubeServiceSpec>, options: Serv
     addresses: headless ? [] : clusterIps(spec),
     autoAddresses: [],
     selects: Object.keys(spec.selector).length > 0,
-    resolution: external ? 'dns' : headless ? 'passthrough' : 'static',
-    meshExternal: external,
+    resolution: headless ? 'passthrough' : 'static',
+    meshExternal: spec.type === 'ExternalName',
     exportTo: exportTo === undefined ? options.defaultExportTo : exportTo.split(',').map((part) => part.trim()),
     aliases: [],
     subjectAltNames: (meta.annotations['alpha.istio.io/kubernetes-serviceaccounts'] ?? '').split(',').filter((name) => name !== ''),
@@ -85,22 +84,15 @@ function servicePort(port: KubeServicePort): ServicePort {
 /** Endpoints by service port number: from slices, else Endpoints, else computed from Pods; WorkloadEntries that the selector names come on top. */
 export function kubernetesEndpoints(config: Config<KubeServiceSpec>, service: Service, inputs: KubernetesInputs): Map<number, Endpoint[]> {
   const found = new Map<number, Endpoint[]>(service.ports.map((port) => [port.number, []]));
+  if (service.aliasOf !== undefined) return found;
   const key = `${service.namespace}/${service.name}`;
   const slices = inputs.slices.get(key);
   const endpoints = inputs.endpoints.get(key);
-  if (config.spec.type === 'ExternalName') addExternalName(config.spec, service, found);
-  else if (slices) for (const slice of slices) addSlice(slice, service, inputs, found);
+  if (slices) for (const slice of slices) addSlice(slice, service, inputs, found);
   else if (endpoints) addEndpoints(endpoints, service, inputs, found);
   else addPods(config.spec, service, inputs, found);
   addEntries(config.spec, service, inputs, found);
   return found;
-}
-
-function addExternalName(spec: KubeServiceSpec, service: Service, found: Map<number, Endpoint[]>): void {
-  for (const port of service.ports) {
-    const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
-    found.get(port.number)?.push({ ...strangerAt(spec.externalName, service.namespace, true), port: target });
-  }
 }
 
 function addSlice(slice: Config<EndpointSliceSpec>, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {

@@ -33,6 +33,8 @@ export interface Service {
   readonly exportTo: readonly string[];
   /** Names that stand for this service (ExternalName services pointing at it). */
   readonly aliases: readonly string[];
+  /** The host that this ExternalName service is another name of. It has no endpoints, clusters and listeners of its own; rules may speak of it. */
+  readonly aliasOf?: string;
   /** Extra certificate names its workloads may present. */
   readonly subjectAltNames: readonly string[];
   /** RFC 3339 or "": the oldest of several services with one hostname wins. */

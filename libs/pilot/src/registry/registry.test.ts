@@ -43,7 +43,18 @@ test('a Service\'s selector takes WorkloadEntries too', () => {
 test('an ExternalName that names a mesh service is that service by another name', () => {
   const yaml = service('{ports: [{name: http, port: 80}]}') + 'apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec: {type: ExternalName, externalName: app.default.svc.cluster.local}\n';
   const { services } = meshOf(configsOf(yaml));
-  assert.deepEqual(services.all.map(({ hostname, aliases }) => [hostname, aliases]), [['app.default.svc.cluster.local', ['alias.default.svc.cluster.local']]]);
+  assert.deepEqual(services.all.map(({ hostname, aliases, aliasOf }) => [hostname, aliases, aliasOf]), [['alias.default.svc.cluster.local', [], 'app.default.svc.cluster.local'], ['app.default.svc.cluster.local', ['alias.default.svc.cluster.local'], undefined]]);
+});
+
+test('an ExternalName may name the host of a ServiceEntry, or another ExternalName; a circle of them is nothing', () => {
+  const external = (name: string, host: string) => `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {type: ExternalName, externalName: ${host}, ports: [{name: http, port: 80}]}\n---\n`;
+  const entry = 'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: api}\nspec: {hosts: [api.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}\n---\n';
+  const { services, registry } = meshOf(configsOf(external('far', 'near.default.svc.cluster.local') + external('near', 'api.example.com.') + external('x', 'y.default.svc.cluster.local') + external('y', 'x.default.svc.cluster.local') + entry));
+  const found = new Map(services.all.map((service) => [service.hostname, service]));
+  assert.deepEqual(found.get('api.example.com')?.aliases, ['far.default.svc.cluster.local', 'near.default.svc.cluster.local']);
+  assert.equal(found.get('far.default.svc.cluster.local')?.aliasOf, 'api.example.com');
+  assert.equal(found.get('x.default.svc.cluster.local')?.aliasOf, 'y.default.svc.cluster.local');
+  assert.deepEqual([...(registry.endpoints.get('default/near.default.svc.cluster.local') ?? [])], [[80, []]]);
 });
 
 test('the workload of a Pod is named by label, by its Deployment, or by the Pod name', () => {

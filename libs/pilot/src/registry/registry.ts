@@ -1,6 +1,7 @@
-import type { Config, DeploymentSpec, EndpointSliceSpec, KubeServiceSpec, PodSpec } from '@meltemi/config';
+import type { Config, DeploymentSpec, EndpointSliceSpec, PodSpec } from '@meltemi/config';
+import { aliasNames } from './aliases.ts';
 import { autoAddresses } from './auto-addresses.ts';
-import { kubernetesEndpoints, kubernetesHostname, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
+import { kubernetesEndpoints, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
 import { addressesOf, advancedRegistry, inOrder, rememberOrigin, targetsOf, type BuiltFrom } from './advance.ts';
 import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
@@ -32,15 +33,14 @@ function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Regist
   };
   const annotations = new Map(inputs.namespaces.map(({ meta }) => [meta.name, meta.annotations]));
   const optionsFor = ({ meta }: Config): ServiceOptions => ({ domain: options.domain, defaultExportTo: options.mesh.defaultServiceExportTo, namespaceAnnotations: annotations.get(meta.namespace) ?? {} });
-  const aliases = externalNameAliases(inputs.services, options.domain);
+  const named = aliasNames(inputs.services, options.domain);
   guarded(inputs.services, options, (config) => {
-    const plain = kubernetesService(config, optionsFor(config));
-    const service = { ...plain, aliases: aliases.get(plain.hostname) ?? [] };
-    if (!isAlias(config.spec, options.domain, inputs.services)) add(service, kubernetesEndpoints(config, service, indexed));
+    const service = named(kubernetesService(config, optionsFor(config)));
+    add(service, kubernetesEndpoints(config, service, indexed));
   });
   const given = autoAddresses(inputs.serviceEntries);
   guarded(inputs.serviceEntries, options, (config) => {
-    for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) })) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
+    for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) }).map(named)) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });
   const services = [...byKey.values()].sort((a, b) => (a.hostname === b.hostname ? compare(a.namespace, b.namespace) : compare(a.hostname, b.hostname)));
   const registry = { services, endpoints, targets: targetsByAddress(services, endpoints), workloads: indexed.byAddress, gateways: networkGateways(inputs, options) };
@@ -126,21 +126,6 @@ function deploymentsByNamespace(deployments: readonly Config<DeploymentSpec>[]):
   return found;
 }
 
-/** Hostname → the ExternalName services that point at it. */
-function externalNameAliases(services: readonly Config<KubeServiceSpec>[], domain: string): Map<string, string[]> {
-  const aliases = new Map<string, string[]>();
-  for (const { meta, spec } of services) {
-    if (spec.type === 'ExternalName') append(aliases, trimDot(spec.externalName), kubernetesHostname(meta.name, meta.namespace, domain));
-  }
-  return aliases;
-}
-
-/** An ExternalName that names a service of the mesh is that service under another name, not a service of its own. */
-function isAlias(spec: KubeServiceSpec, domain: string, services: readonly Config<KubeServiceSpec>[]): boolean {
-  if (spec.type !== 'ExternalName') return false;
-  return services.some(({ meta, spec: other }) => other.type !== 'ExternalName' && kubernetesHostname(meta.name, meta.namespace, domain) === trimDot(spec.externalName));
-}
-
 function targetsByAddress(services: readonly Service[], endpoints: ReadonlyMap<string, EndpointMap>): Map<string, ServiceTarget[]> {
   const targets = new Map<string, ServiceTarget[]>();
   for (const service of services) for (const { address, target } of targetsOf(service, endpoints.get(serviceKey(service)))) append(targets, address, target);
@@ -151,10 +136,6 @@ function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const list = map.get(key);
   if (list) list.push(value);
   else map.set(key, [value]);
-}
-
-function trimDot(hostname: string): string {
-  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
 }
 
 function compare(a: string, b: string): number {

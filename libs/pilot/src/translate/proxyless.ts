@@ -38,7 +38,8 @@ function parsedTarget(push: PushContext, proxy: Proxy, scope: Scope, name: strin
   const colon = name.lastIndexOf(':');
   const host = colon < 0 ? name : name.slice(0, colon);
   const candidates = [host, resolveHost(host, proxy.namespace, push.domain), `${host}.svc.${push.domain}`, `${host}.${push.domain}`];
-  const service = candidates.map((candidate) => scope.byHost.get(candidate)).find((found) => found !== undefined);
+  const found = candidates.map((candidate) => scope.byHost.get(candidate)).find((service) => service !== undefined);
+  const service = found?.aliasOf === undefined ? found : scope.byHost.get(found.aliasOf);
   if (!service) return undefined;
   const wanted = colon < 0 ? (service.ports.length === 1 ? service.ports[0]?.number : undefined) : Number(name.slice(colon + 1));
   const port = service.ports.find((candidate) => candidate.number === wanted);

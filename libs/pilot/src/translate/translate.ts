@@ -193,7 +193,7 @@ function listenerResources(push: PushContext, proxy: Proxy, scope: Scope): { rea
 }
 
 function allTargets(scope: Scope): string[] {
-  return scope.services.flatMap((service) => service.ports.map((port) => `${service.hostname}:${port.number}`));
+  return scope.services.flatMap((service) => (service.aliasOf === undefined ? service.ports.map((port) => `${service.hostname}:${port.number}`) : []));
 }
 
 function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly string[] | undefined): XdsResource[] {
@@ -218,7 +218,7 @@ function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string)
 
 /** Names its listeners mention. */
 export function routeNames(push: PushContext, proxy: Proxy, scope: Scope = carriedBy(proxy, scopeOf(push, proxy))): string[] {
-  if (proxy.proxyless) return scope.services.flatMap((service) => service.ports.map((port) => `outbound|${port.number}||${service.hostname}`));
+  if (proxy.proxyless) return scope.services.flatMap((service) => (service.aliasOf === undefined ? service.ports.map((port) => `outbound|${port.number}||${service.hostname}`) : []));
   if (proxy.type === 'router') return [...new Set(gatewayListeners(push, proxy).flatMap(({ servers }) => servers.map((entry) => entry.routeName)))].filter((name) => name !== '');
   const { own: mine, shared } = listenerResources(push, proxy, scope);
   return [...new Set([...routesNamedBy(mine), ...routesNamedBy(shared)])];
@@ -256,7 +256,7 @@ function assignment(push: PushContext, proxy: Proxy, scope: Scope, name: string)
   const parsed = passedThrough ?? parseClusterName(name);
   const service = parsed && scope.byHost.get(parsed.host);
   const port = service?.ports.find((candidate) => candidate.number === parsed?.port);
-  if (!parsed || !service || !port || discoveryOf(push, service, proxy) !== 'static') return undefined;
+  if (!parsed || !service || service.aliasOf !== undefined || !port || discoveryOf(push, service, proxy) !== 'static') return undefined;
   const rule = destinationRuleOf(push, proxy, service);
   const subset = parsed.subset === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === parsed.subset);
   if (parsed.subset !== '' && !subset) return undefined;

@@ -29,6 +29,7 @@ interface Target {
 
 /** All clusters of one service port: the whole service, then each subset of its DestinationRule. */
 export function outboundClusters(push: PushContext, proxy: Proxy, service: Service): Cluster[] {
+  if (service.aliasOf !== undefined) return [];
   const rule = destinationRuleOf(push, proxy, service);
   return service.ports.flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => outbound(push, proxy, { service, port, rule, subset }))).filter(hasNames);
 }

@@ -48,7 +48,7 @@ function addDeclared(context: Context, entries: Map<string, Entry>, egress: Egre
   const bindToPort = proxy.interception === 'NONE' || written.captureMode === 'NONE' || written.bind.startsWith('unix://');
   const local = localhosts(proxy.families);
   const binds: readonly [string, ...string[]] | undefined = written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
-  for (const service of egress.services) addPort(context, entries, { egress, service, port, protocol: parseProtocol(written.port?.protocol ?? ''), bindToPort, binds, addresses: addressGroups(context.push, proxy, service)[0] });
+  for (const service of concrete(egress.services)) addPort(context, entries, { egress, service, port, protocol: parseProtocol(written.port?.protocol ?? ''), bindToPort, binds, addresses: addressGroups(context.push, proxy, service)[0] });
 }
 
 /** A listener for every port of every service that no declared listener has. */
@@ -59,7 +59,7 @@ function addServices(context: Context, entries: Map<string, Entry>, egress: Egre
   const bindToPort = written?.captureMode === 'NONE';
   const local = localhosts(proxy.families);
   const binds: readonly [string, ...string[]] | undefined = written && written.bind !== '' ? [bindAddress(proxy, written.bind)] : bindToPort ? [bindAddress(proxy, local[0]), ...local.slice(1)] : undefined;
-  for (const service of egress.services) {
+  for (const service of concrete(egress.services)) {
     const groups = addressGroups(push, proxy, service);
     for (const addresses of groups.length > 0 ? groups : [undefined]) {
       for (const port of service.ports) {
@@ -70,6 +70,11 @@ function addServices(context: Context, entries: Map<string, Entry>, egress: Egre
       }
     }
   }
+}
+
+/** Another name of a service has no listener of its own. */
+function concrete(services: readonly Service[]): readonly Service[] {
+  return services.filter(({ aliasOf }) => aliasOf === undefined);
 }
 
 /** Endpoints that clients dial by their own addresses; undefined when the port is none of that kind. An entry that only names a host is one listener for all. */

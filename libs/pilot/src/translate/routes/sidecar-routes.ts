@@ -63,7 +63,7 @@ function addPort(building: Building, draft: Draft, port: number): void {
     }
   }
   for (const service of here.byHost.values()) {
-    if (ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
+    if (service.aliasOf !== undefined || ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
     draft.add({ host: service.hostname, port, routes: [defaultRoute(context, service, port)], domains: serviceDomains(service, form), service: true });
   }
 }
