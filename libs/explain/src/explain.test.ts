@@ -156,3 +156,15 @@ spec: {rules: [{from: [{source: {requestPrincipals: [me/you]}}]}]}
     ['denied', 'jwt_authn_access_denied{Audiences_in_Jwt_are_not_allowed}'], ['denied', 'rbac_access_denied_matched_policy[none]'],
   ]);
 });
+
+test('an answer that a route\'s fault gives names the route and its virtual host', () => {
+  const rule = 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: broken}\nspec: {hosts: [reviews], http: [{name: off, fault: {abort: {httpStatus: 418, percentage: {value: 100}}}, route: [{destination: {host: reviews}}]}]}\n';
+  const [answer] = ask(`${bookinfo}\n---\n${rule}`, productpage, toReviews);
+  assert.deepEqual([answer?.outcome, answer?.status, answer?.virtualHost, answer?.route], ['direct_response', 418, 'reviews.default.svc.cluster.local:9080', 'off']);
+});
+
+test('a workload with IPv6 alone is reached on ::', () => {
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: six}\nspec: {selector: {app: six}, ports: [{name: http, port: 80}]}\n';
+  const [answer] = ask(service, { type: 'sidecar', namespace: 'default', labels: { app: 'six' }, ip: 'fd00::7' }, { mode: 'inbound', port: 80 });
+  assert.deepEqual([answer?.listener, answer?.filterChain, answer?.cluster], ['virtualInbound', '::_80', 'inbound|80||']);
+});

@@ -65,7 +65,8 @@ function requestText(call: Call, localAddress: string): string | null {
 /** A filter, or the connection manager itself, had the last word. */
 function answeredOnTheWay(view: ProxyView, info: StreamInfo): HttpAnswer {
   const details = info.responseCodeDetails ?? '';
-  const common = { status: info.responseCode, ...(details === '' ? {} : { details }) };
+  const place = info.virtualHostName === '' ? {} : { virtualHost: info.virtualHostName, route: info.routeName };
+  const common = { status: info.responseCode, ...place, ...(details === '' ? {} : { details }) };
   const rule = /^(?:rbac_access_denied_matched_policy|ext_authz_denied)\[(.*)\]$/.exec(details)?.[1];
   if (rule !== undefined) return { outcome: 'denied', ...common, ...policyOfRule(view, rule) };
   if (/^(jwt_authn_access_denied|ext_authz|rbac_access_denied)/.test(details)) return { outcome: 'denied', ...common };

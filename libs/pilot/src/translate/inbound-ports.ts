@@ -5,6 +5,7 @@ import { scopeOf } from '../push-context/scope.ts';
 import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import type { Protocol, Service, ServiceTarget } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
+import { wildcards } from './addresses.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { serviceTargets } from './service-targets.ts';
 
@@ -58,7 +59,7 @@ function fromService(target: ServiceTarget, proxy: Proxy, pool: ConnectionPoolSe
     servicePort: target.port.number,
     protocol: target.port.protocol,
     services: [target.service],
-    bind: proxy.interception === 'NONE' ? proxy.addresses[0] : bindAddress(proxy, '0.0.0.0'),
+    bind: proxy.interception === 'NONE' ? proxy.addresses[0] : bindAddress(proxy, wildcards(proxy.families)[0]),
     bindToPort: proxy.interception === 'NONE',
     ...(pool ? { connectionPool: pool } : {}),
   };

@@ -13,7 +13,9 @@ import { protocolOptions } from './protocol-options.ts';
 import { applyTrafficPolicy } from './traffic-policy.ts';
 
 /** Connections to the application come from here, so that interception rules let them through. Source: Istio. */
-const passthroughSource = '127.0.0.6';
+function passthroughSource({ families }: Proxy): BindConfig {
+  return create(BindConfig, { sourceAddress: create(SocketAddress, { address: families.v4 ? '127.0.0.6' : '::6', portSpecifier: { $case: 'portValue', value: 0 } }) });
+}
 
 /** A cluster per port the workload serves. */
 export function inboundClusters(push: PushContext, proxy: Proxy): Cluster[] {
@@ -27,7 +29,7 @@ function inbound(push: PushContext, proxy: Proxy, port: InboundPort): Cluster {
   const intercepted = proxy.interception !== 'NONE' && port.endpoint === undefined;
   if (intercepted) {
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
-    cluster.upstreamBindConfig = create(BindConfig, { sourceAddress: create(SocketAddress, { address: passthroughSource, portSpecifier: { $case: 'portValue', value: 0 } }) });
+    cluster.upstreamBindConfig = passthroughSource(proxy);
   } else {
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.STATIC };
     cluster.loadAssignment = staticAssignment(name, port.endpoint ?? { host: proxy.appAddress, port: port.targetPort });
@@ -53,7 +55,7 @@ export function wellKnown(push: PushContext, proxy: Proxy): Cluster[] {
   if (proxy.type === 'router') return [blackHole];
   const passthrough = originalDestination(wellKnownClusters.passthrough, push);
   const inboundPassthrough = originalDestination(wellKnownClusters.inboundPassthrough, push);
-  inboundPassthrough.upstreamBindConfig = create(BindConfig, { sourceAddress: create(SocketAddress, { address: passthroughSource, portSpecifier: { $case: 'portValue', value: 0 } }) });
+  inboundPassthrough.upstreamBindConfig = passthroughSource(proxy);
   return [blackHole, passthrough, inboundPassthrough];
 }
 

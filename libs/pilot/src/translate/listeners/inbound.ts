@@ -8,6 +8,7 @@ import { modeForPort, mtlsPolicyFor, type MtlsMode } from '../../push-context/pe
 import type { PushContext } from '../../push-context/push-context.ts';
 import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
 import { isHttp, isHttp2, type Protocol } from '../../registry/model.ts';
+import { wildcards } from '../addresses.ts';
 import { inboundPorts, type InboundPort } from '../inbound-ports.ts';
 import { create, duration } from '../message.ts';
 import { istioMutualDownstream, serverDownstream, tlsSocket } from '../tls.ts';
@@ -76,7 +77,8 @@ export function inboundListeners(push: PushContext, proxy: Proxy): Listener[] {
   if (proxy.interception === 'NONE') return listeners;
   const { proxyInboundListenPort: port } = push.mesh;
   const filterChains = [...passthroughChains(push, proxy, new Set(ports.map((declared) => declared.targetPort))), ...virtual];
-  const virtualInbound = listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, '0.0.0.0'), port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true });
+  const [bind, ...others] = wildcards(proxy.families);
+  const virtualInbound = listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, bind), moreBinds: push.features.dualStack ? others : [], port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true });
   // Deviation: no original_src filter; applications see the proxy as their client, as with REDIRECT.
   return [proxy.interception === 'TPROXY' ? { ...virtualInbound, transparent: true } : virtualInbound, ...listeners];
 }
