@@ -50,7 +50,7 @@ interface ServerOptions {
   /** The chain speaks HTTP; else it passes bytes. */
   readonly http: boolean;
   readonly proxy: Pick<Proxy, 'http2'>;
-  /** Names that clients of mesh mTLS must have. Default: any of the trust domain. */
+  /** Names that clients of mesh mTLS must have; none means any that the mesh's root vouches for. Default: any of the trust domain and its aliases. */
   readonly subjectAltNames?: readonly string[];
 }
 
@@ -66,7 +66,6 @@ function httpProtocols({ proxy }: ServerOptions): string[] {
 export function istioMutualDownstream(options: ServerOptions): DownstreamTlsContext {
   const { mesh } = options;
   const domains = [mesh.trustDomain, ...mesh.trustDomainAliases];
-  const named = options.subjectAltNames ?? [];
   const common = create(CommonTlsContext, {
     tlsParams: create(TlsParameters, {
       tlsMinimumProtocolVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
@@ -75,7 +74,7 @@ export function istioMutualDownstream(options: ServerOptions): DownstreamTlsCont
       ecdhCurves: [...(mesh.meshMTLS?.ecdhCurves ?? [])],
     }),
     tlsCertificateSdsSecretConfigs: [workloadSecret(ownCertificate)],
-    validationContextType: combinedValidation(named.length > 0 ? named.map(exactly) : domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
+    validationContextType: combinedValidation(options.subjectAltNames?.map(exactly) ?? domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
     alpnProtocols: [...(options.http ? [] : ['istio-peer-exchange']), ...httpProtocols(options), 'istio'],
   });
   return create(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: true });
