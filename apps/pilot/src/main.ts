@@ -4,7 +4,7 @@ import { systemClock } from '@meltemi/base';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
-import { featuresFrom, translate, wantedKeys } from '@meltemi/pilot';
+import { featuresFrom, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
 import { ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, pilotStats, statusService, type CacheChange } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
@@ -51,10 +51,15 @@ await runProgram({
       return keyServer.close();
     });
     const meshConfig = new MeshConfigReader();
+    let services: PushContext['registry']['services'] = [];
     const discovery = new Discovery({
       configs: () => cache.configs(), mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
       clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets,
-      memory: cache, onContext: ({ setAside }) => counters.quarantined.set(setAside.length + cache.entries().filter((entry) => entry.errors.length > 0).length),
+      memory: cache, onContext: ({ push, setAside }) => {
+        if (features.ipAutoallocate && push.registry.services !== services) cache.keepAddresses(givenAddresses(push.registry));
+        services = push.registry.services;
+        counters.quarantined.set(setAside.length + cache.entries().filter((entry) => entry.errors.length > 0).length);
+      },
       debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });
     lifecycle.add('discovery', () => discovery.stop());

@@ -1,8 +1,9 @@
-import type { Clock, FieldError } from '@meltemi/base';
+import { ok, type Clock, type FieldError } from '@meltemi/base';
 import {
   decode, keyText, mergeSources, problemText,
-  type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type SourceProblem, type StoreEvent,
+  type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type ServiceEntrySpec, type SourceProblem, type StoreEvent,
 } from '@meltemi/config';
+import type { AddressOfHost } from '@meltemi/pilot';
 import { LastGoodWriter, type LastGood } from './last-good-writer.ts';
 import type { CacheLog } from './log.ts';
 
@@ -107,6 +108,15 @@ export class ConfigCache {
     }
   }
 
+  /** Remembers what hosts of ServiceEntries were given, unless their objects say it themselves. */
+  keepAddresses(given: (entry: Config<ServiceEntrySpec>) => readonly AddressOfHost[]): void {
+    for (const { key, raw, config } of this.#entries.values()) {
+      if (!config || !isServiceEntry(config)) continue;
+      const now = given(config);
+      this.#lastGood.keepAddresses(key, hasAddresses(raw.content['status']) ? [] : now);
+    }
+  }
+
   /** A live proxy would not take this version: remembered across restarts, until the object changes. */
   refuse(config: Config, errors: readonly FieldError[]): void {
     const entry = this.get(config.key);
@@ -197,7 +207,7 @@ export class ConfigCache {
   #put(raw: RawObject, origin: Origin): void {
     const text = keyText(raw.key);
     const before = this.#entries.get(text);
-    const decoded = decode(raw);
+    const decoded = this.#decode(raw);
     const entry: CacheEntry = decoded.ok
       ? { key: raw.key, raw, origin, config: decoded.value.config, errors: [], warnings: decoded.value.warnings }
       : { key: raw.key, raw, origin, config: before?.config ?? this.#lastGoodConfig(raw.key), errors: decoded.error, warnings: [] };
@@ -226,7 +236,7 @@ export class ConfigCache {
       const text = keyText(raw.key);
       if (this.#entries.has(text)) continue;
       const hiding = this.#hiding(lastGood);
-      const decoded = decode(raw);
+      const decoded = this.#decode(raw);
       if (hiding && decoded.ok) {
         const { source, problem } = hiding;
         const origin: Origin = { source, resourceVersion: '', location: { file: problem.file, line: problem.line } };
@@ -234,6 +244,15 @@ export class ConfigCache {
         this.#restored.set(text, lastGood);
       } else if (!hiding && file === undefined) this.#lastGood.gone(raw.key);
     }
+    this.#lastGood.forgetAddresses((key) => !this.#entries.has(keyText(key)));
+  }
+
+  /** With the addresses that its hosts were given in an earlier run, as its status. */
+  #decode(raw: RawObject): ReturnType<typeof decode> {
+    const decoded = decode(raw);
+    if (!decoded.ok || !isServiceEntry(decoded.value.config) || hasAddresses(decoded.value.config.status)) return decoded;
+    const addresses = this.#lastGood.addresses(raw.key);
+    return addresses.length === 0 ? decoded : ok({ ...decoded.value, config: { ...decoded.value.config, status: { ...decoded.value.config.status, addresses } } });
   }
 
   #dropRestored(): void {
@@ -252,7 +271,7 @@ export class ConfigCache {
     if (!raw) return undefined;
     const known = this.#decodedLastGood.get(raw);
     if (known) return known.config;
-    const decoded = decode(raw);
+    const decoded = this.#decode(raw);
     const config = decoded.ok ? decoded.value.config : undefined;
     this.#decodedLastGood.set(raw, { config });
     return config;
@@ -264,6 +283,15 @@ export class ConfigCache {
     this.#pending = [];
     this.#options.onChange(changes);
   }
+}
+
+function isServiceEntry(config: Config): config is Config<ServiceEntrySpec> {
+  return config.key.kind === 'ServiceEntry' && config.key.group === 'networking.istio.io';
+}
+
+function hasAddresses(status: unknown): boolean {
+  const { addresses } = (status ?? {}) as { readonly addresses?: unknown };
+  return Array.isArray(addresses) && addresses.length > 0;
 }
 
 const maxRemembered = 10_000;

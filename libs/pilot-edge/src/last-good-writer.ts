@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { keyText, type ConfigKey, type Origin, type RawObject, type StatusRecord, type StatusStore, type StatusUpdate } from '@meltemi/config';
 import type { Clock, FieldError } from '@meltemi/base';
+import type { AddressOfHost } from '@meltemi/pilot';
 import type { CacheLog } from './log.ts';
 
 /** The last version of an object that was good, and the file it stood in; no file: the store. */
@@ -25,8 +26,8 @@ const retryMs = 1000;
 const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap']);
 
 /**
- * Remembers each object's last good version in the store, and which version a live proxy refused, so that a restarted pilot still knows when the newest
- * version is bad. Writes in batches, behind; retries while the store is away.
+ * Remembers each object's last good version in the store, which version a live proxy refused, so that a restarted pilot still knows when the newest
+ * version is bad, and the addresses that hosts of ServiceEntries were given. Writes in batches, behind; retries while the store is away.
  */
 export class LastGoodWriter {
   readonly #status: StatusStore;
@@ -34,6 +35,7 @@ export class LastGoodWriter {
   readonly #clock: Clock;
   readonly #known = new Map<string, LastGood>();
   readonly #refused = new Map<string, RefusedVersion>();
+  readonly #addresses = new Map<string, { readonly key: ConfigKey; readonly given: readonly AddressOfHost[] }>();
   readonly #queue = new Map<string, StatusUpdate>();
   #writing: Promise<void> | undefined;
   #cancelRetry = () => {};
@@ -95,15 +97,32 @@ export class LastGoodWriter {
     if (this.#refused.delete(keyText(key))) this.#keep(key);
   }
 
+  /** What the hosts of an entry were given. */
+  addresses(key: ConfigKey): readonly AddressOfHost[] {
+    return this.#addresses.get(keyText(key))?.given ?? [];
+  }
+
+  keepAddresses(key: ConfigKey, given: readonly AddressOfHost[]): void {
+    if (JSON.stringify(given) === JSON.stringify(this.addresses(key))) return;
+    if (given.length > 0) this.#addresses.set(keyText(key), { key, given });
+    else this.#addresses.delete(keyText(key));
+    this.#keep(key);
+  }
+
+  /** Those of objects that are gone. */
+  forgetAddresses(isGone: (key: ConfigKey) => boolean): void {
+    for (const { key } of [...this.#addresses.values()].filter((each) => isGone(each.key))) this.keepAddresses(key, []);
+  }
+
   gone(key: ConfigKey): void {
-    const [known, refused] = [this.#known.delete(keyText(key)), this.#refused.delete(keyText(key))];
-    if (known || refused) this.#enqueue({ key, record: undefined });
+    const had = [this.#known, this.#refused, this.#addresses].map((kept) => kept.delete(keyText(key)));
+    if (had.includes(true)) this.#enqueue({ key, record: undefined });
   }
 
   #keep(key: ConfigKey): void {
-    const [known, refused] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key))];
-    const status = { ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
-    this.#enqueue({ key, record: known || refused ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
+    const [known, refused, addresses] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
+    const status = { ...(addresses ? { addresses: addresses.given } : {}), ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
+    this.#enqueue({ key, record: known || refused || addresses ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
   }
 
   /** Writes what waits, once. */
@@ -117,6 +136,8 @@ export class LastGoodWriter {
   #remember(kept: readonly { readonly key: ConfigKey; readonly record: StatusRecord }[]): void {
     for (const { key, record } of kept) {
       const file = record.status['file'];
+      const given = addressesIn(record.status['addresses']);
+      if (given.length > 0) this.#addresses.set(keyText(key), { key, given });
       if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
       const refused = record.status['refused'] as { content?: unknown; errors?: unknown } | undefined;
       if (typeof refused?.content === 'string' && Array.isArray(refused.errors)) this.#refused.set(keyText(key), { key, content: refused.content, errors: refused.errors as FieldError[] });
@@ -169,6 +190,10 @@ export class LastGoodWriter {
     }
     return batch;
   }
+}
+
+function addressesIn(value: unknown): readonly AddressOfHost[] {
+  return Array.isArray(value) ? value.filter((each): each is AddressOfHost => typeof (each as Partial<AddressOfHost> | null)?.value === 'string' && typeof (each as Partial<AddressOfHost>).host === 'string') : [];
 }
 
 function contentHash({ content }: RawObject): string {

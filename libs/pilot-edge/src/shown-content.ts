@@ -1,11 +1,18 @@
-import type { RawObject } from '@meltemi/config';
-import { gatewayApiStatus, type PushContext } from '@meltemi/pilot';
+import type { Config, RawObject, ServiceEntrySpec } from '@meltemi/config';
+import { gatewayApiStatus, givenAddresses, type PushContext } from '@meltemi/pilot';
 
 /** An object as the API shows it: with the status that follows from the mesh as it is, and without what a Secret holds. */
 export function shownContent({ key, content }: RawObject, push?: PushContext): Readonly<Record<string, unknown>> {
   if (key.group === '' && key.kind === 'Secret') return { ...content, ...withoutValues(content, 'data'), ...withoutValues(content, 'stringData') };
-  const status = push && gatewayApiStatus(push, key);
+  const status = push && (key.kind === 'ServiceEntry' ? addressStatus(push, key) : gatewayApiStatus(push, key));
   return status ? { ...content, status: { ...written(content), ...status } } : content;
+}
+
+/** The addresses that an entry's hosts were given; nothing for who has its own. */
+function addressStatus(push: PushContext, key: RawObject['key']): object | undefined {
+  const entry = push.inputs.get('ServiceEntry')?.find((each) => each.key.name === key.name && each.key.namespace === key.namespace && each.key.group === key.group) as Config<ServiceEntrySpec> | undefined;
+  const addresses = entry && push.features.ipAutoallocate ? givenAddresses(push.registry)(entry) : [];
+  return addresses.length > 0 ? { addresses } : undefined;
 }
 
 /** Names stay, values are blank. */

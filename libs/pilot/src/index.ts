@@ -3,6 +3,7 @@ export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from '.
 export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';
 export type { Registry } from './registry/registry-types.ts';
 export { serviceKey, type Service, type ServicePort, type Endpoint, type ServiceTarget, type Workload, type Protocol, type Resolution } from './registry/model.ts';
+export { givenAddresses, type AddressOfHost } from './registry/auto-addresses.ts';
 export { nameTable } from './translate/dns/name-table.ts';
 export { translate, routeNames, type Wanted } from './translate/translate.ts';
 export { serviceTargets } from './translate/service-targets.ts';

@@ -1,6 +1,6 @@
 import type { Config, DeploymentSpec, EndpointSliceSpec, PodSpec } from '@meltemi/config';
 import { aliasNames } from './aliases.ts';
-import { autoAddresses } from './auto-addresses.ts';
+import { autoAddresses, givenBefore } from './auto-addresses.ts';
 import { kubernetesEndpoints, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
 import { addressesOf, advancedRegistry, inOrder, rememberOrigin, targetsOf, type BuiltFrom } from './advance.ts';
 import { labelled } from './labelled.ts';
@@ -14,10 +14,10 @@ type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 
 /** Computes services and endpoints from Kubernetes objects, ServiceEntries and WorkloadEntries. */
 export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions, previous?: Registry): Registry {
-  return advancedRegistry(previous, inputs, options) ?? wholeRegistry(inputs, options);
+  return advancedRegistry(previous, inputs, options) ?? wholeRegistry(inputs, options, previous);
 }
 
-function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Registry {
+function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions, previous: Registry | undefined): Registry {
   const networkOf = networkFinder(inputs, { rootNamespace: options.mesh.rootNamespace, clusterId: options.clusterId });
   const facts: WorkloadFacts = { networkOf, meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
   const indexed = indexInputs(inputs, facts, options);
@@ -38,7 +38,7 @@ function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions): Regist
     const service = named(kubernetesService(config, optionsFor(config)));
     add(service, kubernetesEndpoints(config, service, indexed));
   });
-  const given = autoAddresses(inputs.serviceEntries);
+  const given = autoAddresses(inputs.serviceEntries, givenBefore(previous));
   guarded(inputs.serviceEntries, options, (config) => {
     for (const service of entryServices(config, { ...optionsFor(config), autoAddresses: given.get(config) }).map(named)) add(service, entryEndpoints(config, service, { inputs: indexed, facts }));
   });

@@ -106,6 +106,22 @@ test('an address of its own: for proxies that resolve names; the one in status; 
   assert.deepEqual(listenersOf(entry('x', 'hosts: [x.example], addresses: [1.2.3.4], location: MESH_EXTERNAL, resolution: DNS', '', status), { DNS_CAPTURE: 'true' }), ['1.2.3.4_90']);
 });
 
+test('an address stays with its host whoever comes and goes; of two statuses that claim one the older keeps it, and written addresses are nobody else\'s', () => {
+  const named = (name: string, more: Partial<Config<ServiceEntrySpec>> = {}): Config<ServiceEntrySpec> => ({
+    key: { group: 'networking.istio.io', kind: 'ServiceEntry', namespace: 'n', name }, apiVersion: 'networking.istio.io/v1', meta: { name, namespace: 'n', labels: {}, annotations: {}, creationTimestamp: '' },
+    spec: { hosts: [`${name}.example`], addresses: [], ports: [], location: 'MESH_EXTERNAL', resolution: 'DNS', endpoints: [], exportTo: [], subjectAltNames: [] }, ...more,
+  });
+  const given = (entries: readonly Config<ServiceEntrySpec>[], before?: (namespace: string, host: string) => readonly string[]) => Object.fromEntries([...autoAddresses(entries, before).values()].flatMap((hosts) => [...hosts]));
+  const status = (value: string, name: string) => ({ status: { addresses: [{ value, host: `${name}.example` }] } });
+  assert.deepEqual(given([named('a')], () => ['240.240.9.9']), { 'a.example': ['240.240.9.9'] });
+  assert.deepEqual(given([named('b', status('240.240.9.9', 'b')), named('a')], () => ['240.240.9.9'])['b.example'], ['240.240.9.9'], 'a status comes first');
+  const young = { meta: { ...named('a').meta, creationTimestamp: '2026-01-02T00:00:00Z' }, ...status('240.240.9.9', 'a') };
+  const both = given([named('a', young), named('b', { meta: { ...named('b').meta, creationTimestamp: '2026-01-01T00:00:00Z' }, ...status('240.240.9.9', 'b') })]);
+  assert.deepEqual([both['b.example'], both['a.example']?.[0] === '240.240.9.9'], [['240.240.9.9'], false]);
+  const written = named('c');
+  assert.notDeepEqual(given([named('a', status('240.240.9.9', 'a')), { ...written, spec: { ...written.spec, addresses: ['240.240.9.9'] } }])['a.example'], ['240.240.9.9']);
+});
+
 test('HTTP is called by that address, too, by proxies that resolve names', () => {
   const domains = (metadata: Record<string, unknown>) => {
     const status = 'status: {addresses: [{value: 240.240.7.7, host: x.example}]}\n';
