@@ -36,3 +36,13 @@ export function ownedBy<T>(owner: object, { kind, source, version }: { readonly 
   slots.set(kind, { source, version, value });
   return value;
 }
+
+/** A place for one value that is made from the last one: shared by all whom `key` stands for, or one owner's. */
+export interface LastValue<T> {
+  last?: T;
+}
+
+/** The place under `key`, as long as `source` lives; with an `owner`, as long as both do. */
+export function lastValue<T>(source: object, key: string, owner?: object): LastValue<T> {
+  return owner ? ownedBy<LastValue<T>>(owner, { kind: key, source, version: '' }, () => ({})) : cached<LastValue<T>>(source, key, () => ({}));
+}

@@ -15,6 +15,7 @@ import { address, adsSource, create, createAny, typed } from './message.ts';
 import { shortNames } from './routes/domains.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { routeMatch } from './routes/matchers.ts';
+import { hostMessage } from './routes/table-parts.ts';
 
 const managerType = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
@@ -64,8 +65,9 @@ export function proxylessRoutes(push: PushContext, proxy: Proxy, scope: Scope, n
   const parsed = parseClusterName(name);
   if (!parsed || parsed.direction !== 'outbound' || !scope.byHost.has(parsed.host)) return undefined;
   const all = sidecarRoutes(push, proxy, scope, String(parsed.port));
-  const host = all.virtualHosts.find((candidate) => candidate.name === `${parsed.host}:${parsed.port}`);
-  if (!host) return create(RouteConfiguration, { name, virtualHosts: [] });
+  const found = all.hosts.find((candidate) => candidate.name === `${parsed.host}:${parsed.port}`);
+  if (!found) return create(RouteConfiguration, { name, virtualHosts: [] });
+  const host = hostMessage(all, found);
   // a client matches the name it dialled, however short
   const names = [parsed.host, ...shortNames(parsed.host, proxy.dnsDomain)].flatMap((domain) => [domain, `${domain}:${parsed.port}`]);
   return create(RouteConfiguration, { name, virtualHosts: [{ ...host, domains: [...new Set([...host.domains, ...names])] }], validateClusters: false });

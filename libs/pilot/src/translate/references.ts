@@ -1,5 +1,6 @@
 import type { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import type { Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { GrpcService } from '@meltemi/api/gen/envoy/config/core/v3/grpc_service.ts';
 import { ExtAuthz } from '@meltemi/api/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz.ts';
 import { ExtAuthz as NetworkExtAuthz } from '@meltemi/api/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz.ts';
@@ -51,8 +52,13 @@ function addTcp({ clusterSpecifier }: TcpProxy, clusters: Set<string>): void {
 
 /** Clusters that a route table sends to or mirrors to. */
 export function routeClusters(table: RouteConfiguration): Set<string> {
+  return clustersOfRoutes(table.virtualHosts.flatMap((host) => host.routes));
+}
+
+/** The same of routes. */
+export function clustersOfRoutes(routes: readonly Route[]): Set<string> {
   const clusters = new Set<string>();
-  for (const { action } of table.virtualHosts.flatMap((host) => host.routes)) {
+  for (const { action } of routes) {
     if (action?.$case !== 'route') continue;
     const { clusterSpecifier, requestMirrorPolicies } = action.value;
     if (clusterSpecifier?.$case === 'cluster') clusters.add(clusterSpecifier.value);

@@ -1,7 +1,6 @@
 import { Cluster, Cluster_DiscoveryType } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
-import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { packAny, typeNameOf, type MessageCodec } from '@meltemi/api';
 import { parseClusterName, parseClusterSni, resourceSet, wellKnownClusters, xdsResource, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
 import type { PushContext } from '../push-context/push-context.ts';
@@ -11,24 +10,23 @@ import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import type { Registry } from '../registry/registry-types.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
-import { cached, ownedBy } from './cache.ts';
+import { cached, lastValue, ownedBy } from './cache.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { passedThrough, sniDnatClusters } from './clusters/sni-dnat.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
 import { nameTableSet } from './dns/name-table.ts';
 import { loadAssignment } from './endpoints.ts';
-import { hasPatches, withClusterPatches, withListenerPatches, withRoutePatches } from './envoy-filter/patched.ts';
+import { hasPatches, withClusterPatches, withListenerPatches } from './envoy-filter/patched.ts';
 import { gatewayListeners } from './gateway-servers.ts';
 import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
 import { inboundListeners } from './listeners/inbound.ts';
 import { outboundListeners } from './listeners/outbound.ts';
 import { clustersConfigured, gatewayListenersConfigured } from './proxy-config/resources.ts';
-import { proxylessClusters, proxylessListener, proxylessRoutes } from './proxyless.ts';
-import { listenerReferences, routeClusters } from './references.ts';
-import { gatewayRoutes } from './routes/gateway-routes.ts';
-import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { proxylessClusters, proxylessListener } from './proxyless.ts';
+import { listenerReferences } from './references.ts';
+import { routeResource } from './routes/route-resource.ts';
 import { setOf } from './sets.ts';
 import { ownView, perView, viewOf } from './views.ts';
 import { carriedBy } from './without-http2.ts';
@@ -80,17 +78,24 @@ function wholeSet(push: PushContext, proxy: Proxy, scope: Scope, typeUrl: string
     }
     case xdsType.route: {
       const names = routeNames(push, proxy, scope);
-      return cached(push.shape, { kind: 'route-set', view: proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy), names }, () => resourceSet(typeUrl, routes(push, proxy, scope, names)));
+      return cached(push.shape, { kind: 'route-set', view: proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy), names }, () => keptSet(scope, proxy, `last-routes ${viewOf(push, proxy)} ${names.join()}`, routes(push, proxy, scope, names)));
     }
     default:
       return resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
   }
 }
 
-/** Made from the last one of the same shape: only services whose endpoints changed are looked at. */
+/** The last set of routes, when every table is the last one. */
+function keptSet({ reach }: Scope, proxy: Proxy, key: string, tables: readonly XdsResource[]): ResourceSet {
+  const slot = lastValue<ResourceSet>(reach, key, proxy.type === 'router' ? proxy : undefined);
+  const same = slot.last?.resources.size === tables.length && tables.every((table) => slot.last?.resources.get(table.name) === table);
+  return same && slot.last ? slot.last : (slot.last = resourceSet(xdsType.route, tables));
+}
+
+/** Made from the last one of the same reach: only services whose endpoints changed are looked at. */
 function endpointSet(push: PushContext, proxy: Proxy): ResourceSet {
   const scope = carriedBy(proxy, scopeOf(push, proxy));
-  const memo = cached<{ last?: { readonly registry: Registry; readonly set: ResourceSet } }>(scope.reach, { kind: 'endpoint-set', view: viewOf(push, proxy), node: proxy.node, ...passing(push, proxy) }, () => ({}));
+  const memo = lastValue<{ readonly registry: Registry; readonly set: ResourceSet }>(scope.reach, `endpoint-set ${viewOf(push, proxy)} ${JSON.stringify([proxy.node, passing(push, proxy)])}`);
   if (memo.last?.registry === push.registry) return memo.last.set;
   const set = memo.last ? advanced(push, proxy, scope, memo.last) : resourceSet(xdsType.endpoint, endpoints(push, proxy, scope, undefined));
   memo.last = { registry: push.registry, set };
@@ -201,19 +206,10 @@ function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly s
   // a gateway's tables read which port its own Service maps
   const view = proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy);
   for (const name of names ?? routeNames(push, proxy, scope)) {
-    const resource = cached(push.shape, { kind: 'routes', name, view }, () => {
-      const table = routeTable(push, proxy, scope, name);
-      return table ? encoded(xdsType.route, RouteConfiguration, table, routeClusters) : undefined;
-    });
+    const resource = cached(push.shape, { kind: 'routes', name, view }, () => routeResource(push, proxy, scope, { name, view }));
     if (resource) found.push(resource);
   }
   return found;
-}
-
-function routeTable(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration | undefined {
-  if (proxy.proxyless) return proxylessRoutes(push, proxy, scope, name);
-  const table = proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
-  return table && withRoutePatches(push, proxy, table);
 }
 
 /** Names its listeners mention. */

@@ -4,10 +4,11 @@ import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
 import { cached } from './cache.ts';
+import { clientLabelKeys } from './client-labels.ts';
 import { serviceTargets } from './service-targets.ts';
 
-/** All that outbound clusters and routes read of a proxy; besides, its EnvoyFilters and its ProxyConfig. */
-const viewFields = ['type', 'namespace', 'labels', 'locality', 'network', 'clusterId', 'dnsDomain', 'dnsCapture', 'families', 'interception', 'proxyless', 'istioFilters', 'http2', 'meltemi', 'sharesMachine'] as const satisfies readonly (keyof Proxy)[];
+/** All that outbound clusters and routes read of a proxy; besides, the labels that rules ask for, its EnvoyFilters and its ProxyConfig. */
+const viewFields = ['type', 'namespace', 'locality', 'network', 'clusterId', 'dnsDomain', 'dnsCapture', 'families', 'interception', 'proxyless', 'istioFilters', 'http2', 'meltemi', 'sharesMachine'] as const satisfies readonly (keyof Proxy)[];
 const inView: ReadonlySet<string | symbol> = new Set(viewFields);
 
 const numbers = new Map<string, number>();
@@ -23,25 +24,26 @@ function numberOf(text: string): number {
   return last;
 }
 
-const views = new WeakMap<Proxy, { readonly filters: object; readonly id: number }>();
+const views = new WeakMap<Proxy, { readonly filters: object; readonly labels: readonly string[]; readonly id: number }>();
 const ownViews = new WeakMap<Proxy, { readonly registry: object; readonly view: number; readonly id: number }>();
 
-/** Stands for `viewFields`, the EnvoyFilters and the ProxyConfig of a proxy: proxies with one number get the same outbound resources. */
+/** Stands for `viewFields`, some labels, the EnvoyFilters and the ProxyConfig of a proxy: proxies with one number get the same outbound resources. */
 export function viewOf(push: PushContext, proxy: Proxy): number {
   const known = views.get(proxy);
-  if (known?.filters === push.envoyFilters) return known.id;
-  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), patchesFor(push.envoyFilters, proxy).key, proxyConfigParts(proxy)]));
-  views.set(proxy, { filters: push.envoyFilters, id });
+  const labels = clientLabelKeys(push);
+  if (known?.filters === push.envoyFilters && known.labels === labels) return known.id;
+  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), labels.map((key) => [key, proxy.labels[key]]), patchesFor(push.envoyFilters, proxy).key, proxyConfigParts(proxy)]));
+  views.set(proxy, { filters: push.envoyFilters, labels, id });
   return id;
 }
 
-/** All that listeners and inbound clusters read: besides, its own address and the ports it serves. Listeners also read policies (policyView). */
+/** All that listeners and inbound clusters read: besides, its labels, its own address and the ports it serves. Listeners also read policies (policyView). */
 export function ownView(push: PushContext, proxy: Proxy): number {
   const view = viewOf(push, proxy);
   const known = ownViews.get(proxy);
   if (known?.registry === push.registry && known.view === view) return known.id;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
-  const id = numberOf(JSON.stringify([view, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.serviceAccount, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10'], proxy.metadata['UNPRIVILEGED_POD']]));
+  const id = numberOf(JSON.stringify([view, proxy.labels, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.serviceAccount, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10'], proxy.metadata['UNPRIVILEGED_POD']]));
   ownViews.set(proxy, { registry: push.registry, view, id });
   return id;
 }
@@ -69,7 +71,9 @@ export function perView<T>(push: PushContext, proxy: Proxy, { kind, source }: { 
 }
 
 function valueAt(proxy: Proxy, path: string): unknown {
-  return path.startsWith('metadata.') ? proxy.metadata[path.slice('metadata.'.length)] : proxy[path as keyof Proxy];
+  const [field = '', ...key] = path.split('.');
+  const value: unknown = proxy[field as keyof Proxy];
+  return key.length === 0 ? value : (value as Readonly<Record<string, unknown>>)[key.join('.')];
 }
 
 /** "*": everything. */
@@ -78,7 +82,7 @@ function watching(proxy: Proxy): { readonly proxy: Proxy; readonly reads: () => 
   const note = <T extends object>(object: T, prefix: string): T => new globalThis.Proxy(object, {
     get(target, field) {
       const value = Reflect.get(target, field) as unknown;
-      if (prefix === '' && field === 'metadata' && typeof value === 'object' && value !== null) return note(value, 'metadata.');
+      if (prefix === '' && (field === 'metadata' || field === 'labels') && typeof value === 'object' && value !== null) return note(value, `${field}.`);
       if (prefix !== '' || !inView.has(field)) reads.add(`${prefix}${String(field)}`);
       return value;
     },

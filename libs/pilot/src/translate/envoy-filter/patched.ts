@@ -28,10 +28,17 @@ export function withListenerPatches(push: PushContext, proxy: Proxy, side: Side,
   return withAdditions(run, result, { added: addedListeners(run), read: (patch) => valueOf(Listener, patch), judge });
 }
 
+/** Whether any EnvoyFilter may change the route tables of the proxy. */
+export function hasRoutePatches(push: PushContext, proxy: Proxy): boolean {
+  return patchesFor(push.envoyFilters, proxy).patches.some(isForRoutes);
+}
+
+const isForRoutes = ({ applyTo }: EnvoyFilterPatch) => applyTo === 'ROUTE_CONFIGURATION' || applyTo === 'VIRTUAL_HOST' || applyTo === 'HTTP_ROUTE';
+
 /** A route table of a gateway, or outbound of a sidecar. */
 export function withRoutePatches(push: PushContext, proxy: Proxy, table: RouteConfiguration): RouteConfiguration {
   const run = runOf(push, proxy, { side: 'outbound', from: push.shape });
-  const relevant = run?.patches.filter(({ applyTo }) => applyTo === 'ROUTE_CONFIGURATION' || applyTo === 'VIRTUAL_HOST' || applyTo === 'HTTP_ROUTE') ?? [];
+  const relevant = run?.patches.filter(isForRoutes) ?? [];
   if (!run || relevant.length === 0) return table;
   const servers = proxy.type === 'router' ? gatewayListeners(push, proxy).flatMap((place) => place.servers.filter(({ routeName }) => routeName === table.name)) : [];
   const serverPorts = servers.map(({ server }) => server.port.number);

@@ -1,28 +1,36 @@
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
-import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import type { Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { isHttp, type Service } from '../../registry/model.ts';
 import { countsAttempts } from '../listeners/proxy-headers.ts';
+import { cached } from '../cache.ts';
 import { create } from '../message.ts';
+import { viewOf } from '../views.ts';
 import { egressFor, type EgressPort } from '../egress.ts';
 import { catchAll } from './catch-all.ts';
 import type { RouteContext } from './context.ts';
 import { bracketed, serviceDomains, written, type DomainForm, type Domains } from './domains.ts';
 import { defaultRoute, virtualServiceRoutes } from './http-route.ts';
 import { concerns, ownersAmong, portServices, ruleHosts, type PortServices } from './rule-hosts.ts';
+import { routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
 
 /** The routes a sidecar asks for by `name`: a port, "http_proxy", or "host:port" of a sniffed service. */
-export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): RouteConfiguration {
+export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): TableParts {
   const egress = egressFor(push, proxy, scope, name);
   const hosts = virtualHosts({ push, proxy, scope, egress });
   // Deviation: on a port that all services share (HTTP proxy, Unix socket) the port of the Host header tells them apart, so it counts
   const ignorePort = egress.port !== 0 && !proxy.proxyless;
-  const table = (list: VirtualHost[]) => create(RouteConfiguration, { name, virtualHosts: countsAttempts(push, proxy) ? list : list.map((host) => ({ ...host, includeRequestAttemptCount: false })), validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
+  const about = create(RouteConfiguration, { name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: ignorePort });
+  const table = (list: readonly HostPart[]): TableParts => ({ about, hosts: list, countsAttempts: countsAttempts(push, proxy) });
   if (egress.onlyHost !== undefined) return table(onlyHost(hosts, egress.onlyHost));
-  return table([...hosts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), catchAll(scope, proxy)]);
+  const last = cached(scope.reach, { kind: 'catch-all', view: viewOf(push, proxy) }, (): HostPart => {
+    const { name: unknown, domains, routes } = catchAll(scope, proxy);
+    return { name: unknown, domains, routes: routesPart(routes) };
+  });
+  return table([...hosts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), last]);
 }
 
 interface Building {
@@ -32,7 +40,7 @@ interface Building {
   readonly egress: EgressPort;
 }
 
-function virtualHosts(building: Building): VirtualHost[] {
+function virtualHosts(building: Building): HostPart[] {
   const { egress } = building;
   const draft = new Draft();
   const ports = egress.port !== 0 ? [egress.port] : [...new Set([80, ...egress.services.flatMap((service) => service.ports.map(({ number }) => number))])].toSorted((a, b) => a - b);
@@ -46,12 +54,13 @@ function addPort(building: Building, draft: Draft, port: number): void {
   const context: RouteContext = { push, proxy, scope, port, gateways: meshGateway, tls: false };
   const form = formOf(building, port);
   const here = portServices(egress.services.filter((service) => service.ports.some(({ number }) => number === port)));
+  const parts = cached(scope.reach, { kind: 'parts', view: viewOf(push, proxy), port }, () => new WeakMap<VirtualService | Service, RoutesPart>());
   const ruled = new Set<string>();
   for (const rule of egress.virtualServices) {
     if (rule.spec.http.length === 0 || (port !== 80 && !concerns(rule, here))) continue;
     if (!speaksFor(rule, proxy, here)) continue;
-    const routes = virtualServiceRoutes(context, rule);
-    if (routes.length === 0) continue;
+    const routes = partOf(parts, rule, () => virtualServiceRoutes(context, rule));
+    if (routes.count === 0) continue;
     const { services, others } = ruleHosts(rule, here, ownersAmong(egress.virtualServices));
     const speaking = services.filter((service) => speaksHttp(service, port));
     // hosts that no service has stand beside the rule's services; by themselves they exist on port 80
@@ -64,8 +73,15 @@ function addPort(building: Building, draft: Draft, port: number): void {
   }
   for (const service of here.byHost.values()) {
     if (service.aliasOf !== undefined || ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
-    draft.add({ host: service.hostname, port, routes: [defaultRoute(context, service, port)], domains: serviceDomains(service, form), service: true });
+    draft.add({ host: service.hostname, port, routes: partOf(parts, service, () => [defaultRoute(context, service, port)]), domains: serviceDomains(service, form), service: true });
   }
+}
+
+/** What a rule or a service becomes on one port for clients that see the same: made when it first counts. */
+function partOf<Of extends object>(parts: WeakMap<Of, RoutesPart>, of: Of, make: () => readonly Route[]): RoutesPart {
+  const part = parts.get(of) ?? routesPart(make());
+  parts.set(of, part);
+  return part;
 }
 
 /**
@@ -101,7 +117,7 @@ function formOf({ push, proxy, egress }: Building, port: number): DomainForm {
 interface Entry {
   readonly host: string;
   readonly port: number;
-  readonly routes: Route[];
+  readonly routes: RoutesPart;
   readonly domains: Domains;
   /** The host is a service's. */
   readonly service?: boolean;
@@ -116,18 +132,18 @@ class Draft {
     if (!this.#entries.has(name)) this.#entries.set(name, entry);
   }
 
-  finish(): VirtualHost[] {
+  finish(): HostPart[] {
     const full = new Set([...this.#entries.values()].filter(({ service }) => service === true).flatMap(({ host, port }) => [host, `${host}:${port}`]));
     const taken = new Set<string>();
     return [...this.#entries].flatMap(([name, { domains, routes }]) => {
       const own = domains.all.filter((domain) => !(domains.short.has(domain) && full.has(domain)) && !taken.has(domain.toLowerCase()) && taken.add(domain.toLowerCase()));
-      return own.length === 0 ? [] : [create(VirtualHost, { name, domains: own, routes, includeRequestAttemptCount: true })];
+      return own.length === 0 ? [] : [{ name, domains: own, routes }];
     });
   }
 }
 
 /** A sniffed service's listener already knows where it goes: any Host header will do. */
-function onlyHost(hosts: readonly VirtualHost[], hostname: string): VirtualHost[] {
+function onlyHost(hosts: readonly HostPart[], hostname: string): readonly HostPart[] {
   const found = hosts.filter((host) => host.domains.includes(hostname));
   const [only] = found;
   return found.length === 1 && only ? [{ ...only, domains: ['*'] }] : found;

@@ -1,0 +1,89 @@
+import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { create } from '../message.ts';
+import { clustersOfRoutes } from '../references.ts';
+
+/** The routes of one rule or service, encoded. Tables of thousands of hosts are put together from these; the messages are not kept. */
+export interface RoutesPart {
+  /** As they stand in a VirtualHost. */
+  readonly bytes: Buffer;
+  readonly count: number;
+  /** What they send or mirror to. */
+  readonly clusters: ReadonlySet<string>;
+}
+
+/** A virtual host of a table. */
+export interface HostPart {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly routes: RoutesPart;
+}
+
+/** A route table whose hosts are encoded already, most of them for an earlier table. */
+export interface TableParts {
+  readonly hosts: readonly HostPart[];
+  /** All of the table but its hosts. */
+  readonly about: RouteConfiguration;
+  /** Of every host: retries are counted in a header. */
+  readonly countsAttempts: boolean;
+}
+
+/** Field 3 of VirtualHost, which a message of nothing else is. */
+export function routesPart(routes: readonly Route[]): RoutesPart {
+  const bytes = VirtualHost.encode(create(VirtualHost, { routes: [...routes] })).finish();
+  return { bytes: bufferOf(bytes), count: routes.length, clusters: clustersOfRoutes(routes) };
+}
+
+/** The table as its message would be encoded: fields in their order, name before hosts before the rest. */
+export function encodedTable(table: TableParts): Buffer {
+  const { about } = table;
+  const name = bufferOf(RouteConfiguration.encode(create(RouteConfiguration, { name: about.name })).finish());
+  const rest = bufferOf(RouteConfiguration.encode({ ...about, name: '', virtualHosts: [] }).finish());
+  return Buffer.concat([name, ...table.hosts.map((host) => encodedHost(host, table.countsAttempts)), rest]);
+}
+
+/** The table as a message, for who changes it or reads it. */
+export function tableMessage(table: TableParts): RouteConfiguration {
+  return { ...table.about, virtualHosts: table.hosts.map((host) => hostMessage(table, host)) };
+}
+
+export function hostMessage({ countsAttempts }: Pick<TableParts, 'countsAttempts'>, { name, domains, routes }: HostPart): VirtualHost {
+  return { ...VirtualHost.decode(routes.bytes), name, domains: [...domains], includeRequestAttemptCount: countsAttempts };
+}
+
+/** Clusters that a table sends or mirrors to. */
+export function clustersOfTable({ hosts }: TableParts): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const { routes } of hosts) for (const name of routes.clusters) found.add(name);
+  return found;
+}
+
+const hosts = new WeakMap<RoutesPart, Map<string, Buffer>>();
+
+/** Field 2 of RouteConfiguration. Most hosts of a table were hosts of the last one. */
+function encodedHost(host: HostPart, countsAttempts: boolean): Buffer {
+  const { name, domains, routes } = host;
+  const known = hosts.get(routes) ?? new Map<string, Buffer>();
+  hosts.set(routes, known);
+  const key = `${name}\0${String(countsAttempts)}\0${domains.join()}`;
+  const before = known.get(key);
+  if (before) return before;
+  const head = bufferOf(VirtualHost.encode(create(VirtualHost, { name, domains: [...domains] })).finish());
+  const tail = bufferOf(VirtualHost.encode(create(VirtualHost, { includeRequestAttemptCount: countsAttempts })).finish());
+  const encoded = Buffer.concat([fieldTwo(head.length + routes.bytes.length + tail.length), head, routes.bytes, tail]);
+  known.set(key, encoded);
+  return encoded;
+}
+
+/** Tag and length of a message in field 2. */
+function fieldTwo(length: number): Buffer {
+  const bytes = [(2 << 3) | 2];
+  let rest = length;
+  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128);
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
