@@ -23,8 +23,10 @@ function labelled(push: PushContext, { addresses, namespace, labels: said }: Wor
   const known = addresses.flatMap((address) => push.registry.workloads.get(address) ?? [])[0];
   const labels = known?.namespace === namespace ? known.labels : said;
   const services = (push.inputs.get('Service') ?? []) as readonly Config<KubeServiceSpec>[];
-  return (byNamespace(services).get(namespace) ?? []).flatMap(({ meta, spec }) => {
-    if (Object.keys(spec.selector).length === 0 || !selects(spec.selector, labels)) return [];
+  const bySelector = candidates(services);
+  const found = Object.entries(labels).flatMap(([key, value]) => bySelector.get(placeOf(namespace, key, value)) ?? []);
+  return found.toSorted((a, b) => a.index - b.index).flatMap(({ config: { meta, spec } }) => {
+    if (!selects(spec.selector, labels)) return [];
     const hostname = `${meta.name}.${namespace}.svc.${push.domain}`;
     const service = push.services.byHost.get(hostname)?.find((one) => one.namespace === namespace && one.registry === 'kubernetes');
     return service ? portsOf(service) : [];
@@ -36,11 +38,31 @@ function portsOf(service: Service): ServiceTarget[] {
   return service.ports.map((port) => ({ service, port, targetPort: typeof port.targetPort === 'number' ? port.targetPort : port.number }));
 }
 
-const namespaces = new WeakMap<readonly Config<KubeServiceSpec>[], ReadonlyMap<string, readonly Config<KubeServiceSpec>[]>>();
+interface Candidate {
+  readonly config: Config<KubeServiceSpec>;
+  /** Where it stands in the list. */
+  readonly index: number;
+}
 
-/** Computed once per list. */
-function byNamespace(services: readonly Config<KubeServiceSpec>[]): ReadonlyMap<string, readonly Config<KubeServiceSpec>[]> {
-  const found = namespaces.get(services) ?? Map.groupBy(services, ({ meta }) => meta.namespace);
-  namespaces.set(services, found);
+const indexes = new WeakMap<readonly Config<KubeServiceSpec>[], ReadonlyMap<string, readonly Candidate[]>>();
+
+/** Services by the first label that they select by: a thousand workloads must not look at thousands of services each. Computed once per list. */
+function candidates(services: readonly Config<KubeServiceSpec>[]): ReadonlyMap<string, readonly Candidate[]> {
+  const known = indexes.get(services);
+  if (known) return known;
+  const found = new Map<string, Candidate[]>();
+  for (const [index, config] of services.entries()) {
+    const [first] = Object.entries(config.spec.selector);
+    if (!first) continue;
+    const place = placeOf(config.meta.namespace, ...first);
+    const list = found.get(place);
+    if (list) list.push({ config, index });
+    else found.set(place, [{ config, index }]);
+  }
+  indexes.set(services, found);
   return found;
+}
+
+function placeOf(namespace: string, key: string, value: string): string {
+  return `${namespace}\0${key}\0${value}`;
 }

@@ -2,11 +2,14 @@ import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { VirtualHost } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { FieldError } from '@meltemi/base';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, type Extensions } from '@meltemi/snapshot';
 import { shortTypeName, xdsType, type ResourceSet, type XdsResource } from '@meltemi/xds';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
+import { partsOf } from '../translate/routes/route-resource.ts';
+import { hostMessage, type RoutesPart, type TableParts } from '../translate/routes/table-parts.ts';
 import { translate } from '../translate/translate.ts';
 
 /** A resource that a proxy would not take, or (name '') a type that could not be translated for it. */
@@ -39,6 +42,7 @@ export function refusalOf(typeUrl: string, resource: XdsResource, extensions: Ex
   const content = `${shortTypeName(typeUrl)} ${resource.version}`;
   const errors = good.has(content) ? undefined : compiled(typeUrl, resource, extensions);
   if (errors === undefined) {
+    noteGood(resource, extensions);
     if (good.size >= maxGoodContent) good.clear();
     good.add(content);
   }
@@ -46,14 +50,32 @@ export function refusalOf(typeUrl: string, resource: XdsResource, extensions: Ex
   return errors;
 }
 
-function compiled(typeUrl: string, { any }: XdsResource, extensions: Extensions): Verdict {
+function compiled(typeUrl: string, resource: XdsResource, extensions: Extensions): Verdict {
   try {
-    const result = compileAny(typeUrl, any.value, extensions);
+    const parts = typeUrl === xdsType.route ? partsOf(resource) : undefined;
+    const result = parts ? compileRouteConfiguration(unknownOf(parts, extensions), extensions) : compileAny(typeUrl, resource.any.value, extensions);
     return result === undefined || result.ok ? undefined : result.error;
   } catch (cause) {
     return [{ path: '', message: `cannot be decoded: ${cause instanceof Error ? cause.message : String(cause)}` }];
   }
 }
+
+/** By the registry: routes that stood in a table that was found good. What a table itself says of its routes is the same in all. */
+const goodRoutes = new WeakMap<Extensions, WeakSet<RoutesPart>>();
+
+function noteGood(resource: XdsResource, extensions: Extensions): void {
+  const good = goodRoutes.get(extensions) ?? new WeakSet<RoutesPart>();
+  goodRoutes.set(extensions, good);
+  for (const { routes } of partsOf(resource)?.hosts ?? []) good.add(routes);
+}
+
+/** The table with all its hosts, and only those routes that were in none before. */
+function unknownOf(table: TableParts, extensions: Extensions): RouteConfiguration {
+  const good = goodRoutes.get(extensions);
+  return { ...table.about, virtualHosts: table.hosts.map((host) => (good?.has(host.routes) ? { ...noHost, name: host.name, domains: [...host.domains] } : hostMessage(table, host))) };
+}
+
+const noHost = VirtualHost.decode(new Uint8Array());
 
 function compileAny(typeUrl: string, bytes: Uint8Array, extensions: Extensions) {
   switch (typeUrl) {

@@ -54,12 +54,12 @@ export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): Reso
 /** What a set is made from: a change of anything else leaves it alone. */
 function sourceOf(push: PushContext, proxy: Proxy, scope: Scope, typeUrl: string): object {
   if (typeUrl === xdsType.cluster) return scope.reach;
-  return typeUrl === xdsType.listener ? listenersFrom(push, proxy, scope) : push.shape;
+  return typeUrl === xdsType.listener ? listenersFrom(push, proxy, scope) : scope;
 }
 
 /** What outbound listeners are made from: of a sidecar not the rules that route requests. EnvoyFilters are told of anew with each shape. */
-function listenersFrom(push: PushContext, proxy: Proxy, { listening }: Scope): object {
-  return proxy.type === 'router' || hasPatches(push, proxy) ? push.shape : listening;
+function listenersFrom(push: PushContext, proxy: Proxy, scope: Scope): object {
+  return proxy.type === 'router' || hasPatches(push, proxy) ? scope : scope.listening;
 }
 
 /** What the clusters of a gateway read besides: whom it passes connections to by their server names. */
@@ -78,7 +78,7 @@ function wholeSet(push: PushContext, proxy: Proxy, scope: Scope, typeUrl: string
     }
     case xdsType.route: {
       const names = routeNames(push, proxy, scope);
-      return cached(push.shape, { kind: 'route-set', view: proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy), names }, () => keptSet(scope, proxy, `last-routes ${viewOf(push, proxy)} ${names.join()}`, routes(push, proxy, scope, names)));
+      return cached(scope, { kind: 'route-set', view: proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy), names }, () => keptSet(scope, proxy, `last-routes ${viewOf(push, proxy)} ${names.join()}`, routes(push, proxy, scope, names)));
     }
     default:
       return resourceSet(typeUrl, resources(push, proxy, typeUrl, undefined));
@@ -206,7 +206,7 @@ function routes(push: PushContext, proxy: Proxy, scope: Scope, names: readonly s
   // a gateway's tables read which port its own Service maps
   const view = proxy.type === 'router' ? ownView(push, proxy) : viewOf(push, proxy);
   for (const name of names ?? routeNames(push, proxy, scope)) {
-    const resource = cached(push.shape, { kind: 'routes', name, view }, () => routeResource(push, proxy, scope, { name, view }));
+    const resource = cached(scope, { kind: 'routes', name, view }, () => routeResource(push, proxy, scope, { name, view }));
     if (resource) found.push(resource);
   }
   return found;
