@@ -14,11 +14,13 @@ const usage = `npm run bench -- pilot [options]: what one pilot spends, over pla
   --rules N         VirtualServices, and as many DestinationRules with two subsets (default 1000)
   --clients LIST    connected delta ADS clients, growing (default 100,1000)
   --changes N       endpoint changes and applied VirtualServices measured at each number of clients (default 5)
+  --minutes N       the whole bench ends after this long, finished or not (default 45)
   --from KIND       bundle or source (default bundle)
   --profile DIR     a CPU profile of pilot, from its start to its end, per mesh
   --json FILE       where the numbers go (default .meltemi/bench/pilot.json)`;
 
-interface Settings extends Omit<MeshSettings, 'services'> {
+interface Settings extends Omit<MeshSettings, 'services' | 'until'> {
+  readonly minutes: number;
   readonly sizes: readonly number[];
   readonly json: string;
 }
@@ -29,8 +31,9 @@ async function main(): Promise<number> {
   const facts = machine();
   console.log(`${machineLine(facts)}\n`);
   const results: MeshResult[] = [];
+  const until = performance.now() + settings.minutes * 60_000;
   for (const services of settings.sizes) {
-    const result = await measureMesh({ ...settings, services });
+    const result = await measureMesh({ ...settings, services, until });
     results.push(result);
     console.log(`${report(result)}\n`);
   }
@@ -45,7 +48,7 @@ function readSettings(): Settings | number {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
   const { values } = parseArgs({
     options: {
-      services: text('100,1000,5000'), endpoints: text('10'), rules: text('1000'), clients: text('100,1000'), changes: text('5'), from: text('bundle'),
+      services: text('100,1000,5000'), endpoints: text('10'), rules: text('1000'), clients: text('100,1000'), changes: text('5'), minutes: text('45'), from: text('bundle'),
       profile: { type: 'string' }, json: text(join(repository, '.meltemi/bench/pilot.json')), help: { type: 'boolean', short: 'h' },
     },
   });
@@ -54,9 +57,9 @@ function readSettings(): Settings | number {
     return 0;
   }
   const [sizes, clients] = [values.services, values.clients].map((list) => list.split(',').map(Number));
-  const [endpoints = 0, rules = -1, changes = 0] = [values.endpoints, values.rules, values.changes].map(Number);
+  const [endpoints = 0, rules = -1, changes = 0, minutes = 0] = [values.endpoints, values.rules, values.changes, values.minutes].map(Number);
   const whole = (list: readonly number[] | undefined) => list !== undefined && list.length > 0 && list.every((value) => Number.isInteger(value) && value > 0);
-  if (!sizes || !clients || !whole(sizes) || !whole(clients) || !whole([endpoints, changes]) || !Number.isInteger(rules) || rules < 0 || endpoints > 200 || (values.from !== 'bundle' && values.from !== 'source')) {
+  if (!sizes || !clients || !whole(sizes) || !whole(clients) || !whole([endpoints, changes, minutes]) || !Number.isInteger(rules) || rules < 0 || endpoints > 200 || (values.from !== 'bundle' && values.from !== 'source')) {
     console.error(usage);
     return 2;
   }
@@ -64,7 +67,7 @@ function readSettings(): Settings | number {
     console.error('apps/pilot/dist/main.js is missing: npx nx run meltemi-pilot:build');
     return 1;
   }
-  return { sizes, clients, endpoints, rules, changes, from: values.from, json: resolve(values.json), ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }) };
+  return { sizes, clients, endpoints, rules, changes, minutes, from: values.from, json: resolve(values.json), ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }) };
 }
 
 process.exitCode = await main();
