@@ -4,6 +4,9 @@ import type { LoadedMesh, SetAside } from './load.ts';
 import type { ProxyQuestion } from './question.ts';
 import { proxyOfQuestion, resourceExtensions, viewIn, type ProxyView } from './view.ts';
 
+/** Objects times proxies that stand for all others: what it may cost to find out that somebody else would refuse an object. The one that is asked about is always looked at. */
+const patience = 20_000;
+
 /** What the proxies of one mesh would have: the mesh is read once, and each proxy that is described alike is looked at once. */
 export class MeshViews {
   readonly mesh: LoadedMesh;
@@ -49,7 +52,8 @@ export class MeshViews {
   }
 
   #options() {
-    return { configs: this.mesh.configs, meshConfig: this.mesh.meshConfig, extensions: resourceExtensions, features: this.#features };
+    const { configs, meshConfig } = this.mesh;
+    return { configs, meshConfig, extensions: resourceExtensions, features: this.#features, maxRepresentatives: Math.max(1, Math.min(64, Math.floor(patience / Math.max(1, configs.length)))) };
   }
 
   #namesOf({ setAside }: CheckedContext): SetAside[] {

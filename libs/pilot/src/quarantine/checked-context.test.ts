@@ -99,3 +99,15 @@ test('three culprits among a thousand are found in some thirty tests', () => {
   assert.deepEqual(culprits?.map(({ config, errors }) => [config.key.name, errors[0]?.message]), [...bad].map((name) => [name, name]));
   assert.ok(tests < 80, `${tests} tests`);
 });
+
+test('whom to ask for all others can be limited: what only others would refuse then stays', () => {
+  const elsewhere = (name: string, namespace: string, value: string) => configsOf(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {exportTo: ["."], hosts: [details.default.svc.cluster.local], http: [{headers: {request: {set: {x-who: "${value}"}}}, route: [{destination: {host: details.default.svc.cluster.local}}]}]}
+`);
+  const configs = [...bookinfo(), ...elsewhere('fine', 'one', 'me'), ...elsewhere('odd', 'two', '%NO_SUCH_WORD%')];
+  assert.deepEqual(names(check(configs)), ['odd']);
+  assert.deepEqual(names(check(configs, { maxRepresentatives: 1 })), []);
+});

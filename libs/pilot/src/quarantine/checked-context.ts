@@ -37,6 +37,8 @@ export interface CheckOptions extends Omit<PushContextOptions, 'previous'> {
   readonly lastGood?: (key: ConfigKey) => Config | undefined;
   /** Proxies to ask besides those that stand for all. */
   readonly proxies?: readonly Proxy[];
+  /** How many proxies stand for all, at most. Default: see representatives. */
+  readonly maxRepresentatives?: number;
   /** What the proxies can run; default: every filter's own config is taken unread. */
   readonly extensions?: Extensions;
   /** Objects that live proxies refused: key text → why. They are set aside without a test. */
@@ -90,7 +92,7 @@ class Check {
 
   /** Unchanged sections are kept from the newest build, so that a test costs what differs. */
   #build(configs: readonly Config[]): PushContext {
-    const { previous, lastGood: _lastGood, proxies: _proxies, extensions: _extensions, refusedLive: _refusedLive, ...rest } = this.#options;
+    const { previous, lastGood: _lastGood, proxies: _proxies, maxRepresentatives: _max, extensions: _extensions, refusedLive: _refusedLive, ...rest } = this.#options;
     return buildPushContext({ ...rest, configs, previous: this.#push ?? previous?.push });
   }
 
@@ -104,7 +106,7 @@ class Check {
 
   #refusals(): readonly RefusedByProxy[] {
     // Endpoints alone cannot change what a proxy thinks of clusters, listeners and routes.
-    const proxies = [...representatives(this.#push, this.#inForce.values()), ...(this.#options.proxies ?? [])];
+    const proxies = [...representatives(this.#push, this.#inForce.values(), this.#options.maxRepresentatives), ...(this.#options.proxies ?? [])];
     return refusals(this.#push, proxies, this.#extensions);
   }
 
@@ -148,7 +150,7 @@ class Check {
     for (const { config, key } of remembered) {
       const text = keyText(key);
       const push = this.#build([...this.#inForce.entries()].flatMap(([other, each]) => (other === text ? [] : [each])).concat(config));
-      if (push.quarantined.length > 0 || refusals(push, representatives(push, [...this.#inForce.values(), config]), this.#extensions).length > 0) continue;
+      if (push.quarantined.length > 0 || refusals(push, representatives(push, [...this.#inForce.values(), config], this.#options.maxRepresentatives), this.#extensions).length > 0) continue;
       this.#inForce.set(text, config);
       this.#aside.delete(text);
       this.#push = push;

@@ -6,8 +6,8 @@ import type { Workload } from '../registry/model.ts';
 import { selects } from '../registry/workloads.ts';
 import { create } from '../translate/message.ts';
 
-/** Most proxies that stand for all others. */
-const maxRepresentatives = 64;
+/** Most proxies that stand for all others, when nobody says another number. */
+const usualRepresentatives = 64;
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -22,26 +22,26 @@ interface Kind {
  * Proxies that stand for those a mesh may have: a sidecar for each namespace that has objects of its own, one for each set of labels that a selector names,
  * and a gateway for each Gateway's selector. A workload that exists lends its address, so that inbound listeners are made too.
  */
-export function representatives(push: PushContext, configs: Iterable<Config>): readonly Proxy[] {
+export function representatives(push: PushContext, configs: Iterable<Config>, most = usualRepresentatives): readonly Proxy[] {
   const known = chosen.get(push.shape);
   const rules = [...push.inputs].filter(([kind]) => !registryKinds.has(kind)).map(([, list]) => list);
-  if (known && known.rules.length === rules.length && known.rules.every((list, index) => sameObjects(list, rules[index]))) return known.proxies;
-  const proxies = chosenFrom(push, configs);
-  chosen.set(push.shape, { rules, proxies });
+  if (known && known.most === most && known.rules.length === rules.length && known.rules.every((list, index) => sameObjects(list, rules[index]))) return known.proxies;
+  const proxies = chosenFrom(push, configs, most);
+  chosen.set(push.shape, { rules, most, proxies });
   return proxies;
 }
 
 /** By shape: endpoints that come and go choose nobody else. */
-const chosen = new WeakMap<object, { readonly rules: readonly (readonly Config[])[]; readonly proxies: readonly Proxy[] }>();
+const chosen = new WeakMap<object, { readonly rules: readonly (readonly Config[])[]; readonly most: number; readonly proxies: readonly Proxy[] }>();
 
 function sameObjects(a: readonly Config[], b: readonly Config[] | undefined): boolean {
   return a.length === b?.length && a.every((config, index) => config === b[index]);
 }
 
-function chosenFrom(push: PushContext, configs: Iterable<Config>): Proxy[] {
+function chosenFrom(push: PushContext, configs: Iterable<Config>, most: number): Proxy[] {
   const kinds = new Map<string, Kind>();
   const add = (kind: Kind) => {
-    if (kinds.size < maxRepresentatives) kinds.set(JSON.stringify([kind.type, kind.namespace, Object.entries(kind.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))]), kind);
+    if (kinds.size < most) kinds.set(JSON.stringify([kind.type, kind.namespace, Object.entries(kind.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))]), kind);
   };
   for (const { key, meta, spec } of configs) {
     // the mesh's settings and other kinds without a namespace are nobody's own
