@@ -168,3 +168,17 @@ test('a workload with IPv6 alone is reached on ::', () => {
   const [answer] = ask(service, { type: 'sidecar', namespace: 'default', labels: { app: 'six' }, ip: 'fd00::7' }, { mode: 'inbound', port: 80 });
   assert.deepEqual([answer?.listener, answer?.filterChain, answer?.cluster], ['virtualInbound', '::_80', 'inbound|80||']);
 });
+
+test('a call by name goes where the application\'s resolver sends it: a Pod of a headless service, the address that the mesh gave a host', () => {
+  const yaml = `apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {clusterIP: None, selector: {app: db}, ports: [{name: tcp, port: 5432}]}${pod('db-0', '10.0.0.9', 'db', 'v1')}---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: far}
+spec: {hosts: [far.example], ports: [{number: 5432, name: tcp, protocol: TCP}], resolution: DNS}
+status: {addresses: [{value: 240.240.9.9, host: far.example}]}
+`;
+  const tcp = (host: string) => ({ mode: 'outbound', host, port: 5432, protocol: 'tcp' });
+  const [db, far] = ask(yaml, { ...productpage, metadata: { DNS_CAPTURE: 'true' } }, tcp('db'), tcp('far.example'));
+  assert.deepEqual([db?.listener, db?.cluster], ['10.0.0.9_5432', 'outbound|5432||db.default.svc.cluster.local']);
+  assert.deepEqual([far?.listener, far?.cluster], ['240.240.9.9_5432', 'outbound|5432||far.example']);
+});

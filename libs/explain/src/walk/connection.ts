@@ -1,3 +1,4 @@
+import { nameTable } from '@meltemi/pilot';
 import type { CapturedConnectionInfo } from '@meltemi/proxy';
 import type { TlsInfo } from '@meltemi/http';
 import type { ConnectionView, FilterChain, Listener } from '@meltemi/snapshot';
@@ -27,15 +28,30 @@ export function addressesOf(view: ProxyView, call: Call): Addresses {
   return { ip, port, sourceIp, sni: call.tls === 'none' ? '' : (call.sni ?? (isIp(name) ? '' : name)) };
 }
 
-/** What the application's resolver would answer: the address of the service of that name. */
-function destinationOf({ push, proxy }: ProxyView, host: string, port: number): string {
+/** What the application's resolver would answer: what the proxy knows of that name, else the address of a service that it does not see. */
+function destinationOf(view: ProxyView, host: string, port: number): string {
   if (isIp(host)) return host;
-  const names = [host, `${host}.${proxy.namespace}.svc.${push.domain}`, `${host}.svc.${push.domain}`, `${host}.${push.domain}`];
-  const known = names.flatMap((name) => push.services.byHost.get(name.replace(/\.$/, '')) ?? []);
-  const services = known.flatMap((one) => (one.aliasOf === undefined ? one : (push.services.byHost.get(one.aliasOf) ?? one)));
+  const { push, proxy } = view;
+  const wanted = host.toLowerCase().replace(/\.$/, '');
+  const names = [wanted, `${wanted}.${proxy.namespace}.svc.${push.domain}`, `${wanted}.svc.${push.domain}`, `${wanted}.${push.domain}`];
+  const concrete = names.map((name) => push.services.byHost.get(name)?.find(({ aliasOf }) => aliasOf !== undefined)?.aliasOf ?? name);
+  const table = tableOf(view);
+  for (const name of concrete) {
+    const known = table[name]?.ips.filter((one) => isIp(one)) ?? [];
+    const address = known.find((one) => !proxy.addresses.includes(one)) ?? known[0];
+    if (address !== undefined) return address;
+  }
+  const services = concrete.flatMap((name) => push.services.byHost.get(name) ?? []);
   const service = services.find(({ ports }) => ports.some((one) => one.number === port)) ?? services[0];
-  const address = service?.addresses.find((one) => isIp(one));
-  return address ?? unknownDestination;
+  return service?.addresses.find((one) => isIp(one)) ?? unknownDestination;
+}
+
+const tables = new WeakMap<ProxyView, ReturnType<typeof nameTable>>();
+
+function tableOf(view: ProxyView): ReturnType<typeof nameTable> {
+  const table = tables.get(view) ?? nameTable(view.push, view.proxy);
+  tables.set(view, table);
+  return table;
 }
 
 /** What the listener filters would find out. */
