@@ -37,6 +37,8 @@ const switches = {
   traceSampling: number('PILOT_TRACE_SAMPLING', 1, 100),
   /** Who fetches the keys of jwksUri: pilot, the proxies where their server is a service of the mesh, or always the proxies. */
   jwksFetchMode: choice('PILOT_JWT_ENABLE_REMOTE_JWKS', { false: 'istiod', istiod: 'istiod', true: 'hybrid', hybrid: 'hybrid', envoy: 'envoy' }, 'istiod'),
+  /** Hosts that a proxy keeps the addresses of under ALLOW_ANY_DYNAMIC_DNS. */
+  dynamicDnsMaxHosts: number('PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS', 1024, 2 ** 31 - 1),
   /** Ours: routes say in their metadata by which field of which object they were made. For explain. */
   routeOrigins: flag('MELTEMI_ROUTE_ORIGINS', false),
 } as const;

@@ -28,9 +28,7 @@ export const meshExceptions: readonly KindExceptions[] = [
       { path: 'extensionProviders[].zipkin.traceContextOption', support: 'refused', values: ['USE_B3_WITH_W3C_PROPAGATION'], consequence: 'has no effect: contexts are passed on in B3 headers alone' },
       { path: '**.headers[].envName', support: 'approximated', consequence: 'leaves the header empty: no environment is read' },
       { path: '**.initialMetadata[].envName', support: 'approximated', consequence: 'leaves the header empty: no environment is read' },
-      ...refused('has no effect: names are not looked up for the application', 'outboundTrafficPolicy.tls'),
       ...refused('nothing reads it: secrets come from files and from the mesh’s own objects', 'extensionProviders[].sds'),
-      { path: 'outboundTrafficPolicy.mode', support: 'approximated', values: ['ALLOW_ANY_DYNAMIC_DNS'], consequence: 'is treated as ALLOW_ANY: names are not looked up for the application' },
     ],
   },
   {

@@ -37,9 +37,4 @@ export const trafficExceptions: readonly KindExceptions[] = [
       { path: 'servers[].defaultEndpoint', support: 'refused', consequence: 'has no effect, as in Istio: where requests go is said by VirtualServices' },
     ],
   },
-  {
-    group,
-    kinds: ['ServiceEntry'],
-    fields: [{ path: 'resolution', support: 'approximated', values: ['DYNAMIC_DNS'], consequence: 'connects to where the client was going, instead of looking the name up again' }],
-  },
 ];

@@ -14,7 +14,7 @@ export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name
   }
   const assignment = cluster.loadAssignment ?? view.assignments.get(cluster.edsServiceName || cluster.name) ?? null;
   const endpoints = assignment === null ? [] : endpointsOf(cluster, assignment);
-  const what = cluster.discovery === 'original_dst' ? 'goes to the address that the client dialled' : endpoints.length === 0 ? 'has no endpoint: requests end with 503 UH' : `${endpoints.length} endpoint(s), ${cluster.lbPolicy.kind}`;
+  const what = cluster.discovery === 'dynamic_forward_proxy' ? 'looks up the host of the request, or the server that TLS asks for' : cluster.discovery === 'original_dst' ? 'goes to the address that the client dialled' : endpoints.length === 0 ? 'has no endpoint: requests end with 503 UH' : `${endpoints.length} endpoint(s), ${cluster.lbPolicy.kind}`;
   steps.push({ at: 'cluster', name, matched: true, detail: what });
   return { endpoints };
 }

@@ -24,6 +24,8 @@ export interface Scope {
   readonly egress: readonly EgressScope[];
   readonly sidecar?: Config<SidecarSpec>;
   readonly allowAny: boolean;
+  /** Hosts that nobody knows are looked up. */
+  readonly dynamicDns: boolean;
   /** Stands for all of this but the VirtualServices. */
   readonly reach: Reach;
   /** Stands for all of this but the VirtualServices that route requests. */
@@ -75,7 +77,7 @@ function buildScope(push: PushContext, { namespace, type }: Pick<Proxy, 'namespa
     rules: egress.map((part) => part.virtualServices.filter(({ spec }) => spec.tcp.length + spec.tls.length > 0)),
   });
   const { reach } = listening;
-  return { services: reach.services, byHost: reach.byHost, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY', reach, listening };
+  return { services: reach.services, byHost: reach.byHost, egress, ...(sidecar ? { sidecar } : {}), allowAny: mode !== 'REGISTRY_ONLY', dynamicDns: type === 'sidecar' && mode === 'ALLOW_ANY_DYNAMIC_DNS', reach, listening };
 }
 
 /** Exported to `namespace`: to it alone or by name first, then to everybody, each oldest first. Source: Istio's servicesExportedToNamespace. */

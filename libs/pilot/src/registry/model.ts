@@ -3,9 +3,9 @@ export type Protocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPC_WEB' | 'HTTP_PROXY' | '
 
 /**
  * How a client finds the hosts of a service: `static` (endpoints we send), `passthrough` (the address the client dialled),
- * `dns` (all addresses of a name), `dns-round-robin` (one logical name).
+ * `dns` (all addresses of a name), `dns-round-robin` (one logical name), `dynamic-dns` (the name that each request has, of all that a wildcard covers).
  */
-export type Resolution = 'static' | 'passthrough' | 'dns' | 'dns-round-robin';
+export type Resolution = 'static' | 'passthrough' | 'dns' | 'dns-round-robin' | 'dynamic-dns';
 
 export interface ServicePort {
   readonly number: number;

@@ -10,8 +10,7 @@ const resolutions: Readonly<Record<ServiceEntryResolution, Resolution>> = {
   STATIC: 'static',
   DNS: 'dns',
   DNS_ROUND_ROBIN: 'dns-round-robin',
-  // Deviation: dynamic forward proxying needs an Envoy extension; a plain logical name serves every host that is not a wildcard
-  DYNAMIC_DNS: 'dns-round-robin',
+  DYNAMIC_DNS: 'dynamic-dns',
 };
 
 /** The services of a ServiceEntry: one per host. */

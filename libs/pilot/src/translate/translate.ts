@@ -11,6 +11,7 @@ import type { Registry } from '../registry/registry-types.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
 import { cached, lastValue, ownedBy } from './cache.ts';
+import { anyHostCluster } from './clusters/dynamic.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { passedThrough, sniDnatClusters } from './clusters/sni-dnat.ts';
@@ -163,7 +164,7 @@ const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPasst
 
 function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
   return cached(scope.reach, { kind: 'clusters', view: viewOf(push, proxy), ...passing(push, proxy) }, () =>
-    encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster))]))),
+    encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster)), ...(scope.dynamicDns ? [anyHostCluster(push, proxy)] : [])]))),
   );
 }
 

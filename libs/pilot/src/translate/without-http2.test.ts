@@ -10,7 +10,7 @@ import { carriedBy } from './without-http2.ts';
 
 const service = { hostname: 'a.default.svc.cluster.local', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }, { number: 90, name: 'grpc', protocol: 'GRPC' }] } as unknown as Service;
 const reach = { services: [service], byHost: new Map([[service.hostname, service]]), perListener: [[service]] };
-const scope: Scope = { services: reach.services, byHost: reach.byHost, egress: [{ services: [service], virtualServices: [] }], allowAny: true, reach, listening: { reach, rules: [[]] } };
+const scope: Scope = { services: reach.services, byHost: reach.byHost, egress: [{ services: [service], virtualServices: [] }], allowAny: true, dynamicDns: false, reach, listening: { reach, rules: [[]] } };
 
 test('a proxy without HTTP/2 carries gRPC ports as TCP, everywhere it sees the service', () => {
   const carried = carriedBy({ http2: false }, scope);

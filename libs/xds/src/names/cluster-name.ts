@@ -3,6 +3,7 @@ export const wellKnownClusters = {
   passthrough: 'PassthroughCluster',
   blackHole: 'BlackHoleCluster',
   inboundPassthrough: 'InboundPassthroughCluster',
+  anyDynamicDns: 'AllowAnyDynamicDNSCluster',
 } as const;
 
 /** What a generated cluster name says. Source: Istio's `BuildSubsetKey`: direction|port|subset|host. */

@@ -1,6 +1,6 @@
 import type { ClientTlsSettings, Subset } from '@meltemi/config';
 import {
-  Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_EdsClusterConfig, Cluster_OriginalDstLbConfig,
+  Cluster, Cluster_DiscoveryType, Cluster_EdsClusterConfig, Cluster_OriginalDstLbConfig,
 } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { Metadata, type TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { ProxyProtocolConfig, ProxyProtocolConfig_Version } from '@meltemi/api/gen/envoy/config/core/v3/proxy_protocol.ts';
@@ -12,10 +12,12 @@ import { modeForPort, mtlsPolicyFor } from '../../push-context/peer-authenticati
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { serviceKey, type Resolution, type Service, type ServicePort } from '../../registry/model.ts';
+import { lookupFamily } from '../dns-family.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
 import { istioMutualUpstream, originatedUpstream, tlsSocket } from '../tls.ts';
 import { loadAssignment } from '../endpoints.ts';
 import { applyLocality, localityPreference } from '../locality.ts';
+import { dynamicClusters } from './dynamic.ts';
 import { protocolOptions, upgradesToHttp2, type ProtocolChoice } from './protocol-options.ts';
 import { applyTrafficPolicy, effectivePolicy, type PortPolicy } from './traffic-policy.ts';
 
@@ -31,6 +33,7 @@ interface Target {
 export function outboundClusters(push: PushContext, proxy: Proxy, service: Service): Cluster[] {
   if (service.aliasOf !== undefined) return [];
   const rule = destinationRuleOf(push, proxy, service);
+  if (service.resolution === 'dynamic-dns') return proxy.proxyless ? [] : dynamicClusters(push, proxy, service, rule);
   return service.ports.flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => outbound(push, proxy, { service, port, rule, subset }))).filter(hasNames);
 }
 
@@ -55,7 +58,7 @@ export function discoveryOf(push: PushContext, service: Service, proxy: Pick<Pro
   return service.hostname.startsWith('*') ? 'passthrough' : 'dns';
 }
 
-const discoveryTypes: Readonly<Record<Resolution, Cluster_DiscoveryType>> = {
+const discoveryTypes: Readonly<Record<Exclude<Resolution, 'dynamic-dns'>, Cluster_DiscoveryType>> = {
   static: Cluster_DiscoveryType.EDS,
   dns: Cluster_DiscoveryType.STRICT_DNS,
   'dns-round-robin': Cluster_DiscoveryType.LOGICAL_DNS,
@@ -68,7 +71,7 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
   const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number, push.mesh.defaultTrafficPolicy);
   const dialled = policy.loadBalancer?.simple === 'PASSTHROUGH' && proxy.interception !== 'NONE' && proxy.type === 'sidecar' && !proxy.proxyless;
   const resolution = dialled ? 'passthrough' : discoveryOf(push, service, proxy);
-  const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution] }, metadata: metadata(target, policy) });
+  const cluster = create(Cluster, { name, clusterDiscoveryType: { $case: 'type', value: discoveryTypes[resolution === 'dynamic-dns' ? 'dns' : resolution] }, metadata: metadata(target, policy) });
   if (resolution === 'static') cluster.edsClusterConfig = create(Cluster_EdsClusterConfig, { edsConfig: adsSource(), serviceName: name });
   if (resolution === 'dns' || resolution === 'dns-round-robin') {
     // names have no node: what prefers one would only keep proxies from sharing their clusters
@@ -90,14 +93,6 @@ function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
 function applyPortOverride(cluster: Cluster, service: Service, port: ServicePort): void {
   if (service.registry !== 'service-entry' || port.targetPort === port.number || typeof port.targetPort !== 'number') return;
   cluster.lbConfig = { $case: 'originalDstLbConfig', value: create(Cluster_OriginalDstLbConfig, { upstreamPortOverride: port.targetPort }) };
-}
-
-/** IPv4 where the proxy has one, as in Istio: both families only when it has both. */
-function lookupFamily(push: PushContext, { addresses }: Proxy): Cluster_DnsLookupFamily {
-  const v6 = addresses.some((address) => address.includes(':'));
-  const v4 = addresses.some((address) => !address.includes(':'));
-  if (v4 && v6 && push.features.dualStack) return Cluster_DnsLookupFamily.ALL;
-  return v6 && !v4 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
 }
 
 /** The policy for a proxy that cannot upgrade to HTTP/2. */

@@ -1,3 +1,4 @@
+import type { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.ts';
 import type { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import type { MeshConfigSpec } from '@meltemi/config';
 import type { PushContext } from '../../push-context/push-context.ts';
@@ -14,6 +15,8 @@ export interface FeatureContext {
   readonly direction: Direction;
   /** The port is declared GRPC-WEB. Default false. */
   readonly grpcWeb?: boolean;
+  /** Caches of names that requests of the listener may be looked up in. Default none. */
+  readonly dnsCaches?: readonly DnsCacheConfig[];
 }
 
 /** The control plane's half of an HTTP filter: one, several in order, or (undefined) this proxy or listener does without it. */

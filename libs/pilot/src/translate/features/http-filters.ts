@@ -1,6 +1,7 @@
 import type { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { cors } from './cors.ts';
 import { decisionTrace } from './decision-trace.ts';
+import { dynamicForwardProxy } from './dynamic-forward-proxy.ts';
 import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
@@ -25,6 +26,7 @@ const order: readonly HttpFeature[] = [
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service
   stats, // sees what all filters before it did
+  dynamicForwardProxy, // behind whatever answers or changes the request: names are looked up for what goes on
   router, // ends every chain
 ];
 

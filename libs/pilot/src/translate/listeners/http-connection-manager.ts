@@ -1,6 +1,7 @@
 import type { MeshConfigSpec } from '@meltemi/config';
 import { Filter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
+import type { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import {
   HttpConnectionManager, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManager_UpgradeConfig,
@@ -28,6 +29,8 @@ export interface HttpOptions {
   readonly http2?: boolean;
   /** The port is declared GRPC-WEB. Default false. */
   readonly grpcWeb?: boolean;
+  /** Caches of names that its requests may be looked up in. Default none. */
+  readonly dnsCaches?: readonly DnsCacheConfig[];
   /** Clients send absolute URLs: this is their http_proxy. Default false. */
   readonly explicitProxy?: boolean;
 }
@@ -42,7 +45,7 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     statPrefix: options.statPrefix,
     routeSpecifier:
       typeof options.routes === 'string' ? { $case: 'rds', value: { configSource: adsSource(), routeConfigName: options.routes } } : { $case: 'routeConfig', value: options.routes },
-    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction, grpcWeb: options.grpcWeb === true }),
+    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction, grpcWeb: options.grpcWeb === true, dnsCaches: options.dnsCaches ?? [] }),
     accessLog: accessLogs(options, 'http'),
     streamIdleTimeout: duration(0),
     ...(tracing ? { tracing } : {}),

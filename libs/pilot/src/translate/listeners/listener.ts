@@ -50,7 +50,7 @@ export function listener(options: ListenerOptions): Listener {
 /** Order: where to first, then TLS, then HTTP (which looks at plaintext only). */
 function listenerFilters(chains: readonly FilterChain[], originalDestination: boolean): ListenerFilter[] {
   const matches = chains.map((chain) => chain.filterChainMatch).filter((match) => match !== undefined);
-  const needsTls = matches.some((match) => match.transportProtocol !== '' || match.serverNames.length > 0) || chains.some((chain) => chain.transportSocket !== undefined && chains.length > 1);
+  const needsTls = matches.some((match) => match.transportProtocol !== '' || match.serverNames.length > 0) || chains.some((chain) => (chain.transportSocket !== undefined && chains.length > 1) || chain.filters.some(({ name }) => name === 'envoy.filters.network.sni_dynamic_forward_proxy'));
   const needsHttp = matches.some((match) => match.applicationProtocols.some((name) => plaintextHttp.includes(name)));
   return [
     ...(originalDestination ? [create(ListenerFilter, typed('envoy.filters.listener.original_dst', createAny('envoy.extensions.filters.listener.original_dst.v3.OriginalDst', OriginalDst)))] : []),

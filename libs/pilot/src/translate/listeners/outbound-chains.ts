@@ -8,6 +8,9 @@ import type { Proxy } from '../../proxy/proxy.ts';
 import { isTls, type Protocol, type Service } from '../../registry/model.ts';
 import { selects } from '../../registry/workloads.ts';
 import { destinationRuleOf } from '../clusters/outbound.ts';
+import { sniDynamicForwardProxy } from '../features/dynamic-forward-proxy.ts';
+import type { FeatureContext } from '../features/feature.ts';
+import { networkFilters } from '../features/network-filters.ts';
 import { shortNames } from '../routes/domains.ts';
 import type { ChainDraft } from './outbound-entries.ts';
 import { tcpFilters, weightedTcpFilters } from './tcp-filters.ts';
@@ -90,7 +93,8 @@ function unrouted(context: OutboundContext, { service, port, destinations }: Tcp
   const [only, ...others] = service.ports;
   const cluster = outboundCluster(only && others.length === 0 ? only.number : port, service.hostname);
   const rule = destinationRuleOf(context.push, context.proxy, service);
-  return { name: destinations.length > 0 ? service.hostname : cluster, destinations, filters: tcpFilters({ ...context, direction: 'outbound' }, cluster, rule) };
+  const build = service.resolution === 'dynamic-dns' ? (features: FeatureContext) => [...networkFilters(features), sniDynamicForwardProxy(features, service, port)] : networkFilters;
+  return { name: destinations.length > 0 ? service.hostname : cluster, destinations, filters: tcpFilters({ ...context, direction: 'outbound' }, cluster, rule, build) };
 }
 
 function serverNames({ proxy }: OutboundContext, { hostname, aliases }: Service): string[] {

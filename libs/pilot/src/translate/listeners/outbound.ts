@@ -2,6 +2,8 @@ import type { IstioEgressListener } from '@meltemi/config';
 import type { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { addressListener, httpProxyRouteName, outboundCluster, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
+import type { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.ts';
+import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { resolveHost } from '../../push-context/hosts.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { EgressScope, Scope } from '../../push-context/scope.ts';
@@ -9,7 +11,9 @@ import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
 import { isHttp, serviceKey, type Endpoint, type Protocol, type Service, type ServicePort } from '../../registry/model.ts';
 import { parseProtocol } from '../../registry/protocol.ts';
 import { addressGroups, localhosts, wildcards } from '../addresses.ts';
+import { anyHostDnsCache, serviceDnsCache } from '../clusters/dynamic.ts';
 import { create } from '../message.ts';
+import { catchAll } from '../routes/catch-all.ts';
 import { httpConnectionManager } from './http-connection-manager.ts';
 import { chainMatch, listener, plaintextHttp } from './listener.ts';
 import { tcpChains, type OutboundContext } from './outbound-chains.ts';
@@ -22,7 +26,8 @@ const ownPorts: readonly number[] = [15_021, 15_090];
 /** Everything a sidecar listens on for its application. Source: Istio's listener.go buildSidecarOutboundListeners. */
 export function outboundListeners(push: PushContext, proxy: Proxy, scope: Scope): Listener[] {
   const [wildcard, ...otherWildcards] = wildcards(proxy.families);
-  const context: Context = { push, proxy, scope, wildcards: [bindAddress(proxy, wildcard), ...otherWildcards] };
+  const dynamic = scope.services.filter(({ resolution }) => resolution === 'dynamic-dns');
+  const context: Context = { push, proxy, scope, dynamic, wildcards: [bindAddress(proxy, wildcard), ...otherWildcards] };
   const entries = new Map<string, Entry>();
   for (const egress of scope.egress) {
     const { listener: written } = egress;
@@ -39,6 +44,8 @@ export function outboundListeners(push: PushContext, proxy: Proxy, scope: Scope)
 interface Context extends OutboundContext {
   /** Where something that Istio binds on 0.0.0.0 is bound: on both families when the proxy has both. */
   readonly wildcards: readonly [string, ...string[]];
+  /** Services whose names are looked up one by one. */
+  readonly dynamic: readonly Service[];
 }
 
 /** A Sidecar's egress listener with a port: an address of its own, with the imported services that have the port. */
@@ -140,8 +147,14 @@ function httpChain(context: Context, chain: { readonly at: Place; readonly proto
   const { at, protocol, routeName, sniffed } = chain;
   const name = addressListener(at.binds[0], at.port);
   const routes = protocol === 'HTTP_PROXY' && at.port === context.push.mesh.proxyHttpPort ? httpProxyRouteName : routeName;
-  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes, explicitProxy: protocol === 'HTTP_PROXY' });
+  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes, explicitProxy: protocol === 'HTTP_PROXY', dnsCaches: dnsCaches(context, protocol === 'HTTP_PROXY' ? 0 : at.port) });
   return { name, filters: [manager], ...(sniffed ? { applicationProtocols: plaintextHttp, transportProtocol: 'raw_buffer' } : {}) };
+}
+
+/** Where requests to this port (0: any) may be looked up. Deviation: Istio looks up those of a listener's first service only. */
+function dnsCaches({ push, proxy, scope, dynamic }: Context, port: number): DnsCacheConfig[] {
+  const services = dynamic.filter(({ ports }) => ports.some(({ number, protocol }) => isHttp(protocol) && (port === 0 || number === port)));
+  return [...services.map((service) => serviceDnsCache(push, proxy, service)), ...(scope.dynamicDns ? [anyHostDnsCache(push, proxy)] : [])];
 }
 
 function finished(context: Context, entry: Entry): Listener {
@@ -173,7 +186,7 @@ function httpProxy(context: Context, port: number): Listener {
   const [bind, ...moreBinds] = localhosts(context.proxy.families);
   const at = bindAddress(context.proxy, bind);
   const name = addressListener(at, port);
-  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes: httpProxyRouteName, explicitProxy: true });
+  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes: httpProxyRouteName, explicitProxy: true, dnsCaches: dnsCaches(context, 0) });
   return listener({ name, bind: at, moreBinds, port, direction: 'outbound', mesh: context.push.mesh, bindToPort: true, filterChains: [create(FilterChain, { name, filters: [manager] })] });
 }
 
@@ -187,10 +200,19 @@ function virtualOutbound(context: Context): Listener {
     filters: tcpFilters({ ...context, direction: 'outbound' }, wellKnownClusters.blackHole),
   });
   const [bind, ...others] = context.wildcards;
-  const catchAll = unknownDestination(context, 'virtualOutbound-catchall-tcp');
+  const rest = unknownDestination(context, 'virtualOutbound-catchall-tcp');
   const moreBinds = push.features.dualStack ? others : [];
-  const base = listener({ name: wellKnownListeners.outbound, bind, moreBinds, port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: [loop, catchAll] });
+  const base = listener({ name: wellKnownListeners.outbound, bind, moreBinds, port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: context.scope.dynamicDns ? [loop, anyHost(context), rest] : [loop, rest] });
   return { ...base, useOriginalDst: true };
+}
+
+/** Requests to ports that no service has: their hosts are looked up. Source: Istio's buildAllowAnyDynamicDNSHTTPFilterChain. */
+function anyHost(context: Context): FilterChain {
+  const { scope, proxy } = context;
+  const virtualHost = catchAll(scope, proxy);
+  const routes = create(RouteConfiguration, { name: virtualHost.name, virtualHosts: [virtualHost], validateClusters: false, ignorePortInHostMatching: true });
+  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${wellKnownListeners.outbound}_${virtualHost.name};`, routes, dnsCaches: [anyHostDnsCache(context.push, proxy)] });
+  return create(FilterChain, { name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: chainMatch({ applicationProtocols: [...plaintextHttp] }), filters: [manager] });
 }
 
 /** On to where it was going, or to the Sidecar's egressProxy; nowhere under REGISTRY_ONLY. */

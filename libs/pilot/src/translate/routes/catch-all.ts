@@ -5,8 +5,9 @@ import type { Proxy } from '../../proxy/proxy.ts';
 import { create, duration } from '../message.ts';
 import { routeMatch } from './matchers.ts';
 
-/** What becomes of hosts that nobody knows: passed on as they came or to the Sidecar's egressProxy (`allow_any`), else 502 (`block_all`). */
+/** What becomes of hosts that nobody knows: looked up (`allow_any_dynamic_dns`), passed on as they came or to the Sidecar's egressProxy (`allow_any`), else 502 (`block_all`). */
 export function catchAll(scope: Scope, proxy: Proxy): VirtualHost {
+  if (scope.dynamicDns) return virtualHost('allow_any_dynamic_dns', { $case: 'route', value: forward(wellKnownClusters.anyDynamicDns) });
   const cluster = unknownHostsCluster(scope, proxy);
   return cluster === undefined ? virtualHost('block_all', { $case: 'directResponse', value: { status: 502 } }) : virtualHost('allow_any', { $case: 'route', value: forward(cluster) });
 }
