@@ -32,11 +32,29 @@ function patchedValidateProto(deps: string, into: string): void {
   writeFileSync(join(into, 'validate/validate.proto'), patched);
 }
 
+/** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it. */
+const newerFields: readonly { readonly file: string; readonly imports: string; readonly before: string; readonly added: string }[] = [
+  {
+    file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto', imports: 'envoy/config/common/matcher/v3/matcher.proto',
+    before: 'config.core.v3.TypedExtensionConfig header_validation_config = 7;', added: 'message OutlierDetection { config.common.matcher.v3.MatchPredicate error_matcher = 1; }\n  OutlierDetection outlier_detection = 8;',
+  },
+];
+
+function patchedEnvoyProtos(deps: string, into: string): void {
+  for (const { file, imports, before, added } of newerFields) {
+    const text = readFileSync(join(deps, 'envoy-api', file), 'utf8');
+    if (!text.includes(before)) throw new Error(`${file} has other fields than expected`);
+    mkdirSync(dirname(join(into, file)), { recursive: true });
+    writeFileSync(join(into, file), text.replace(before, `${before}\n  ${added}`).replace(/\nimport /, `\nimport "${imports}";\nimport `));
+  }
+}
+
 function generate(out: string): void {
   const work = mkdtempSync(join(tmpdir(), 'meltemi-protos-'));
   try {
     const deps = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
     patchedValidateProto(deps, work);
+    patchedEnvoyProtos(deps, work);
     const include = [work, join(repo, 'proto'), join(deps, 'envoy-api'), join(deps, 'xds'), join(deps, 'googleapis')].flatMap((path) => ['-I', path]);
     const set = join(work, 'set.bin');
     execFileSync(join(bin, 'protoc'), [...include, '--include_imports', `--descriptor_set_out=${set}`, ...roots], { stdio: 'inherit' });

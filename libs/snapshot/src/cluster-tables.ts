@@ -107,6 +107,7 @@ export const upstreamHttpFields: FieldTable<HttpProtocolOptions> = {
   upstreamProtocolOptions: oneof({ explicitHttpConfig: use, useDownstreamProtocolConfig: use, autoConfig: use }),
   httpFilters: refuse('upstream HTTP filters are not supported'),
   headerValidationConfig: refuse('header validation extensions are not supported'),
+  outlierDetection: use,
 };
 
 export const loadAssignmentFields: FieldTable<ClusterLoadAssignment> = {

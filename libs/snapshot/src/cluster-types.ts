@@ -151,6 +151,8 @@ export interface CircuitBreaker {
 
 /** Envoy's defaults filled in. */
 export interface OutlierDetection {
+  /** Statuses that count as errors; null = 500 and above. */
+  readonly errorStatuses: ReadonlySet<number> | null;
   readonly intervalMs: number;
   readonly baseEjectionTimeMs: number;
   readonly maxEjectionTimeMs: number;
@@ -264,6 +266,8 @@ export interface UpstreamHttp {
   /** The peer's certificate must have that name as a DNS SAN. */
   readonly autoSanValidation: boolean;
   readonly overrideAutoSniHeader: string;
+  /** What outlier detection takes for an error; null = 500 and above. */
+  readonly errorStatuses: ReadonlySet<number> | null;
 }
 
 export interface TransportSocketMatch {

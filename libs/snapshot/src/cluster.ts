@@ -49,7 +49,7 @@ export function compileCluster(message: ClusterMessage, extensions: Extensions):
     connectTimeoutMs: durationMs(message.connectTimeout, connectTimeoutMs),
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     circuitBreakers: compileCircuitBreakers(message.circuitBreakers, report),
-    outlierDetection: compileOutlier(message.outlierDetection, report),
+    outlierDetection: compileOutlier(message.outlierDetection, http.errorStatuses, report),
     healthCheck: compileHealthChecks(message, report),
     http,
     tls: compileUpstreamSocket(inner, innerPath, context),

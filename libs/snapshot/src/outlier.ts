@@ -5,15 +5,15 @@ import type { OutlierDetection } from './cluster-types.ts';
 
 const defaultMaxEjectionMs = 300_000;
 
-/** Compiles outlier detection with Envoy's defaults; null when there is none. */
-export function compileOutlier(message: OutlierMessage | undefined, report: Report): OutlierDetection | null {
+/** Compiles outlier detection with Envoy's defaults; null when there is none. `errorStatuses` stand beside it, in the options for HTTP. */
+export function compileOutlier(message: OutlierMessage | undefined, errorStatuses: ReadonlySet<number> | null, report: Report): OutlierDetection | null {
   if (!message) return null;
   checkFields(message, outlierFields, 'outlier_detection', report);
   const baseMs = durationMs(message.baseEjectionTime, 30_000);
   const intervalMs = durationMs(message.interval, 10_000);
   if (intervalMs <= 0) report.refuse('outlier_detection.interval', 'must be more than zero');
   return {
-    intervalMs, baseEjectionTimeMs: baseMs,
+    errorStatuses, intervalMs, baseEjectionTimeMs: baseMs,
     maxEjectionTimeMs: Math.max(baseMs, durationMs(message.maxEjectionTime, defaultMaxEjectionMs)),
     maxEjectionTimeJitterMs: durationMs(message.maxEjectionTimeJitter, 0),
     maxEjectionPercent: Math.min(100, message.maxEjectionPercent ?? 10),

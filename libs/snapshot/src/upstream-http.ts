@@ -5,6 +5,7 @@ import { checkFields, durationMs, type Report } from '@meltemi/route';
 import { upstreamHttpFields } from './cluster-tables.ts';
 import type { UpstreamHttp } from './cluster-types.ts';
 import { decodeAt } from './context.ts';
+import { compileErrorStatuses } from './error-statuses.ts';
 import type { Extensions } from './extensions.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields } from './listener-tables.ts';
@@ -38,6 +39,7 @@ export function compileUpstreamHttp(message: ClusterMessage, extensions: Extensi
     autoSni: upstream?.autoSni ?? false,
     autoSanValidation: upstream?.autoSanValidation ?? false,
     overrideAutoSniHeader: upstream?.overrideAutoSniHeader.toLowerCase() ?? '',
+    errorStatuses: compileErrorStatuses(options?.outlierDetection?.errorMatcher, `${path}.outlier_detection.error_matcher`, report),
   };
 }
 

@@ -18,7 +18,6 @@ export const meshExceptions: readonly KindExceptions[] = [
       ...refused('has no effect: proxies serve their metrics, applications their own', 'enablePrometheusMerge'),
       ...refused('has no effect: exportTo alone decides', 'serviceEntryVisibility'),
       ...refused('has no effect: requests that arrive are not retried', 'defaultInboundHttpRetryPolicy'),
-      ...refused('has no effect: statuses of 500 and above count as errors', 'defaultTrafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes'),
       ...refused('has no effect, as in Istio: use consecutive5xxErrors', 'defaultTrafficPolicy.outlierDetection.consecutiveErrors'),
       ...refused('has no effect: applications are called on the address they listen on', 'inboundTrafficPolicy'),
       ...refused('nothing reads it: its tracer has been given up', 'extensionProviders[].lightstep', 'extensionProviders[].opencensus', 'extensionProviders[].stackdriver'),

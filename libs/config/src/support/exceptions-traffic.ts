@@ -18,7 +18,6 @@ export const trafficExceptions: readonly KindExceptions[] = [
     kinds: ['DestinationRule'],
     fields: [
       { path: '**.outlierDetection.consecutiveErrors', support: 'refused', consequence: 'has no effect, as in Istio: use consecutive5xxErrors or consecutiveGatewayErrors' },
-      { path: '**.outlierDetection.outlierDetectionHttpErrorCodes', support: 'refused', consequence: 'has no effect: statuses of 500 and above count as errors' },
       { path: '**.loadBalancer.backendUtilization', support: 'refused', consequence: 'has no effect: the endpoint with the fewest requests is taken' },
       { path: '**.retryBudget.budgetInterval', support: 'refused', consequence: 'has no effect: the budget is of the requests active at the moment' },
     ],

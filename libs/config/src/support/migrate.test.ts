@@ -34,9 +34,9 @@ test('a field without effect makes its object unsupported, and says what happens
 });
 
 test('a value that is nearly done makes its object approximated', () => {
-  const object = one('outboundTrafficPolicy:\n  mode: ALLOW_ANY_DYNAMIC_DNS\n');
+  const object = one('extensionProviders:\n- name: spans\n  opentelemetry: {service: a.b, port: 1, http: {path: /, headers: [{name: x,\n    envName: X}]}}\n');
   assert.equal(object.classification, 'approximated');
-  assert.deepEqual(object.fields.filter((each) => each.classification === 'approximated').map(({ field, line }) => [field, line]), [['outboundTrafficPolicy.mode', 2]]);
+  assert.deepEqual(object.fields.filter((each) => each.classification === 'approximated').map(({ field, line }) => [field, line]), [['extensionProviders[0].opentelemetry.http.headers[0].envName', 4]]);
 });
 
 test('an object that is refused names each reason', () => {

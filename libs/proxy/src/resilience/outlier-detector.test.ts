@@ -11,7 +11,7 @@ import { OutlierDetector } from './outlier-detector.ts';
 
 const defaults: OutlierDetection = {
   intervalMs: 10_000, baseEjectionTimeMs: 30_000, maxEjectionTimeMs: 300_000, maxEjectionTimeJitterMs: 0, maxEjectionPercent: 100, alwaysEjectOneHost: false,
-  consecutive5xx: 5, enforcingConsecutive5xx: 100, consecutiveGatewayFailure: 5, enforcingConsecutiveGatewayFailure: 0, splitExternalLocalOrigin: false,
+  errorStatuses: null, consecutive5xx: 5, enforcingConsecutive5xx: 100, consecutiveGatewayFailure: 5, enforcingConsecutiveGatewayFailure: 0, splitExternalLocalOrigin: false,
   consecutiveLocalOriginFailure: 5, enforcingConsecutiveLocalOriginFailure: 100, enforcingSuccessRate: 100, successRateMinimumHosts: 5, successRateRequestVolume: 100,
   successRateStdevFactor: 1900, enforcingLocalOriginSuccessRate: 100, failurePercentageThreshold: 85, enforcingFailurePercentage: 0, enforcingFailurePercentageLocalOrigin: 0,
   failurePercentageMinimumHosts: 5, failurePercentageRequestVolume: 50, unejectByHealthCheck: true,
@@ -81,6 +81,14 @@ test('an ejected host comes back at the first interval after its time, and longe
   report(0, 503);
   wait(30_000);
   assert.deepEqual(ejected(), [], 'good intervals take the multiplier back');
+});
+
+test('statuses that count as errors take the place of 500 and above', () => {
+  const { report, ejected } = setUp({ consecutive5xx: 1, errorStatuses: new Set([429, 503]) });
+  report(0, 500);
+  assert.deepEqual(ejected(), []);
+  report(0, 429);
+  assert.deepEqual(ejected(), [0]);
 });
 
 test('max_ejection_time caps the growth', () => {

@@ -79,7 +79,7 @@ export class OutlierDetector {
     const config = this.#config;
     if (status === 0 && config.splitExternalLocalOrigin) return this.#localFailure(host, row, nowMs);
     // Without the split, a failure of ours counts as 503 from the host.
-    const failed = status === 0 || status >= 500;
+    const failed = status === 0 || (config.errorStatuses === null ? status >= 500 : config.errorStatuses.has(status));
     row.take(HostVolume.externalTotal, 1);
     if (config.splitExternalLocalOrigin) {
       row.take(HostVolume.localTotal, 1);

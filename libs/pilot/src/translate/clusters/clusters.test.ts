@@ -27,6 +27,14 @@ function clusterOf(yaml: string, name = 'outbound|80||app.default.svc.cluster.lo
 
 const httpOptions = (cluster: Json): Json => (cluster['typed_extension_protocol_options'] as Json)['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] ?? ({} as Json);
 
+test('outlier detection: statuses that count as errors stand with what the cluster speaks', () => {
+  const matcher = (codes: string) => (httpOptions(clusterOf(app + rule(`trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [${codes}]}}`)))['outlier_detection'] as Json | undefined)?.['error_matcher'];
+  const status = (exact: string) => ({ http_response_headers_match: { headers: [{ name: ':status', string_match: { exact } }] } });
+  assert.deepEqual(matcher('503'), status('503'));
+  assert.deepEqual(matcher('429, 503'), { or_match: { rules: [status('429'), status('503')] } });
+  assert.equal(matcher(''), undefined);
+});
+
 for (const [policy, expected] of [
   ['{}', { lb_policy: 'LEAST_REQUEST' }],
   ['{simple: UNSPECIFIED}', { lb_policy: 'LEAST_REQUEST' }],

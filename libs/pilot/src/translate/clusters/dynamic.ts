@@ -45,7 +45,7 @@ function dynamicCluster(push: PushContext, proxy: Proxy, { service, port, rule }
   const policy = effectivePolicy(rule?.trafficPolicy, undefined, port.number, push.mesh.defaultTrafficPolicy);
   const cluster = create(Cluster, { name: outboundCluster(port.number, service.hostname) });
   applyTrafficPolicy(cluster, policy, push.mesh);
-  secure(push, cluster, { cache: serviceDnsCache(push, proxy, service), tls: policy.tls, choice: { protocol: port.protocol, pool: policy.connectionPool, mesh: push.mesh }, identities: service.subjectAltNames });
+  secure(push, cluster, { cache: serviceDnsCache(push, proxy, service), tls: policy.tls, choice: { protocol: port.protocol, pool: policy.connectionPool, mesh: push.mesh, errorStatuses: policy.outlierDetection?.outlierDetectionHttpErrorCodes ?? [] }, identities: service.subjectAltNames });
   return cluster;
 }
 

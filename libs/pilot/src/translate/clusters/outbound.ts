@@ -120,7 +120,7 @@ type TlsTarget = Target & { readonly proxy: Proxy; readonly policy: PortPolicy; 
 function applyTls(push: PushContext, cluster: Cluster, target: TlsTarget): void {
   const { service, port, policy, subset, resolution } = target;
   const settings = policy.tls;
-  const choice: ProtocolChoice = { protocol: port.protocol, pool: policy.connectionPool, mesh: push.mesh };
+  const choice: ProtocolChoice = { protocol: port.protocol, pool: policy.connectionPool, mesh: push.mesh, errorStatuses: policy.outlierDetection?.outlierDetectionHttpErrorCodes ?? [] };
   const http2 = upgradesToHttp2(choice);
   const sni = clusterSni(port.number, service.hostname, subset?.name ?? '');
   let options = choice;

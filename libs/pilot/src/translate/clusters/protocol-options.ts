@@ -1,5 +1,8 @@
 import type { ConnectionPoolSettings, MeshConfigSpec } from '@meltemi/config';
 import { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, KeepaliveSettings, UpstreamHttpProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
+import type { MatchPredicate } from '@meltemi/api/gen/envoy/config/common/matcher/v3/matcher.ts';
+import { HeaderMatcher } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import { HttpProtocolOptions } from '@meltemi/api/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { isHttp, isHttp2, type Protocol } from '../../registry/model.ts';
@@ -14,6 +17,8 @@ export interface ProtocolChoice {
   /** TLS that this proxy originates: server name and checked name follow the request's host when the user named none. */
   readonly autoSni?: boolean;
   readonly autoSanValidation?: boolean;
+  /** Statuses that outlier detection takes for errors; empty: 500 and above. */
+  readonly errorStatuses?: readonly number[];
 }
 
 /** True when the cluster speaks HTTP/2 whatever the client spoke. */
@@ -31,7 +36,7 @@ export function protocolOptions(choice: ProtocolChoice): { [key: string]: Any } 
   const http2Only = upgradesToHttp2(choice);
   const auto = (protocol === 'AUTO' && !http2Only) || pool?.http?.useClientProtocol === true;
   const limits = commonOptions(pool);
-  if (!isHttp(protocol) && !auto && !http2Only && choice.autoSni !== true && choice.autoSanValidation !== true && !limits) return {};
+  if (!isHttp(protocol) && !auto && !http2Only && choice.autoSni !== true && choice.autoSanValidation !== true && !limits && (choice.errorStatuses ?? []).length === 0) return {};
   const http1 = create(Http1ProtocolOptions);
   const http2 = http2Options(pool);
   const options = create(HttpProtocolOptions, {
@@ -43,6 +48,7 @@ export function protocolOptions(choice: ProtocolChoice): { [key: string]: Any } 
         },
   });
   if (limits) options.commonHttpProtocolOptions = limits;
+  if (choice.errorStatuses !== undefined && choice.errorStatuses.length > 0) options.outlierDetection = { errorMatcher: anyStatus(choice.errorStatuses) };
   if (choice.autoSni === true || choice.autoSanValidation === true) {
     options.upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptions, { autoSni: choice.autoSni === true, autoSanValidation: choice.autoSanValidation === true });
   }
@@ -70,4 +76,15 @@ function http2Options(pool: ConnectionPoolSettings | undefined): Http2ProtocolOp
       ? { connectionKeepalive: create(KeepaliveSettings, { interval: optionalDuration(keepalive.interval), timeout: duration(keepalive.timeout ?? 20_000) }) }
       : {}),
   });
+}
+
+/** Source: Istio's applyOutlierDetectionErrorCodes. */
+function anyStatus(statuses: readonly number[]): MatchPredicate {
+  const rules = statuses.map((status): MatchPredicate => ({ rule: { $case: 'httpResponseHeadersMatch', value: { headers: [exactHeader(':status', String(status))] } } }));
+  const [only, ...others] = rules;
+  return only !== undefined && others.length === 0 ? only : { rule: { $case: 'orMatch', value: { rules } } };
+}
+
+function exactHeader(name: string, exact: string): HeaderMatcher {
+  return create(HeaderMatcher, { name, headerMatchSpecifier: { $case: 'stringMatch', value: create(StringMatcher, { matchPattern: { $case: 'exact', value: exact } }) } });
 }

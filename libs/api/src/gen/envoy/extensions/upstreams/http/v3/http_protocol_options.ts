@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { MatchPredicate } from "../../../../config/common/matcher/v3/matcher.ts";
 import { TypedExtensionConfig } from "../../../../config/core/v3/extension.ts";
 import {
   AlternateProtocolsCacheOptions,
@@ -27,6 +28,7 @@ export interface HttpProtocolOptions {
     | undefined;
   httpFilters: HttpFilter[];
   headerValidationConfig?: TypedExtensionConfig | undefined;
+  outlierDetection?: HttpProtocolOptions_OutlierDetection | undefined;
 }
 
 export interface HttpProtocolOptions_ExplicitHttpConfig {
@@ -50,6 +52,10 @@ export interface HttpProtocolOptions_AutoHttpConfig {
   alternateProtocolsCacheOptions?: AlternateProtocolsCacheOptions | undefined;
 }
 
+export interface HttpProtocolOptions_OutlierDetection {
+  errorMatcher?: MatchPredicate | undefined;
+}
+
 function createBaseHttpProtocolOptions(): HttpProtocolOptions {
   return {
     commonHttpProtocolOptions: undefined,
@@ -57,6 +63,7 @@ function createBaseHttpProtocolOptions(): HttpProtocolOptions {
     upstreamProtocolOptions: undefined,
     httpFilters: [],
     headerValidationConfig: undefined,
+    outlierDetection: undefined,
   };
 }
 
@@ -89,6 +96,9 @@ export const HttpProtocolOptions: MessageFns<HttpProtocolOptions> = {
     }
     if (message.headerValidationConfig !== undefined) {
       TypedExtensionConfig.encode(message.headerValidationConfig, writer.uint32(58).fork()).join();
+    }
+    if (message.outlierDetection !== undefined) {
+      HttpProtocolOptions_OutlierDetection.encode(message.outlierDetection, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -169,6 +179,14 @@ export const HttpProtocolOptions: MessageFns<HttpProtocolOptions> = {
             }
 
             message.headerValidationConfig = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.outlierDetection = HttpProtocolOptions_OutlierDetection.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -403,6 +421,52 @@ export const HttpProtocolOptions_AutoHttpConfig: MessageFns<HttpProtocolOptions_
             }
 
             message.alternateProtocolsCacheOptions = AlternateProtocolsCacheOptions.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHttpProtocolOptions_OutlierDetection(): HttpProtocolOptions_OutlierDetection {
+  return { errorMatcher: undefined };
+}
+
+export const HttpProtocolOptions_OutlierDetection: MessageFns<HttpProtocolOptions_OutlierDetection> = {
+  encode(message: HttpProtocolOptions_OutlierDetection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorMatcher !== undefined) {
+      MatchPredicate.encode(message.errorMatcher, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HttpProtocolOptions_OutlierDetection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHttpProtocolOptions_OutlierDetection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.errorMatcher = MatchPredicate.decode(reader, reader.uint32());
             continue;
           }
         }
