@@ -29,6 +29,8 @@ const switches = {
   ipAutoallocate: flag('PILOT_ENABLE_IP_AUTOALLOCATE', true),
   /** Headless TCP services are one listener that tells Pods apart, instead of one per Pod. */
   headlessFilterChains: flag('PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER', false),
+  /** A Sidecar's ingress listeners stand beside those of the workload's services; off: instead of them. */
+  ingressBesideServices: flag('PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE', false),
   /** Kubernetes' headless services are balanced by the proxy instead of going where the client dialled. */
   edsForHeadless: flag('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
   /** Names of headless services are answered with endpoints of other clusters, too. */

@@ -26,24 +26,29 @@ export interface InboundPort {
   readonly tls?: ServerTlsSettings;
 }
 
-/** One entry per port of the workload: from its Sidecar's ingress when it has one, else from the services that select it. */
+/** One entry per port of the workload: from its Sidecar's ingress when it has one, else (or, when switched on, for other ports) from the services that select it. */
 export function inboundPorts(push: PushContext, proxy: Proxy): InboundPort[] {
   if (proxy.type !== 'sidecar') return [];
   const sidecar = scopeOf(push, proxy).sidecar;
   const pool = sidecar?.spec.inboundConnectionPool;
   const ports = new Map<number, InboundPort>();
-  if (sidecar && sidecar.spec.ingress.length > 0) {
-    const targets = serviceTargets(push, proxy);
-    for (const listener of sidecar.spec.ingress) {
-      const services = targets.filter(({ targetPort }) => targetPort === listener.port.number).map(({ service }) => service);
-      ports.set(listener.port.number, fromSidecar(listener, proxy, { services: [...new Set(services)], pool }));
-    }
-  } else {
-    for (const target of serviceTargets(push, proxy)) {
-      const known = ports.get(target.targetPort);
-      ports.set(target.targetPort, known ? { ...known, services: [...new Set([...known.services, target.service])] } : fromService(target, proxy, pool ?? servicePool(push, proxy, target)));
-    }
+  const targets = serviceTargets(push, proxy);
+  const declared = sidecar?.spec.ingress ?? [];
+  for (const listener of declared) {
+    const services = targets.filter(({ targetPort }) => targetPort === listener.port.number).map(({ service }) => service);
+    ports.set(listener.port.number, fromSidecar(listener, proxy, { services: [...new Set(services)], pool }));
   }
+  if (declared.length > 0 && !push.features.ingressBesideServices) return sorted(ports);
+  const taken = new Set([push.mesh.proxyListenPort, push.mesh.proxyInboundListenPort, ...ports.keys()]);
+  for (const target of targets) {
+    if (taken.has(target.targetPort)) continue;
+    const known = ports.get(target.targetPort);
+    ports.set(target.targetPort, known ? { ...known, services: [...new Set([...known.services, target.service])] } : fromService(target, proxy, pool ?? servicePool(push, proxy, target)));
+  }
+  return sorted(ports);
+}
+
+function sorted(ports: ReadonlyMap<number, InboundPort>): InboundPort[] {
   return [...ports.values()].toSorted((a, b) => a.targetPort - b.targetPort);
 }
 
