@@ -34,6 +34,11 @@ test('a rule that says nothing, or UNSET, inherits from the next wider one; PERM
   }
 });
 
+test('in the root namespace a rule with a selector is for nobody', () => {
+  const yaml = policies(strictMesh, { name: 'w', namespace: 'istio-system', spec: '{selector: {matchLabels: {app: x}}, mtls: {mode: DISABLE}, portLevelMtls: {80: {mode: DISABLE}}}' });
+  assert.deepEqual([modeOf(yaml, { namespace: 'istio-system' }), modeOf(yaml)], ['STRICT', 'STRICT']);
+});
+
 test('a port that is UNSET has its workload\'s mode, and other workloads\' ports are not touched', () => {
   const yaml = policies(strictMesh, { name: 'w', spec: '{selector: {matchLabels: {app: x}}, mtls: {mode: PERMISSIVE}, portLevelMtls: {80: {mode: UNSET}, 81: {mode: DISABLE}}}' });
   assert.deepEqual([80, 81, 82].map((port) => modeOf(yaml, { port })), ['PERMISSIVE', 'DISABLE', 'PERMISSIVE']);
@@ -43,11 +48,6 @@ test('a port that is UNSET has its workload\'s mode, and other workloads\' ports
 test('the oldest of several at one level wins', () => {
   const yaml = policies({ name: 'a-young', born: '2026-02-01T00:00:00Z', spec: '{mtls: {mode: DISABLE}}' }, { name: 'z-old', spec: '{mtls: {mode: STRICT}}' });
   assert.equal(modeOf(yaml), 'STRICT');
-});
-
-test('a rule with a selector in the root namespace is for workloads there, not for the mesh', () => {
-  const yaml = policies({ namespace: 'istio-system', name: 'w', spec: '{selector: {matchLabels: {app: x}}, mtls: {mode: STRICT}}' });
-  assert.deepEqual([modeOf(yaml), modeOf(yaml, { namespace: 'istio-system' })], ['PERMISSIVE', 'STRICT']);
 });
 
 interface Chain {

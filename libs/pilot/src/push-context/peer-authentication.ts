@@ -27,10 +27,13 @@ export function indexPeerAuthentications(configs: readonly Config<PeerAuthentica
   return { rootNamespace, byNamespace };
 }
 
-/** Workload rule over namespace rule over mesh rule; UNSET inherits; PERMISSIVE when nobody says anything. The oldest of several wins. */
+/**
+ * Workload rule over namespace rule over mesh rule; UNSET inherits; PERMISSIVE when nobody says anything. The oldest of several wins. In the root namespace a rule
+ * with a selector is for nobody. Source: Istio's ComposePeerAuthentication.
+ */
 export function mtlsPolicyFor(index: PeerAuthenticationIndex, workload: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }): MtlsPolicy {
   const local = index.byNamespace.get(workload.namespace) ?? [];
-  const chosen = local.find((config) => hasSelector(config) && selects(config.spec.selector?.matchLabels ?? {}, workload.labels));
+  const chosen = workload.namespace === index.rootNamespace ? undefined : local.find((config) => hasSelector(config) && selects(config.spec.selector?.matchLabels ?? {}, workload.labels));
   const forNamespace = local.find((config) => !hasSelector(config));
   const forMesh = (index.byNamespace.get(index.rootNamespace) ?? []).find((config) => !hasSelector(config));
   const mode = setMode(chosen) ?? setMode(forNamespace) ?? setMode(forMesh) ?? 'PERMISSIVE';
