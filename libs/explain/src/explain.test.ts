@@ -182,3 +182,29 @@ status: {addresses: [{value: 240.240.9.9, host: far.example}]}
   assert.deepEqual([db?.listener, db?.cluster], ['10.0.0.9_5432', 'outbound|5432||db.default.svc.cluster.local']);
   assert.deepEqual([far?.listener, far?.cluster], ['240.240.9.9_5432', 'outbound|5432||far.example']);
 });
+
+test('the host may stand in the headers, and over TLS the server name alone is the host', () => {
+  const text = `apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {clusterIP: 10.96.0.1, selector: {app: a}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  servers:
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.test], tls: {mode: SIMPLE, credentialName: a}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec: {hosts: [a.test], gateways: [gw], http: [{route: [{destination: {host: a}}]}]}
+`;
+  const gateway = { type: 'router', namespace: 'default', ip: '10.0.0.1' };
+  const call = { mode: 'gateway', port: 443, tls: 'tls' };
+  const answers = ask(text, gateway, { ...call, sni: 'a.test' }, { ...call, headers: { Host: 'a.test' } }, { ...call, headers: { ':authority': 'a.test' } }, { ...call, sni: 'a.test', host: 'b.test' });
+  assert.deepEqual(answers.map(({ outcome }) => outcome), ['routed', 'routed', 'routed', 'no_virtual_host']);
+  const [outbound] = ask(text, { type: 'sidecar', namespace: 'default', ip: '10.0.0.2' }, { mode: 'outbound', port: 80, headers: { host: 'a' } });
+  assert.equal(outbound?.cluster, 'outbound|80||a.default.svc.cluster.local');
+});

@@ -8,7 +8,7 @@ export { originText } from './walk/origins.ts';
 export { featuresFrom } from '@meltemi/pilot';
 export { differencesOf, meshTestsOf, runMeshTests, type Expected, type MeshTest, type MeshTestResult } from './expectations.ts';
 export { resourceExtensions } from './view.ts';
-export { clientSide } from './walk/connection.ts';
+export { clientSide, hostOf } from './walk/connection.ts';
 export { journey, type Journey, type JourneyRequest, type Leg } from './journey/journey.ts';
 export { withAssumedPods } from './journey/assumed-pods.ts';
 export { laidOver, meshDiff, type MeshDiff, type ProxyChange, type RequestChange, type RequestVerdict, type ResourceChange } from './diff.ts';

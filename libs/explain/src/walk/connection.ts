@@ -18,9 +18,15 @@ const unknownDestination = '203.0.113.1';
 const unknownClient = '192.0.2.1';
 const sourcePort = 40_000;
 
+/** The host that a request is for, wherever the call says it; over TLS a server name alone is that, too. */
+export function hostOf({ host, headers, tls, sni = '' }: Call): string {
+  const written = Object.entries(headers).find(([name]) => /^(:authority|host)$/i.test(name))?.[1];
+  return host || written || (tls === 'none' ? '' : sni);
+}
+
 export function addressesOf(view: ProxyView, call: Call): Addresses {
   const { proxy } = view;
-  const { name, port: written } = splitHost(call.host);
+  const { name, port: written } = splitHost(hostOf(call));
   const port = call.port || written || (call.tls === 'none' ? 80 : 443);
   const own = call.mode !== 'outbound';
   const ip = call.address || (own ? proxy.addresses[0] : destinationOf(view, name, port));

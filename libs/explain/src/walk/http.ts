@@ -7,6 +7,7 @@ import type { HcmConfig } from '@meltemi/snapshot';
 import type { Answer } from '../answer.ts';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
+import { hostOf } from './connection.ts';
 import { filtersFor, type Witness } from './stand-ins.ts';
 import type { OnTheWay } from './on-the-way.ts';
 import { originOfRoute, originOfRule, policyOfRule, providerOfRule } from './origins.ts';
@@ -56,7 +57,7 @@ const longestDelayMs = 24 * 3_600_000;
 /** The request's head in HTTP/1.1, whatever the protocol: filters and routes do not see the difference. Null when it has no such form. */
 function requestText(call: Call, localAddress: string): string | null {
   const pseudo = (name: string) => call.headers[`:${name}`];
-  const host = call.host || (pseudo('authority') ?? call.headers['host'] ?? localAddress);
+  const host = hostOf(call) || localAddress;
   const lines = [`${call.method || (pseudo('method') ?? 'GET')} ${call.path || (pseudo('path') ?? '/')} HTTP/1.1`, `host: ${host}`];
   for (const [name, value] of Object.entries(call.headers)) if (!name.startsWith(':') && name.toLowerCase() !== 'host') lines.push(`${name}: ${value}`);
   return lines.some((line) => /[\r\n]/.test(line)) ? null : `${lines.join('\r\n')}\r\n\r\n`;

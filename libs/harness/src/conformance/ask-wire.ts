@@ -2,7 +2,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { withDeadline } from '@meltemi/base';
-import { clientSide, type Answer, type Call } from '@meltemi/explain';
+import { clientSide, hostOf, type Answer, type Call } from '@meltemi/explain';
 import type { StreamInfo } from '@meltemi/http';
 import { bearerToken } from './tokens.ts';
 import type { Surroundings, WireProxy } from './wire-proxy.ts';
@@ -88,7 +88,7 @@ function headers(call: Call): [string, string][] {
 }
 
 function targetOf(call: Call): { method: string; path: string; host: string } {
-  return { method: call.method || (call.headers[':method'] ?? 'GET'), path: call.path || (call.headers[':path'] ?? '/'), host: call.host || (call.headers[':authority'] ?? call.headers['host'] ?? call.address) };
+  return { method: call.method || (call.headers[':method'] ?? 'GET'), path: call.path || (call.headers[':path'] ?? '/'), host: hostOf(call) || call.address };
 }
 
 async function speak(socket: Socket, call: Call): Promise<Spoken> {
