@@ -40,7 +40,7 @@ test('validate prints exactly one entry per document, in order, and exits 1 when
 
 test('validate exits 0 when all is valid; foreign kinds and kinds of later warn, unknown Istio kinds fail', async () => {
   const of = (apiVersion: string, kind: string) => `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: x}\nspec: {}\n`;
-  const valid = await meltemi(['validate', '-f', '-', '-o', 'json'], `${of('example.com/v1', 'Widget')}---\n${of('networking.istio.io/v1', 'WorkloadGroup').replace('{}', '{template: {}}')}`);
+  const valid = await meltemi(['validate', '-f', '-', '-o', 'json'], `${of('example.com/v1', 'Widget')}---\n${of('extensions.istio.io/v1alpha1', 'WasmPlugin').replace('{}', '{url: "oci://a/b"}')}`);
   assert.equal(valid.code, 0, valid.out);
   const entries = JSON.parse(valid.out) as { file: string; valid: boolean; warnings: unknown[] }[];
   assert.deepEqual(entries.map((entry) => [entry.file, entry.valid, entry.warnings.length > 0]), [['-', true, true], ['-', true, true]]);

@@ -3,6 +3,7 @@ import type { Config, MeshConfigSpec } from '@meltemi/config';
 import type { CheckedContext, Features, KeySets, Proxy, PushContext } from '@meltemi/pilot';
 import type { ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHello } from '@meltemi/xds-edge';
+import type { AutoRegistration } from './auto-registration.ts';
 import type { VersionMemory } from './live-refusals.ts';
 import type { Settlement } from './settlement.ts';
 import type { PilotStats } from './stats.ts';
@@ -23,6 +24,8 @@ export interface DiscoveryOptions {
   readonly translate: Translate;
   /** Decides whether this peer may be this proxy; a text refuses. */
   readonly authorize: (hello: ClientHello, proxy: Proxy) => string | undefined;
+  /** Registers proxies by WorkloadGroups as they come and go; a text refuses. Default: nobody is registered. */
+  readonly registration?: Pick<AutoRegistration, 'connect' | 'disconnect'>;
   readonly clock: Clock;
   readonly log: DiscoveryLog;
   readonly stats: PilotStats;

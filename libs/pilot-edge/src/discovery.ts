@@ -131,6 +131,11 @@ export class Discovery {
       this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: forbidden }, 'proxy refused');
       return refuse(status.PERMISSION_DENIED, forbidden);
     }
+    const unregistered = this.#options.registration?.connect(hello, proxy.value);
+    if (unregistered !== undefined) {
+      this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: unregistered }, 'proxy cannot be registered');
+      return refuse(status.FAILED_PRECONDITION, unregistered);
+    }
     const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
     this.#clients.set(hello.connectionId, client);
     this.#left.delete(client.proxy.name);
@@ -165,6 +170,7 @@ export class Discovery {
       onClose: (reason) => {
         this.#clients.delete(id);
         this.#queue.delete(client);
+        this.#options.registration?.disconnect(client.proxy);
         if (this.#refusals.release(client.proxy.name, 'gone')) this.#rebuildNow('a proxy left while objects were on trial');
         this.#answered(client);
         this.lately();

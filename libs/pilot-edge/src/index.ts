@@ -1,3 +1,4 @@
+export { AutoRegistration, withRegistered, type AutoRegistrationOptions } from './auto-registration.ts';
 export { ConfigCache, type CacheEntry, type CacheChange, type ConfigCacheOptions } from './config-cache.ts';
 export { Discovery } from './discovery.ts';
 export { type DiscoveryOptions, type Client, type Translate } from './discovery-types.ts';

@@ -41,6 +41,8 @@ const switches = {
   jwksFetchMode: choice('PILOT_JWT_ENABLE_REMOTE_JWKS', { false: 'istiod', istiod: 'istiod', true: 'hybrid', hybrid: 'hybrid', envoy: 'envoy' }, 'istiod'),
   /** Hosts that a proxy keeps the addresses of under ALLOW_ANY_DYNAMIC_DNS. */
   dynamicDnsMaxHosts: number('PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS', 1024, 2 ** 31 - 1),
+  /** How long the WorkloadEntry of a proxy that registered itself outlives its connection, in milliseconds. */
+  workloadEntryGrace: milliseconds('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD', 10_000),
   /** Ours: routes say in their metadata by which field of which object they were made. For explain. */
   routeOrigins: flag('MELTEMI_ROUTE_ORIGINS', false),
 } as const;

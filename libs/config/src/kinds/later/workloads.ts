@@ -17,7 +17,6 @@ export const workloadGroup = istioKind<Struct>({
   kind: 'WorkloadGroup',
   plural: 'workloadgroups',
   shortNames: ['wg'],
-  acts: 'later',
   schema: shape({
     metadata: optional(shape({ labels: stringMap({ maxKeys: 256 }), annotations: stringMap({ maxKeys: 256 }) })),
     template: required(workload),

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '@meltemi/base';
+import { proxyFromNode, type Proxy } from '@meltemi/pilot';
+import type { Config } from '@meltemi/config';
+import { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
+import { AutoRegistration, withRegistered } from './auto-registration.ts';
+
+const meta = (name: string, namespace: string) => ({ name, namespace, labels: {}, annotations: {}, creationTimestamp: '2026-01-01T00:00:00Z' });
+
+function group(name: string, template: object = {}, more: object = {}): Config {
+  const base = { address: '', ports: {}, labels: {}, network: '', locality: '', weight: 0, serviceAccount: '' };
+  return { key: { group: 'networking.istio.io', kind: 'WorkloadGroup', namespace: 'vms', name }, apiVersion: 'networking.istio.io/v1', meta: meta(name, 'vms'), spec: { template: { ...base, ...template }, ...more } };
+}
+
+function proxy(metadata: object, node: object = {}): Proxy {
+  const read = proxyFromNode({ ...Node.decode(new Uint8Array(0)), id: 'sidecar~10.0.0.7~vm.vms~vms.svc.cluster.local', metadata: { NAMESPACE: 'vms', AUTO_REGISTER_GROUP: 'db', ...metadata }, ...node });
+  if (!read.ok) throw new Error(read.error[0]?.message);
+  return read.value;
+}
+
+function setUp(configs: Config[]) {
+  const clock = new ManualClock();
+  const changes: string[] = [];
+  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {} }, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
+  const connect = (one: Proxy, identity: string | undefined = 'spiffe://cluster.local/ns/vms/sa/db') => registration.connect({ peer: { listener: 'secure', address: '', identity } }, one);
+  return { registration, clock, changes, connect, names: () => registration.entries.map(({ key }) => key.name) };
+}
+
+test('a proxy becomes an entry by its group\'s template, with its own labels, network and locality', () => {
+  const { registration, connect } = setUp([group('db', { labels: { app: 'db', v: '0' }, ports: { tcp: 15432 }, serviceAccount: 'db' }, { metadata: { labels: { v: '1', tier: 'x' }, annotations: { a: 'b' } } })]);
+  assert.equal(connect(proxy({ LABELS: { v: '2' }, NETWORK: 'vm-net' }, { locality: { region: 'r', zone: 'z', subZone: '' } })), undefined);
+  const [entry] = registration.entries;
+  assert.deepEqual(entry?.key, { group: 'networking.istio.io', kind: 'WorkloadEntry', namespace: 'vms', name: 'db-10.0.0.7-vm-net' });
+  assert.deepEqual(entry.spec, { address: '10.0.0.7', ports: { tcp: 15432 }, labels: { app: 'db', v: '2', tier: 'x' }, network: 'vm-net', locality: 'r/z', weight: 0, serviceAccount: 'db' });
+  assert.deepEqual(entry.meta.annotations, { 'istio.io/autoRegistrationGroup': 'db', a: 'b' });
+});
+
+test('an entry outlives its proxy by the grace, and a proxy that comes back keeps it', () => {
+  const { registration, clock, connect, names, changes } = setUp([group('db')]);
+  const one = proxy({});
+  connect(one);
+  registration.disconnect(one);
+  clock.advance(9_000);
+  connect(one);
+  clock.advance(60_000);
+  assert.deepEqual(names(), ['db-10.0.0.7']);
+  registration.disconnect(one);
+  clock.advance(10_000);
+  assert.deepEqual([names(), changes.length], [[], 2]);
+});
+
+test('of two streams of a proxy the last one counts', () => {
+  const { registration, clock, connect, names } = setUp([group('db')]);
+  const one = proxy({});
+  connect(one);
+  connect(one);
+  registration.disconnect(one);
+  clock.advance(60_000);
+  assert.deepEqual(names(), ['db-10.0.0.7']);
+});
+
+test('only who proves to be of the group\'s namespace and service account is registered', () => {
+  const { connect, names } = setUp([group('db', { serviceAccount: 'db' })]);
+  assert.match(connect(proxy({}), 'spiffe://cluster.local/ns/other/sa/db') ?? '', /namespace "other"/);
+  assert.match(connect(proxy({}), 'spiffe://cluster.local/ns/vms/sa/web') ?? '', /service account "db", not "web"/);
+  assert.match(connect(proxy({}), '') ?? '', /verified identity/);
+  assert.match(connect(proxy({ AUTO_REGISTER_GROUP: 'gone' })) ?? '', /no WorkloadGroup vms\/gone/);
+  assert.deepEqual(names(), []);
+});
+
+test('a proxy that names no group is let in and not registered', () => {
+  const { connect, names } = setUp([]);
+  assert.equal(connect(proxy({ AUTO_REGISTER_GROUP: '' }), ''), undefined);
+  assert.deepEqual(names(), []);
+});
+
+test('entries go with their group, and come back with it', () => {
+  const configs = [group('db')];
+  const { registration, connect, names } = setUp(configs);
+  connect(proxy({}));
+  const [db] = configs.splice(0, 1);
+  registration.groupsChanged();
+  assert.deepEqual(names(), []);
+  if (db) configs.push(db);
+  registration.groupsChanged();
+  assert.deepEqual(names(), ['db-10.0.0.7']);
+});
+
+test('an entry that somebody wrote is not hidden by one that registered itself', () => {
+  const configs = [group('db')];
+  const { registration, connect } = setUp(configs);
+  connect(proxy({}));
+  const [entry] = registration.entries;
+  assert.ok(entry);
+  assert.equal([...withRegistered(configs, registration.entries)].length, 2);
+  assert.deepEqual([...withRegistered([...configs, { ...entry, spec: {} }], registration.entries)].map(({ key, spec }) => [key.kind, spec === entry.spec]), [['WorkloadGroup', false], ['WorkloadEntry', false]]);
+});

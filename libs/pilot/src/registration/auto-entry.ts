@@ -1,0 +1,47 @@
+import type { Config, WorkloadEntrySpec } from '@meltemi/config';
+import type { Proxy } from '../proxy/proxy.ts';
+
+/** What of a WorkloadGroup makes entries. */
+export interface WorkloadGroupSpec {
+  readonly metadata?: { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly template: WorkloadEntrySpec;
+}
+
+const group = 'networking.istio.io';
+const longestName = 253;
+
+/** The WorkloadGroup that a proxy wants to be registered by (metadata AUTO_REGISTER_GROUP), or undefined. */
+export function wantedGroup({ metadata }: Proxy): string | undefined {
+  const name = metadata['AUTO_REGISTER_GROUP'];
+  return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+/** True for the WorkloadGroup of this name in the proxy's namespace. */
+export function isGroup({ key }: Config, namespace: string, name: string): boolean {
+  return key.kind === 'WorkloadGroup' && key.group === group && key.namespace === namespace && key.name === name;
+}
+
+/** The name of a proxy's entry. Source: Istio's autoregisteredWorkloadEntryName. */
+export function entryName(groupName: string, { addresses, network }: Proxy): string {
+  return [groupName, addresses[0].replaceAll(':', '-'), ...(network === '' ? [] : [network])].join('-').slice(-longestName);
+}
+
+/** The WorkloadEntry of a proxy: its group's template, with the proxy's own labels, network and locality. Source: Istio's workloadEntryFromGroup. */
+export function entryFromGroup(config: Config<WorkloadGroupSpec>, proxy: Proxy): Config<WorkloadEntrySpec> {
+  const { metadata, template } = config.spec;
+  const name = entryName(config.key.name, proxy);
+  const { 'istio-locality': _locality, ...own } = proxy.labels;
+  const labels = { ...template.labels, ...metadata?.labels, ...own };
+  const { region, zone, subZone } = proxy.locality;
+  const annotations = { 'istio.io/autoRegistrationGroup': config.key.name, ...metadata?.annotations };
+  return {
+    key: { group, kind: 'WorkloadEntry', namespace: config.key.namespace, name },
+    apiVersion: config.apiVersion,
+    meta: { ...config.meta, name, labels, annotations },
+    spec: {
+      ...template, address: proxy.addresses[0], labels,
+      network: proxy.network === '' ? template.network : proxy.network,
+      locality: region === '' ? template.locality : [region, zone, subZone].filter((part) => part !== '').join('/'),
+    },
+  };
+}
