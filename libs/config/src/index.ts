@@ -213,6 +213,7 @@ export type { ReferenceGrantSpec } from './kinds/gateway-api/reference-grant/kin
 export type { BackendTlsPolicySpec, BackendTlsValidation, PolicyTargetReference } from './kinds/gateway-api/backend-tls-policy/kind.ts';
 export type { IngressSpec, IngressRule, IngressPath, IngressBackend, IngressTls, IngressClassSpec } from './kinds/kubernetes/ingress/types.ts';
 export type { SecretSpec } from './kinds/kubernetes/secret/kind.ts';
+export { secretValues, type SecretBytes } from './kinds/kubernetes/secret/values.ts';
 export { gatewayApiGroup } from './kinds/gateway-api/group.ts';
 export type { TargetReference, TargetedPolicy } from './kinds/targeted-policy.ts';
 export type { RequestAuthenticationSpec, JwtRule, JwtHeader, ClaimToHeader } from './kinds/request-authentication/types.ts';

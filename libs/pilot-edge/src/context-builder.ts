@@ -1,5 +1,6 @@
-import { keyText, type Config, type MeshConfigSpec } from '@meltemi/config';
-import { buildPushContext, checkedContext, type CheckedContext, type Features, type KeySets, type Proxy, type PushContext } from '@meltemi/pilot';
+import { keyText, type Config, type MeshConfigSpec, type SecretSpec } from '@meltemi/config';
+import type { FieldError } from '@meltemi/base';
+import { buildPushContext, checkedContext, secretProblems, type CheckedContext, type Features, type KeySets, type Proxy, type PushContext } from '@meltemi/pilot';
 import { shortTypeName } from '@meltemi/xds';
 import type { LiveRefusals, VersionMemory } from './live-refusals.ts';
 
@@ -34,7 +35,7 @@ export class ContextBuilder {
     const objects = [...configs()];
     const newest = new Map<string, Config>();
     for (const config of objects) newest.set(keyText(config.key), config);
-    const options = { ...this.#fixed, configs: objects, previous, proxies: [...this.#alsoAsk.values()], lastGood: (key: Config['key']) => memory.lastGood(key), refusedLive: refusals.barred((text) => newest.get(text)) };
+    const options = { ...this.#fixed, configs: objects, previous, proxies: [...this.#alsoAsk.values()], lastGood: (key: Config['key']) => memory.lastGood(key), refusedLive: new Map([...refusals.barred((text) => newest.get(text)), ...brokenSecrets(objects)]) };
     const checked = checkedContext({ ...options, meshConfig: mesh() });
     for (const { key, config, errors, lastGoodInForce } of checked.setAside)
       if (!previous?.setAside.some((before) => before.config === config)) log.warn({ object: keyText(key), errors, lastGoodInForce }, 'object quarantined');
@@ -59,4 +60,9 @@ export class ContextBuilder {
     const { domain, clusterId, features, keySets } = this.#options;
     return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}) };
   }
+}
+
+/** Secrets that are there to be served and cannot be: their last good versions go on. */
+function brokenSecrets(objects: readonly Config[]): [string, readonly FieldError[]][] {
+  return objects.filter(({ key }) => key.group === '' && key.kind === 'Secret').map(({ key, spec }): [string, readonly FieldError[]] => [keyText(key), secretProblems(spec as SecretSpec)]).filter(([, errors]) => errors.length > 0);
 }

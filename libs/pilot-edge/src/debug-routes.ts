@@ -1,6 +1,7 @@
 import { keyText } from '@meltemi/config';
 import { jsonResponse, type AdminResponse, type AdminRoute } from '@meltemi/observe-edge';
 import { nameTable } from '@meltemi/pilot';
+import { shownContent } from './shown-content.ts';
 import { proxyStatus, type StatusApiParts } from './status-api.ts';
 
 /** Pilot's debug pages under Istio's paths, as JSON. */
@@ -9,7 +10,7 @@ export function debugRoutes(parts: StatusApiParts): AdminRoute[] {
   return [
     page('/debug/syncz', 'which proxy has which configuration', () => proxyStatus(parts, { proxyId: '' }).proxies),
     page('/debug/registryz', 'the services known here', () => parts.discovery.context?.services.all ?? []),
-    page('/debug/configz', 'the objects in force', () => parts.cache.entries().filter((entry) => entry.config).map((entry) => entry.raw.content)),
+    page('/debug/configz', 'the objects in force', () => parts.cache.entries().filter((entry) => entry.config).map((entry) => shownContent(entry.raw))),
     page('/debug/quarantinez', 'objects set aside, and why', () => [
       ...parts.cache.entries().filter((entry) => entry.errors.length > 0).map((entry) => ({ object: keyText(entry.key), origin: entry.origin, errors: entry.errors, lastGoodInForce: entry.config !== undefined })),
       ...parts.discovery.setAside.map(({ key, errors, lastGoodInForce }) => ({ object: keyText(key), origin: parts.cache.get(key)?.origin, errors, lastGoodInForce })),

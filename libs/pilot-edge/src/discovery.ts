@@ -7,6 +7,7 @@ import { ContextBuilder } from './context-builder.ts';
 import { Debounce } from './debounce.ts';
 import type { Client, DiscoveryOptions, Lately } from './discovery-types.ts';
 import { LiveRefusals, type VersionMemory } from './live-refusals.ts';
+import { SecretAnswers } from './secret-answers.ts';
 import { Settlement } from './settlement.ts';
 
 interface ClientState extends Client {
@@ -42,6 +43,7 @@ export class Discovery {
   readonly #memory: VersionMemory;
   readonly #refusals: LiveRefusals;
   readonly #builder: ContextBuilder;
+  readonly #secrets: SecretAnswers;
   /** Proxies that have not answered the newest revision; when none is left, its versions are good. */
   readonly #unconfirmed = new Set<ClientState>();
   #checked: CheckedContext | undefined;
@@ -55,6 +57,7 @@ export class Discovery {
   constructor(options: DiscoveryOptions) {
     this.#options = options;
     this.#memory = options.memory ?? noMemory;
+    this.#secrets = new SecretAnswers(options);
     this.#refusals = new LiveRefusals(this.#memory);
     this.#builder = new ContextBuilder({ ...options, memory: this.#memory, refusals: this.#refusals });
     this.#debounce = new Debounce({ clock: options.clock, quietMs: options.debounceQuietMs ?? 100, maxMs: options.debounceMaxMs ?? 10_000, task: (reasons) => {
@@ -184,11 +187,19 @@ export class Discovery {
 
   /** A proxy's snapshot has all that its listeners and clusters refer to; a proxyless client is given what it names, so new names need a new snapshot. */
   #subscribed(client: ClientState, typeUrl: string): 'complete' | 'more-comes' {
+    if (typeUrl === xdsType.secret && client.pushed > 0) return this.#giveSecrets(client);
     const onDemand = typesOnDemand.includes(typeUrl);
-    if (!onDemand && !servedTypes.includes(typeUrl)) return 'complete';
+    if (typeUrl !== xdsType.secret && !onDemand && !servedTypes.includes(typeUrl)) return 'complete';
     if (client.pushed > 0 && (onDemand ? client.sets.has(typeUrl) : !client.proxy.proxyless)) return 'complete';
     this.#enqueue(client);
     return 'more-comes';
+  }
+
+  /** At once: the listener that needs them may be the step that the push in progress waits for. */
+  #giveSecrets(client: ClientState): 'complete' {
+    const set = this.#checked && this.#secrets.answer(client, this.#checked.push, client.sets.values());
+    if (set) client.connection.amend(set);
+    return 'complete';
   }
 
   #rebuild(reasons: readonly string[]): void {
@@ -218,6 +229,8 @@ export class Discovery {
 
   /** A NACK: finds the object behind it, and publishes without it. */
   #blame(client: ClientState, typeUrl: string, refusal: Refusal): void {
+    // those that a proxy could not use were set aside before, and no other resource shows what is in one
+    if (typeUrl === xdsType.secret) return;
     const { proxy, baseline, settlement } = client;
     const after = client.handed.at(-1)?.checked;
     const fresh = refusal.resources.filter((name) => !settlement.refuses(typeUrl, name));
@@ -309,6 +322,11 @@ export class Discovery {
       if (!same) stats.pushes.labels(shortTypeName(typeUrl).toLowerCase()).inc();
     }
     if (!client.proxy.proxyless && this.#wouldRefuse(client, sets)) return;
+    const secrets = this.#secrets.answer(client, checked.push, sets.values());
+    if (secrets) {
+      sets.set(xdsType.secret, secrets);
+      client.connection.amend(secrets);
+    }
     client.pushed = this.#revision;
     client.sets = sets;
     client.handed = [...client.handed.slice(1 - maxHanded), { revision: this.#revision, checked }];

@@ -23,7 +23,7 @@ const maxBatch = 50;
 const maxBatchBytes = 1024 * 1024;
 const retryMs = 1000;
 /** Workloads change all the time and are told again by whoever runs them; what people write is what must survive. */
-const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap']);
+const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap', 'Secret']);
 
 /**
  * Remembers each object's last good version in the store, which version a live proxy refused, so that a restarted pilot still knows when the newest
@@ -120,7 +120,9 @@ export class LastGoodWriter {
   }
 
   #keep(key: ConfigKey): void {
-    const [known, refused, addresses] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
+    const [found, refused, addresses] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
+    // keys in a file are no business of the store
+    const known = isSecret(key) && found?.file !== undefined ? undefined : found;
     const status = { ...(addresses ? { addresses: addresses.given } : {}), ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
     this.#enqueue({ key, record: known || refused || addresses ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
   }
@@ -198,6 +200,10 @@ function addressesIn(value: unknown): readonly AddressOfHost[] {
 
 function contentHash({ content }: RawObject): string {
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
+}
+
+function isSecret({ group, kind }: ConfigKey): boolean {
+  return group === '' && kind === 'Secret';
 }
 
 function lasts({ group, kind }: ConfigKey): boolean {

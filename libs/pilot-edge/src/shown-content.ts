@@ -3,7 +3,7 @@ import { gatewayApiStatus, givenAddresses, type PushContext } from '@meltemi/pil
 
 /** An object as the API shows it: with the status that follows from the mesh as it is, and without what a Secret holds. */
 export function shownContent({ key, content }: RawObject, push?: PushContext): Readonly<Record<string, unknown>> {
-  if (key.group === '' && key.kind === 'Secret') return { ...content, ...withoutValues(content, 'data'), ...withoutValues(content, 'stringData') };
+  if (key.group === '' && key.kind === 'Secret') return { ...content, ...withoutCopy(content), ...withoutValues(content, 'data'), ...withoutValues(content, 'stringData') };
   const status = push && (key.kind === 'ServiceEntry' ? addressStatus(push, key) : gatewayApiStatus(push, key));
   return status ? { ...content, status: { ...written(content), ...status } } : content;
 }
@@ -18,7 +18,17 @@ function addressStatus(push: PushContext, key: RawObject['key']): object | undef
 /** Names stay, values are blank. */
 function withoutValues(content: Readonly<Record<string, unknown>>, field: string): Readonly<Record<string, unknown>> {
   const values = content[field];
-  return typeof values === 'object' && values !== null ? { [field]: Object.fromEntries(Object.keys(values).map((name) => [name, ''])) } : {};
+  if (values === undefined) return {};
+  return { [field]: typeof values === 'object' && values !== null && !Array.isArray(values) ? Object.fromEntries(Object.keys(values).map((name) => [name, ''])) : '' };
+}
+
+/** kubectl's note of what was applied last: the whole Secret once more. */
+const appliedNote = 'kubectl.kubernetes.io/last-applied-configuration';
+
+function withoutCopy({ metadata }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { annotations } = (metadata ?? {}) as { readonly annotations?: unknown };
+  if (typeof annotations !== 'object' || annotations === null || !(appliedNote in annotations)) return {};
+  return { metadata: { ...(metadata as object), annotations: { ...annotations, [appliedNote]: '' } } };
 }
 
 function written({ status }: Readonly<Record<string, unknown>>): object {

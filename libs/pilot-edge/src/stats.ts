@@ -14,6 +14,7 @@ export function pilotStats(stats: StatsRegistry) {
     convergence: stats.histogram('pilot_proxy_convergence_time', 'Delay in seconds between config change and a proxy receiving all required configuration.', [], [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30]).labels(),
     keysFetched: stats.counter('pilot_jwks_resolver_network_fetch_success_total', 'Key sets of issuers that were fetched.', []).labels(),
     keysFailed: stats.counter('pilot_jwks_resolver_network_fetch_fail_total', 'Key sets of issuers that could not be fetched.', []).labels(),
+    secretsWithheld: stats.counter('pilot_sds_certificate_errors_total', 'Total number of failures to fetch SDS key and certificate.', []).labels(),
     events: stats.counter('pilot_config_events', 'Changes of configuration and registry objects seen, by kind and event.', ['kind', 'event']),
   };
 }

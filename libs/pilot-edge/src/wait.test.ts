@@ -57,7 +57,7 @@ class Mesh {
       hello, push: (push: Push) => {
         this.pushes.push([name, push.revision]);
         this.handed.push(push);
-      }, followedRevision: () => undefined, close() {},
+      }, amend() {}, followedRevision: () => undefined, close() {},
       status: () => [{ typeUrl: xdsType.route, state: 'STALE', sentVersion: '1', ackedVersion: '', lastNack: undefined, lagging: false, names: undefined }],
       subscriptions: () => new Map(),
     };

@@ -23,3 +23,5 @@ export type { FetchedKeys, KeySets } from './push-context/key-sets.ts';
 export { wantedKeys, type WantedKeys } from './push-context/request-authentication.ts';
 export { sourceOfRoute, type Source } from './gateway-api/sources.ts';
 export { effectiveProxyConfig, startingProxyConfig } from './push-context/proxy-config.ts';
+export { secretSet, type SecretAnswer, type SecretAsker, type Withheld } from './secrets/secret-set.ts';
+export { secretProblems } from './secrets/credential.ts';

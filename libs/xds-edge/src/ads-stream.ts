@@ -2,7 +2,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { status as grpcStatus } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { Clock } from '@meltemi/base';
-import type { PushSequencer, RequestFields, SequencerEvent, SequencerOptions, SubscribedNames, Subscription, TypeStatus } from '@meltemi/xds';
+import type { PushSequencer, RequestFields, ResourceSet, SequencerEvent, SequencerOptions, SubscribedNames, Subscription, TypeStatus } from '@meltemi/xds';
 import { shortTypeName } from '@meltemi/xds';
 import type { AdsConnection, AdsLog, ClientHandler, ClientHello, ConnectionRefusal, Push } from './server-types.ts';
 import type { Chunks } from './wire/response-chunks.ts';
@@ -79,6 +79,12 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     if (this.#sequencer) this.#sequencer.push(push);
     else this.#waitingPush = push;
     this.#port.log.info({ client: this.#hello.node.id, revision: push.revision, reason: push.reason }, 'push');
+    this.#work(() => {});
+  }
+
+  amend(set: ResourceSet): void {
+    if (this.#closed || !this.#sequencer) return;
+    this.#sequencer.amend(set);
     this.#work(() => {});
   }
 

@@ -1,7 +1,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { Clock } from '@meltemi/base';
-import type { Refusal, RefusedResource, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
+import type { Refusal, RefusedResource, ResourceSet, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
 
 /** One door of the ADS server. */
 export interface AdsListener {
@@ -47,6 +47,8 @@ export interface AdsConnection {
   readonly hello: ClientHello;
   /** Takes the newest snapshot. One push is in progress at most; while one is, only the newest waits. */
   push(push: Push): void;
+  /** Brings a type that depends on nothing (secrets) up to date within the push in progress, at once. Without effect before the first push. */
+  amend(set: ResourceSet): void;
   /** Every type the client asked for. */
   status(): readonly TypeStatus[];
   /** The last revision the client follows: accepted every type it asked for. */

@@ -44,3 +44,11 @@ export function emptyMeansWildcard(typeUrl: TypeUrl): boolean {
 export function responseIsComplete(typeUrl: TypeUrl): boolean {
   return typeUrl === xdsType.listener || typeUrl === xdsType.cluster;
 }
+
+/**
+ * False for secrets: one that is not there is never said to be gone, since a client is better off waiting for it, or going on with what it has, than without.
+ * Source: Envoy ignores the removal of a secret.
+ */
+export function absenceIsSaid(typeUrl: TypeUrl): boolean {
+  return typeUrl !== xdsType.secret;
+}

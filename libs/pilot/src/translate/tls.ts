@@ -6,7 +6,7 @@ import { CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext } from '@mel
 import type { SdsSecretConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { adsSource, create, createAny, grpcSource, typed } from './message.ts';
+import { create, createAny, grpcSource, secretsSource, typed } from './message.ts';
 
 /** Secret names every workload's SDS server knows. */
 const ownCertificate = 'default';
@@ -172,7 +172,7 @@ function credentialSecret(name: string): SdsSecretConfig {
   if (name === 'builtin://') return workloadSecret(ownCertificate);
   if (name === 'builtin://-cacert') return workloadSecret(meshRoot);
   const written = name.replace(/^sds:\/\//, '');
-  return { name: /^(kubernetes|kubernetes-gateway|configmap):\/\//.test(written) ? written : `kubernetes://${written}`, sdsConfig: adsSource() };
+  return { name: /^(kubernetes|kubernetes-gateway|configmap):\/\//.test(written) ? written : `kubernetes://${written}`, sdsConfig: secretsSource() };
 }
 
 function exactly(value: string): StringMatcher {

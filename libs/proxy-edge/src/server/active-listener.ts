@@ -10,6 +10,7 @@ import type { SocketConnection } from '../transport/socket-connection.ts';
 import { infoOf, sourceOf, type Arrival, type Destination, type Seen } from './arrival.ts';
 import { ChainRuntime, logWriter, type ChainDeps } from './chain-runtime.ts';
 import { ListenerFilters } from './listener-filters.ts';
+import { listenerPrefix } from './listener-prefix.ts';
 
 interface Generation {
   readonly listener: Listener;
@@ -44,7 +45,7 @@ export class ActiveListener {
     this.#current = generation;
     this.#deps = deps;
     this.#handOff = handOff;
-    const prefix = `listener.${generation.listener.statPrefix || addressText(generation.listener)}`;
+    const prefix = listenerPrefix(generation.listener);
     const { stats } = deps.options;
     this.#stats = {
       total: stats.counter(`${prefix}.downstream_cx_total`),
@@ -352,10 +353,4 @@ async function socketOptionsFor(listener: Listener, { options }: ChainDeps): Pro
   if (asks === null || !listener.bindToPort) return ok(null);
   const helper = await (options.loadSocketOptions ?? loadSocketOptions)();
   return helper.ok ? helper : fail(`listener ${listener.name}.${asks}`, helper.error.map(({ message }) => message).join('; '));
-}
-
-function addressText(listener: Listener): string {
-  const first = listener.addresses[0];
-  if (first === undefined) return listener.name;
-  return first.kind === 'ip' ? `${first.address}_${first.port}` : first.path;
 }

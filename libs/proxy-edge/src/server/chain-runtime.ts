@@ -2,9 +2,11 @@ import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
 import { GuardedConnection, HttpConnectionManager, isOtelAccessLog, networkFilterFactory, OtelLogExporter, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type OtelAccessLogConfig, type RouteHolder } from '@meltemi/proxy';
 import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
-import { serverTls, type ServerTls } from '../transport/tls-server.ts';
+import { awaitingSecrets, serverTls, type ServerTls } from '../transport/tls-server.ts';
+import { missingSecrets } from '../transport/tls-material.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
 import type { DescriptorGuard } from './descriptor-guard.ts';
+import { listenerPrefix } from './listener-prefix.ts';
 import type { WorkerServerOptions } from './options.ts';
 import type { OverloadMonitor } from './overload-monitor.ts';
 
@@ -31,6 +33,7 @@ export class ChainRuntime {
   readonly chain: FilterChain;
   readonly http: HttpConnectionManager | null;
   tls: ServerTls | null;
+  readonly #listener: Listener;
   readonly tcpSessions = new Set<TcpSession>();
   /** Connections that a network filter holds in front of the connection manager. */
   readonly #held = new Set<GuardedConnection>();
@@ -46,6 +49,7 @@ export class ChainRuntime {
 
   private constructor(listener: Listener, chain: FilterChain, tls: ServerTls | null, deps: ChainDeps) {
     this.chain = chain;
+    this.#listener = listener;
     this.tls = tls;
     this.#deps = deps;
     this.#bufferLimit = listener.perConnectionBufferLimit;
@@ -66,14 +70,14 @@ export class ChainRuntime {
   }
 
   static create(listener: Listener, chain: FilterChain, deps: ChainDeps): Result<ChainRuntime> {
-    const tls = chain.tls === null ? ok(null) : serverTls(chain.tls, (name) => deps.secrets.get(name));
+    const tls = tlsOf(listener, chain, deps);
     return tls.ok ? ok(new ChainRuntime(listener, chain, tls.value, deps)) : tls;
   }
 
   /** A secret changed: new handshakes use it, open connections stay. */
   rotate(): Result<void> {
     if (this.chain.tls === null) return ok(undefined);
-    const tls = serverTls(this.chain.tls, (name) => this.#deps.secrets.get(name));
+    const tls = tlsOf(this.#listener, this.chain, this.#deps);
     if (!tls.ok) return tls;
     this.tls = tls.value;
     return ok(undefined);
@@ -215,4 +219,14 @@ function openOtelLog(config: OtelAccessLogConfig, { http }: ChainDeps): LogWrite
   const exporter = new OtelLogExporter(config, http);
   http.onExporter?.(exporter);
   return exporter.add;
+}
+
+/** What the listener waited for and did not get is not waited for any more: the chain refuses connections until it is there. */
+function tlsOf(listener: Listener, { tls }: FilterChain, { secrets, options }: ChainDeps): Result<ServerTls | null> {
+  if (tls === null) return ok(null);
+  const lookup = (name: string) => secrets.get(name);
+  const missing = missingSecrets(tls, lookup);
+  if (missing.length === 0) return serverTls(tls, lookup);
+  const refused = options.stats.counter(`${listenerPrefix(listener)}.server_ssl_socket_factory.downstream_context_secrets_not_ready`);
+  return ok(awaitingSecrets(missing, () => refused.inc()));
 }

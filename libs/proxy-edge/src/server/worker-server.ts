@@ -286,11 +286,11 @@ export class WorkerServer {
     return this.#missing(listener, waitedMs).length === 0;
   }
 
-  /** Routes are waited for no longer than their initial_fetch_timeout; without them requests get 404. Deviation: a secret is waited for until it comes, where Envoy listens and resets. */
+  /** Routes and secrets are waited for no longer than their initial_fetch_timeout; without the former requests get 404, without the latter connections are refused. */
   #missing(listener: Listener, waitedMs = 0): string[] {
-    const late = new Set(listener.references.filter(({ kind, source }) => kind === 'routes' && source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ name }) => name));
-    const routes = [...listener.rdsNames].filter((name) => !late.has(name) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
-    const secrets = [...listener.sdsNames].filter((name) => this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
+    const late = new Set(listener.references.filter(({ source }) => source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ kind, name }) => `${kind} ${name}`));
+    const routes = [...listener.rdsNames].filter((name) => !late.has(`routes ${name}`) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
+    const secrets = [...listener.sdsNames].filter((name) => !late.has(`secrets ${name}`) && this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
     // A port that opens before would answer 503 for hosts that are well.
     const checks = this.#listeners.has(listener.name) ? [] : this.clusters.unchecked.map((name) => `health checks of cluster ${name}`);
     return [...routes, ...secrets, ...checks];

@@ -34,6 +34,7 @@ export interface DialResult {
 
 /** Opens a connection, plain or TLS. The returned function gives up; nothing is told afterwards. */
 export function dial(options: DialOptions, result: DialResult): () => void {
+  if (options.tls !== null && options.tls.notReady !== null) return refuseLater(options.tls.notReady, result);
   let settled = false;
   let connection: SocketConnection | null = null;
   const onread = { buffer: sharedReadBuffer, callback: (length: number) => (connection?.received(sharedReadBuffer, length), true) };
@@ -75,6 +76,13 @@ export function dial(options: DialOptions, result: DialResult): () => void {
     socket.on('error', () => {});
     socket.destroy();
   };
+}
+
+/** Nobody is told before the caller has what `dial` returns. */
+function refuseLater(reason: string, result: DialResult): () => void {
+  const cause = new Error(reason);
+  const told = setImmediate(() => result.onFailure({ timedOut: false, transportFailure: transportFailure(cause), cause }));
+  return () => clearImmediate(told);
 }
 
 function open(options: DialOptions, onread: net.OnReadOpts): net.Socket {

@@ -4,7 +4,7 @@ import type tls from 'node:tls';
 import { ok, type Result } from '@meltemi/base';
 import type { UpstreamTls } from '@meltemi/snapshot';
 import type { LocalNames } from './tls-info.ts';
-import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup } from './tls-material.ts';
+import { checkPeer, notSupplied, spokenProtocols, tlsMaterial, type SecretLookup } from './tls-material.ts';
 
 /** One immutable client context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ClientTls {
@@ -12,6 +12,8 @@ export interface ClientTls {
   /** What it asks by ALPN; empty = nothing. */
   readonly alpn: readonly string[];
   readonly verifies: boolean;
+  /** Why no connection can be made: a secret has not arrived in time. Null = none misses. */
+  readonly notReady: string | null;
   readonly local: LocalNames | null;
   /** Options of tls.connect that this context decides. */
   connectOptions(sni: string, alpn: readonly string[] | null): tls.ConnectionOptions;
@@ -31,6 +33,7 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
     sni: config.sni,
     alpn: config.alpn,
     verifies,
+    notReady: null,
     local,
     connectOptions(sni, alpn) {
       const servername = sni || config.sni;
@@ -46,6 +49,11 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
     },
     refusal: (server, peerName) => checkPeer(server, material.value.validation) ?? (peerName === '' || !verifies || provesName(server, peerName) ? null : `the certificate of the peer is not for ${peerName}`),
   });
+}
+
+/** Stands where a secret has not arrived in time: no connection is made, as in Envoy. */
+export function clientAwaitingSecrets(config: UpstreamTls, missing: readonly string[]): ClientTls {
+  return { sni: config.sni, alpn: config.alpn, verifies: true, notReady: notSupplied(missing), local: null, connectOptions: () => ({}), refusal: () => notSupplied(missing) };
 }
 
 /** By its subject alternative names alone. */

@@ -29,6 +29,16 @@ const noResumption: Resumption = { tickets: false, timeoutMs: 0 };
 /** Envoy offers P-256 and X25519; the hybrid default of OpenSSL costs a quarter of a handshake. */
 const defaultCurves = 'X25519:P-256';
 
+/** Secrets that a TLS config names and that have not arrived. */
+export function missingSecrets({ certificateSdsNames, validationSdsName }: TlsCommon, secrets: SecretLookup): string[] {
+  return [...certificateSdsNames, ...(validationSdsName === null ? [] : [validationSdsName])].filter((name) => secrets(name) === undefined);
+}
+
+/** What a connection is refused with meanwhile. */
+export function notSupplied(missing: readonly string[]): string {
+  return `Secret is not supplied by SDS: ${missing.join(', ')}`;
+}
+
 /** Builds the context, or says which secret is missing or which file cannot be read. */
 export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, resumption: Resumption = noResumption): Result<TlsMaterial> {
   const certificates = allCertificates(config, secrets);

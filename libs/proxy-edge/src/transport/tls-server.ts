@@ -5,7 +5,7 @@ import type { TlsInfo } from '@meltemi/http';
 import type { DownstreamTls } from '@meltemi/snapshot';
 import type { ClientHello } from '@meltemi/proxy';
 import { tlsInfoOf } from './tls-info.ts';
-import { checkPeer, spokenProtocols, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
+import { checkPeer, notSupplied, spokenProtocols, tlsMaterial, type SecretLookup, type TlsMaterial } from './tls-material.ts';
 
 /** One immutable server context. A rotated secret makes a new one; open connections keep theirs. */
 export interface ServerTls {
@@ -29,6 +29,17 @@ export function serverTls(config: DownstreamTls, secrets: SecretLookup): Result<
   const material = tlsMaterial(config, secrets, { tickets: config.sessionTickets, timeoutMs: config.sessionTimeoutMs });
   if (!material.ok) return material;
   return ok({ accept: (socket, facts, result) => handshake({ config, material: material.value, socket, facts, result }) });
+}
+
+/** Stands where a secret has not arrived in time: refuses every connection, as Envoy does. `onRefused` is told of each. */
+export function awaitingSecrets(missing: readonly string[], onRefused: () => void): ServerTls {
+  return {
+    accept(socket, _facts, result) {
+      onRefused();
+      socket.destroy();
+      result.onFailure(notSupplied(missing));
+    },
+  };
 }
 
 interface Handshake {

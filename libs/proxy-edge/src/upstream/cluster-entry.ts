@@ -4,8 +4,8 @@ import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
 import type { Cluster, LoadAssignment, UpstreamTls } from '@meltemi/snapshot';
-import type { SecretLookup } from '../transport/tls-material.ts';
-import { clientTls, type ClientTls } from '../transport/tls-client.ts';
+import { missingSecrets, type SecretLookup } from '../transport/tls-material.ts';
+import { clientAwaitingSecrets, clientTls, type ClientTls } from '../transport/tls-client.ts';
 import { clusterStats } from './cluster-stats.ts';
 import type { Resolver } from './dns.ts';
 import { DnsHosts } from './dns-hosts.ts';
@@ -86,7 +86,7 @@ export class ClusterEntry implements UpstreamCluster {
     }, this.#row, deps);
   }
 
-  /** Fails while a secret is missing or cannot be used. */
+  /** Fails when a secret cannot be used; without one connections are refused. */
   static create(config: Cluster, deps: EntryDeps): Result<ClusterEntry> {
     const tls = tlsSet(config, deps.secrets);
     return tls.ok ? ok(new ClusterEntry(config, tls.value, deps)) : tls;
@@ -353,7 +353,12 @@ function isDestination(address: string): boolean {
 }
 
 function tlsSet(config: Cluster, secrets: SecretLookup): Result<TlsSet> {
-  const compile = (tls: UpstreamTls | null): Result<ClientTls | null> => (tls === null ? ok(null) : clientTls(tls, secrets));
+  const compile = (tls: UpstreamTls | null): Result<ClientTls | null> => {
+    if (tls === null) return ok(null);
+    // who comes here without a secret has waited for it long enough
+    const missing = missingSecrets(tls, secrets);
+    return missing.length > 0 ? ok(clientAwaitingSecrets(tls, missing)) : clientTls(tls, secrets);
+  };
   const fallback = compile(config.tls);
   if (!fallback.ok) return fallback;
   const matches: TlsSet['matches'][number][] = [];

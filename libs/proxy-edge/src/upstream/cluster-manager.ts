@@ -110,7 +110,7 @@ export class ClusterManager implements Clusters {
     }
   }
 
-  /** Stops waiting: what is still warming goes on with no endpoints (initial_fetch_timeout). */
+  /** Stops waiting: what is still warming goes on with no endpoints, or refusing connections for want of a secret (initial_fetch_timeout). */
   giveUpWaiting(name: string): void {
     const warming = this.#warming.get(name);
     if (warming === undefined) return;
@@ -126,7 +126,7 @@ export class ClusterManager implements Clusters {
   }
 
   tick(nowMs: number): void {
-    for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > longestWait(warming.config)) this.giveUpWaiting(name);
+    for (const [name, warming] of this.#warming) if (nowMs - warming.sinceMs > this.#longestWait(warming)) this.giveUpWaiting(name);
     for (const entry of this.#active.values()) entry.tick(nowMs);
     for (const entry of this.#draining) {
       entry.tick(nowMs);
@@ -148,6 +148,12 @@ export class ClusterManager implements Clusters {
     this.#active.clear();
     this.#draining.clear();
     this.#warming.clear();
+  }
+
+  /** Of what is still missing each has its own initial_fetch_timeout. */
+  #longestWait({ config, assignment, unchecked }: Warming): number {
+    const late = config.references.filter(({ kind, name }) => kind === 'secrets' && this.#options.secrets.get(name) === undefined).map(({ source }) => source.initialFetchTimeoutMs || Infinity);
+    return Math.max(...late, ...(late.length === 0 || assignment === null || unchecked !== null ? [longestWait(config)] : []));
   }
 
   #watchDns(warming: Warming): void {
@@ -177,7 +183,7 @@ export class ClusterManager implements Clusters {
   #tryActivate(name: string): Result<void> {
     const warming = this.#warming.get(name);
     if (warming === undefined || (warming.assignment === null && warming.config.discovery !== 'original_dst' && warming.config.discovery !== 'dynamic_forward_proxy')) return ok(undefined);
-    for (const secret of warming.config.sdsNames) if (this.#options.secrets.get(secret) === undefined) return ok(undefined);
+    for (const secret of warming.config.sdsNames) if (!warming.hurried && this.#options.secrets.get(secret) === undefined) return ok(undefined);
     const { config } = warming;
     const known = this.#active.get(name);
     const deps = { clock: this.#options.clock, random: this.#options.random ?? mathRandom, stats: this.#options.stats, resolver: this.#options.resolver ?? systemResolver, shared: this.#shared, local: this.#local, onHosts: ({ name: changed }: ClusterEntry) => this.#compareZones(changed), secrets: (secret: string) => this.#options.secrets.get(secret), now: () => this.#options.now(), log: (fields: object, message: string) => this.#options.log?.(fields, message) };

@@ -1,6 +1,6 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import type { ResourceSet, XdsResource } from '../resource-set.ts';
-import { emptyMeansWildcard } from '../resource-types.ts';
+import { absenceIsSaid, emptyMeansWildcard } from '../resource-types.ts';
 import { forgetNames, isNewTo, noAcknowledgements, noteAnswer, noteSent } from './acknowledgements.ts';
 import { heldNames, heldOf, heldVersion, heldWith, holdsNothing, type Held } from './held.ts';
 import { allOf, setDifference, sharedNames } from './set-difference.ts';
@@ -116,7 +116,8 @@ function shortcut(state: DeltaSubscription, set: ResourceSet, { part, holds }: S
   if (owed.size > 0) return undefined;
   const { updated, removed, added } = setDifference(upToDateWith, set);
   const asked = state.wildcard || updated.every(({ name }) => state.names.has(name)) ? updated : updated.filter(({ name }) => state.names.has(name));
-  const gone = state.wildcard || removed.length === 0 ? removed : removed.filter((name) => state.names.has(name));
+  const said = absenceIsSaid(set.typeUrl) ? removed : [];
+  const gone = state.wildcard || said.length === 0 ? said : said.filter((name) => state.names.has(name));
   if (part === 'new') return asked.some(({ name }) => added.has(name)) ? undefined : { updated: [], removed: [], complete: asked.length + gone.length === 0 };
   if (part === 'removed') return asked.length > 0 ? undefined : { updated: [], removed: gone, complete: true };
   if (part === 'changed') return { updated: asked, removed: [], complete: gone.length === 0 };
@@ -149,6 +150,7 @@ function difference(state: DeltaSubscription, set: ResourceSet, { part, holds }:
 
 /** Names to report as not there: held and vanished, or owed and missing. */
 function* gone(state: DeltaSubscription, set: ResourceSet): Iterable<string> {
+  if (!absenceIsSaid(set.typeUrl)) return;
   for (const name of heldNames(state)) if (!set.resources.has(name)) yield name;
   for (const name of state.owed) if (!set.resources.has(name) && heldVersion(state, name) === '') yield name;
 }

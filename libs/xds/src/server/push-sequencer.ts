@@ -1,5 +1,5 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
-import type { XdsResource, XdsSnapshot } from '../resource-set.ts';
+import type { ResourceSet, XdsResource, XdsSnapshot } from '../resource-set.ts';
 import { isKnownType, xdsType } from '../resource-types.ts';
 import { deltaProtocol, type DeltaSubscription } from './delta-subscription.ts';
 import { isUnordered, pushOrder } from './push-order.ts';
@@ -120,6 +120,13 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   /** Takes the newest snapshot; one that still waits is forgotten. */
   push(snapshot: XdsSnapshot): void {
     this.#waiting = snapshot;
+  }
+
+  /** Puts a set of a type that depends on nothing in place of the one that is being brought out, or waits: it need not wait for anything. */
+  amend(set: ResourceSet): void {
+    const amended = (snapshot: XdsSnapshot | undefined) => snapshot && { ...snapshot, resources: new Map([...snapshot.resources, [set.typeUrl, set]]) };
+    this.#target = amended(this.#target);
+    this.#waiting = amended(this.#waiting);
   }
 
   /** Sends what may be sent now. `nowMs` is any clock that does not go back. */

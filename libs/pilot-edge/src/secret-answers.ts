@@ -1,0 +1,39 @@
+import { secretSet, type PushContext } from '@meltemi/pilot';
+import { xdsType, type ResourceSet } from '@meltemi/xds';
+import type { AdsConnection } from '@meltemi/xds-edge';
+import type { Client, DiscoveryLog } from './discovery-types.ts';
+import type { PilotStats } from './stats.ts';
+
+/** Answers requests for secrets, and says once for each client and name why one is not given. */
+export class SecretAnswers {
+  readonly #log: DiscoveryLog;
+  readonly #stats: PilotStats;
+  /** Name → reason, by client. */
+  readonly #told = new WeakMap<AdsConnection, ReadonlyMap<string, string>>();
+
+  constructor({ log, stats }: { readonly log: DiscoveryLog; readonly stats: PilotStats }) {
+    this.#log = log;
+    this.#stats = stats;
+  }
+
+  /** What the client asks for and may have; undefined when it asks for none. `configuration` is what it runs, or is about to. */
+  answer(client: Client, push: PushContext, configuration: Iterable<ResourceSet>): ResourceSet | undefined {
+    const { proxy, connection } = client;
+    const names = connection.subscriptions().get(xdsType.secret)?.names;
+    if (!names || names.size === 0) return undefined;
+    const { set, withheld } = secretSet(push, { proxy, namespace: namespaceOf(connection.hello.peer.identity), names, configuration });
+    const before = this.#told.get(connection);
+    for (const { name, reason } of withheld) {
+      if (before?.get(name) === reason) continue;
+      this.#stats.secretsWithheld.inc();
+      this.#log.warn({ proxy: proxy.id, secret: name, reason }, 'a secret that a proxy asks for is not given');
+    }
+    this.#told.set(connection, new Map(withheld.map(({ name, reason }) => [name, reason])));
+    return set;
+  }
+}
+
+/** The namespace in a verified SPIFFE id of the mesh. */
+function namespaceOf(identity: string | undefined): string | undefined {
+  return /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(identity ?? '')?.[1];
+}
