@@ -1,54 +1,35 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { credentials, Metadata } from '@grpc/grpc-js';
 import { ConfigServiceClient, type ListResponse } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { waitFor, withDeadline } from '@meltemi/base';
-import { channelCredentials, joinTokenText, meshChannelOptions, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { channelCredentials, meshChannelOptions } from '@meltemi/identity-edge';
+import { CitadelProgram } from './testing/citadel-program.ts';
 import { reviews } from './testing/manifests.ts';
 import { PilotProgram } from './testing/pilot-program.ts';
 import { XdsFollower } from './testing/xds-follower.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'pilot-secure-'));
-const silent = { info: () => undefined, warn: () => undefined };
-const agents: IdentityAgent[] = [];
-let citadel: ChildProcess | undefined;
-let citadelAddress = '';
+const citadel = new CitadelProgram();
 let pilot: PilotProgram;
 
 before(async () => {
-  const portsFile = join(dir, 'citadel.json');
-  citadel = spawn(process.execPath, [join(import.meta.dirname, '../../citadel/src/main.ts'), '--state-dir', join(dir, 'citadel'), '--socket', join(dir, 'citadel.sock'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--ports-file', portsFile], { env: { PATH: process.env['PATH'] }, stdio: 'ignore' });
-  await waitFor('citadel', () => existsSync(portsFile), { deadlineMs: 30_000 });
-  citadelAddress = `127.0.0.1:${(JSON.parse(readFileSync(portsFile, 'utf8')) as { ports: { grpc: number } }).ports.grpc}`;
-  const tokenFile = join(dir, 'token');
-  writeFileSync(tokenFile, await mintJoinToken(join(dir, 'citadel.sock'), 'spiffe://cluster.local/ns/istio-system/sa/meltemi-pilot'), { mode: 0o600 });
-  pilot = new PilotProgram(['--citadel-address', citadelAddress, '--join-token-file', tokenFile, '--config-listen', '127.0.0.1:0', '--config-allow', 'spiffe://cluster.local/ns/default/sa/operator']);
+  await citadel.start();
+  pilot = new PilotProgram([...(await citadel.pilotFlags()), '--config-listen', '127.0.0.1:0', '--config-allow', 'spiffe://cluster.local/ns/default/sa/operator']);
   pilot.write('reviews.yaml', reviews);
   await pilot.start();
 });
 after(async () => {
-  for (const agent of agents) agent.stop();
   await pilot.remove();
-  if (citadel?.exitCode === null) {
-    citadel.kill('SIGKILL');
-    await once(citadel, 'exit');
-  }
+  await citadel.remove();
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A certificate of this service account from the real citadel. */
-async function identity(serviceAccount: string): Promise<IdentityAgent> {
-  const id = `spiffe://cluster.local/ns/default/sa/${serviceAccount}`;
-  const agent = startIdentityAgent({ citadelAddress, identity: id, joinToken: joinTokenText(await mintJoinToken(join(dir, 'citadel.sock'), id)), log: silent });
-  agents.push(agent);
-  await agent.ready();
-  return agent;
-}
+const identity = (serviceAccount: string) => citadel.identity(`default/${serviceAccount}`);
 
 test('a proxy with the certificate of its own workload is served over mTLS', async () => {
   const agent = await identity('bookinfo-productpage');
@@ -91,10 +72,9 @@ test('the config API over mTLS serves the identities it was told, and nobody els
 
 test('meltemi works from afar with a certificate of its own, kept for the next time', async () => {
   const id = 'spiffe://cluster.local/ns/default/sa/operator';
-  const tokenFile = join(dir, 'operator-token');
-  writeFileSync(tokenFile, await mintJoinToken(join(dir, 'citadel.sock'), id), { mode: 0o600 });
+  const tokenFile = await citadel.tokenFile(id);
   const context = join(dir, 'remote.json');
-  writeFileSync(context, JSON.stringify({ configAddress: pilot.address('config'), citadelAddress, identity: id, stateDir: join(dir, 'operator'), joinTokenFile: tokenFile }));
+  writeFileSync(context, JSON.stringify({ configAddress: pilot.address('config'), citadelAddress: citadel.address, identity: id, stateDir: join(dir, 'operator'), joinTokenFile: tokenFile }));
   const first = await pilot.meltemi(['--context', context, 'get', 'services']);
   assert.match(first.out, /Service +default +reviews +in force/, first.err);
   rmSync(tokenFile);

@@ -26,7 +26,7 @@ export class SecretAnswers {
     for (const { name, reason } of withheld) {
       if (before?.get(name) === reason) continue;
       this.#stats.secretsWithheld.inc();
-      this.#log.warn({ proxy: proxy.id, secret: name, reason }, 'a secret that a proxy asks for is not given');
+      this.#log.warn({ proxy: proxy.id, type: 'SDS', name, reason }, 'a secret that a proxy asks for is not given');
     }
     this.#told.set(connection, new Map(withheld.map(({ name, reason }) => [name, reason])));
     return set;

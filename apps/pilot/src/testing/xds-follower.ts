@@ -15,6 +15,12 @@ export interface FollowerOptions {
   readonly credentials?: () => ChannelCredentials;
   /** Route tables asked for. */
   readonly routes?: readonly string[];
+  /** Default 'delta'. */
+  readonly protocol?: 'delta' | 'sotw';
+  /** Set: an ingress gateway of istio-system. */
+  readonly router?: boolean;
+  /** Secrets asked for. */
+  readonly secrets?: readonly string[];
 }
 
 /** A proxy as far as xDS goes: subscribes over delta ADS, keeps what it got, answers as told. */
@@ -29,17 +35,18 @@ export class XdsFollower {
   constructor(options: FollowerOptions) {
     const name = options.name ?? 'productpage-v1-0.default';
     const node: Node = {
-      ...Node.decode(new Uint8Array()), id: `sidecar~127.0.0.1~${name}~default.svc.cluster.local`, cluster: name,
-      metadata: { NAMESPACE: 'default', SERVICE_ACCOUNT: options.serviceAccount ?? 'default', MELTEMI_VERSION: '0.1.0' },
+      ...Node.decode(new Uint8Array()), id: `${options.router ? 'router' : 'sidecar'}~127.0.0.1~${name}~default.svc.cluster.local`, cluster: name,
+      metadata: { NAMESPACE: options.router ? 'istio-system' : 'default', SERVICE_ACCOUNT: options.serviceAccount ?? 'default', MELTEMI_VERSION: '0.1.0', LABELS: options.router ? { istio: 'ingressgateway' } : {} },
     };
     this.#client = startAdsClient({
       address: options.address, node, credentials: options.credentials ?? (() => credentials.createInsecure()),
-      initialBackoffMs: 50, maxBackoffMs: 200,
+      protocol: options.protocol ?? 'delta', initialBackoffMs: 50, maxBackoffMs: 200,
       onUpdate: (update) => this.#take(update), onDisconnected: (reason) => void this.lost.push(reason),
     });
     this.#client.subscribe(xdsType.cluster, '*');
     this.#client.subscribe(xdsType.listener, '*');
-    this.#client.subscribe(xdsType.route, options.routes ?? ['9080']);
+    if (!options.router) this.#client.subscribe(xdsType.route, options.routes ?? ['9080']);
+    if (options.secrets) this.#client.subscribe(xdsType.secret, options.secrets);
   }
 
   get connected(): boolean {
