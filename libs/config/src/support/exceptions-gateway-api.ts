@@ -24,20 +24,13 @@ export const gatewayApiExceptions: readonly KindExceptions[] = [
     fields: [
       { path: 'infrastructure', support: 'refused', consequence: 'has no effect: nothing is deployed here, whoever runs the workloads labels them' },
       { path: 'tls.backend', support: 'refused', consequence: 'has no effect: backends see no client certificate' },
-      { path: 'tls.frontend', support: 'refused', consequence: 'names roots that nobody serves yet, so the port stays closed' },
       { path: 'defaultScope', support: 'refused', consequence: 'has no effect, as in Istio: routes name Gateways in parentRefs' },
     ],
   },
   {
     group,
-    kinds: ['Gateway', 'ListenerSet'],
-    fields: [{ path: 'listeners[].tls.certificateRefs', support: 'refused', consequence: 'names a secret that nobody serves yet, so the port stays closed: an Istio Gateway can take files' }],
-  },
-  {
-    group,
     kinds: ['BackendTLSPolicy'],
     fields: [
-      { path: 'validation.caCertificateRefs', support: 'refused', consequence: 'names roots that nobody serves yet, so connections wait for them: wellKnownCACertificates System works' },
       { path: 'options', support: 'refused', consequence: 'has no effect, as in Istio' },
     ],
   },
@@ -48,7 +41,6 @@ export const gatewayApiExceptions: readonly KindExceptions[] = [
     fields: [
       { path: 'defaultBackend', support: 'refused', consequence: 'has no effect, as in Istio: a rule with path "/" and without host takes what no other does' },
       { path: '**.backend.resource', support: 'refused', consequence: 'has no effect, as in Istio: only a service takes traffic' },
-      { path: 'tls[].secretName', support: 'refused', consequence: 'names a secret that nobody serves yet, so the port stays closed: an Istio Gateway can take files' },
     ],
   },
 ];

@@ -1,4 +1,4 @@
-import type { Exception, KindExceptions } from './exception.ts';
+import type { KindExceptions } from './exception.ts';
 
 const group = 'networking.istio.io';
 
@@ -24,14 +24,8 @@ export const trafficExceptions: readonly KindExceptions[] = [
   },
   {
     group,
-    kinds: ['DestinationRule'],
-    fields: [{ path: '**.tls.credentialName', support: 'refused', consequence: 'names a secret that nobody serves yet, so connections wait for it: give files' }],
-  },
-  {
-    group,
     kinds: ['Gateway'],
     fields: [
-      ...['credentialName', 'credentialNames', 'caCertCredentialName'].map((name): Exception => ({ path: `servers[].tls.${name}`, support: 'refused', consequence: 'names a secret that nobody serves yet, so the port stays closed: give files' })),
       { path: 'servers[].tls.tlsCertificates[].caCertificates', support: 'refused', consequence: 'has no effect, as in Istio: clients are checked by tls.caCertificates' },
       { path: 'servers[].defaultEndpoint', support: 'refused', consequence: 'has no effect, as in Istio: where requests go is said by VirtualServices' },
     ],
