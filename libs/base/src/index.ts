@@ -6,3 +6,4 @@ export { Lifecycle, withDeadline, waitFor, type StopReport } from './lifecycle.t
 export { hash64, hashModulo, type Hash64 } from './hash64.ts';
 export { xxHash64 } from './xx-hash.ts';
 export { murmurHash2 } from './murmur-hash.ts';
+export { closest } from './closest.ts';

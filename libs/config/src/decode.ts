@@ -6,7 +6,7 @@ import { checkMetadata, decodeMetadata } from './metadata.ts';
 import type { Config, ObjectMeta, RawObject } from './object.ts';
 import { Findings } from './rules/findings.ts';
 import { isMap } from './schema/containers.ts';
-import { suggestion } from './schema/closest.ts';
+import { suggestion } from './schema/suggestion.ts';
 import { child } from './schema/schema.ts';
 import { checkSupport } from './support/check.ts';
 

@@ -1,4 +1,4 @@
-import { closest } from '../schema/closest.ts';
+import { closest } from '@meltemi/base';
 import type { Config } from '../object.ts';
 import { authorizationPolicy } from './authorization-policy/kind.ts';
 import { destinationRule } from './destination-rule/kind.ts';

@@ -1,6 +1,6 @@
 import type { FieldError } from '@meltemi/base';
 import type { StringMap, Struct } from '../kinds/types.ts';
-import { suggestion } from './closest.ts';
+import { suggestion } from './suggestion.ts';
 import { string } from './scalars.ts';
 import { child, item, mismatch, type Schema } from './schema.ts';
 import type { OneOfGroup } from './type.ts';

@@ -1,6 +1,6 @@
 import { parseDurationMs } from '@meltemi/base';
 import type { DurationMs } from '../kinds/types.ts';
-import { suggestion } from './closest.ts';
+import { suggestion } from './suggestion.ts';
 import { mismatch, type Schema } from './schema.ts';
 
 export interface StringLimits {

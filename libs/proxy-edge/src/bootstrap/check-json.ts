@@ -1,5 +1,5 @@
 import { jsonToBinary, messageRegistry, typeNameOf } from '@meltemi/api';
-import type { FieldError } from '@meltemi/base';
+import { closest, type FieldError } from '@meltemi/base';
 
 type Message = NonNullable<ReturnType<ReturnType<typeof messageRegistry>['getMessage']>>;
 type Field = Message['fields'][number];
@@ -88,19 +88,8 @@ function checkAny(json: unknown, path: string, errors: FieldError[]): void {
 
 /** The field that was probably meant. */
 function suggestion(key: string, message: Message): string {
-  const near = message.fields.map(({ name }) => ({ name, off: distance(key, name) })).toSorted((a, b) => a.off - b.off)[0];
-  return near && near.off <= Math.max(1, Math.floor(key.length / 4)) ? `: did you mean ${near.name}?` : '';
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length] ?? 0;
+  const near = closest(key, message.fields.map(({ name }) => name));
+  return near === undefined ? '' : `: did you mean ${near}?`;
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,6 +1,6 @@
 import { checkDurations } from '../../rules/durations.ts';
 import type { Findings } from '../../rules/findings.ts';
-import { suggestion } from '../../schema/closest.ts';
+import { suggestion } from '../../schema/suggestion.ts';
 import type { Percent } from '../types.ts';
 import type { FaultAbort, FaultDelay, HttpFaultInjection } from './types.ts';
 

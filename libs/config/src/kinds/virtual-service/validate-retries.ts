@@ -1,6 +1,6 @@
 import { checkDurations } from '../../rules/durations.ts';
 import type { Findings } from '../../rules/findings.ts';
-import { suggestion } from '../../schema/closest.ts';
+import { suggestion } from '../../schema/suggestion.ts';
 import type { HttpRetry } from './types.ts';
 
 // Envoy's x-envoy-retry-on and x-envoy-retry-grpc-on policies.

@@ -1,4 +1,4 @@
-import { closest } from '../../../schema/closest.ts';
+import { closest } from '@meltemi/base';
 import { child } from '../../../schema/schema.ts';
 import type { Analyzer, Report } from '../../analyzer.ts';
 import type { SourceFix } from '../../fix/source-fix.ts';
