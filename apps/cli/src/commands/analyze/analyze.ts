@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { analyzeObjects, analyzeTexts, reaches, type AnalysisMessage, type SourceText } from '@meltemi/config/analysis';
+import { analyzeObjects, analyzers, analyzeTexts, reaches, type AnalysisMessage, type SourceText } from '@meltemi/config/analysis';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandEnvironment, CommandModule } from '../../command.ts';
 import { readFiles } from '../../files.ts';
@@ -18,6 +18,7 @@ export const analyzeCommand: CommandModule = (program, environment) => {
     if (flags.fix === true) return fixFiles(await filesToFix(files, flags, environment), { ...options, failure, write: flags.write === true }, environment.output);
     const messages = files.length > 0 ? analyzeTexts(await texts(files, flags, environment), options) : analyzeObjects(await (await import('./live.ts')).analyzedLiveObjects(environment.context()), { ...options, builtin: false });
     printMessages(environment.output, messages.filter(({ level }) => reaches(level, shown)), { format, color: wantsColor(flags.color) });
+    if (flags.verbose) environment.output.err(`Analyzers that ran: ${(options.analyzers?.length ? options.analyzers : analyzers.map(({ name }) => name)).join(', ')}`);
     const failing = messages.filter(({ level }) => reaches(level, failure));
     if (format === 'log') environment.output.err(summary(messages, files));
     process.exitCode = failing.length > 0 ? exitCode.foundIssues : exitCode.ok;
@@ -48,6 +49,9 @@ function withFlags(command: Command): Command {
     .option('--fix', 'print the patch that would mend what has one obvious remedy; --fix=apply is --fix --write')
     .option('--write', 'with --fix: change the files')
     .option('-k, --use-kube [boolean]', 'of no effect: with files no server is ever asked')
+    .option('-r, --revision <name>', 'of no effect: there is one control plane')
+    .option('--timeout <duration>', 'of no effect: nothing is waited for')
+    .option('-v, --verbose', 'also say which analyzers ran')
     .option('-L, --list-analyzers', 'list the analyzers and do nothing else');
 }
 

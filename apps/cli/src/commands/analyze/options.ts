@@ -22,6 +22,7 @@ export interface AnalyzeFlags {
   readonly fix?: true;
   readonly write?: true;
   readonly listAnalyzers?: true;
+  readonly verbose?: true;
 }
 
 const formats = ['log', 'json', 'yaml'] as const;
