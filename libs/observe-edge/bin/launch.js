@@ -1,6 +1,7 @@
 // Plain JavaScript for Node 18 and newer: what runs before we know which Node this is.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import * as modules from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -10,14 +11,16 @@ export const pinnedNodeMajor = 26;
 
 /**
  * Runs `main` (a file URL) on the pinned Node with this process's arguments, and ends with its exit code. When this process already is new
- * enough (and no flags are asked) it imports `main` directly.
+ * enough (and no flags are asked) it imports `main` directly. With `keepCompiled`, compiled code is kept in node_modules/.cache: for programs
+ * that run often and for a moment, whose start is most of what they cost.
  * @param {string | URL} main
- * @param {{ nodeFlags?: string[] }} [options]
+ * @param {{ nodeFlags?: string[], keepCompiled?: boolean }} [options]
  */
 export function launch(main, options = {}) {
   const file = fileURLToPath(main);
   const flags = options.nodeFlags ?? [];
   const running = Number(process.versions.node.split('.')[0]);
+  if (options.keepCompiled) keepCompiled(file);
   if (running >= pinnedNodeMajor && flags.length === 0) return importMain(file);
   const node = running >= pinnedNodeMajor ? process.execPath : findPinnedNode(file);
   if (node === undefined) {
@@ -40,7 +43,15 @@ export function findPinnedNode(from) {
   }
 }
 
+/** Beside what npm installed, unless the user says where; Node does without where it cannot write. */
+function keepCompiled(from) {
+  for (let folder = dirname(from); process.env.NODE_COMPILE_CACHE === undefined && dirname(folder) !== folder; folder = dirname(folder))
+    if (existsSync(join(folder, 'node_modules', '.package-lock.json'))) process.env.NODE_COMPILE_CACHE = join(folder, 'node_modules', '.cache', 'meltemi-compiled');
+}
+
 async function importMain(file) {
+  // Node read the variable before we set it.
+  if (process.env.NODE_COMPILE_CACHE) modules.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
   process.argv[1] = file;
   await import(pathToFileURL(file).href);
 }

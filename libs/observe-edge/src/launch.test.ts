@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -73,4 +73,21 @@ test('without a pinned Node it says how to get one', async () => {
   const run = start(project({ pinned: false }), ['0']);
   assert.equal(await run.exit, 1);
   assert.match(run.err, /Node 26 or newer is needed; this is 20\.1\.0[^]*npm ci/);
+});
+
+test('what was compiled is kept beside what npm installed, when asked', async () => {
+  const root = mkdtempSync(join(folder, 'kept-'));
+  cpSync(join(import.meta.dirname, '..', 'bin', 'launch.js'), join(root, 'launch.mjs'));
+  writeFileSync(join(root, 'main.mjs'), 'console.log(process.argv[2]);');
+  writeFileSync(join(root, 'bin.mjs'), "const { launch } = await import('./launch.mjs'); await launch(new URL('./main.mjs', import.meta.url), { keepCompiled: process.argv[2] === 'kept' });");
+  mkdirSync(join(root, 'node_modules'));
+  writeFileSync(join(root, 'node_modules', '.package-lock.json'), '{}');
+  const cache = join(root, 'node_modules', '.cache', 'meltemi-compiled');
+  assert.equal(await start(join(root, 'bin.mjs'), ['no']).exit, 0);
+  assert.equal(existsSync(cache), false);
+  for (const run of ['first', 'second']) {
+    const kept = start(join(root, 'bin.mjs'), ['kept']);
+    assert.deepEqual([await kept.exit, kept.out], [0, 'kept\n'], `${run}: ${kept.err}`);
+  }
+  assert.ok(readdirSync(cache).length > 0);
 });
