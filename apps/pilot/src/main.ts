@@ -7,6 +7,7 @@ import { explainListenError, formatAddress, meltemiVersion, runProgram, type Add
 import { featuresFrom, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
 import { AutoRegistration, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, pilotStats, statusService, withRegistered, type CacheChange } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
+import { admissionTests } from './admission-tests.ts';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
 import { bindSecure, bindSocket, configServer } from './config-servers.ts';
 import { MeshConfigReader } from './mesh-config.ts';
@@ -73,7 +74,7 @@ await runProgram({
     const ads = await startAds(agent);
     const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
     for (const route of debugRoutes(parts)) admin?.route(route);
-    const api = configServer(configService({ store, cache, discovery, clock: systemClock, log, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
+    const api = configServer(configService({ store, cache, discovery, clock: systemClock, log, expectations: admissionTests(values), onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
     lifecycle.add('config API', () => api.forceShutdown());
 
     // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.

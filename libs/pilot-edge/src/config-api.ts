@@ -9,6 +9,7 @@ import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type Confi
 import { patchesSetAside, type PushContext } from '@meltemi/pilot';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
+import type { ExpectationGate } from './expectations/gate.ts';
 import { shownContent } from './shown-content.ts';
 import { waitForRevision } from './wait.ts';
 
@@ -20,6 +21,8 @@ export interface ConfigApiParts {
   /** Subscribes to changes after they took effect; returns how to stop. */
   readonly onChange: (listener: (changes: readonly CacheChange[]) => void) => () => void;
   readonly log: { info(fields: object, message: string): void };
+  /** Expectations that changes are held against; left out: none. */
+  readonly expectations?: ExpectationGate | undefined;
 }
 
 const maxItems = 1000;
@@ -31,8 +34,8 @@ const maxQueuedWatchEvents = 10_000;
 /** The gRPC config API (proto/meltemi/config/v1): validates before it stores, writes all of a request or none of it. */
 export function configService(parts: ConfigApiParts): ConfigServiceServer {
   return {
-    apply: unary((request: ApplyRequest) => apply(parts, request)),
-    delete: unary((request: DeleteRequest) => remove(parts, request)),
+    apply: unary((request: ApplyRequest) => inTurn(parts, () => apply(parts, request))),
+    delete: unary((request: DeleteRequest) => inTurn(parts, () => remove(parts, request))),
     get: unary(async ({ key }: { key?: ObjectKey | undefined }) => {
       const entry = key && parts.cache.get(key);
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
@@ -45,6 +48,25 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
     watch: (call) => watch(parts, call),
     wait: (call) => void wait(parts, call),
   };
+}
+
+function inTurn<T>({ expectations }: ConfigApiParts, step: () => Promise<T>): Promise<T> {
+  return expectations ? expectations.inTurn(step) : step();
+}
+
+/** The results of a change held against the expectations: undefined when it may be made as it is, else to be answered (refused) or made (warned). */
+async function heldAgainst(parts: ConfigApiParts, writes: readonly StoreWrite[], results: readonly ItemResult[]): Promise<{ readonly refused: boolean; readonly results: ItemResult[] } | undefined> {
+  const { expectations } = parts;
+  if (!expectations || writes.length === 0) return undefined;
+  const stored = unwrap(await parts.store.list()).objects.map(({ object }) => object);
+  const now = [...parts.cache.entries().filter(({ origin }) => origin.resourceVersion === '').map(({ raw }) => raw), ...stored];
+  const broken = await expectations.brokenBy({ now, writes });
+  if (broken.length === 0) return undefined;
+  const said = broken.map((message) => ({ path: '', message }));
+  const refused = expectations.mode === 'enforce';
+  // The change as a whole is at fault: the first object of it says so.
+  const first = results.findIndex(({ action }) => action !== ItemResult_Action.UNCHANGED && action !== ItemResult_Action.NOT_FOUND);
+  return { refused, results: results.map((result, at) => (at === first ? (refused ? { ...refusedResult(result.key, said) } : { ...result, warnings: [...result.warnings, ...said] }) : refused ? { ...result, action: ItemResult_Action.UNCHANGED } : result)) };
 }
 
 /** Entries as the API shows them, with what proxies would not or did not take of them. */
@@ -133,11 +155,12 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
       results.push({ ...result, action: current ? ItemResult_Action.CONFIGURED : ItemResult_Action.CREATED });
       writes.push({ type: 'put', object: raw, ...(unreadable ? {} : { expect: current ? { version: current.resourceVersion } : 'absent' }) });
     }
-    if (writes.length === 0 || request.dryRun) return { results, revision: '' };
+    const held = await heldAgainst(parts, writes, results);
+    if (writes.length === 0 || request.dryRun || held?.refused) return { results: held?.results ?? results, revision: '' };
     const done = await parts.store.commit(writes);
     if (done.ok) {
       let at = 0;
-      const versions = results.map((each) => (each.action === ItemResult_Action.UNCHANGED ? each : { ...each, resourceVersion: done.value.versions[at++] ?? '' }));
+      const versions = (held?.results ?? results).map((each) => (each.action === ItemResult_Action.UNCHANGED ? each : { ...each, resourceVersion: done.value.versions[at++] ?? '' }));
       parts.log.info({ objects: writes.length, storeVersion: done.value.storeVersion }, 'applied');
       return { results: versions, revision: done.value.storeVersion };
     }
@@ -161,8 +184,10 @@ async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<De
     } else results.push(itemResult(key, ItemResult_Action.NOT_FOUND));
   }
   if (writes.length === 0 || request.dryRun || results.some((result) => result.action === ItemResult_Action.REFUSED)) return { results, revision: '' };
+  const held = await heldAgainst(parts, writes, results);
+  if (held?.refused) return { results: held.results, revision: '' };
   const done = unwrap(await parts.store.commit(writes));
-  return { results, revision: done.storeVersion };
+  return { results: held?.results ?? results, revision: done.storeVersion };
 }
 
 function watch(parts: ConfigApiParts, call: ServerWritableStream<WatchRequest, WatchEvent>): void {

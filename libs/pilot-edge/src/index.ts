@@ -10,3 +10,5 @@ export { pilotStats, type PilotStats } from './stats.ts';
 export { type VersionMemory } from './live-refusals.ts';
 export { JwksKeeper, type JwksKeeperOptions } from './jwks/jwks-keeper.ts';
 export { httpKeyServer, type KeyServer } from './jwks/key-server.ts';
+export { expectationGate, type ExpectationGate } from './expectations/gate.ts';
+export { runTestProgram } from './expectations/test-program.ts';

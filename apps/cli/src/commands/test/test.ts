@@ -26,13 +26,14 @@ export const testCommand: CommandModule = (program, environment) => {
       for (const { origin, errors } of problems) environment.output.err(`${originText(origin)}: ${formatFieldErrors(errors)}`);
       if (tests.length === 0 && problems.length === 0) throw new CliError(`${paths.join(', ')}: there is no MeshTest here; see the guide "Expectations as code"`);
       const results = runMeshTests(mesh, tests, { nowMs: Date.now(), features: featuresFrom(process.env) });
-      print(environment.output, format, results.map(asJson), () => results.flatMap(lines).concat(summary(results)).join('\n'));
+      const unreadable = problems.map(({ origin, errors }) => ({ name: `${origin.name}: ${originText(origin)}`, passed: false, file: origin.file ?? '', line: origin.line ?? 0, differences: errors.map(({ path, message }) => `${path}: ${message}`) }));
+      print(environment.output, format, [...unreadable, ...results.map(asJson)], () => results.flatMap(lines).concat(summary(results)).join('\n'));
       if (problems.length > 0 || results.some(({ differences }) => differences.length > 0)) process.exitCode = exitCode.failed;
     });
 };
 
 function asJson({ test, answer, differences }: MeshTestResult): object {
-  return { name: test.name, passed: differences.length === 0, file: test.origin.file ?? '', line: test.origin.line ?? 0, differences, ...(answer ? { answer } : {}) };
+  return { name: test.name, passed: differences.length === 0, call: test.call, file: test.origin.file ?? '', line: test.origin.line ?? 0, differences, ...(answer ? { answer } : {}) };
 }
 
 function lines({ test, answer, differences }: MeshTestResult): string[] {
