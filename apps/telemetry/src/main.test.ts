@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import type { GraphView } from '@meltemi/mixer';
+import type { GraphView, RecentRequest } from '@meltemi/mixer';
 import { httpEntry, nodeOf, peerOf } from '@meltemi/mixer/testing';
 import { report, TelemetryProcesses } from './testing/telemetry-process.ts';
 
@@ -28,6 +28,15 @@ test('reports of both sidecars become one edge, and the standard metrics when it
   assert.match(metrics, /meltemi_graph_edges 1/);
   telemetry.child.kill('SIGTERM');
   assert.equal(await telemetry.exit, 0, telemetry.log);
+});
+
+test('the requests that clients sent lately are told, each once', async () => {
+  const telemetry = processes.start(['--insecure-listen', '127.0.0.1:0']);
+  const { 'als-insecure': als } = await telemetry.ports();
+  await Promise.all([reportAs(als, 'source', 3), reportAs(als, 'destination', 3)]);
+  const { requests } = (await (await telemetry.get('/requests?namespace=default')).json()) as { requests: RecentRequest[] };
+  assert.deepEqual(requests.map(({ from, method, url, count }) => [from, method, url, count]), [['default/productpage-v1', 'GET', 'http://reviews:9080/reviews/0', 3]]);
+  assert.deepEqual(await (await telemetry.get('/requests?namespace=other')).json(), { requests: [] });
 });
 
 test('by default the standard metrics are left to the proxies', async () => {

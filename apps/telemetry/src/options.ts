@@ -10,7 +10,8 @@ export const options = [
   { name: 'state-dir', type: 'string', placeholder: 'folder', description: 'keeps key and certificate, so that a restart needs no new token' },
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
   { name: 'max-edges', type: 'int', min: 1, max: 100_000, default: '2000', description: 'edges of the service graph; more are dropped and counted' },
-  { name: 'edge-idle-timeout', type: 'duration', default: '15m', description: 'edges without traffic for so long are forgotten' },
+  { name: 'max-requests', type: 'int', min: 0, max: 100_000, default: '1000', description: 'different requests kept for meltemi diff, without headers and queries; 0 keeps none' },
+  { name: 'edge-idle-timeout', type: 'duration', default: '15m', description: 'edges and requests without traffic for so long are forgotten' },
 ] as const satisfies readonly OptionSpec[];
 
 export type TelemetryOptions = OptionValues<typeof options>;

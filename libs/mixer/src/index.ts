@@ -11,3 +11,4 @@ export { httpLabelValues, tcpLabelValues } from './metrics/istio-labels.ts';
 export { edgeTemplate, type EdgeInstance, type Outcome, type ServiceName, type Workload } from './graph/edge-instance.ts';
 export { ServiceGraph, maxWindowMs, type ServiceGraphOptions } from './graph/service-graph.ts';
 export type { EdgeStats, GraphEdge, GraphNode, GraphView } from './graph/view.ts';
+export { RecentRequests, requestTemplate, type RecentRequest, type SeenRequest } from './requests/recent-requests.ts';
