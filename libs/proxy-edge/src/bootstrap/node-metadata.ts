@@ -19,6 +19,7 @@ export function meshNode(input: NodeInput): Result<Node> {
   if (parts.length !== 4) return err([{ path: '--service-node', message: `"${input.serviceNode}" must be type~IP~pod.namespace~domain, like sidecar~10.0.0.1~app-0.default~default.svc.cluster.local` }]);
   const errors: FieldError[] = [];
   const [, ip = '', name = ''] = parts;
+  const fromEnvironment = metadataFromEnvironment(input.env, errors);
   const dot = name.lastIndexOf('.');
   const metadata: Record<string, unknown> = {
     NAME: dot < 0 ? name : name.slice(0, dot),
@@ -27,7 +28,8 @@ export function meshNode(input: NodeInput): Result<Node> {
     CLUSTER_ID: 'Kubernetes',
     INSTANCE_IPS: ip,
     LABELS: {},
-    ...metadataFromEnvironment(input.env, errors),
+    ...proxyMetadata(fromEnvironment['PROXY_CONFIG']),
+    ...fromEnvironment,
     MELTEMI_VERSION: input.version,
     // Proxies before this one spoke HTTP/1.1 alone, and pilot gives those TCP instead.
     MELTEMI_HTTP2: 'true',
@@ -61,6 +63,13 @@ function metadataFromEnvironment(env: NodeInput['env'], errors: FieldError[]): R
     }
   }
   return metadata;
+}
+
+/** What its ProxyConfig says in proxyMetadata; its environment says more. */
+function proxyMetadata(config: unknown): Record<string, unknown> {
+  const { proxyMetadata: written } = (typeof config === 'object' && config !== null ? config : {}) as { readonly proxyMetadata?: unknown };
+  const entries = typeof written === 'object' && written !== null ? Object.entries(written) : [];
+  return Object.fromEntries(entries.filter(([key]) => key.startsWith('ISTIO_META_')).map(([key, value]) => [key.slice('ISTIO_META_'.length), value]));
 }
 
 /** "app.namespace", as Istio names a workload's service cluster. */
