@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { xdsType } from '@meltemi/xds';
-import { bookinfo, configsOf, ingressGateway, jsonOf, meshOf, productpage } from '../testing/mesh.test-support.ts';
+import { defaultFeatures } from '../features.ts';
+import { bookinfo, configsOf, ingressGateway, jsonOf, meshOf, productpage, proxyOf } from '../testing/mesh.test-support.ts';
 import { translate } from './translate.ts';
 
 const servers = { http: '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}' };
@@ -96,4 +97,16 @@ test('servers of several Gateways share a port when their protocols do; else the
 test('httpsRedirect answers every request of the server with a redirect', () => {
   const yaml = gateway('gw', '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["shop.example"], tls: {httpsRedirect: true}}') + rule('shop', 'gw', to('details'));
   assert.deepEqual(tableOf(yaml).map(({ require_tls: tls }) => tls), ['ALL']);
+});
+
+test('a gateway with IPv6 alone listens on ::, one with both families on both when dual stack is on', () => {
+  const edge = (addresses: string) => proxyOf(`router~${addresses.split(',')[0]}~gw.edge~edge.svc.cluster.local`, { NAMESPACE: 'edge', INSTANCE_IPS: addresses, LABELS: { istio: 'ingressgateway' } });
+  const yaml = gateway('gw', servers.http) + gateway('own', '{port: {number: 81, name: http, protocol: HTTP}, bind: 10.9.9.9, hosts: ["*"]}');
+  const bound = (addresses: string, dualStack = false) => {
+    const listeners = jsonOf(translate(meshOf(configsOf(yaml), {}, undefined, { ...defaultFeatures, dualStack }), edge(addresses), { typeUrl: xdsType.listener })) as Record<string, { readonly additional_addresses?: readonly unknown[] }>;
+    return Object.entries(listeners).map(([name, { additional_addresses: more = [] }]) => `${name}${'+'.repeat(more.length)}`);
+  };
+  assert.deepEqual(bound('fd00::9'), ['10.9.9.9_81', '::_80']);
+  assert.deepEqual(bound('10.0.0.9,fd00::9'), ['0.0.0.0_80', '10.9.9.9_81']);
+  assert.deepEqual(bound('10.0.0.9,fd00::9', true), ['0.0.0.0_80+', '10.9.9.9_81']);
 });

@@ -8,6 +8,7 @@ import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import { isHttp, type Protocol } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
 import { selects } from '../registry/workloads.ts';
+import { wildcards } from './addresses.ts';
 import { serviceTargets } from './service-targets.ts';
 
 /** How a server is served: HTTP by routes, after TLS or not; or bytes, after TLS, by server name, by the server names of clusters, or as they come. */
@@ -28,6 +29,8 @@ export interface GatewayServer {
 /** All servers that share an address and port: those with TLS first when both kinds are there. */
 export interface GatewayListener {
   readonly bind: string;
+  /** Of the other family, for proxies with two. */
+  readonly moreBinds: readonly string[];
   readonly port: number;
   readonly servers: readonly GatewayServer[];
 }
@@ -36,14 +39,16 @@ export interface GatewayListener {
 export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListener[] {
   const targets = serviceTargets(push, proxy);
   const places = new Map<string, Place>();
+  const [wildcard, ...others] = wildcards(proxy.families);
   for (const gateway of push.gateways) {
     if (push.features.scopeGatewayToNamespace && gateway.meta.namespace !== proxy.namespace) continue;
     const ports = portsOf(push, gateway, { proxy, targets });
     if (!ports) continue;
     for (const server of gateway.spec.servers) {
-      const bind = bindAddress(proxy, server.bind === '' ? '0.0.0.0' : server.bind);
+      const bind = bindAddress(proxy, server.bind === '' ? wildcard : server.bind);
+      const moreBinds = server.bind === '' && push.features.dualStack ? others : [];
       for (const port of ports(server.port.number)) {
-        const place = places.get(`${bind} ${port}`) ?? new Place(bind, port);
+        const place = places.get(`${bind} ${port}`) ?? new Place({ bind, moreBinds }, port);
         places.set(`${bind} ${port}`, place);
         place.add(gatewayServer(server, { name: gateway.meta.name, namespace: gateway.meta.namespace, port }));
       }
@@ -55,14 +60,16 @@ export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListen
 /** Who comes together at one address and port. Source: Istio's mergeGateways. */
 class Place implements GatewayListener {
   readonly bind: string;
+  readonly moreBinds: readonly string[];
   readonly port: number;
   readonly servers: GatewayServer[] = [];
   /** The first server without TLS of its own. */
   #plain: GatewayServer | undefined;
   readonly #names = new Set<string>();
 
-  constructor(bind: string, port: number) {
+  constructor({ bind, moreBinds }: Pick<GatewayListener, 'bind' | 'moreBinds'>, port: number) {
     this.bind = bind;
+    this.moreBinds = moreBinds;
     this.port = port;
   }
 

@@ -26,10 +26,10 @@ export function buildGatewayListeners(push: PushContext, proxy: Proxy, scope: Sc
   const context: Context = { push, proxy, scope };
   return gatewayListeners(push, proxy).flatMap((place) => {
     const filterChains = distinct(placeChains(context, place)).map((chain) => ({ ...chain, transportSocketConnectTimeout: duration(push.features.gatewayHandshakeTimeout) }));
-    const { bind, port } = place;
+    const { bind, moreBinds, port } = place;
     // what the proxy may not bind it would refuse
     if (filterChains.length === 0 || (port < 1024 && port !== 0 && proxy.metadata['UNPRIVILEGED_POD'] === 'true')) return [];
-    return [listener({ name: addressListener(bind, port), bind, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains })];
+    return [listener({ name: addressListener(bind, port), bind, moreBinds, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains })];
   });
 }
 
