@@ -34,9 +34,15 @@ export function unreadFile(file: string, signature: string, message: string, bef
 export class SourceState {
   #objects = new Map<string, PlacedObject>();
   #problems = new Map<string, SourceProblem>();
+  #files: readonly FileState[] = [];
+  #others = '';
 
   /** The events from what was told to what `files` (in order of precedence) and `others` say now. */
   update(files: readonly FileState[], others: readonly SourceProblem[]): SourceEvent[] {
+    // Most looks find every file as it was: then thousands of objects need not be compared.
+    const told = others.map(problemText).join('\n');
+    if (told === this.#others && files.length === this.#files.length && files.every((file, index) => file === this.#files[index])) return [];
+    [this.#files, this.#others] = [files, told];
     const objects = new Map<string, PlacedObject>();
     const problems = new Map<string, SourceProblem>();
     const note = (problem: SourceProblem): void => void problems.set(problemText(problem), problem);
