@@ -153,9 +153,9 @@ function compileProxyProtocol(bytes: Uint8Array, at: { name: string; disabled: P
   };
 }
 
-/** Chains that look at SNI, protocol or ALPN need the TLS inspector; like Envoy, it is added when it was forgotten. */
+/** Chains for TLS, and those that look at SNI or ALPN of whatever comes, need the TLS inspector; like Envoy, it is added when it was forgotten. */
 function withInspector(filters: ListenerFilter[], message: ListenerMessage, context: Context): ListenerFilter[] {
-  const asks = message.filterChains.some(({ filterChainMatch: match }) => match && (match.serverNames.length > 0 || match.transportProtocol !== '' || match.applicationProtocols.length > 0));
+  const asks = message.filterChains.some(({ filterChainMatch: match }) => match && (match.transportProtocol === 'tls' || (match.transportProtocol === '' && (match.serverNames.length > 0 || match.applicationProtocols.length > 0))));
   if (!asks || filters.some((filter) => filter.kind === 'tls_inspector')) return filters;
   context.report.warn('listener_filters', 'filter chains match on SNI, transport or application protocol, so a tls_inspector was added');
   return [{ kind: 'tls_inspector', name: 'envoy.filters.listener.tls_inspector', disabled: null }, ...filters];

@@ -62,19 +62,14 @@ function tableOf(view: ProxyView): ReturnType<typeof nameTable> {
 
 /** What the listener filters would find out. */
 export function connectionView(listener: Listener, call: Call, { ip, port, sourceIp, sni }: Addresses, localIp: string): ConnectionView {
+  const inspects = (wanted: string) => listener.listenerFilters.some(({ kind, disabled }) => kind === wanted && disabled?.(port) !== true);
+  // where nobody looks for TLS it is bytes like others
+  const seen = call.tls !== 'none' && inspects('tls_inspector');
+  const http = call.tls === 'none' && call.protocol !== 'tcp' && inspects('http_inspector') ? [call.protocol === 'http2' ? 'h2c' : 'http/1.1'] : [];
   return {
-    destinationPort: port, destinationIp: ip, serverName: sni.toLowerCase(), transportProtocol: call.tls === 'none' ? 'raw_buffer' : 'tls',
-    applicationProtocols: applicationProtocols(listener, call, port), directSourceIp: sourceIp, sourceIp, sourcePort, localIp,
+    destinationPort: port, destinationIp: ip, serverName: seen ? sni.toLowerCase() : '', transportProtocol: seen ? 'tls' : 'raw_buffer',
+    applicationProtocols: seen ? offeredAlpn(call) : http, directSourceIp: sourceIp, sourceIp, sourcePort, localIp,
   };
-}
-
-/** ALPN as the client sends it; in plaintext what the http_inspector reads. */
-function applicationProtocols(listener: Listener, call: Call, port: number): readonly string[] {
-  if (call.tls === 'none') {
-    const inspects = listener.listenerFilters.some(({ kind, disabled }) => kind === 'http_inspector' && disabled?.(port) !== true);
-    return !inspects || call.protocol === 'tcp' ? [] : [call.protocol === 'http2' ? 'h2c' : 'http/1.1'];
-  }
-  return offeredAlpn(call);
 }
 
 function offeredAlpn(call: Call): readonly string[] {

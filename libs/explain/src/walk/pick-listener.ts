@@ -23,7 +23,8 @@ export function pickListener(view: ProxyView, call: Call, { ip, port }: Addresse
     return bound && { listener: bound, captured: null, port };
   }
   // bound to its port or not: connections are handed to any listener of their destination
-  const own = captured.useOriginalDst || direction === 'inbound' ? byDestination(mine.filter((one) => one !== captured && (direction === 'outbound' || one.bindToPort)), ip, port) : null;
+  const others = direction === 'outbound' ? view.listeners : mine.filter(({ bindToPort }) => bindToPort);
+  const own = captured.useOriginalDst || direction === 'inbound' ? byDestination(others.filter((one) => one !== captured), ip, port) : null;
   return { listener: own ?? captured, captured, port };
 }
 

@@ -174,5 +174,7 @@ function refused(info: StreamInfo | null, error: unknown): WireAnswer {
   // TLS that is the application's own: the upstream of the test does not speak it
   if (info?.upstreamCluster) return { outcome: 'routed', cluster: info.upstreamCluster };
   if (why.outcome !== 'denied') return why;
+  // what came back is no TLS: the proxy read the client's as HTTP and said so in plaintext
+  if (/WRONG_VERSION_NUMBER/.test(text)) return { outcome: 'protocol_error', details: text };
   return { outcome: 'tls_error', details: text };
 }

@@ -79,7 +79,7 @@ test('a port that is DISABLE takes plaintext only, and clients are told not to o
 test('a port\'s rule holds also when no service declares the port', () => {
   const push = productpageRule('{9999: {mode: DISABLE}, 9998: {mode: PERMISSIVE}}');
   assert.deepEqual(waysInto(push, undefined), ['tls mutual'], 'STRICT for all others');
-  assert.deepEqual(waysInto(push, 9999), ['raw_buffer', 'tls'], 'TLS there is the application\'s own');
+  assert.deepEqual(waysInto(push, 9999), ['raw_buffer'], 'TLS there is the application\'s own, bytes like others');
   assert.deepEqual(waysInto(push, 9998), ['raw_buffer', 'tls', 'tls mutual']);
   assert.deepEqual(waysInto(push, 9080), ['tls mutual']);
 });

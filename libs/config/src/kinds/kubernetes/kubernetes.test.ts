@@ -19,10 +19,13 @@ table(kubeService, {
   ],
   bad: [
     ['port 0', '{ports: [{port: 0}]}', 'spec.ports[0].port', /65535/],
-    ['unnamed ports', '{ports: [{port: 80}, {port: 81}]}', 'spec.ports[0].name', /several/],
     ['no ports', '{selector: {a: b}}', 'spec.ports', /at least one/],
     ['ExternalName without a name', '{type: ExternalName}', 'spec.externalName', /required/],
     ['a port in words', '{ports: [{port: http}]}', 'spec.ports[0].port', /whole number/],
+  ],
+  warns: [
+    ['unnamed ports', '{ports: [{port: 80}, {port: 81}]}', 'spec.ports[0].name', /several/],
+    ['one name twice', '{ports: [{port: 80, name: http}, {port: 81, name: http}]}', 'spec.ports[1].name', /earlier/],
   ],
 });
 
@@ -34,10 +37,9 @@ table(endpoints, {
 table(endpointSlice, {
   good: [],
   bad: [
-    ['no addressType', '{endpoints: []}', 'addressType', /required/],
     ['no address', '{addressType: IPv4, endpoints: [{conditions: {ready: true}}]}', 'endpoints[0].addresses', /required/],
   ],
-  warns: [['a slice of no Service', '{addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}]}', 'metadata.labels', /service-name/]],
+  warns: [['a slice of no Service, without addressType', '{ endpoints: [{addresses: [10.0.0.1]}]}', 'metadata.labels', /service-name/]],
 });
 
 table(deployment, {

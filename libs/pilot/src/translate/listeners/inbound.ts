@@ -58,9 +58,10 @@ const entrances: Readonly<Record<MtlsMode, Readonly<Record<'http' | 'tcp' | 'aut
     ],
   },
   DISABLE: {
+    // nobody looks for TLS on these ports: what the application itself encrypts is bytes
     http: [entrance('raw_buffer', true)],
-    tcp: [entrance('raw_buffer', false), entrance('tls', false)],
-    auto: [entrance('raw_buffer', true, { alpn: plaintextHttp }), entrance('raw_buffer', false), entrance('tls', false)],
+    tcp: [entrance('raw_buffer', false)],
+    auto: [entrance('raw_buffer', true, { alpn: plaintextHttp }), entrance('raw_buffer', false)],
   },
 };
 

@@ -14,7 +14,8 @@ export const endpointSlice = kubeKind<EndpointSliceSpec>({
   versions: ['v1', 'v1beta1'],
   body: 'object',
   schema: kubeObject<EndpointSliceSpec>({
-    addressType: required(oneOf(['IPv4', 'IPv6', 'FQDN'])),
+    // Kubernetes asks for it; without it the addresses speak for themselves
+    addressType: oneOf(['IPv4', 'IPv6', 'FQDN']),
     endpoints: list(
       kubeObject<SliceEndpoint>({
         addresses: required(strings({ minItems: 1 })),

@@ -53,8 +53,9 @@ function validate(spec: KubeServiceSpec, about: ObjectMeta, findings: Findings):
     const at = item('spec.ports', i);
     findings.check(`${at}.port`, portReason(one.port));
     if (typeof one.targetPort === 'number') findings.check(`${at}.targetPort`, portReason(one.targetPort));
-    if (one.name === '' && spec.ports.length > 1) findings.error(`${at}.name`, 'is required when there are several ports');
-    if (names.has(one.name)) findings.error(`${at}.name`, `"${one.name}" names an earlier port already`);
+    // Kubernetes refuses both; proxies tell ports apart by number
+    if (one.name === '' && spec.ports.length > 1) findings.warn(`${at}.name`, 'is required when there are several ports');
+    else if (names.has(one.name)) findings.warn(`${at}.name`, `"${one.name}" names an earlier port already`);
     names.add(one.name);
   }
 }
