@@ -4,8 +4,8 @@ import { systemClock } from '@meltemi/base';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
-import { featuresFrom, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
-import { AutoRegistration, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, pilotStats, statusService, withRegistered, type CacheChange } from '@meltemi/pilot-edge';
+import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
+import { AutoRegistration, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, statusService, systemNames, withRegistered, type CacheChange } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { admissionTests } from './admission-tests.ts';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
@@ -38,6 +38,7 @@ await runProgram({
       onChange: (changes) => {
         for (const { type, entry } of changes) counters.events.labels(entry.key.kind, type).inc();
         if (changes.some(({ entry }) => entry.key.kind === 'RequestAuthentication')) jwks.want(wantedKeys(cache.configs(), features));
+        if (changes.some(({ entry }) => ['MeshNetworks', 'ConfigMap', 'Service'].includes(entry.key.kind))) names.want(gatewayNames([...cache.configs()]));
         if (changes.some(({ entry }) => entry.key.kind === 'WorkloadGroup')) registration.groupsChanged();
         // the start reads everything itself
         if (started) discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
@@ -52,13 +53,15 @@ await runProgram({
       jwks.stop();
       return keyServer.close();
     });
+    const names = new NameKeeper({ resolve: systemNames, clock: systemClock, log, onChange: () => { if (started) discovery.changed('addresses of network gateways'); } });
+    lifecycle.add('names of network gateways', () => names.stop());
     const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason) => { if (started) discovery.changed(reason); }, graceMs: features.workloadEntryGrace });
     lifecycle.add('registered workloads', () => registration.stop());
     const meshConfig = new MeshConfigReader();
     let services: PushContext['registry']['services'] = [];
     const discovery = new Discovery({
       configs: () => withRegistered(cache.configs(), registration.entries), registration, mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
-      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets,
+      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets, gatewayAddresses: () => names.addresses,
       memory: cache, onContext: ({ push, setAside }) => {
         if (features.ipAutoallocate && push.registry.services !== services) cache.keepAddresses(givenAddresses(push.registry));
         services = push.registry.services;

@@ -1,6 +1,6 @@
 import { keyText, type Config, type MeshConfigSpec, type SecretSpec } from '@meltemi/config';
 import type { FieldError } from '@meltemi/base';
-import { buildPushContext, checkedContext, secretProblems, type CheckedContext, type Features, type KeySets, type Proxy, type PushContext } from '@meltemi/pilot';
+import { buildPushContext, checkedContext, secretProblems, type CheckedContext, type Features, type KeySets, type Proxy, type PushContext, type ResolvedNames } from '@meltemi/pilot';
 import { shortTypeName } from '@meltemi/xds';
 import type { LiveRefusals, VersionMemory } from './live-refusals.ts';
 
@@ -15,6 +15,8 @@ export interface ContextBuilderOptions {
   readonly features?: Features | undefined;
   /** What was fetched of issuers' keys. */
   readonly keySets?: (() => KeySets) | undefined;
+  /** What the names of network gateways were looked up as. */
+  readonly gatewayAddresses?: (() => ResolvedNames) | undefined;
 }
 
 /** Proxies asked before publishing because they would have refused something that nobody else did. */
@@ -57,8 +59,8 @@ export class ContextBuilder {
   }
 
   get #fixed() {
-    const { domain, clusterId, features, keySets } = this.#options;
-    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}) };
+    const { domain, clusterId, features, keySets, gatewayAddresses } = this.#options;
+    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}), ...(gatewayAddresses ? { gatewayAddresses: gatewayAddresses() } : {}) };
   }
 }
 

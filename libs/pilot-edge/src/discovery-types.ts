@@ -1,6 +1,6 @@
 import type { Clock } from '@meltemi/base';
 import type { Config, MeshConfigSpec } from '@meltemi/config';
-import type { CheckedContext, Features, KeySets, Proxy, PushContext } from '@meltemi/pilot';
+import type { CheckedContext, Features, KeySets, Proxy, PushContext, ResolvedNames } from '@meltemi/pilot';
 import type { ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHello } from '@meltemi/xds-edge';
 import type { AutoRegistration } from './auto-registration.ts';
@@ -39,6 +39,8 @@ export interface DiscoveryOptions {
   readonly features?: Features;
   /** What was fetched of issuers' keys. Default nothing. */
   readonly keySets?: () => KeySets;
+  /** What the names of network gateways were looked up as. Default nothing. */
+  readonly gatewayAddresses?: () => ResolvedNames;
   /** Default 100. */
   readonly debounceQuietMs?: number;
   /** Default 10,000. */

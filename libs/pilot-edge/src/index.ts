@@ -1,3 +1,4 @@
+export { NameKeeper, systemNames, type NameKeeperOptions } from './names/name-keeper.ts';
 export { AutoRegistration, withRegistered, type AutoRegistrationOptions } from './auto-registration.ts';
 export { ConfigCache, type CacheEntry, type CacheChange, type ConfigCacheOptions } from './config-cache.ts';
 export { Discovery } from './discovery.ts';

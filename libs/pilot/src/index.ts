@@ -1,4 +1,5 @@
 export { entryFromGroup, entryName, isGroup, wantedGroup, type WorkloadGroupSpec } from './registration/auto-entry.ts';
+export { gatewayNames, type ResolvedNames } from './registry/networks.ts';
 export { defaultFeatures, featuresFrom, featureVariables, type Features } from './features.ts';
 export { proxyFromNode, bindAddress, type Proxy, type InterceptionMode } from './proxy/proxy.ts';
 export { buildPushContext, type PushContext, type PushContextOptions, type Quarantined, type ServiceIndex } from './push-context/push-context.ts';

@@ -17,6 +17,7 @@ import { endpointSlice } from './kubernetes/endpoint-slice/kind.ts';
 import { endpoints } from './kubernetes/endpoints/kind.ts';
 import { ingress, ingressClass } from './kubernetes/ingress/kind.ts';
 import { namespace } from './kubernetes/namespace/kind.ts';
+import { node } from './kubernetes/node/kind.ts';
 import { pod } from './kubernetes/pod/kind.ts';
 import { secret } from './kubernetes/secret/kind.ts';
 import { serviceAccount } from './kubernetes/service-account/kind.ts';
@@ -58,7 +59,7 @@ export const kinds: readonly ConfigKind[] = [
   endpointSlice,
   pod,
   deployment,
-  namespace,
+  namespace, node,
   serviceAccount,
   configMap,
   secret,

@@ -34,7 +34,6 @@ export const meshExceptions: readonly KindExceptions[] = [
     group: 'mesh.istio.io',
     kinds: ['MeshNetworks'],
     fields: [
-      { path: 'networks{}.gateways[].address', support: 'approximated', consequence: 'a name instead of an address is left out: it is not looked up' },
       ...refused('has no effect: all gateways of a network are alike', 'networks{}.gateways[].locality'),
     ],
   },

@@ -24,7 +24,7 @@ export interface Difference {
 }
 
 /** Kinds that speak about services; what they change is known service by service. */
-const registryKinds: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'WorkloadEntry', 'Pod', 'Endpoints', 'EndpointSlice', 'Deployment', 'Namespace', 'ServiceAccount']);
+const registryKinds: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'WorkloadEntry', 'Pod', 'Endpoints', 'EndpointSlice', 'Deployment', 'Namespace', 'Node', 'ServiceAccount']);
 
 /** Kinds that pick their workloads; what they change is known proxy by proxy. */
 const policyKinds: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication', 'Telemetry'];

@@ -10,7 +10,7 @@ import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import { buildRegistry } from '../registry/registry.ts';
 import type { Registry, RegistryInputs } from '../registry/registry-types.ts';
 import { serviceKey, type Endpoint, type Service } from '../registry/model.ts';
-import { meshNetworksOf } from '../registry/networks.ts';
+import { meshNetworksOf, type ResolvedNames } from '../registry/networks.ts';
 import { indexDestinationRules, type DestinationRuleIndex } from './destination-rules.ts';
 import { indexEnvoyFilters, type EnvoyFilterIndex } from './envoy-filters.ts';
 import { discoveredNamespaces } from './discovery.ts';
@@ -81,6 +81,8 @@ export interface PushContextOptions {
   readonly previous?: PushContext | undefined;
   /** What was fetched of `wantedKeys`. Default nothing: tokens of issuers whose keys are missing are refused. */
   readonly keySets?: KeySets;
+  /** What the names of network gateways were looked up as. Default nothing. */
+  readonly gatewayAddresses?: ResolvedNames;
   /** Istio's feature switches; one object for the life of a process. Default Istio's. */
   readonly features?: Features;
   /** Kubernetes' DNS domain. Default "cluster.local". */
@@ -112,6 +114,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     domain,
     clusterId: options.clusterId ?? 'Kubernetes',
     meshAddresses: options.meshAddresses ?? new Set(),
+    ...(options.gatewayAddresses ? { gatewayAddresses: options.gatewayAddresses } : {}),
     onError: (config, error) => quarantined.push({ key: config.key, errors: [{ path: '', message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` }] }),
   }, previous?.registry);
   const registry = reusedEndpoints(built, previous?.registry);
@@ -148,13 +151,14 @@ function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): Re
     serviceEntries: of<ServiceEntrySpec>('ServiceEntry').toSorted(byAge),
     workloadEntries: of<WorkloadEntrySpec>('WorkloadEntry'),
     namespaces: of('Namespace'),
+    nodes: of('Node'),
     meshNetworks: meshNetworksOf([...of('MeshNetworks'), ...of('ConfigMap')]),
   };
 }
 
 /** Group → its kinds we read: a Service of another API group is not Kubernetes' Service. */
 const kindsByGroup: Readonly<Record<string, readonly string[]>> = {
-  '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'ServiceAccount', 'Secret', 'ConfigMap'],
+  '': ['Service', 'Endpoints', 'Pod', 'Namespace', 'Node', 'ServiceAccount', 'Secret', 'ConfigMap'],
   'discovery.k8s.io': ['EndpointSlice'],
   apps: ['Deployment'],
   'networking.istio.io': ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'Sidecar', 'EnvoyFilter', 'ProxyConfig'],

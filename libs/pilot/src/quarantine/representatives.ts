@@ -58,7 +58,7 @@ function chosenFrom(push: PushContext, configs: Iterable<Config>, most: number):
 }
 
 /** Told of by whoever runs workloads, by the thousand. */
-const registryKinds: ReadonlySet<string> = new Set(['Service', 'Endpoints', 'EndpointSlice', 'Pod', 'Namespace', 'ServiceAccount', 'Deployment', 'WorkloadEntry']);
+const registryKinds: ReadonlySet<string> = new Set(['Service', 'Endpoints', 'EndpointSlice', 'Pod', 'Namespace', 'Node', 'ServiceAccount', 'Deployment', 'WorkloadEntry']);
 
 /** The labels an object selects workloads by, wherever its kind writes them; undefined: it selects none. */
 function selectorOf(spec: unknown): Labels | undefined {

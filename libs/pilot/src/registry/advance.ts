@@ -69,8 +69,8 @@ export function advancedRegistry(previous: Registry | undefined, inputs: Registr
 
 function sameRest({ inputs, options: before }: BuiltFrom, next: RegistryInputs, options: RegistryOptions): boolean {
   if (before.mesh !== options.mesh || before.domain !== options.domain || before.clusterId !== options.clusterId || !sameSet(before.meshAddresses, options.meshAddresses)) return false;
-  if (inputs.meshNetworks !== next.meshNetworks) return false;
-  return (['services', 'deployments', 'serviceEntries', 'workloadEntries', 'namespaces'] as const).every((kind) => inputs[kind].length === next[kind].length && inputs[kind].every((config, index) => config === next[kind][index]));
+  if (inputs.meshNetworks !== next.meshNetworks || before.gatewayAddresses !== options.gatewayAddresses) return false;
+  return (['services', 'deployments', 'serviceEntries', 'workloadEntries', 'namespaces', 'nodes'] as const).every((kind) => inputs[kind].length === next[kind].length && inputs[kind].every((config, index) => config === next[kind][index]));
 }
 
 function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

@@ -8,6 +8,9 @@ const portLabel = 'networking.istio.io/gatewayPort';
 /** Where gateways to other networks listen unless told otherwise. */
 const defaultPort = 15_443;
 
+/** Names with their addresses. */
+export type ResolvedNames = ReadonlyMap<string, readonly string[]>;
+
 /** A way into a network. */
 export interface NetworkGateway {
   readonly network: string;
@@ -70,19 +73,20 @@ export function networkFinder(inputs: NetworkInputs, options: { readonly rootNam
 }
 
 /** Source: Istio's network.go: gateways by address, and Services that are labelled or that MeshNetworks names. */
-export function networkGateways(inputs: NetworkInputs, options: { readonly domain: string; readonly clusterId: string }): NetworkGateways {
+export function networkGateways(inputs: NetworkInputs, options: { readonly domain: string; readonly clusterId: string; readonly gatewayAddresses?: ResolvedNames }): NetworkGateways {
+  const resolved = (address: string): readonly string[] => (parseIp(address) ? [address] : (options.gatewayAddresses?.get(address) ?? []));
   const all: NetworkGateway[] = [];
   const named = new Map<string, { readonly network: string; readonly port: number }[]>();
   for (const [network, { gateways }] of Object.entries(inputs.meshNetworks.networks)) {
     for (const { address, port, registryServiceName } of gateways) {
-      if (address !== undefined && parseIp(address)) all.push({ network, cluster: '', address, port });
+      for (const one of address === undefined ? [] : resolved(address)) all.push({ network, cluster: '', address: one, port });
       if (registryServiceName !== undefined) named.set(registryServiceName, [...(named.get(registryServiceName) ?? []), { network, port }]);
     }
   }
   for (const service of inputs.services) {
     const { meta, spec } = service;
     const ways = labelledWays(service) ?? named.get(`${meta.name}.${meta.namespace}.svc.${options.domain}`) ?? [];
-    for (const address of ways.length > 0 ? externalAddresses(service) : []) {
+    for (const address of ways.length > 0 ? externalAddresses(service).flatMap(resolved) : []) {
       for (const { network, port } of ways) all.push({ network, cluster: options.clusterId, address, port: spec.type === 'NodePort' ? (spec.ports.find((one) => one.port === port)?.nodePort ?? port) : port });
     }
   }
@@ -92,6 +96,18 @@ export function networkGateways(inputs: NetworkInputs, options: { readonly domai
     for (const key of new Set([`${gateway.network}/`, `${gateway.network}/${gateway.cluster}`])) byNetwork.set(key, [...(byNetwork.get(key) ?? []), gateway]);
   }
   return { key: sorted.length === 0 ? '' : JSON.stringify(sorted), scale: [...byNetwork.values()].reduce((scale, { length }) => leastCommonMultiple(scale, length), 1), byNetwork };
+}
+
+/** Names of gateways that somebody has to look up; whoever builds the next context hands their addresses in. */
+export function gatewayNames(configs: readonly Config[]): string[] {
+  const of = (kind: string) => configs.filter(({ key }) => key.kind === kind);
+  const gateways = Object.values(meshNetworksOf([...of('MeshNetworks'), ...of('ConfigMap')]).networks).flatMap((network) => network.gateways);
+  const services = (of('Service') as Config<KubeServiceSpec>[]).filter((service) => {
+    const host = `${service.meta.name}.${service.meta.namespace}.svc.`;
+    return service.key.group === '' && (labelledWays(service) ?? gateways.filter(({ registryServiceName }) => registryServiceName?.startsWith(host))).length > 0;
+  });
+  const all = [...gateways.flatMap(({ address }) => address ?? []), ...services.flatMap(externalAddresses)];
+  return [...new Set(all)].filter((address) => address !== '' && parseIp(address) === null).toSorted();
 }
 
 /** Those of the endpoint's own cluster, else all of its network. */
@@ -107,12 +123,12 @@ function labelledWays({ meta, spec }: Config<KubeServiceSpec>): { readonly netwo
   return spec.ports.some((one) => one.port === port) ? [{ network, port }] : [];
 }
 
-/** externalIPs, and what a load balancer was given (status). Names are left out: they would have to be looked up. */
+/** externalIPs, and what a load balancer was given (status): addresses, or a name where it has none. */
 function externalAddresses({ spec, status }: Config<KubeServiceSpec>): string[] {
   const balancer = status?.['loadBalancer'] as { readonly ingress?: unknown } | undefined;
   const ingress = Array.isArray(balancer?.ingress) ? (balancer.ingress as unknown[]) : [];
-  const given = ingress.flatMap((one) => (typeof one === 'object' && one !== null && 'ip' in one && typeof one.ip === 'string' ? [one.ip] : []));
-  return [...spec.externalIPs, ...given].filter((address) => parseIp(address) !== null);
+  const given = ingress.flatMap((one) => (typeof one === 'object' && one !== null && 'ip' in one && typeof one.ip === 'string' ? [one.ip] : typeof one === 'object' && one !== null && 'hostname' in one && typeof one.hostname === 'string' ? [one.hostname] : []));
+  return [...spec.externalIPs, ...given];
 }
 
 function rangeOf(text: string): (address: string) => boolean {

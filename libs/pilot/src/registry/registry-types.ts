@@ -2,7 +2,7 @@ import type {
   Config, DeploymentSpec, EndpointsSpec, EndpointSliceSpec, KubeServiceSpec, MeshConfigSpec, MeshNetworksSpec, PodSpec, ServiceEntrySpec, WorkloadEntrySpec,
 } from '@meltemi/config';
 import type { Endpoint, Service, ServiceTarget, Workload } from './model.ts';
-import type { NetworkGateways } from './networks.ts';
+import type { NetworkGateways, ResolvedNames } from './networks.ts';
 
 /** Everything the registry is computed from, already sorted by kind. */
 export interface RegistryInputs {
@@ -14,6 +14,7 @@ export interface RegistryInputs {
   readonly serviceEntries: readonly Config<ServiceEntrySpec>[];
   readonly workloadEntries: readonly Config<WorkloadEntrySpec>[];
   readonly namespaces: readonly Config[];
+  readonly nodes: readonly Config[];
   readonly meshNetworks: MeshNetworksSpec;
 }
 
@@ -22,6 +23,8 @@ export interface RegistryOptions {
   /** Kubernetes' DNS domain, "cluster.local". */
   readonly domain: string;
   readonly clusterId: string;
+  /** What the names of network gateways were looked up as. Default nothing. */
+  readonly gatewayAddresses?: ResolvedNames;
   readonly meshAddresses: ReadonlySet<string>;
   /** Takes the objects that could not be read; the rest goes on. */
   readonly onError: (config: Config, error: unknown) => void;

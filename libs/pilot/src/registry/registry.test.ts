@@ -63,3 +63,11 @@ test('the workload of a Pod is named by label, by its Deployment, or by the Pod 
   assert.equal(named(podYaml('web-5d9f-x', '10.0.0.1', { labels: { 'pod-template-hash': '5d9f' } })), 'web');
   assert.equal(named(podYaml('web', '10.0.0.1', { labels: {} })), 'web');
 });
+
+test('a Pod is where its node is, unless its own labels say', () => {
+  const node = 'apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {topology.kubernetes.io/region: r, topology.kubernetes.io/zone: z, topology.istio.io/subzone: s}}\n---\napiVersion: v1\nkind: Node\nmetadata: {name: n2, labels: {failure-domain.beta.kubernetes.io/region: old}}\n---\n';
+  const on = (pod: string, name: string) => pod.replace('\nspec:\n', `\nspec:\n  nodeName: ${name}\n`);
+  const yaml = node + on(podYaml('a', '10.0.0.1', { labels: {} }), 'n1') + on(podYaml('b', '10.0.0.2', { labels: { 'istio-locality': 'x.y' } }), 'n1') + on(podYaml('c', '10.0.0.3', { labels: {} }), 'n2') + on(podYaml('d', '10.0.0.4', { labels: {} }), 'gone');
+  const { workloads } = meshOf(configsOf(yaml)).registry;
+  assert.deepEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'].map((address) => Object.values(workloads.get(address)?.locality ?? {}).join('/')), ['r/z/s', 'x/y/', 'old//', '//']);
+});

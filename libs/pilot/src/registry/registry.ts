@@ -8,7 +8,7 @@ import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workl
 import { networkFinder, networkGateways } from './networks.ts';
 import type { Registry, RegistryInputs, RegistryOptions } from './registry-types.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
-import { entryWorkload, podWorkload, type WorkloadFacts } from './workloads.ts';
+import { entryWorkload, nodeLocality, podWorkload, type WorkloadFacts } from './workloads.ts';
 
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 
@@ -19,7 +19,7 @@ export function buildRegistry(inputs: RegistryInputs, options: RegistryOptions, 
 
 function wholeRegistry(inputs: RegistryInputs, options: RegistryOptions, previous: Registry | undefined): Registry {
   const networkOf = networkFinder(inputs, { rootNamespace: options.mesh.rootNamespace, clusterId: options.clusterId });
-  const facts: WorkloadFacts = { networkOf, meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments) };
+  const facts: WorkloadFacts = { networkOf, meshAddresses: options.meshAddresses, clusterId: options.clusterId, deployments: deploymentsByNamespace(inputs.deployments), nodes: new Map(inputs.nodes.map(({ meta }) => [meta.name, nodeLocality(meta.labels)])) };
   const indexed = indexInputs(inputs, facts, options);
   const byKey = new Map<string, Service>();
   const endpoints = new Map<string, EndpointMap>();

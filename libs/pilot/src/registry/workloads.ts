@@ -12,6 +12,8 @@ export interface WorkloadFacts {
   readonly networkOf: (address: string, labels: Labels) => string;
   /** By namespace; only those that select something. */
   readonly deployments: ReadonlyMap<string, readonly Config<DeploymentSpec>[]>;
+  /** Where Kubernetes nodes are, by name. */
+  readonly nodes: ReadonlyMap<string, EndpointLocality>;
 }
 
 /** A Pod as a workload; undefined while it has no address, or when it has ended. */
@@ -30,7 +32,7 @@ export function podWorkload(pod: Config<PodSpec>, facts: WorkloadFacts): Workloa
     cluster: labels['topology.istio.io/cluster'] ?? facts.clusterId,
     node: pod.spec.nodeName,
     podHost: pod.spec.subdomain === '' ? '' : `${pod.spec.hostname || pod.meta.name}.${pod.spec.subdomain}`,
-    locality: labelLocality(labels),
+    locality: podLocality(labels, facts.nodes.get(pod.spec.nodeName)),
     weight: 1,
     healthy: status.ready,
   };
@@ -76,6 +78,21 @@ export function labelLocality(labels: Labels): EndpointLocality {
   return {
     region: labels['topology.kubernetes.io/region'] ?? '',
     zone: labels['topology.kubernetes.io/zone'] ?? '',
+    subZone: labels['topology.istio.io/subzone'] ?? '',
+  };
+}
+
+/** What the Pod says of itself, else where its node is. Source: Istio's getPodLocality. */
+function podLocality(labels: Labels, ofNode: EndpointLocality | undefined): EndpointLocality {
+  const own = labelLocality(labels);
+  return own.region === '' && ofNode !== undefined ? ofNode : own;
+}
+
+/** Where a node is, by its labels, the ones of old clusters too. */
+export function nodeLocality(labels: Labels): EndpointLocality {
+  return {
+    region: labels['topology.kubernetes.io/region'] ?? labels['failure-domain.beta.kubernetes.io/region'] ?? '',
+    zone: labels['topology.kubernetes.io/zone'] ?? labels['failure-domain.beta.kubernetes.io/zone'] ?? '',
     subZone: labels['topology.istio.io/subzone'] ?? '',
   };
 }
