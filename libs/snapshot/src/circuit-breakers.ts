@@ -1,11 +1,15 @@
 import type { CircuitBreakers, CircuitBreakers_Thresholds } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
 import { checkFields, type Report } from '@meltemi/route';
-import { thresholdFields } from './cluster-tables.ts';
+import { retryBudgetFields, thresholdFields } from './cluster-tables.ts';
 import type { CircuitBreaker, Cluster } from './cluster-types.ts';
 
 /** Compiles circuit breakers with Envoy's defaults; the first threshold of a priority counts. */
 export function compileCircuitBreakers(message: CircuitBreakers | undefined, report: Report): Cluster['circuitBreakers'] {
-  for (const [i, threshold] of (message?.thresholds ?? []).entries()) checkFields(threshold, thresholdFields, `circuit_breakers.thresholds[${i}]`, report);
+  for (const [i, threshold] of (message?.thresholds ?? []).entries()) {
+    const path = `circuit_breakers.thresholds[${i}]`;
+    checkFields(threshold, thresholdFields, path, report);
+    if (threshold.retryBudget) checkFields(threshold.retryBudget, retryBudgetFields, `${path}.retry_budget`, report);
+  }
   const perHost = message?.perHostThresholds[0];
   if (perHost && (perHost.maxPendingRequests !== undefined || perHost.maxRequests !== undefined || perHost.maxRetries !== undefined)) {
     report.refuse('circuit_breakers.per_host_thresholds[0]', 'only max_connections is supported per host');

@@ -2,7 +2,7 @@ import type {
   Cluster, Cluster_CommonLbConfig, Cluster_CommonLbConfig_ZoneAwareLbConfig, Cluster_EdsClusterConfig, Cluster_LbSubsetConfig, Cluster_LbSubsetConfig_LbSubsetSelector, Cluster_OriginalDstLbConfig,
   UpstreamConnectionOptions,
 } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
-import type { CircuitBreakers_Thresholds } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
+import type { CircuitBreakers_Thresholds, CircuitBreakers_Thresholds_RetryBudget } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
 import type { OutlierDetection } from '@meltemi/api/gen/envoy/config/cluster/v3/outlier_detection.ts';
 import type { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import type { Endpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
@@ -82,6 +82,10 @@ export const bindFields: FieldTable<BindConfig> = {
   socketOptions: warn('socket options are left to the system'),
   extraSourceAddresses: refuse('only one source address is supported'), additionalSourceAddresses: refuse('only one source address is supported'),
   localAddressSelector: refuse('local address selectors are not supported'),
+};
+
+export const retryBudgetFields: FieldTable<CircuitBreakers_Thresholds_RetryBudget> = {
+  budgetPercent: use, minRetryConcurrency: use, budgetInterval: warn('the budget is of the requests active at the moment'),
 };
 
 export const thresholdFields: FieldTable<CircuitBreakers_Thresholds> = {

@@ -35,6 +35,11 @@ test('outlier detection: statuses that count as errors stand with what the clust
   assert.equal(matcher(''), undefined);
 });
 
+test('a retry budget: percent, least and interval', () => {
+  const budget = (text: string) => ((clusterOf(app + rule(`trafficPolicy: {retryBudget: ${text}}`))['circuit_breakers'] as Json)['thresholds'] as unknown as readonly Json[])[0]?.['retry_budget'];
+  assert.deepEqual(budget('{percent: 50, minRetryConcurrency: 7, budgetInterval: 10s}'), { budget_percent: { value: 50 }, min_retry_concurrency: 7, budget_interval: '10s' });
+});
+
 for (const [policy, expected] of [
   ['{}', { lb_policy: 'LEAST_REQUEST' }],
   ['{simple: UNSPECIFIED}', { lb_policy: 'LEAST_REQUEST' }],

@@ -68,7 +68,7 @@ function thresholds(pool: ConnectionPoolSettings | undefined, policy: PortPolicy
     maxRequests: limit(pool?.http?.http2MaxRequests),
     maxRetries: limit(pool?.http?.maxRetries),
     trackRemaining: true,
-    ...(policy.retryBudget ? { retryBudget: { budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency > 0 ? policy.retryBudget.minRetryConcurrency : 3 } } : {}),
+    ...(policy.retryBudget ? { retryBudget: { budgetInterval: optionalDuration(policy.retryBudget.budgetInterval), budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency > 0 ? policy.retryBudget.minRetryConcurrency : 3 } } : {}),
   });
 }
 

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "../../../../google/protobuf/duration.ts";
 import { UInt32Value } from "../../../../google/protobuf/wrappers.ts";
 import { Percent } from "../../../type/v3/percent.ts";
 import { RoutingPriority } from "../../core/v3/base.ts";
@@ -29,6 +30,7 @@ export interface CircuitBreakers_Thresholds {
 export interface CircuitBreakers_Thresholds_RetryBudget {
   budgetPercent?: Percent | undefined;
   minRetryConcurrency?: number | undefined;
+  budgetInterval?: Duration | undefined;
 }
 
 function createBaseCircuitBreakers(): CircuitBreakers {
@@ -221,7 +223,7 @@ export const CircuitBreakers_Thresholds: MessageFns<CircuitBreakers_Thresholds> 
 };
 
 function createBaseCircuitBreakers_Thresholds_RetryBudget(): CircuitBreakers_Thresholds_RetryBudget {
-  return { budgetPercent: undefined, minRetryConcurrency: undefined };
+  return { budgetPercent: undefined, minRetryConcurrency: undefined, budgetInterval: undefined };
 }
 
 export const CircuitBreakers_Thresholds_RetryBudget: MessageFns<CircuitBreakers_Thresholds_RetryBudget> = {
@@ -231,6 +233,9 @@ export const CircuitBreakers_Thresholds_RetryBudget: MessageFns<CircuitBreakers_
     }
     if (message.minRetryConcurrency !== undefined) {
       UInt32Value.encode({ value: message.minRetryConcurrency! }, writer.uint32(18).fork()).join();
+    }
+    if (message.budgetInterval !== undefined) {
+      Duration.encode(message.budgetInterval, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -262,6 +267,14 @@ export const CircuitBreakers_Thresholds_RetryBudget: MessageFns<CircuitBreakers_
             }
 
             message.minRetryConcurrency = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.budgetInterval = Duration.decode(reader, reader.uint32());
             continue;
           }
         }
