@@ -11,6 +11,7 @@ const commands: readonly Entry[] = [
   { names: ['apply'], load: async () => (await import('./commands/apply/apply.ts')).applyCommand },
   { names: ['delete'], load: async () => (await import('./commands/delete/delete.ts')).deleteCommand },
   { names: ['get'], load: async () => (await import('./commands/get/get.ts')).getCommand },
+  { names: ['wait'], load: async () => (await import('./commands/wait/wait.ts')).waitCommand },
   { names: ['explain'], load: async () => (await import('./commands/explain/explain.ts')).explainCommand },
   { names: ['diff'], load: async () => (await import('./commands/diff/diff.ts')).diffCommand },
   { names: ['test'], load: async () => (await import('./commands/test/test.ts')).testCommand },

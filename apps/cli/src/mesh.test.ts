@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { ConfigServiceService, ItemResult_Action, ProxyLag_State, StatusServiceService, type ConfigServiceServer, type StatusServiceServer, type WaitRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { ConfigServiceService, ItemResult_Action, ObjectDistribution_State, ProxyLag_State, StatusServiceService, type ObjectDistribution, type ConfigServiceServer, type StatusServiceServer, type WaitRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { parse } from 'yaml';
 import { runMeltemi } from './testing/run-meltemi.ts';
 
@@ -18,13 +18,17 @@ const url = (type: string) => `type.googleapis.com/envoy.config.${type}`;
 const waits: WaitRequest[] = [];
 let empty = false;
 let lagging = false;
+const spread: ObjectDistribution = {
+  key, state: ObjectDistribution_State.IN_FORCE, resourceVersion: '7', reasons: [], lastGoodInForce: false, proxies: 2, following: 1, notConcerned: 1, refusing: 0, lagging: 1,
+  laggards: [{ proxyId: 'slow-0.default', state: ProxyLag_State.LAGGING, detail: 'has not acknowledged RDS' }], followers: [],
+};
 let grpc: Server;
 let admin: HttpServer;
 
 const config: ConfigServiceServer = {
   apply: ({ request }, done) => done(null, { results: request.items.map(() => ({ key, action: ItemResult_Action.CREATED, resourceVersion: '7', errors: [], warnings: [{ path: 'spec.hosts', message: 'is odd' }] })), revision: '7' }),
   delete: ({ request }, done) => done(null, { results: request.keys.map((each) => ({ key: each, action: ItemResult_Action.DELETED, resourceVersion: '', errors: [], warnings: [] })), revision: '8' }),
-  get: (_call, done) => done(null, { key, json, resourceVersion: '7', origin: 'store', quarantine: undefined, lastGoodInForce: false }),
+  get: ({ request }, done) => (request.key?.name === 'missing.prod' ? done({ code: 5, details: 'does not exist' }) : done(null, { key, json, resourceVersion: '7', origin: 'store', quarantine: undefined, lastGoodInForce: false })),
   list: (_call, done) => done(null, empty ? { objects: [], problems: [] } : {
     objects: [
       { key, json, resourceVersion: '7', origin: 'store', quarantine: undefined, lastGoodInForce: false },
@@ -36,8 +40,8 @@ const config: ConfigServiceServer = {
   watch: (call) => call.end(),
   wait: (call) => {
     waits.push(call.request);
-    if (lagging) call.write({ done: false, affected: 2, following: 1, laggards: [{ proxyId: 'slow-0.default', state: ProxyLag_State.LAGGING, detail: 'has not acknowledged RDS' }], timedOut: true });
-    else call.write({ done: true, affected: 2, following: 2, laggards: [], timedOut: false });
+    if (lagging) call.write({ done: false, affected: 2, following: 1, laggards: [{ proxyId: 'slow-0.default', state: ProxyLag_State.LAGGING, detail: 'has not acknowledged RDS' }], timedOut: true, objects: call.request.objects.map(() => spread) });
+    else call.write({ done: true, affected: 2, following: 2, laggards: [], timedOut: false, objects: call.request.objects.map((each) => ({ ...spread, key: each, following: 2, lagging: 0, laggards: [] })) });
     call.end();
   },
 };
@@ -50,6 +54,7 @@ const status: StatusServiceServer = {
     ] }],
     quarantinedObjects: 1, sourceProblems: 1,
   }),
+  distribution: ({ request }, done) => done(null, { pilot: 'p', objects: request.keys.map((each) => ({ ...spread, key: each })) }),
   version: (_call, done) => done(null, { version: '0.1.0', node: 'p' }),
 };
 
@@ -108,7 +113,7 @@ test('apply tells each object’s fate and waits as long as it is told', async (
   const late = await meltemi('apply', '-f', 'a.yaml', '--wait');
   lagging = false;
   assert.equal(late.code, 1);
-  assert.match(late.err, /1 of 2 proxies follow\.\n {2}slow-0\.default lags: has not acknowledged RDS/);
+  assert.match(late.err, /1 of 2 proxies follow\.\n {2}VirtualService default\/reviews is at 1 of 2 proxies\n {4}slow-0\.default lags: has not acknowledged RDS/);
 });
 
 test('delete takes files, or a kind and names', async () => {
@@ -130,6 +135,48 @@ test('get shows the mesh’s objects, what is quarantined and why, and what is n
   assert.deepEqual(bad.map((each) => each.meltemi.lastGoodInForce), [true]);
   const missing = await meltemi('get', 'vs', 'nobody', '-o', 'json');
   assert.deepEqual([missing.code, missing.out], [1, '']);
+});
+
+test('get -o wide, and -o yaml of one object, show which proxies have it', async () => {
+  const wide = await meltemi('get', '-o', 'wide');
+  assert.match(wide.out, /^KIND +NAMESPACE +NAME +STATUS +PROXIES +ORIGIN\nVirtualService +default +reviews +in force +1\/2 \(1 not concerned\) +store\n/);
+  assert.match(wide.err, /^VirtualService default\/reviews: slow-0\.default lags: has not acknowledged RDS$/m);
+  const one = parse((await meltemi('get', 'vs', 'reviews', '-o', 'yaml')).out) as { meltemi: { distribution: object } };
+  assert.deepEqual(one.meltemi.distribution, { proxies: 2, following: 1, notConcerned: 1, refusing: 0, lagging: 1, followers: [], laggards: [{ proxy: 'slow-0.default', state: 'lags', detail: 'has not acknowledged RDS' }] });
+});
+
+test('wait takes its words as istioctl does, and names who holds the object up', async () => {
+  const asked = () => {
+    const { objects, removed, threshold, generation, timeoutMs } = waits.at(-1) ?? assert.fail('pilot was not asked');
+    return [...objects.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`), removed, threshold, generation, timeoutMs];
+  };
+  const done = await meltemi('wait', 'virtualservice', 'reviews');
+  assert.deepEqual([done.code, done.out, done.err], [0, 'VirtualService default/reviews is at 2/2 (1 not concerned) proxies\n', '']);
+  assert.deepEqual(asked(), ['VirtualService default/reviews', false, 1, '', 30_000n]);
+  await meltemi('wait', 'vs/reviews', '-n', 'prod', '--for', 'delete', '--threshold', '.5', '--timeout', '2s', '--generation', '3');
+  assert.deepEqual(asked(), ['VirtualService prod/reviews', true, 0.5, '3', 2000n]);
+  await meltemi('wait', '--for=distribution', 'vs', 'missing.prod');
+  assert.deepEqual(asked()[0], 'VirtualService prod/missing');
+  await meltemi('wait', 'vs', 'dotted.name');
+  assert.deepEqual(asked()[0], 'VirtualService default/dotted.name', 'a name may hold dots');
+  const asJson = await meltemi('wait', 'vs', 'reviews', '-o', 'json');
+  assert.equal((JSON.parse(asJson.out) as { done: boolean }).done, true);
+  lagging = true;
+  const late = await meltemi('wait', 'vs', 'reviews');
+  lagging = false;
+  assert.deepEqual([late.code, late.out], [1, '']);
+  assert.match(late.err, /^Timed out after 30 s: VirtualService default\/reviews is at 1 of 2 proxies\n {2}slow-0\.default lags: has not acknowledged RDS\n$/);
+});
+
+test('wait refuses words that mean nothing', async () => {
+  for (const [args, says] of [
+    [['vs'], /Name one object/], [['vs/a', 'b'], /Name one object/], [['vs', 'a', '--for', 'ready'], /distribution or delete/], [['vs', 'a', '--threshold', '1.5'], /above 0 to 1/],
+    [['vs', 'a', '--timeout', 'soon'], /duration like 30s/], [['teapot', 'a'], /no kind "teapot"/],
+  ] as const) {
+    const ran = await meltemi('wait', ...args);
+    assert.equal(ran.code, 64, ran.err);
+    assert.match(ran.err, says);
+  }
 });
 
 test('proxy-status shows what istioctl shows', async () => {

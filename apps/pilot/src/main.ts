@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { systemClock } from '@meltemi/base';
+import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
@@ -41,7 +42,7 @@ await runProgram({
         if (changes.some(({ entry }) => ['MeshNetworks', 'ConfigMap', 'Service'].includes(entry.key.kind))) names.want(gatewayNames([...cache.configs()]));
         if (changes.some(({ entry }) => entry.key.kind === 'WorkloadGroup')) registration.groupsChanged();
         // the start reads everything itself
-        if (started) discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`);
+        if (started) discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`, changes.map(({ entry }) => keyText(entry.key)));
         for (const listener of changeListeners) listener(changes);
       },
     });

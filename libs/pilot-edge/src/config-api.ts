@@ -218,14 +218,16 @@ async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitReques
   const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(Math.min(asked > 0 ? asked : defaultWaitMs, maxWaitMs))]);
   try {
     let last: WaitProgress | undefined;
-    for await (const progress of waitForRevision(parts, call.request.revision, signal)) {
+    const { revision: storeVersion, objects, removed, threshold, generation } = call.request;
+    if (objects.length > maxItems) throw new ApiError(status.INVALID_ARGUMENT, `${objects.length} objects in one request; the limit is ${maxItems}`);
+    for await (const progress of waitForRevision(parts, { storeVersion, objects, removed, threshold, generation }, signal)) {
       // A client that does not read misses steps on the way, never the last one.
       last = call.writableNeedDrain ? progress : void call.write(progress);
     }
     if (last) call.write(last);
     call.end();
   } catch (cause) {
-    call.emit('error', { code: status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
+    call.emit('error', { code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
   }
 }
 

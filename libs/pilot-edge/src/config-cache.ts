@@ -98,11 +98,11 @@ export class ConfigCache {
     return this.#lastGoodConfig(key);
   }
 
-  /** These versions are in force, and proxies take them: each becomes its object's last good one. */
-  confirm(inForce: ReadonlyMap<string, Config>): void {
+  /** These versions are in force, and proxies take them: each becomes its object's last good one. Not `asked`: there are no proxies; what was taken before counts for more. */
+  confirm(inForce: ReadonlyMap<string, Config>, { asked }: { readonly asked: boolean }): void {
     for (const text of this.#unconfirmed) {
       const entry = this.#entries.get(text);
-      if (entry && entry.errors.length === 0 && entry.config !== inForce.get(text)) continue;
+      if (entry && entry.errors.length === 0 && (entry.config !== inForce.get(text) || (!asked && !this.#lastGood.isNewOrSame(entry.raw)))) continue;
       this.#unconfirmed.delete(text);
       if (entry && entry.errors.length === 0) this.#lastGood.good(entry.raw, entry.origin);
     }
@@ -115,6 +115,17 @@ export class ConfigCache {
       const now = given(config);
       this.#lastGood.keepAddresses(key, hasAddresses(raw.content['status']) ? [] : now);
     }
+  }
+
+  /** Rules in force that nobody is known to have taken: key text → the version taken last, if any. Empty when nothing at all is known, as at the very first start. */
+  unproven(): ReadonlyMap<string, Config | undefined> {
+    const found = new Map<string, Config | undefined>();
+    if (this.#lastGood.all().length === 0) return found;
+    for (const text of this.#unconfirmed) {
+      const entry = this.#entries.get(text);
+      if (entry?.config && entry.errors.length === 0 && entry.key.group !== '' && !this.#lastGood.isLastGood(entry.raw)) found.set(text, this.#lastGoodConfig(entry.key));
+    }
+    return found;
   }
 
   /** A live proxy would not take this version: remembered across restarts, until the object changes. */

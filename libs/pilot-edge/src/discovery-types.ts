@@ -5,6 +5,7 @@ import type { ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHello } from '@meltemi/xds-edge';
 import type { AutoRegistration } from './auto-registration.ts';
 import type { VersionMemory } from './live-refusals.ts';
+import type { QuietRanges } from './quiet-ranges.ts';
 import type { Settlement } from './settlement.ts';
 import type { PilotStats } from './stats.ts';
 
@@ -58,6 +59,8 @@ export interface Client {
   readonly settlement: Settlement;
   /** Why the newest context could not be translated for this proxy. */
   readonly failure: string | undefined;
+  /** Revisions that changed nothing for it. */
+  readonly quiet: QuietRanges;
 }
 
 /** Proxies that may carry traffic by older config though they are not connected. */

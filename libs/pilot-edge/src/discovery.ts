@@ -1,12 +1,16 @@
 import { status } from '@grpc/grpc-js';
 import { formatFieldErrors } from '@meltemi/base';
 import { anyExtension, proxyFromNode, refusedOf, type CheckedContext, type PushContext, type SetAside } from '@meltemi/pilot';
-import { setDifference, shortTypeName, xdsSnapshot, xdsType, type Refusal, type ResourceSet } from '@meltemi/xds';
+import { shortTypeName, xdsSnapshot, xdsType, type Refusal, type RefusedResource, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
+import { agentVersion } from './agent-version.ts';
 import { ContextBuilder } from './context-builder.ts';
 import { Debounce } from './debounce.ts';
 import type { Client, DiscoveryOptions, Lately } from './discovery-types.ts';
-import { LiveRefusals, type VersionMemory } from './live-refusals.ts';
+import { LiveRefusals, noMemory, provenPart, type VersionMemory } from './live-refusals.ts';
+import { ObjectRevisions } from './object-revisions.ts';
+import { QuietRanges } from './quiet-ranges.ts';
+import { isUnchanged, sameResources } from './same-resources.ts';
 import { SecretAnswers } from './secret-answers.ts';
 import { Settlement } from './settlement.ts';
 
@@ -23,8 +27,6 @@ interface ClientState extends Client {
 
 /** Contexts remembered per proxy between what it answered and what it was handed last. */
 const maxHanded = 8;
-
-const noMemory: VersionMemory = { lastGood: () => undefined, confirm: () => undefined, refuse: () => undefined, refused: () => new Map() };
 
 const servedTypes: readonly string[] = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route];
 /** Made only for who asks. */
@@ -44,6 +46,7 @@ export class Discovery {
   readonly #refusals: LiveRefusals;
   readonly #builder: ContextBuilder;
   readonly #secrets: SecretAnswers;
+  readonly #objects = new ObjectRevisions();
   /** Proxies that have not answered the newest revision; when none is left, its versions are good. */
   readonly #unconfirmed = new Set<ClientState>();
   #checked: CheckedContext | undefined;
@@ -78,8 +81,9 @@ export class Discovery {
     this.#queue.clear();
   }
 
-  /** Something the translation reads has changed. */
-  changed(reason: string): void {
+  /** Something the translation reads has changed; `objects` are the key texts of what was written or removed. */
+  changed(reason: string, objects: Iterable<string> = []): void {
+    this.#objects.announce(objects);
     this.#dirtySince ??= this.#options.clock.monotonic();
     this.#debounce.event(reason);
   }
@@ -92,6 +96,33 @@ export class Discovery {
   /** Objects whose newest version is not in force though it can be read, and why. */
   get setAside(): readonly SetAside[] {
     return this.#checked?.setAside ?? [];
+  }
+
+  /** When each object became what it is. */
+  get objects(): Pick<ObjectRevisions, 'since' | 'pending'> {
+    return this.#objects;
+  }
+
+  /** True while it is being found out whom a refusal is about: what proxies have now is not what they will have. */
+  get judging(): boolean {
+    return this.#rebuildSoon || this.#refusals.trying;
+  }
+
+  /** Who refused what, as far as this run has heard, and what is held back for it. */
+  get refusals(): Pick<LiveRefusals, 'onTrial' | 'refusedBy'> {
+    return this.#refusals;
+  }
+
+  /** Whether a resource as this proxy gets it shows the object: without the object it would be another. Builds a context: for few. */
+  shows(client: Client, object: string, resource: RefusedResource): boolean {
+    if (!this.#checked) return false;
+    const { push, inForce } = this.#checked;
+    // What a removal left behind cannot be told from the rest.
+    if (!inForce.has(object)) return true;
+    const { typeUrl, name } = resource;
+    const versionIn = (context: PushContext) => this.#options.translate(context, client.proxy, { typeUrl, names: [name] }).resources.get(name)?.version;
+    const others = [...inForce].flatMap(([text, config]) => (text === object ? [] : [config]));
+    return versionIn(this.#builder.variant(others, push)) !== versionIn(push);
   }
 
   clients(): readonly Client[] {
@@ -119,7 +150,7 @@ export class Discovery {
     return { names: new Set(this.#left.keys()), started, untilMs: ends.length === 0 ? undefined : Math.min(...ends) };
   }
 
-  /** Called whenever a proxy answers a newer revision, refuses one, comes or goes. Returns how to unsubscribe. */
+  /** Called whenever there is a newer revision, a proxy answers one, refuses one, comes or goes. Returns how to unsubscribe. */
   onProgress(listener: () => void): () => void {
     this.#followListeners.add(listener);
     return () => this.#followListeners.delete(listener);
@@ -139,7 +170,7 @@ export class Discovery {
       this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: unregistered }, 'proxy cannot be registered');
       return refuse(status.FAILED_PRECONDITION, unregistered);
     }
-    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
+    const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), quiet: new QuietRanges(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
     this.#clients.set(hello.connectionId, client);
     this.#left.delete(client.proxy.name);
     this.#options.stats.connected.set(this.#clients.size);
@@ -205,14 +236,16 @@ export class Discovery {
   #rebuild(reasons: readonly string[]): void {
     const { clock, stats, log } = this.#options;
     const started = clock.monotonic();
+    const before = this.#checked;
     try {
-      this.#checked = this.#builder.next(this.#checked);
+      this.#checked = this.#builder.next(before);
     } catch (cause) {
       log.error({ err: cause, reasons }, 'the push context could not be built; the last one stays in force');
       return;
     }
     const { push, setAside } = this.#checked;
     this.#revision += 1;
+    this.#objects.built(this.#revision, this.#checked, before);
     this.#builtFor = this.#dirtySince ?? started;
     this.#dirtySince = undefined;
     stats.contextTime.observe((clock.monotonic() - started) / 1000);
@@ -225,14 +258,16 @@ export class Discovery {
       this.#enqueue(client);
     }
     this.#confirmWhenAnswered();
+    this.#progress();
   }
 
   /** A NACK: finds the object behind it, and publishes without it. */
   #blame(client: ClientState, typeUrl: string, refusal: Refusal): void {
     // those that a proxy could not use were set aside before, and no other resource shows what is in one
     if (typeUrl === xdsType.secret) return;
-    const { proxy, baseline, settlement } = client;
+    const { proxy, settlement } = client;
     const after = client.handed.at(-1)?.checked;
+    const baseline = client.baseline ?? (after && provenPart(this.#memory, after));
     const fresh = refusal.resources.filter((name) => !settlement.refuses(typeUrl, name));
     if (!baseline || !after || fresh.length === 0) return;
     const { translate, log } = this.#options;
@@ -277,7 +312,7 @@ export class Discovery {
 
   /** What every proxy has answered, and nobody refused, is the last good version of its object from now on. */
   #confirmWhenAnswered(): void {
-    if (this.#unconfirmed.size === 0 && this.#checked && this.#dirtySince === undefined) this.#memory.confirm(this.#checked.inForce);
+    if (this.#unconfirmed.size === 0 && this.#checked && this.#dirtySince === undefined) this.#memory.confirm(this.#checked.inForce, { asked: this.#clients.size > 0 });
   }
 
   #enqueue(client: ClientState): void {
@@ -327,6 +362,7 @@ export class Discovery {
       sets.set(xdsType.secret, secrets);
       client.connection.amend(secrets);
     }
+    if (client.pushed > 0 && [...sets].every(([typeUrl, set]) => isUnchanged(client.sets.get(typeUrl), set))) client.quiet.note(client.pushed + 1, this.#revision);
     client.pushed = this.#revision;
     client.sets = sets;
     client.handed = [...client.handed.slice(1 - maxHanded), { revision: this.#revision, checked }];
@@ -352,20 +388,6 @@ export class Discovery {
   }
 }
 
-function sameResources(a: ResourceSet, b: ResourceSet): boolean {
-  if (a === b) return true;
-  const { updated, removed } = setDifference(a, b);
-  return updated.length + removed.length === 0;
-}
-
 function refuse(code: number, message: string): ConnectionRefusal {
   return { refuse: { code, message } };
-}
-
-function agentVersion(hello: ClientHello): string {
-  const metadata = hello.node.metadata as Readonly<Record<string, unknown>> | undefined;
-  const version = metadata?.['MELTEMI_VERSION'] ?? metadata?.['ISTIO_VERSION'];
-  if (typeof version === 'string' && version !== '') return version;
-  const agent = hello.node.userAgentVersionType;
-  return agent?.$case === 'userAgentVersion' ? agent.value : hello.node.userAgentName;
 }

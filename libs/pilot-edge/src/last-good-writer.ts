@@ -75,9 +75,22 @@ export class LastGoodWriter {
     this.#keep(raw.key);
   }
 
+  /** True when this very content was taken last. */
+  isLastGood(raw: RawObject): boolean {
+    const known = this.of(raw.key);
+    return known !== undefined && JSON.stringify(known.content) === JSON.stringify(raw.content);
+  }
+
+  /** True when no other content is known to be good. */
+  isNewOrSame(raw: RawObject): boolean {
+    return this.of(raw.key) === undefined || this.isLastGood(raw);
+  }
+
   /** A live proxy would not take this version. */
   refuse(raw: RawObject, errors: readonly FieldError[]): void {
     this.#refused.set(keyText(raw.key), { key: raw.key, content: contentHash(raw), errors });
+    // It was taken for good before anybody was asked.
+    if (this.isLastGood(raw)) this.#known.delete(keyText(raw.key));
     if (lasts(raw.key)) this.#keep(raw.key);
   }
 

@@ -51,10 +51,10 @@ export class Settlement {
     this.#settled = Math.max(this.#settled, revision);
   }
 
-  /** `any`: a refusal of whatever age counts. */
-  verdict(revision: number, options: { readonly any?: boolean } = {}): Verdict {
+  /** `any`: a refusal of whatever age counts. `about`: which refused resources matter. */
+  verdict(revision: number, options: { readonly any?: boolean; readonly about?: (refused: RefusedResource) => boolean } = {}): Verdict {
     if (this.#settled < revision) return { state: 'behind' };
-    const against = [...this.#refused.values()].filter(({ after, since }) => options.any === true || (after < revision && revision <= since));
+    const against = [...this.#refused.values()].filter(({ after, since }) => options.any === true || (after < revision && revision <= since)).filter((refused) => options.about?.(refused) ?? true);
     return against.length === 0 ? { state: 'follows' } : { state: 'refuses', reason: describe(against) };
   }
 }

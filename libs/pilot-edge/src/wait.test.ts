@@ -1,87 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { jsonToBinary } from '@meltemi/api';
-import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { ProxyLag_State, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { ManualClock, waitFor } from '@meltemi/base';
-import { defaultMeshConfig } from '@meltemi/config';
-import { StatsRegistry } from '@meltemi/observe';
-import { resourceSet, xdsResource, xdsType, type ResourceSet } from '@meltemi/xds';
-import type { AdsConnection, ClientHandler, ClientHello, Push } from '@meltemi/xds-edge';
-import { Discovery } from './discovery.ts';
-import type { DiscoveryOptions } from './discovery-types.ts';
-import { pilotStats } from './stats.ts';
+import { ProxyLag_State } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { waitFor } from '@meltemi/base';
+import { resourceSet, xdsResource, xdsType } from '@meltemi/xds';
+import { FakeMesh as Mesh } from './testing/fake-mesh.test-support.ts';
 import { waitForRevision } from './wait.ts';
-
-const silent = { info() {}, warn() {}, error() {} };
-const sets = new Map<string, ResourceSet>();
-
-/** A discovery whose proxies answer when the test says so. */
-class Mesh {
-  readonly clock = new ManualClock();
-  readonly pushes: [proxy: string, revision: string][] = [];
-  readonly handed: Push[] = [];
-  readonly discovery: Discovery;
-  contextFails = false;
-  translationFailsFor = '';
-  #connections = 0;
-
-  constructor(changes: Partial<DiscoveryOptions> = {}) {
-    this.discovery = new Discovery({
-      configs: () => {
-        if (this.contextFails) throw new Error('two services quarrel');
-        return [];
-      },
-      mesh: defaultMeshConfig, authorize: () => undefined, clock: this.clock, log: silent, stats: pilotStats(new StatsRegistry()),
-      translate: (_push, proxy, { typeUrl }) => {
-        if (proxy.name === this.translationFailsFor) throw new Error('no such thing');
-        const set = sets.get(typeUrl) ?? resourceSet(typeUrl, []);
-        sets.set(typeUrl, set);
-        return set;
-      },
-      ...changes,
-    });
-    this.discovery.start();
-  }
-
-  /** Past the time after the start when anybody may be on the way back. */
-  settled(): this {
-    this.clock.advance(60_000);
-    return this;
-  }
-
-  connect(name: string): ClientHandler {
-    const node = { id: `sidecar~127.0.0.1~${name}.default~default.svc.cluster.local`, cluster: '', metadata: {}, userAgentName: '' } as unknown as Node;
-    const hello: ClientHello = { node, peer: { listener: 'xds', address: '127.0.0.1:1', identity: undefined }, protocol: 'delta', connectionId: String(++this.#connections) };
-    const connection: AdsConnection = {
-      hello, push: (push: Push) => {
-        this.pushes.push([name, push.revision]);
-        this.handed.push(push);
-      }, amend() {}, followedRevision: () => undefined, close() {},
-      status: () => [{ typeUrl: xdsType.route, state: 'STALE', sentVersion: '1', ackedVersion: '', lastNack: undefined, lagging: false, names: undefined }],
-      subscriptions: () => new Map(),
-    };
-    const handler = this.discovery.connect(hello, connection);
-    if ('refuse' in handler) throw new Error(handler.refuse.message);
-    handler.onSubscribe?.(xdsType.route, { wildcard: false, names: new Set() });
-    return handler;
-  }
-
-  pushed(name: string, revision: string): Promise<boolean> {
-    return waitFor(`revision ${revision} at ${name}`, () => this.pushes.some(([proxy, pushed]) => proxy === name && pushed === revision));
-  }
-
-  /** Waits in the background; `seen` grows, `end` resolves with the last message. */
-  wait(options: { version?: string; signal?: AbortSignal } = {}): { seen: WaitProgress[]; end: Promise<WaitProgress | undefined> } {
-    const seen: WaitProgress[] = [];
-    const parts = { cache: { processed: () => Promise.resolve() }, discovery: this.discovery, clock: this.clock };
-    const run = async () => {
-      for await (const progress of waitForRevision(parts, options.version ?? 'w1', options.signal ?? new AbortController().signal)) seen.push(progress);
-      return seen.at(-1);
-    };
-    return { seen, end: run() };
-  }
-}
 
 test('a wait ends when every proxy has answered the revision with the change', async () => {
   const mesh = new Mesh().settled();
@@ -93,14 +17,14 @@ test('a wait ends when every proxy has answered the revision with the change', a
   await waitFor('the first to count', () => seen.at(-1)?.following === 1);
   assert.deepEqual(seen.at(-1)?.laggards, [{ proxyId: 'b.default', state: ProxyLag_State.LAGGING, detail: 'has not acknowledged RDS' }]);
   b.onSettle?.('2', []);
-  assert.deepEqual(await end, { done: true, affected: 2, following: 2, laggards: [], timedOut: false });
+  assert.deepEqual(await end, { done: true, affected: 2, following: 2, laggards: [], timedOut: false, objects: [] });
 });
 
 test('an answer that comes while the reader is busy with a message is not slept through', async () => {
   const mesh = new Mesh().settled();
   const proxy = mesh.connect('a');
   mesh.discovery.changed('a rule');
-  const messages = waitForRevision({ cache: { processed: () => Promise.resolve() }, discovery: mesh.discovery, clock: mesh.clock }, 'w1', new AbortController().signal);
+  const messages = waitForRevision({ cache: { processed: () => Promise.resolve(), get: () => undefined }, discovery: mesh.discovery, clock: mesh.clock }, { storeVersion: 'w1' }, new AbortController().signal);
   assert.equal((await messages.next()).value?.done, false);
   await mesh.pushed('a', '2');
   proxy.onSettle?.('2', []);
@@ -170,7 +94,7 @@ test('a proxy that left is expected back for a while, then given up', async () =
   const given = mesh.wait();
   await waitFor('the first report', () => given.seen.length > 0);
   mesh.clock.advance(5001);
-  assert.deepEqual(await given.end, { done: true, affected: 0, following: 0, laggards: [], timedOut: false });
+  assert.deepEqual(await given.end, { done: true, affected: 0, following: 0, laggards: [], timedOut: false, objects: [] });
 });
 
 test('right after its own start pilot waits for proxies on their way back', async () => {

@@ -12,6 +12,7 @@ export { serviceTargets } from './translate/service-targets.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
 export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';
 export { difference, affects, type Difference } from './push-context/affects.ts';
+export { mayConcern } from './push-context/may-concern.ts';
 export { checkedContext, type CheckedContext, type CheckOptions, type SetAside } from './quarantine/checked-context.ts';
 export { refusals, refusedOf, refusalOf, type RefusedByProxy } from './quarantine/refusals.ts';
 export { representatives } from './quarantine/representatives.ts';

@@ -19,6 +19,8 @@ export interface SetAside {
   readonly errors: readonly FieldError[];
   /** An earlier version of it stays in force. */
   readonly lastGoodInForce: boolean;
+  /** A live proxy's word alone keeps it out: when that is taken back, it is in force again. */
+  readonly refusedLive: boolean;
 }
 
 /** A push context that every proxy takes, and what had to be left out for that. */
@@ -72,9 +74,9 @@ class Check {
     for (const config of options.configs) this.#newest.set(textOf(config), config);
     this.#inForce = new Map(this.#newest);
     for (const [text, errors] of options.refusedLive ?? []) this.#setAside(text, errors);
-    for (const { config, errors } of options.previous?.setAside ?? []) {
+    for (const { config, errors, refusedLive } of options.previous?.setAside ?? []) {
       const text = keyText(config.key);
-      if (this.#newest.get(text) === config && !this.#aside.has(text)) this.#setAside(text, errors);
+      if (!refusedLive && this.#newest.get(text) === config && !this.#aside.has(text)) this.#setAside(text, errors);
     }
     this.#push = this.#build([...this.#inForce.values()]);
   }
@@ -166,7 +168,7 @@ class Check {
     // Set aside for the second time: the earlier version is no better.
     if (lastGood && !this.#aside.has(text)) this.#inForce.set(text, lastGood);
     else this.#inForce.delete(text);
-    this.#aside.set(text, { key: config.key, config, errors: this.#aside.get(text)?.errors ?? errors, lastGoodInForce: this.#inForce.has(text) });
+    this.#aside.set(text, { key: config.key, config, errors: this.#aside.get(text)?.errors ?? errors, lastGoodInForce: this.#inForce.has(text), refusedLive: this.#options.refusedLive?.has(text) === true });
   }
 }
 

@@ -5,7 +5,7 @@ import type { CheckedContext } from './checked-context.ts';
 
 export interface ContributorSearch {
   /** What the proxy took last; its versions of the suspects are put back in turn. */
-  readonly before: CheckedContext;
+  readonly before: Pick<CheckedContext, 'inForce'>;
   /** What it refused. */
   readonly after: CheckedContext;
   /** A context of other objects, all else alike. */
@@ -40,7 +40,7 @@ export function contributors({ before, after, build, translate, refused }: Contr
   return found;
 }
 
-function putBack(before: CheckedContext, after: CheckedContext, texts: readonly string[]): Config[] {
+function putBack(before: Pick<CheckedContext, 'inForce'>, after: CheckedContext, texts: readonly string[]): Config[] {
   const reverted = new Set(texts);
   return [...after.inForce].flatMap(([text, config]) => {
     if (!reverted.has(text)) return [config];

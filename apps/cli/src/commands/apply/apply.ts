@@ -1,12 +1,12 @@
-import { Metadata } from '@grpc/grpc-js';
-import { ItemResult_Action, ProxyLag_State, type ItemResult, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { parseDurationMs, type FieldError } from '@meltemi/base';
+import { ItemResult_Action, type ItemResult } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { FieldError } from '@meltemi/base';
 import { parseYamlDocuments } from '@meltemi/config';
-import { CliError, exitCode } from '../../cli-error.ts';
+import { CliError } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
 import { readFiles, type TextFile } from '../../files.ts';
 import { outputFormat, print, type Output } from '../../output.ts';
-import { call, connectPilot, readStream, type PilotClient } from '../../pilot-client.ts';
+import { call, connectPilot } from '../../pilot-client.ts';
+import { defaultWaitMs, waitMs, waitUntilLive } from '../../wait-call.ts';
 
 interface ApplyOptions {
   readonly filename: string[];
@@ -27,7 +27,7 @@ export const applyCommand: CommandModule = (program, environment) => {
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (options: ApplyOptions) => {
       const format = outputFormat(options.output);
-      const timeoutMs = waitTimeout(options.wait);
+      const timeoutMs = options.wait === undefined ? undefined : options.wait === true ? defaultWaitMs : waitMs('--wait', options.wait);
       const items = readItems(await readFiles(options.filename, environment), environment.output);
       const client = await connectPilot(environment.context());
       try {
@@ -35,20 +35,12 @@ export const applyCommand: CommandModule = (program, environment) => {
         print(environment.output, format, reply.results.map((result) => resultJson(result)), () => reply.results.map((result) => resultLine(result, options.dryRun === true)).join('\n'));
         const refused = explainRefusals(reply.results, items, environment.output);
         if (refused > 0) throw new CliError(`Nothing was applied: ${refused} of ${items.length} objects ${refused === 1 ? 'is' : 'are'} refused.`);
-        if (timeoutMs !== undefined && options.dryRun !== true) await waitUntilLive(client, { revision: reply.revision, timeoutMs }, environment.output);
+        if (timeoutMs !== undefined && options.dryRun !== true) await waitUntilLive(client, { revision: reply.revision, timeoutMs, objects: reply.results.flatMap(({ key }) => key ?? []) }, environment.output);
       } finally {
         client.close();
       }
     });
 };
-
-function waitTimeout(wait: true | string | undefined): number | undefined {
-  if (wait === undefined) return undefined;
-  if (wait === true) return 30_000;
-  const parsed = parseDurationMs(wait);
-  if (!parsed.ok || parsed.value <= 0) throw new CliError(`--wait ${wait}: write a duration like 30s or 1m`, exitCode.usage);
-  return parsed.value;
-}
 
 interface Item {
   readonly json: string;
@@ -97,15 +89,4 @@ function explainRefusals(results: readonly ItemResult[], items: readonly Item[],
     if (result.action === ItemResult_Action.REFUSED) refused += 1;
   }
   return refused;
-}
-
-/** Waits for the write to reach traffic; rejects naming who lags or refuses. */
-export async function waitUntilLive(client: PilotClient, wait: { revision: string; timeoutMs: number }, output: Output): Promise<void> {
-  let last: WaitProgress | undefined;
-  const stream = client.config.wait({ revision: wait.revision, timeoutMs: BigInt(Math.round(wait.timeoutMs)) }, new Metadata(), { deadline: Date.now() + wait.timeoutMs + 5000 });
-  await readStream(stream, (progress) => { last = progress; });
-  if (last?.done) return output.err(`live at ${last.affected} ${last.affected === 1 ? 'proxy' : 'proxies'}`);
-  const laggards = last?.laggards ?? [];
-  const lines = laggards.map((each) => `  ${each.proxyId} ${each.state === ProxyLag_State.REFUSED ? 'refuses' : 'lags'}: ${each.detail}`);
-  throw new CliError(`Stored, but not live everywhere${last?.timedOut === true ? ` after ${Math.round(wait.timeoutMs / 100) / 10} s` : ''}: ${last?.following ?? 0} of ${last?.affected ?? 0} proxies follow.\n${lines.join('\n')}`);
 }

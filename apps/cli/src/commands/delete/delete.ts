@@ -1,6 +1,5 @@
 import type { ObjectKey } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { ItemResult_Action } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { parseDurationMs } from '@meltemi/base';
 import { parseYamlDocuments } from '@meltemi/config';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
@@ -8,7 +7,8 @@ import { readFiles } from '../../files.ts';
 import { findKind } from '../../kinds.ts';
 import { outputFormat, print } from '../../output.ts';
 import { call, connectPilot } from '../../pilot-client.ts';
-import { resultJson, resultLine, waitUntilLive } from '../apply/apply.ts';
+import { defaultWaitMs, waitMs, waitUntilLive } from '../../wait-call.ts';
+import { resultJson, resultLine } from '../apply/apply.ts';
 
 interface DeleteOptions {
   readonly filename?: string[];
@@ -39,19 +39,12 @@ export const deleteCommand: CommandModule = (program, environment) => {
         for (const result of reply.results) for (const error of result.errors) environment.output.err(`${result.key?.kind ?? ''} ${result.key?.name ?? ''}: ${error.message}`);
         if (reply.results.some((result) => result.action === ItemResult_Action.REFUSED)) throw new CliError('Nothing was deleted.');
         if (!options.ignoreNotFound && reply.results.some((result) => result.action === ItemResult_Action.NOT_FOUND)) throw new CliError('Some objects do not exist (--ignore-not-found accepts that).');
-        if (options.wait !== undefined) await waitUntilLive(client, { revision: reply.revision, timeoutMs: timeout(options.wait) }, environment.output);
+        if (options.wait !== undefined) await waitUntilLive(client, { revision: reply.revision, timeoutMs: options.wait === true ? defaultWaitMs : waitMs('--wait', options.wait) }, environment.output);
       } finally {
         client.close();
       }
     });
 };
-
-function timeout(wait: true | string): number {
-  if (wait === true) return 30_000;
-  const parsed = parseDurationMs(wait);
-  if (!parsed.ok || parsed.value <= 0) throw new CliError(`--wait ${wait}: write a duration like 30s or 1m`, exitCode.usage);
-  return parsed.value;
-}
 
 function fileKeys(files: readonly { name: string; text: string }[], namespace: string): ObjectKey[] {
   return files.flatMap(({ name, text }) => parseYamlDocuments(text, name).documents.flatMap(({ raw, errors }) => {

@@ -1,9 +1,10 @@
-import type { Object as ApiObject, SourceProblem } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { Object as ApiObject, ObjectDistribution, ObjectKey, SourceProblem } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { CliError } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
+import { distributionJson, distributionsOf, lagLine, objectText, sharesText } from '../../distribution.ts';
 import { findKind } from '../../kinds.ts';
 import { columns, outputFormat, print } from '../../output.ts';
-import { call, connectPilot } from '../../pilot-client.ts';
+import { call, connectPilot, type PilotClient } from '../../pilot-client.ts';
 
 interface GetOptions {
   readonly namespace?: string;
@@ -11,6 +12,9 @@ interface GetOptions {
   readonly quarantined?: true;
   readonly output?: string;
 }
+
+/** Proxies named of one object, and of each in a list. */
+const [maxNamed, maxNamedInList] = [100, 3];
 
 /** What people write; the registry's objects are shown when asked for by kind. */
 const istioGroups = /\.istio\.io$/;
@@ -24,9 +28,10 @@ export const getCommand: CommandModule = (program, { output, context }) => {
     .option('-n, --namespace <namespace>', 'only this namespace')
     .option('-A, --all-namespaces', 'every namespace (the default)')
     .option('--quarantined', 'only objects that are set aside')
-    .option('-o, --output <format>', 'table, json or yaml')
+    .option('-o, --output <format>', 'table, wide (which proxies have it), json or yaml (with the proxies, of one object)')
     .action(async (kindText: string | undefined, name: string | undefined, options: GetOptions) => {
-      const format = outputFormat(options.output);
+      const wide = options.output?.toLowerCase() === 'wide';
+      const format = wide ? 'table' : outputFormat(options.output);
       const every = kindText === undefined || kindText === 'all';
       const kind = every ? undefined : findKind(kindText);
       const client = await connectPilot(context());
@@ -34,7 +39,10 @@ export const getCommand: CommandModule = (program, { output, context }) => {
         const { objects, problems } = await call(client.config.list.bind(client.config), { group: '', kind: kind?.kind ?? '', namespace: options.namespace ?? '' });
         const shown = objects.filter((object) => (kind === undefined || object.key?.group === kind.group) && (name === undefined || object.key?.name === name) && (kindText !== undefined || object.quarantine !== undefined || istioGroups.test(object.key?.group ?? '')) && (!options.quarantined || object.quarantine));
         if (name !== undefined && shown.length === 0) throw new CliError(`${kind?.kind ?? 'Object'} ${name} does not exist${options.namespace ? ` in namespace ${options.namespace}` : ''}.`);
-        print(output, format, name !== undefined && shown.length === 1 ? objectJson(shown[0]) : shown.map(objectJson), () => (shown.length === 0 ? 'No objects found.' : table(shown)));
+        const spread = wide || (name !== undefined && format !== 'table') ? await spreadOf(client, shown, name === undefined ? maxNamedInList : maxNamed) : undefined;
+        const asJson = (object: ApiObject) => objectJson(object, spread?.get(object));
+        print(output, format, name !== undefined && shown.length === 1 && shown[0] ? asJson(shown[0]) : shown.map(asJson), () => (shown.length === 0 ? 'No objects found.' : table(shown, spread)));
+        for (const object of wide ? shown : []) for (const lag of spread?.get(object)?.laggards ?? []) if (!object.quarantine) output.err(`${objectText(object.key)}: ${lagLine(lag)}`);
         for (const object of shown) explain(object, (text) => output.err(text));
         if (name === undefined) for (const problem of problems) output.err(problemLine(problem));
       } finally {
@@ -43,15 +51,28 @@ export const getCommand: CommandModule = (program, { output, context }) => {
     });
 };
 
-function objectJson(object: ApiObject | undefined): unknown {
-  if (!object) return null;
-  const content = JSON.parse(object.json) as Record<string, unknown>;
-  const metadata = { ...(content['metadata'] as Record<string, unknown> | undefined), namespace: object.key?.namespace, ...(object.resourceVersion === '' ? {} : { resourceVersion: object.resourceVersion }) };
-  return { ...content, metadata, meltemi: { origin: object.origin, ...(object.quarantine ? { quarantine: object.quarantine, lastGoodInForce: object.lastGoodInForce } : {}) } };
+const noKey: ObjectKey = { group: '', kind: '', namespace: '', name: '' };
+
+type Spread = ReadonlyMap<ApiObject, ObjectDistribution>;
+
+/** How far each object is among the proxies. */
+async function spreadOf(client: PilotClient, objects: readonly ApiObject[], named: number): Promise<Spread> {
+  const found = await distributionsOf(client, objects.map(({ key }) => key ?? noKey), named);
+  return new Map(objects.flatMap((object, index) => (found[index] ? [[object, found[index]] as const] : [])));
 }
 
-function table(objects: readonly ApiObject[]): string {
-  return columns(['KIND', 'NAMESPACE', 'NAME', 'STATUS', 'ORIGIN'], objects.map((object) => [object.key?.kind ?? '', object.key?.namespace ?? '', object.key?.name ?? '', state(object), object.origin]));
+function objectJson(object: ApiObject, distribution?: ObjectDistribution): unknown {
+  const content = JSON.parse(object.json) as Record<string, unknown>;
+  const metadata = { ...(content['metadata'] as Record<string, unknown> | undefined), namespace: object.key?.namespace, ...(object.resourceVersion === '' ? {} : { resourceVersion: object.resourceVersion }) };
+  const quarantine = object.quarantine ? { quarantine: object.quarantine, lastGoodInForce: object.lastGoodInForce } : {};
+  return { ...content, metadata, meltemi: { origin: object.origin, ...quarantine, ...(distribution ? { distribution: distributionJson(distribution) } : {}) } };
+}
+
+function table(objects: readonly ApiObject[], spread?: Spread): string {
+  return columns(['KIND', 'NAMESPACE', 'NAME', 'STATUS', ...(spread ? ['PROXIES'] : []), 'ORIGIN'], objects.map((object) => {
+    const distribution = spread?.get(object);
+    return [object.key?.kind ?? '', object.key?.namespace ?? '', object.key?.name ?? '', state(object), ...(spread ? [distribution ? sharesText(distribution) : ''] : []), object.origin];
+  }));
 }
 
 function state(object: ApiObject): string {

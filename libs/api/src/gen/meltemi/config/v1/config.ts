@@ -152,6 +152,10 @@ export namespace WatchEvent_Type {
 export interface WaitRequest {
   revision: string;
   timeoutMs: bigint;
+  objects: ObjectKey[];
+  removed: boolean;
+  threshold: number;
+  generation: string;
 }
 
 export interface ProxyLag {
@@ -176,6 +180,52 @@ export interface WaitProgress {
   following: number;
   laggards: ProxyLag[];
   timedOut: boolean;
+  objects: ObjectDistribution[];
+}
+
+export interface ObjectDistribution {
+  key?: ObjectKey | undefined;
+  state: ObjectDistribution_State;
+  resourceVersion: string;
+  reasons: FieldError[];
+  lastGoodInForce: boolean;
+  proxies: number;
+  following: number;
+  notConcerned: number;
+  refusing: number;
+  lagging: number;
+  laggards: ProxyLag[];
+  followers: string[];
+}
+
+export const ObjectDistribution_State = {
+  ABSENT: 0,
+  IN_FORCE: 1,
+  SET_ASIDE: 2,
+  ON_TRIAL: 3,
+  PENDING: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ObjectDistribution_State = typeof ObjectDistribution_State[keyof typeof ObjectDistribution_State];
+
+export namespace ObjectDistribution_State {
+  export type ABSENT = typeof ObjectDistribution_State.ABSENT;
+  export type IN_FORCE = typeof ObjectDistribution_State.IN_FORCE;
+  export type SET_ASIDE = typeof ObjectDistribution_State.SET_ASIDE;
+  export type ON_TRIAL = typeof ObjectDistribution_State.ON_TRIAL;
+  export type PENDING = typeof ObjectDistribution_State.PENDING;
+  export type UNRECOGNIZED = typeof ObjectDistribution_State.UNRECOGNIZED;
+}
+
+export interface DistributionRequest {
+  keys: ObjectKey[];
+  maxNamed: number;
+}
+
+export interface DistributionResponse {
+  pilot: string;
+  objects: ObjectDistribution[];
 }
 
 export interface ProxyStatusRequest {
@@ -1282,7 +1332,7 @@ export const WatchEvent: MessageFns<WatchEvent> = {
 };
 
 function createBaseWaitRequest(): WaitRequest {
-  return { revision: "", timeoutMs: 0n };
+  return { revision: "", timeoutMs: 0n, objects: [], removed: false, threshold: 0, generation: "" };
 }
 
 export const WaitRequest: MessageFns<WaitRequest> = {
@@ -1295,6 +1345,18 @@ export const WaitRequest: MessageFns<WaitRequest> = {
         throw new globalThis.Error("value provided for field message.timeoutMs of type int64 too large");
       }
       writer.uint32(16).int64(message.timeoutMs);
+    }
+    for (const v of message.objects) {
+      ObjectKey.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.removed !== false) {
+      writer.uint32(32).bool(message.removed);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(41).double(message.threshold);
+    }
+    if (message.generation !== "") {
+      writer.uint32(50).string(message.generation);
     }
     return writer;
   },
@@ -1326,6 +1388,38 @@ export const WaitRequest: MessageFns<WaitRequest> = {
             }
 
             message.timeoutMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.objects.push(ObjectKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.generation = reader.string();
             continue;
           }
         }
@@ -1410,7 +1504,7 @@ export const ProxyLag: MessageFns<ProxyLag> = {
 };
 
 function createBaseWaitProgress(): WaitProgress {
-  return { done: false, affected: 0, following: 0, laggards: [], timedOut: false };
+  return { done: false, affected: 0, following: 0, laggards: [], timedOut: false, objects: [] };
 }
 
 export const WaitProgress: MessageFns<WaitProgress> = {
@@ -1429,6 +1523,9 @@ export const WaitProgress: MessageFns<WaitProgress> = {
     }
     if (message.timedOut !== false) {
       writer.uint32(40).bool(message.timedOut);
+    }
+    for (const v of message.objects) {
+      ObjectDistribution.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1484,6 +1581,308 @@ export const WaitProgress: MessageFns<WaitProgress> = {
             }
 
             message.timedOut = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.objects.push(ObjectDistribution.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseObjectDistribution(): ObjectDistribution {
+  return {
+    key: undefined,
+    state: 0,
+    resourceVersion: "",
+    reasons: [],
+    lastGoodInForce: false,
+    proxies: 0,
+    following: 0,
+    notConcerned: 0,
+    refusing: 0,
+    lagging: 0,
+    laggards: [],
+    followers: [],
+  };
+}
+
+export const ObjectDistribution: MessageFns<ObjectDistribution> = {
+  encode(message: ObjectDistribution, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      ObjectKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.resourceVersion !== "") {
+      writer.uint32(26).string(message.resourceVersion);
+    }
+    for (const v of message.reasons) {
+      FieldError.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.lastGoodInForce !== false) {
+      writer.uint32(40).bool(message.lastGoodInForce);
+    }
+    if (message.proxies !== 0) {
+      writer.uint32(48).uint32(message.proxies);
+    }
+    if (message.following !== 0) {
+      writer.uint32(56).uint32(message.following);
+    }
+    if (message.notConcerned !== 0) {
+      writer.uint32(64).uint32(message.notConcerned);
+    }
+    if (message.refusing !== 0) {
+      writer.uint32(72).uint32(message.refusing);
+    }
+    if (message.lagging !== 0) {
+      writer.uint32(80).uint32(message.lagging);
+    }
+    for (const v of message.laggards) {
+      ProxyLag.encode(v!, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.followers) {
+      writer.uint32(98).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectDistribution {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectDistribution();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = ObjectKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.resourceVersion = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reasons.push(FieldError.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastGoodInForce = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.proxies = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.following = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.notConcerned = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.refusing = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.lagging = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.laggards.push(ProxyLag.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.followers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDistributionRequest(): DistributionRequest {
+  return { keys: [], maxNamed: 0 };
+}
+
+export const DistributionRequest: MessageFns<DistributionRequest> = {
+  encode(message: DistributionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      ObjectKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.maxNamed !== 0) {
+      writer.uint32(16).uint32(message.maxNamed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DistributionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDistributionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(ObjectKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxNamed = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDistributionResponse(): DistributionResponse {
+  return { pilot: "", objects: [] };
+}
+
+export const DistributionResponse: MessageFns<DistributionResponse> = {
+  encode(message: DistributionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pilot !== "") {
+      writer.uint32(10).string(message.pilot);
+    }
+    for (const v of message.objects) {
+      ObjectDistribution.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DistributionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDistributionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pilot = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.objects.push(ObjectDistribution.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2066,6 +2465,16 @@ export const StatusServiceService = {
     responseSerialize: (value: ProxyStatusResponse): Buffer => Buffer.from(ProxyStatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ProxyStatusResponse => ProxyStatusResponse.decode(value),
   },
+  distribution: {
+    path: "/meltemi.config.v1.StatusService/Distribution" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DistributionRequest): Buffer => Buffer.from(DistributionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DistributionRequest => DistributionRequest.decode(value),
+    responseSerialize: (value: DistributionResponse): Buffer =>
+      Buffer.from(DistributionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DistributionResponse => DistributionResponse.decode(value),
+  },
   version: {
     path: "/meltemi.config.v1.StatusService/Version" as const,
     requestStream: false as const,
@@ -2079,6 +2488,7 @@ export const StatusServiceService = {
 
 export interface StatusServiceServer extends UntypedServiceImplementation {
   proxyStatus: handleUnaryCall<ProxyStatusRequest, ProxyStatusResponse>;
+  distribution: handleUnaryCall<DistributionRequest, DistributionResponse>;
   version: handleUnaryCall<VersionRequest, VersionResponse>;
 }
 
@@ -2097,6 +2507,21 @@ export interface StatusServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ProxyStatusResponse) => void,
+  ): ClientUnaryCall;
+  distribution(
+    request: DistributionRequest,
+    callback: (error: ServiceError | null, response: DistributionResponse) => void,
+  ): ClientUnaryCall;
+  distribution(
+    request: DistributionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DistributionResponse) => void,
+  ): ClientUnaryCall;
+  distribution(
+    request: DistributionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DistributionResponse) => void,
   ): ClientUnaryCall;
   version(
     request: VersionRequest,

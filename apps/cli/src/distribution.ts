@@ -1,0 +1,57 @@
+import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution, type ObjectKey, type ProxyLag } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { call, type PilotClient } from './pilot-client.ts';
+
+/** What pilot takes in one request. */
+const maxKeys = 1000;
+
+/** How far these objects are among pilot's proxies, in their order. */
+export async function distributionsOf(client: PilotClient, keys: readonly ObjectKey[], maxNamed: number): Promise<readonly ObjectDistribution[]> {
+  const found: ObjectDistribution[] = [];
+  for (let from = 0; from < keys.length; from += maxKeys) {
+    const { objects } = await call(client.status.distribution.bind(client.status), { keys: keys.slice(from, from + maxKeys), maxNamed });
+    found.push(...objects);
+  }
+  return found;
+}
+
+/** "VirtualService default/reviews". */
+export function objectText(key: ObjectKey | undefined): string {
+  return key ? `${key.kind} ${key.namespace === '' ? '' : `${key.namespace}/`}${key.name}` : 'object';
+}
+
+/** "2/3 (1 refuses)": who has it, of how many. */
+export function sharesText({ following, proxies, refusing, notConcerned }: ObjectDistribution): string {
+  const notes = [...(refusing > 0 ? [`${refusing} ${refusing === 1 ? 'refuses' : 'refuse'}`] : []), ...(notConcerned > 0 ? [`${notConcerned} not concerned`] : [])];
+  return `${following}/${proxies}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`;
+}
+
+/** What keeps an object from being everywhere: one line that says how far it is, then one for each reason and each proxy that was named. */
+export function holdUpLines(object: ObjectDistribution): string[] {
+  const { ABSENT, IN_FORCE, ON_TRIAL, SET_ASIDE } = ObjectDistribution_State;
+  const name = objectText(object.key);
+  const reasons = object.reasons.map(({ path, message }) => `  ${path === '' ? '' : `${path}: `}${message}`);
+  const unnamed = object.refusing + object.lagging - object.laggards.length;
+  const proxies = [...object.laggards.map((lag) => `  ${lagLine(lag)}`), ...(unnamed > 0 ? [`  … and ${unnamed} more`] : [])];
+  const refusers = object.laggards.filter(({ state }) => state === ProxyLag_State.REFUSED).map((lag) => `  ${lagLine(lag)}`);
+  const before = object.lastGoodInForce ? '; its last good version stays in force' : '';
+  switch (object.state) {
+    case ABSENT: return object.following < object.proxies ? [`${name} is gone, and ${object.following} of ${object.proxies} proxies know`, ...proxies] : [`${name} does not exist`];
+    case SET_ASIDE: return [`${name} is set aside${before}`, ...(refusers.length > 0 ? refusers : reasons)];
+    case ON_TRIAL: return [`${name} is held back${before}`, ...reasons];
+    case IN_FORCE: return [`${name} is at ${object.following} of ${object.proxies} proxies`, ...reasons, ...proxies];
+    default: return [`${name} is not sent to proxies yet`];
+  }
+}
+
+/** "reviews-v1-0.default refuses: RDS 9080: …". */
+export function lagLine({ proxyId, state, detail }: ProxyLag): string {
+  return `${proxyId} ${state === ProxyLag_State.REFUSED ? 'refuses' : 'lags'}: ${detail}`;
+}
+
+/** For -o yaml and -o json. */
+export function distributionJson({ proxies, following, notConcerned, refusing, lagging, laggards, followers }: ObjectDistribution): unknown {
+  return {
+    proxies, following, notConcerned, refusing, lagging, followers,
+    ...(laggards.length > 0 ? { laggards: laggards.map(({ proxyId, state, detail }) => ({ proxy: proxyId, state: state === ProxyLag_State.REFUSED ? 'refuses' : 'lags', detail })) } : {}),
+  };
+}
