@@ -6,5 +6,6 @@ export { addressPlan, type AddressPlan } from './addresses.ts';
 export { podObject, proxyIdentity, type Workload } from './workload.ts';
 export { Traffic, get, type TrafficSpec, type TrafficReport, type TrafficAnswer, type GetOptions } from './traffic.ts';
 export { meltemi, applyAndWait, type CliResult } from './cli.ts';
+export { LiveConfig } from './live-config.ts';
 export { soak, type SoakOptions, type SoakReport } from './soak.ts';
 export { MemoryWatch, type MemoryGrowth, type WatchedProcess } from './memory-watch.ts';

@@ -80,7 +80,7 @@ function whereIs(discovery: Discovery, key: ConfigKey, entry: CacheEntry | undef
   if (discovery.refusals.onTrial(text)) return { state: ON_TRIAL, reasons: [...(aside?.errors ?? [])], lastGoodInForce: aside?.lastGoodInForce ?? false };
   if (discovery.objects.pending(text)) return { state: PENDING, reasons: [], lastGoodInForce: false };
   if (aside) return { state: SET_ASIDE, reasons: [...aside.errors], lastGoodInForce: aside.lastGoodInForce };
-  const patches = key.kind === 'EnvoyFilter' && discovery.context ? patchesSetAside(discovery.context.shape).filter((each) => keyText(each.key) === text) : [];
+  const patches = key.kind === 'EnvoyFilter' && discovery.context ? patchesSetAside(discovery.context).filter((each) => keyText(each.key) === text) : [];
   return { state: IN_FORCE, reasons: patches.flatMap(({ errors }) => [...errors]), lastGoodInForce: false };
 }
 
