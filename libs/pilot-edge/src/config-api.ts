@@ -1,4 +1,4 @@
-import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import { status, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Clock, FieldError, Result } from '@meltemi/base';
 import {
   ItemResult_Action, WatchEvent_Type,
@@ -7,6 +7,7 @@ import {
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
 import { patchesSetAside, type PushContext } from '@meltemi/pilot';
+import { ApiError, unary } from './api-call.ts';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { ExpectationGate } from './expectations/gate.ts';
@@ -229,27 +230,6 @@ async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitReques
   } catch (cause) {
     call.emit('error', { code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
   }
-}
-
-/** What the API says instead of an answer. */
-export class ApiError extends Error {
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-function unary<Request, Response>(answer: (request: Request) => Promise<Response>): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
-  const run = async (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> => {
-    try {
-      callback(null, await answer(call.request));
-    } catch (cause) {
-      callback({ code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause), metadata: new Metadata() });
-    }
-  };
-  return (call, callback) => void run(call, callback);
 }
 
 function unwrap<T>(result: Result<T, StoreError>): T {

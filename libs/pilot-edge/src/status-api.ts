@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { DistributionRequest, DistributionResponse, ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { xdsType, type TypeStatus } from '@meltemi/xds';
+import { ApiError, unary } from './api-call.ts';
 import type { ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { Client } from './discovery-types.ts';
@@ -24,16 +25,14 @@ export interface StatusApiParts {
 export function statusService(parts: StatusApiParts): StatusServiceServer {
   return {
     proxyStatus: (call, callback) => callback(null, proxyStatus(parts, call.request)),
-    distribution: ({ request }, callback) => {
-      if (request.keys.length > maxKeys) return callback({ code: status.INVALID_ARGUMENT, details: `${request.keys.length} objects in one request; the limit is ${maxKeys}` });
-      void distribution(parts, request).then((answer) => callback(null, answer), (cause: unknown) => callback({ code: status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) }));
-    },
+    distribution: unary((request: DistributionRequest) => distribution(parts, request)),
     version: (_call, callback) => callback(null, { version: parts.version, node: parts.node }),
   };
 }
 
 /** Which of the proxies connected here have these objects, refuse them or lag. */
 export async function distribution(parts: StatusApiParts, { keys, maxNamed }: DistributionRequest): Promise<DistributionResponse> {
+  if (keys.length > maxKeys) throw new ApiError(status.INVALID_ARGUMENT, `${keys.length} objects in one request; the limit is ${maxKeys}`);
   return { pilot: parts.node, objects: await distributionOf(parts, keys, { maxNamed: Math.min(maxNamed, maxNamedProxies) }) };
 }
 
