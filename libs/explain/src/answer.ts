@@ -19,7 +19,7 @@ export interface Origin extends Partial<Position> {
 
 /** One thing that was looked at on the way. */
 export interface Step {
-  readonly at: 'listener' | 'filter_chain' | 'tls' | 'network_filter' | 'virtual_host' | 'http_filter' | 'route' | 'cluster' | 'config';
+  readonly at: 'dns' | 'listener' | 'filter_chain' | 'tls' | 'network_filter' | 'virtual_host' | 'http_filter' | 'route' | 'cluster' | 'config';
   readonly name: string;
   /** It applied; false = it was considered and did not. */
   readonly matched: boolean;

@@ -208,3 +208,18 @@ spec: {hosts: [a.test], gateways: [gw], http: [{route: [{destination: {host: a}}
   const [outbound] = ask(text, { type: 'sidecar', namespace: 'default', ip: '10.0.0.2' }, { mode: 'outbound', port: 80, headers: { host: 'a' } });
   assert.equal(outbound?.cluster, 'outbound|80||a.default.svc.cluster.local');
 });
+
+test('where the proxy answers DNS the first step says what it answers, for wildcards too; other proxies and other names have no such step', () => {
+  const entry = (name: string, host: string, address: string) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}}
+spec: {hosts: ["${host}"], addresses: [${address}], ports: [{number: 5432, name: tcp, protocol: TCP}], resolution: STATIC, endpoints: [{address: 10.9.9.9}]}
+---
+`;
+  const yaml = `${entry('far', 'far.example', '192.0.2.77')}${entry('wild', '*.wild.example', '192.0.2.78')}`;
+  const calls = ['far.example', 'a.b.wild.example', 'nobody.example', '192.0.2.77'].map((host) => ({ mode: 'outbound', host, port: 5432, protocol: 'tcp' }));
+  const first = (metadata: object) => ask(yaml, { ...productpage, metadata }, ...calls).map(({ steps: [step], cluster }) => [step?.at, step?.at === 'dns' ? step.detail : '', cluster]);
+  const answers = (ip: string) => ['dns', `the proxy's DNS server answers ${ip}`];
+  assert.deepEqual(first({ DNS_CAPTURE: 'true' }), [[...answers('192.0.2.77'), 'outbound|5432||far.example'], [...answers('192.0.2.78'), 'outbound|5432||*.wild.example'], ['listener', '', 'PassthroughCluster'], ['listener', '', 'outbound|5432||far.example']]);
+  assert.deepEqual(first({}).map(([at]) => at), ['listener', 'listener', 'listener', 'listener']);
+});

@@ -22,5 +22,6 @@ const uncaptured = { INTERCEPTION_MODE: 'NONE', MELTEMI_VERSION: 'any', MELTEMI_
 /** What the workload's proxy says of itself. A workload that a Gateway selects is a gateway. */
 export function proxyOf(push: PushContext, { name, namespace, labels, address, serviceAccount, network }: Workload): ProxyQuestion {
   const selected = push.gateways.some(({ spec }) => Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => labels[key] === value));
-  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(address.startsWith('127.') ? uncaptured : {}), ...(network === '' ? {} : { NETWORK: network }) } };
+  const capture = push.mesh.defaultConfig.proxyMetadata['ISTIO_META_DNS_CAPTURE'];
+  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(address.startsWith('127.') ? uncaptured : {}), ...(network === '' ? {} : { NETWORK: network }), ...(capture === undefined ? {} : { DNS_CAPTURE: capture }) } };
 }

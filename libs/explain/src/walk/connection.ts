@@ -42,7 +42,7 @@ function destinationOf(view: ProxyView, host: string, port: number): string {
   const names = [wanted, `${wanted}.${proxy.namespace}.svc.${push.domain}`, `${wanted}.svc.${push.domain}`, `${wanted}.${push.domain}`];
   const concrete = names.map((name) => push.services.byHost.get(name)?.find(({ aliasOf }) => aliasOf !== undefined)?.aliasOf ?? name);
   const table = tableOf(view);
-  for (const name of concrete) {
+  for (const name of proxy.dnsCapture ? [...concrete, ...wildcardsOf(wanted)] : concrete) {
     const known = table[name]?.ips.filter((one) => isIp(one)) ?? [];
     const address = known.find((one) => !proxy.addresses.includes(one)) ?? known[0];
     if (address !== undefined) return address;
@@ -50,6 +50,17 @@ function destinationOf(view: ProxyView, host: string, port: number): string {
   const services = concrete.flatMap((name) => push.services.byHost.get(name) ?? []);
   const service = services.find(({ ports }) => ports.some((one) => one.number === port)) ?? services[0];
   return service?.addresses.find((one) => isIp(one)) ?? unknownDestination;
+}
+
+/** The wildcards that the proxy's DNS server looks for when it does not have the name itself, the nearest first. */
+function wildcardsOf(name: string): readonly string[] {
+  return name.split('.').map((_, i, labels) => ['*', ...labels.slice(i + 1)].join('.'));
+}
+
+/** True when the proxy's own DNS server is who answers the name of this call with that address. */
+export function namedByProxy(view: ProxyView, call: Call, ip: string): boolean {
+  if (!view.proxy.dnsCapture || view.proxy.type !== 'sidecar' || call.mode !== 'outbound' || call.address !== '' || splitHost(hostOf(call)).name === ip) return false;
+  return Object.values(tableOf(view)).some(({ ips }) => ips.includes(ip));
 }
 
 const tables = new WeakMap<ProxyView, ReturnType<typeof nameTable>>();

@@ -5,7 +5,7 @@ import { wellKnownClusters } from '@meltemi/xds';
 import type { Answer, ClusterWeight, Step } from '../answer.ts';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
-import { addressesOf, connectionInfo, connectionView, spiffeId } from './connection.ts';
+import { addressesOf, connectionInfo, connectionView, hostOf, namedByProxy, spiffeId } from './connection.ts';
 import { walkHttp } from './http.ts';
 import type { OnTheWay } from './on-the-way.ts';
 import { originOfRule, policyOfRule, providerOfRule } from './origins.ts';
@@ -27,6 +27,7 @@ interface Notes {
 
 function walkListener(view: ProxyView, call: Call, { steps, nowMs }: Notes): Found {
   const asked = addressesOf(view, call);
+  if (namedByProxy(view, call, asked.ip)) steps.push({ at: 'dns', name: hostOf(call), matched: true, detail: `the proxy's DNS server answers ${asked.ip}` });
   const picked = pickListener(view, call, asked);
   if (picked === null) {
     steps.push({ at: 'listener', name: '', matched: false, detail: `no listener of the proxy takes ${asked.ip}:${asked.port}` });
