@@ -16,8 +16,24 @@ function identity(value: object): number {
   return last;
 }
 
-/** Which policies apply to a proxy, and with which keys, as a text for caches: equal texts mean equal policies. */
-export function policyView(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): string {
+type Workload = Pick<Proxy, 'namespace' | 'labels'>;
+
+/** All that is read of a context. */
+const sections = ['authorization', 'requestAuthentications', 'telemetry', 'keySets', 'features'] as const satisfies readonly (keyof PushContext)[];
+
+const views = new WeakMap<Workload, { readonly push: Pick<PushContext, (typeof sections)[number]>; readonly text: string }>();
+
+/** Which policies apply to a proxy, and with which keys, as a text for caches: equal texts mean equal policies. Asked of the same sections again it costs a look-up. */
+export function policyView(push: PushContext, proxy: Workload): string {
+  const known = views.get(proxy);
+  if (known && sections.every((name) => known.push[name] === push[name])) return known.text;
+  const { authorization, requestAuthentications, telemetry, keySets, features } = push;
+  const text = viewText(push, proxy);
+  views.set(proxy, { push: { authorization, requestAuthentications, telemetry, keySets, features }, text });
+  return text;
+}
+
+function viewText(push: PushContext, proxy: Workload): string {
   const authorization = policiesFor(push.authorization, proxy, push.features).map(identity);
   const authentication = policiesFor(push.requestAuthentications, proxy, push.features);
   const keys = authentication.flatMap(({ spec }) => spec.jwtRules.map((rule) => push.keySets.get(keysId(rule) ?? '')));

@@ -44,12 +44,16 @@ export function http2StreamOf(call: object): Http2Stream | undefined {
 /** gRPC's frame: not compressed, and the length. */
 const prefixBytes = 5;
 
+const copiedBytes = 8192;
+
 function writeMessage(stream: Http2Stream, chunks: Chunks, maxBytes: number): boolean {
   if (stream.destroyed || stream.writableEnded) return true;
   const size = chunks.reduce((sum, { length }) => sum + length, 0);
   if (size > maxBytes) throw new ResponseTooLarge(`a response of ${size} bytes is more than the ${maxBytes} that may be sent`);
   const prefix = Buffer.alloc(prefixBytes);
   prefix.writeUInt32BE(size, 1);
+  // what is small is cheaper to copy than to hand over in parts
+  if (size <= copiedBytes) return stream.write(Buffer.concat([prefix, ...chunks], prefixBytes + size));
   stream.cork();
   let more = stream.write(prefix);
   for (const chunk of chunks) more = stream.write(chunk);
