@@ -30,7 +30,8 @@ export class LightClient {
 
   constructor(port: number, node: Node, names: Names) {
     this.#session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: windowBytes } });
-    this.#session.once('connect', () => this.#session.setLocalWindowSize(windowBytes));
+    // stopped before it was connected, when the bench's time is over
+    this.#session.once('connect', () => void (this.#session.destroyed || this.#session.setLocalWindowSize(windowBytes)));
     this.#stream = this.#session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' }, { endStream: false });
     this.#stream.on('data', (part: Buffer) => this.#take(part));
     for (const emitter of [this.#session, this.#stream]) emitter.on('error', () => undefined);
