@@ -57,7 +57,7 @@ function terminated(tls: ListenerTls, context: Terminating): ListenerTlsResult {
   const served: ServerTlsSettings = { ...base, ...(mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL' ? { mode } : {}), ...(names.length === 1 ? { credentialName: names[0] ?? '' } : { credentialNames: names }) };
   const clients = clientValidation(served, mode, context);
   const both = joined(problem, clients.problem);
-  return { tls: clients.tls, ...(both ? { problem: both } : {}), fatal: clients.problem !== undefined };
+  return { tls: clients.tls, ...(both ? { problem: both } : {}), fatal: clients.fatal };
 }
 
 /**
@@ -84,16 +84,17 @@ function sideOf({ key }: Config): { readonly group: string; readonly kind: strin
 }
 
 /** The Gateway may ask clients for certificates on all its ports, or on some. */
-function clientValidation(served: ServerTlsSettings, mode: string | undefined, context: Terminating): { readonly tls: ServerTlsSettings; readonly problem?: Problem } {
+function clientValidation(served: ServerTlsSettings, mode: string | undefined, context: Terminating): { readonly tls: ServerTlsSettings; readonly problem?: Problem; readonly fatal: boolean } {
   const validation = frontend(context)?.validation;
   const [reference, another] = validation?.caCertificateRefs ?? [];
-  if (!validation || !reference) return { tls: served };
-  if (another) return { tls: served, problem: { reason: 'InvalidCACertificateRef', message: 'only one caCertificateRef is supported' } };
-  const authority = caCertificate(reference, context);
-  if (authority.name === undefined) return { tls: served, ...authority };
+  if (!validation || !reference) return { tls: served, fatal: false };
+  if (another) return { tls: served, problem: { reason: 'InvalidCACertificateRef', message: 'only one caCertificateRef is supported' }, fatal: true };
+  const { name, problem } = caCertificate(reference, context);
+  const noted = problem ? { problem } : {};
+  if (name === undefined) return { tls: served, ...noted, fatal: true };
   const optional = validation.mode === 'AllowInsecureFallback';
   const written = mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL' ? { mode, insecureSkipVerify: false } as const : { mode: optional ? 'OPTIONAL_MUTUAL' : 'MUTUAL', insecureSkipVerify: optional } as const;
-  return { tls: { ...served, ...written, caCertCredentialName: authority.name } };
+  return { tls: { ...served, ...written, caCertCredentialName: name }, ...noted, fatal: false };
 }
 
 function frontend({ listener, owner }: Terminating): FrontendTls | undefined {
@@ -101,6 +102,7 @@ function frontend({ listener, owner }: Terminating): FrontendTls | undefined {
   return settings?.perPort.find(({ port }) => port === listener.port)?.tls ?? settings?.default;
 }
 
+/** What vouches for clients. Deviation: one that is missing is a problem of the status alone, as with certificates; without roots no client is let in. */
 function caCertificate(reference: NamespacedReference, { owner: { config }, lookups }: Terminating): { readonly name?: string; readonly problem?: Problem } {
   const namespace = reference.namespace ?? config.meta.namespace;
   const shown = `${namespace}/${reference.name}`;
@@ -108,6 +110,6 @@ function caCertificate(reference: NamespacedReference, { owner: { config }, look
   if (reference.group !== '' || (kind !== 'Secret' && kind !== 'ConfigMap')) return { problem: { reason: 'InvalidCACertificateKind', message: `caCertificateRef ${shown}: only a ConfigMap or a Secret can hold roots, not ${kind}` } };
   if (!lookups.grants(sideOf(config), { group: '', kind, namespace, name })) return { problem: notPermitted('caCertificateRef', shown, config) };
   const there = kind === 'Secret' ? lookups.secret(namespace, name) : lookups.configMap(namespace, name);
-  if (!there) return { problem: { reason: 'InvalidCACertificateRef', message: `caCertificateRef ${shown}: there is no such ${kind}` } };
-  return { name: `${kind === 'Secret' ? 'kubernetes-gateway' : 'configmap'}://${shown}-cacert` };
+  const resource = `${kind === 'Secret' ? 'kubernetes-gateway' : 'configmap'}://${shown}-cacert`;
+  return there ? { name: resource } : { name: resource, problem: { reason: 'InvalidCACertificateRef', message: `caCertificateRef ${shown}: there is no such ${kind}` } };
 }
