@@ -114,3 +114,18 @@ test('an EnvoyFilter shows which of its patches proxies do without; the rest is 
   assert.deepEqual([...new Set(object?.quarantine?.errors.map(({ path }) => path))], ['spec.configPatches[1]']);
   await cache.stop();
 });
+
+test('a Secret comes out without its values, and cannot be put back so', async () => {
+  const { api, apply, cache } = await service();
+  const written = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'cert', annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{"key":"c2VjcmV0"}}' } }, data: { key: 'c2VjcmV0' } };
+  await apply({ json: JSON.stringify(written), expectedResourceVersion: '' });
+  await waitFor('the Secret', () => cache.entries().length === 1);
+  const shown = await new Promise<string>((resolve, reject) => {
+    api.get({ request: { key: { group: '', kind: 'Secret', namespace: 'default', name: 'cert' } } } as never, (error, response) => (response ? resolve(response.json) : reject(Object.assign(new Error(), error))));
+  });
+  assert.doesNotMatch(shown, /c2VjcmV0/);
+  const [back] = (await apply({ json: shown, expectedResourceVersion: '' })).results;
+  assert.equal(back?.action, ItemResult_Action.REFUSED);
+  assert.match(back.errors[0]?.message ?? '', /every value is blank/);
+  await cache.stop();
+});

@@ -11,7 +11,7 @@ import { ApiError, unary } from './api-call.ts';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { ExpectationGate } from './expectations/gate.ts';
-import { shownContent } from './shown-content.ts';
+import { isBlankSecret, shownContent } from './shown-content.ts';
 import { waitForRevision } from './wait.ts';
 
 export interface ConfigApiParts {
@@ -108,6 +108,7 @@ function checkItem(json: string, defaultNamespace: string): Checked {
   if (!raw.ok) return { raw: undefined, result: refusedResult(undefined, raw.error) };
   const decoded = decode(raw.value);
   if (!decoded.ok) return { raw: raw.value, result: refusedResult(raw.value.key, decoded.error) };
+  if (isBlankSecret(raw.value)) return { raw: raw.value, result: refusedResult(raw.value.key, [{ path: 'data', message: 'every value is blank, as `meltemi get` shows Secrets: apply the file with the values' }]) };
   return { raw: raw.value, result: { key: raw.value.key, action: ItemResult_Action.UNCHANGED, resourceVersion: '', errors: [], warnings: [...decoded.value.warnings] } };
 }
 

@@ -4,6 +4,9 @@ import type { AdsConnection } from '@meltemi/xds-edge';
 import type { Client, DiscoveryLog } from './discovery-types.ts';
 import type { PilotStats } from './stats.ts';
 
+/** Reasons written to the log for one answer; of more there is only the count. */
+const maxLogged = 20;
+
 /** Answers requests for secrets, and says once for each client and name why one is not given. */
 export class SecretAnswers {
   readonly #log: DiscoveryLog;
@@ -23,11 +26,12 @@ export class SecretAnswers {
     if (!names || names.size === 0) return undefined;
     const { set, withheld } = secretSet(push, { proxy, namespace: namespaceOf(connection.hello.peer.identity), names, configuration });
     const before = this.#told.get(connection);
-    for (const { name, reason } of withheld) {
-      if (before?.get(name) === reason) continue;
+    const news = withheld.filter(({ name, reason }) => before?.get(name) !== reason);
+    for (const [index, { name, reason }] of news.entries()) {
       this.#stats.secretsWithheld.inc();
-      this.#log.warn({ proxy: proxy.id, type: 'SDS', name, reason }, 'a secret that a proxy asks for is not given');
+      if (index < maxLogged) this.#log.warn({ proxy: proxy.id, type: 'SDS', name, reason }, 'a secret that a proxy asks for is not given');
     }
+    if (news.length > maxLogged) this.#log.warn({ proxy: proxy.id, type: 'SDS', more: news.length - maxLogged }, 'more secrets that a proxy asks for are not given');
     this.#told.set(connection, new Map(withheld.map(({ name, reason }) => [name, reason])));
     return set;
   }

@@ -15,6 +15,13 @@ function addressStatus(push: PushContext, key: RawObject['key']): object | undef
   return addresses.length > 0 ? { addresses } : undefined;
 }
 
+/** True for a Secret as `shownContent` shows it: whoever stored it would lose what it held. */
+export function isBlankSecret({ key, content }: RawObject): boolean {
+  if (key.group !== '' || key.kind !== 'Secret') return false;
+  const values = [content['data'], content['stringData']].flatMap((map) => (typeof map === 'object' && map !== null ? Object.values(map) : []));
+  return values.length > 0 && values.every((value) => value === '');
+}
+
 /** Names stay, values are blank. */
 function withoutValues(content: Readonly<Record<string, unknown>>, field: string): Readonly<Record<string, unknown>> {
   const values = content[field];

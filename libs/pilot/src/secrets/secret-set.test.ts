@@ -129,3 +129,65 @@ test('values stand nowhere in a context: not in its objects, however they are pr
   assert.equal(secrets.length, 1);
   for (const shown of [JSON.stringify(secrets), inspect(secrets, { depth: 20, showHidden: true })]) assert.doesNotMatch(shown, /BEGIN|QkVHSU4/);
 });
+
+const standardGateway = (frontend: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: istio}
+spec: {controllerName: istio.io/gateway-controller}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: door, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, ports: [{name: https, port: 443, targetPort: 8443}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: standard, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: door.istio-system.svc.cluster.local}]
+  listeners: [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: vault, namespace: bank}]}}]
+  ${frontend}
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: g, namespace: bank}
+spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: istio-system}], to: [{group: "", kind: Secret, name: vault}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: istio-ingressgateway-0, namespace: istio-system, labels: {istio: ingressgateway}}
+spec: {containers: [{name: p, image: auto}]}
+status: {phase: Running, podIP: 10.0.0.9, podIPs: [{ip: 10.0.0.9}]}
+---
+`;
+
+test('a Gateway of the Gateway API gets its certificateRefs, and the roots of its frontend validation', () => {
+  const frontend = 'tls: {frontend: {default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: clients}]}}}}';
+  const roots = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: clients, namespace: istio-system}\ndata: ${JSON.stringify({ 'ca.crt': other.root })}\n`;
+  const push = meshOf(configsOf(`${standardGateway(frontend)}${secretYaml('bank/vault', { 'tls.crt': shop.certificate, 'tls.key': shop.key })}${roots}`));
+  const names = ['kubernetes-gateway://bank/vault', 'configmap://istio-system/clients-cacert'];
+  assert.deepEqual(answer(push, names), { given: { [names[0] ?? '']: { chain: shop.certificate, key: shop.key }, [names[1] ?? '']: { roots: other.root } }, withheld: {} });
+});
+
+test('sidecars get the roots in the ConfigMap of a BackendTLSPolicy', () => {
+  const policy = `
+apiVersion: v1
+kind: Service
+metadata: {name: bank, namespace: default}
+spec: {ports: [{name: https, port: 443}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: bank, namespace: default}
+spec: {targetRefs: [{group: "", kind: Service, name: bank}], validation: {hostname: bank.example, caCertificateRefs: [{group: "", kind: ConfigMap, name: roots}]}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: roots, namespace: default}
+data: ${JSON.stringify({ 'ca.crt': other.root })}
+`;
+  const name = 'configmap://default/roots-cacert';
+  assert.deepEqual(answer(meshOf(configsOf(policy)), [name], { proxy: productpage() }), { given: { [name]: { roots: other.root } }, withheld: {} });
+});
