@@ -58,6 +58,9 @@ export function sotwSequencer(options: SequencerOptions = {}): SotwSequencer {
   return new PushSequencer(sotwProtocol, options);
 }
 
+/** How many times longer a client is waited for that has yet to ask than one that has yet to answer. */
+const stepsToAsk = 12;
+
 /**
  * One client's stream: brings it from what it has to the newest snapshot in an order that never leaves a route without its cluster.
  *
@@ -228,8 +231,8 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #endpointsMissing(name: string, endpoints: S, nowMs: number): boolean {
     if (endpoints.wildcard || endpoints.names.has(name)) return !this.#protocol.has(endpoints, name);
     if (this.#clustersAtBegin && this.#protocol.has(this.#clustersAtBegin, name)) return false;
-    // It has only just got the cluster, and will ask; one that does not ask within the deadline does not need them.
-    this.#endpointsAwaitedUntil ??= nowMs + this.#stepDeadlineMs;
+    // It has only just got the cluster, and will ask, however busy its machine; one that never asks does not need them.
+    this.#endpointsAwaitedUntil ??= nowMs + this.#stepDeadlineMs * stepsToAsk;
     this.#endpointsAwaited ||= nowMs < this.#endpointsAwaitedUntil;
     return nowMs < this.#endpointsAwaitedUntil;
   }
