@@ -43,6 +43,18 @@ test('text format has types, escaped labels and cumulative buckets', () => {
   );
 });
 
+test('a metric of several shapes has one heading', () => {
+  const stats = new StatsRegistry();
+  const calls = stats.counter('calls_total', 'Calls.', ['who']);
+  calls.labels('a').inc();
+  stats.variant(calls, ['what', 'how']).labels('b', 'c').inc(2);
+  assert.equal(stats.variant(calls, ['who']), calls);
+  const control = new StatsRegistry();
+  const merger = control.merger();
+  merger.merge(stats.takeDelta());
+  for (const registry of [stats, control]) assert.equal(expositionText(registry), '# HELP calls_total Calls.\n# TYPE calls_total counter\ncalls_total{who="a"} 1\ncalls_total{what="b",how="c"} 2\n');
+});
+
 test('OpenMetrics names the counter family without _total and ends with EOF', () => {
   const text = expositionText(sample(), 'openmetrics');
   assert.match(text, /# TYPE calls counter\ncalls_total\{/);

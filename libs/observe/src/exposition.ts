@@ -18,17 +18,27 @@ export function negotiateExposition(accept: string | undefined): ExpositionForma
 /** The registry as a scraper reads it; families sorted by name, families without series left out. */
 export function expositionText(registry: StatsRegistry, format: ExpositionFormat = 'prometheus'): string {
   const lines: string[] = [];
-  for (const family of registry.read()) if (family.size > 0) pushFamily(family, format, lines);
+  let heading = '';
+  for (const family of registry.read()) {
+    if (family.size === 0) continue;
+    if (family.spec.name !== heading) pushHeading(family.spec, format, lines);
+    heading = family.spec.name;
+    pushSeries(family, lines);
+  }
   if (format === 'openmetrics') lines.push('# EOF');
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
-function pushFamily(family: Family, format: ExpositionFormat, lines: string[]): void {
-  const { name, help } = family.spec;
-  const type = typeOf(family.spec, format);
+function pushHeading(spec: FamilySpec, format: ExpositionFormat, lines: string[]): void {
+  const { name, help } = spec;
+  const type = typeOf(spec, format);
   const title = format === 'openmetrics' && type === 'counter' ? name.slice(0, -'_total'.length) : name;
   if (help !== '') lines.push(`# HELP ${title} ${escapeHelp(help, format)}`);
   lines.push(`# TYPE ${title} ${type}`);
+}
+
+function pushSeries(family: Family, lines: string[]): void {
+  const { name } = family.spec;
   for (const series of family.series()) {
     const labels = labelText(family.spec.labelNames, series.values);
     if (series.child instanceof Histogram) pushHistogram(name, labels, series.child, lines);

@@ -11,6 +11,8 @@ export interface FamilySpec {
   readonly labelNames: readonly string[];
   /** Upper bounds, ascending, without +Inf; histograms only. */
   readonly buckets: readonly number[];
+  /** Has other labels than the family of this name, and is shown with it: a metric of several shapes. */
+  readonly variant?: true;
 }
 
 export interface Series<C extends Child = Child> {

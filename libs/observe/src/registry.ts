@@ -40,6 +40,12 @@ export class StatsRegistry {
     return this.#declare({ kind: 'histogram', name, help, labelNames, buckets }) as Family<Histogram>;
   }
 
+  /** A family with the name, help and buckets of another one and labels of its own: that one itself when they are the same. */
+  variant<C extends Child>(of: Family<C>, labelNames: readonly string[]): Family<C> {
+    if (of.spec.labelNames.join() === labelNames.join()) return of;
+    return this.#declare({ ...of.spec, labelNames, variant: true }) as Family as unknown as Family<C>;
+  }
+
   /** Families by name, for exposition; runs the `beforeRead` hooks first. */
   read(): readonly Family[] {
     for (const refresh of this.#beforeRead) refresh();
@@ -74,14 +80,15 @@ export class StatsRegistry {
   }
 
   #declare(spec: FamilySpec): Family {
-    const known = this.#families.get(spec.name);
+    const key = spec.variant ? `${spec.name}{${spec.labelNames.join()}}` : spec.name;
+    const known = this.#families.get(key);
     if (known) {
       if (!sameShape(known.spec, spec)) throw new Error(`metric ${spec.name} is already declared as ${describe(known.spec)}, not ${describe(spec)}`);
       return known;
     }
     checkSpec(spec);
     const family: Family = new Family<Child>(spec, { maxSeries: this.#maxSeries, create: childFactory(spec), onChange: (change, of, series) => this.#changed(change, of, series) });
-    this.#families.set(spec.name, family);
+    this.#families.set(key, family);
     if (spec.labelNames.length === 0) family.labels();
     return family;
   }

@@ -66,6 +66,25 @@ test('gRPC calls are counted by their status, whatever the backend calls one', (
   assert.deepEqual(countsBy(all, 'grpc_response_status'), { 0: 2, 14: 1, odd: 2, 17: 1 });
 });
 
+test('labels are what their expressions say of each request, others are gone, and the other metrics keep the standard ones', () => {
+  const metrics = [{ name: 'requests_total', dimensions: { request_host: 'request.host', tier: "'gold'", destination_service: 'request.method', user: "request.headers['end-user']" }, tagsToRemove: ['source_principal', 'response_flags'] }];
+  const all = new Served({ filters: [stats({ metrics })], cluster: ratings, routes: [routeToApp({}, { cluster: ratings })], direction: 'outbound' });
+  const { wire } = all.connect();
+  for (const [host, user] of [['one', 'jason'], ['two', 'jason'], ['one', 'jason']]) {
+    wire.receive(`GET / HTTP/1.1\r\nHost: ${host}\r\nEnd-User: ${user}\r\n\r\n`);
+    all.backend.requests.at(-1)?.respond();
+  }
+  wire.receive('GET / HTTP/1.1\r\nHost: one\r\n\r\n');
+  all.backend.requests.at(-1)?.respond();
+  const tagged = all.metrics.read().filter(({ spec, size }) => spec.name === 'istio_requests_total' && size > 0);
+  assert.equal(tagged.length, 1);
+  const names = tagged[0]?.spec.labelNames ?? [];
+  assert.deepEqual([names.includes('source_principal'), names.includes('response_flags'), names.slice(-3)], [false, false, ['request_host', 'tier', 'user']]);
+  const series = [...(tagged[0]?.series() ?? [])].map(({ values, child }) => [values[names.indexOf('destination_service')], ...values.slice(-3), (child as Counter).value]);
+  assert.deepEqual(series, [['GET', 'one', 'gold', 'jason', 2], ['GET', 'two', 'gold', 'jason', 1], ['GET', 'one', 'gold', 'unknown', 1]]);
+  assert.equal(all.series('istio_request_bytes')?.['response_flags'], '-');
+});
+
 /** Requests counted, by the value of one label. */
 function countsBy(all: Served, label: string): Record<string, number> {
   const family = all.metrics.read().find(({ spec }) => spec.name === 'istio_requests_total');

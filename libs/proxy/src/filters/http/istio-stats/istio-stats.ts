@@ -1,5 +1,5 @@
 import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
-import { declareIstioMetrics, istioHttpLabels, type Counter, type Family, type Histogram, type IstioMetrics } from '@meltemi/observe';
+import { declareIstioMetrics, istioHttpLabels, type Counter, type Family, type Histogram, type IstioMetrics, type StatsRegistry } from '@meltemi/observe';
 import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
@@ -7,6 +7,7 @@ import { grpcAccessLogExtensions } from '../../../reports/grpc-access-log.ts';
 import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
 import { factsOfEndpoint, namedLabels, serviceOfCluster, serviceOfHost, sideLabels, tellPeers, type ServiceName } from './labels.ts';
 import { allDropped, istioStatsTypeUrl, parseIstioStats, type IstioMetric, type IstioStatsConfig } from './settings.ts';
+import { tagPlan, tagValues, type TagPlan } from './tags.ts';
 
 const httpMetrics: readonly IstioMetric[] = ['requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes'];
 
@@ -31,6 +32,12 @@ interface Handles {
   readonly responseBytes: Histogram | null;
   /** The labels by name, for reports; null when nobody takes any. */
   readonly report: Record<string, unknown> | null;
+}
+
+/** A metric whose labels are not the standard ones. */
+interface Tagged {
+  readonly family: Family;
+  readonly plan: TagPlan;
 }
 
 /** Everything of a label set but status and flags. */
@@ -58,6 +65,10 @@ class IstioStats extends HttpStreamFilter {
   readonly #outbound: boolean;
   /** An access log service takes entries: they carry both ends by Istio's label names. */
   readonly #reports: boolean;
+  /** Empty without tag overrides. */
+  readonly #tagged: ReadonlyMap<IstioMetric, Tagged>;
+  /** Some labels are made anew for each stream. */
+  readonly #perStream: boolean;
   readonly #pairs = new Map<string | null, Pair[]>();
   #count = 0;
   #last: Pair | null = null;
@@ -67,6 +78,8 @@ class IstioStats extends HttpStreamFilter {
     this.#ctx = ctx;
     this.#config = config;
     this.#metrics = allDropped(config, httpMetrics) ? null : declareIstioMetrics(ctx.metrics);
+    this.#tagged = this.#metrics === null ? new Map() : taggedOf(config, this.#metrics, ctx.metrics);
+    this.#perStream = [...this.#tagged.values()].some(({ plan }) => plan.perStream);
     this.#outbound = ctx.direction !== 'inbound';
     this.#reports = ctx.hcm.accessLogs.some((log) => grpcAccessLogExtensions.has(log.typeUrl));
   }
@@ -80,7 +93,7 @@ class IstioStats extends HttpStreamFilter {
     const info = stream.info;
     const pair = this.#pairOf(info);
     const grpc = isGrpc(stream.request) ? grpcStatusOf(info) : null;
-    const key = pair.service === null ? null : outcomeKey(info, grpc);
+    const key = pair.service === null || this.#perStream ? null : outcomeKey(info, grpc);
     const handles = key === null ? this.#handles(stream, pair, grpc) : (pair.byOutcome.get(key) ?? this.#remember(stream, pair, grpc, key));
     handles.requests?.inc();
     handles.duration?.observe(info.endMonoMs - info.startMonoMs);
@@ -140,7 +153,12 @@ class IstioStats extends HttpStreamFilter {
     ];
     const { dropped } = this.#config;
     const metrics = this.#metrics;
-    const series = <T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined): T | null => (family === undefined || dropped.has(name) ? null : family.labels(...labels));
+    const tagged = this.#tagged;
+    const series = <T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined): T | null => {
+      if (family === undefined || dropped.has(name)) return null;
+      const own = tagged.get(name);
+      return own === undefined ? family.labels(...labels) : ((own.family as unknown as Family<T>).labels(...tagValues(own.plan, labels, info)));
+    };
     return {
       requests: series('requests_total', metrics?.requests),
       duration: series('request_duration_milliseconds', metrics?.requestDuration),
@@ -156,6 +174,18 @@ class IstioStats extends HttpStreamFilter {
     if (this.#outbound || node.canonicalService === '') return { host: 'unknown', name: 'unknown', namespace: 'unknown' };
     return { host: `${node.canonicalService}.${node.namespace}.svc.cluster.local`, name: node.canonicalService, namespace: node.namespace };
   }
+}
+
+function taggedOf({ tags, dropped }: IstioStatsConfig, metrics: IstioMetrics, stats: StatsRegistry): Map<IstioMetric, Tagged> {
+  const families: Partial<Record<IstioMetric, unknown>> = { requests_total: metrics.requests, request_duration_milliseconds: metrics.requestDuration, request_bytes: metrics.requestBytes, response_bytes: metrics.responseBytes };
+  const tagged = new Map<IstioMetric, Tagged>();
+  for (const [name, overrides] of tags) {
+    const family = families[name] as Family | undefined;
+    if (family === undefined || dropped.has(name)) continue;
+    const plan = tagPlan(istioHttpLabels, overrides);
+    tagged.set(name, { family: stats.variant(family, plan.names), plan });
+  }
+  return tagged;
 }
 
 function same(pair: Pair, cluster: string | null, peer: NodeFacts | null): boolean {

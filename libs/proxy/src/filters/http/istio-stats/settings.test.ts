@@ -19,9 +19,17 @@ test('no name drops all, a name drops one, with or without its prefix', () => {
 
 test('what is asked and not done is named by its field', () => {
   const { dropped, warned } = parsed({
-    metrics: [{ name: 'requests_totl', drop: true }, { drop: true, match: 'response.code == 200' }, { dimensions: { a: 'b' }, tags_to_remove: ['c'] }],
-    definitions: [{ name: 'mine' }], reporter: 'SERVER_GATEWAY', tcp_reporting_duration: '5s',
+    metrics: [{ name: 'requests_totl', drop: true }, { drop: true, match: 'response.code == 200' }, { dimensions: { a: 'no such thing' } }, { dimensions: { 'not-a-label': 'request.host' } }],
+    definitions: [{ name: 'mine' }], reporter: 'SERVER_GATEWAY',
   });
   assert.deepEqual(dropped, []);
-  assert.deepEqual(warned, ['p.metrics[0].name', 'p.metrics[1].match', 'p.metrics[2].dimensions', 'p.metrics[2].tags_to_remove', 'p.definitions', 'p.reporter', 'p.tcp_reporting_duration']);
+  assert.deepEqual(warned, ['p.metrics[0].name', 'p.metrics[1].match', 'p.metrics[2].dimensions', 'p.metrics[3].dimensions', 'p.definitions', 'p.reporter']);
+});
+
+test('labels are set by expressions and removed, for one metric or all; the later entry wins', () => {
+  const result = parseIstioStats(jsonToBinary('stats.PluginConfig', { metrics: [{ dimensions: { host: 'request.host' } }, { name: 'requests_total', tags_to_remove: ['host', 'source_app'] }], tcp_reporting_duration: '7s' }), { path: 'p', typeUrl: istioStatsTypeUrl, warn: (path) => assert.fail(path), extensions: filterExtensions() });
+  assert.ok(result.ok);
+  const { tags, tcpReportingMs } = result.value;
+  const of = (name: 'requests_total' | 'request_bytes') => [[...(tags.get(name)?.set.keys() ?? [])], [...(tags.get(name)?.removed ?? [])]];
+  assert.deepEqual([of('requests_total'), of('request_bytes'), tcpReportingMs], [[[], ['host', 'source_app']], [['host'], []], 7000]);
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { jsonToBinary } from '@meltemi/api';
 import { ManualClock, seededRandom } from '@meltemi/base';
 import { StreamInfo, unknownConnection } from '@meltemi/http';
-import { FlatStats, StatsRegistry } from '@meltemi/observe';
+import { FlatStats, StatsRegistry, type Counter } from '@meltemi/observe';
 import { LocalState } from '../../../shared-state.ts';
 import { unknownNode } from '../../../node.ts';
 import { peerMetadataKey } from '../../../reports/access-log-entry.ts';
@@ -15,6 +15,10 @@ import { TcpSession } from '../tcp-proxy/tcp-session.ts';
 import { istioTcpStatsFilter } from './istio-tcp-stats.ts';
 
 const mongo = 'outbound|27017||mongo.db.svc.cluster.local';
+
+function bytesOf(metrics: StatsRegistry): number[] {
+  return ['istio_tcp_received_bytes_total', 'istio_tcp_sent_bytes_total'].map((name) => metrics.read().filter(({ spec }) => spec.name === name).flatMap((family) => [...family.series()]).reduce((sum, { child }) => sum + (child as Counter).value, 0));
+}
 
 /** One session of five bytes each way, counted under these settings; the names of the metrics with series, and what reports say. */
 function counted(settings: object) {
@@ -32,9 +36,11 @@ function counted(settings: object) {
   new TcpSession(client, { config: tcpProxyOf({ cluster: mongo }), info, clusters, random: seededRandom(1), filters: made ? [made] : [], bufferLimit: 1000, monotonic: () => clock.monotonic(), onDone: () => {} }).start(() => {});
   client.receive('12345');
   backend.connections[0]?.receive('67890');
+  clock.advance(10_000);
+  const whileOpen = bytesOf(metrics);
   client.destroy();
   const names = metrics.read().filter((family) => [...family.series()].length > 0).map(({ spec }) => spec.name);
-  return { names: names.map((name) => name.replace('istio_tcp_', '')).toSorted((a, b) => (a < b ? -1 : 1)), peer: info.dynamicMetadata?.[peerMetadataKey], warned };
+  return { names: names.map((name) => name.replace('istio_tcp_', '')).toSorted((a, b) => (a < b ? -1 : 1)), peer: info.dynamicMetadata?.[peerMetadataKey], warned, whileOpen, bytes: bytesOf(metrics), labels: metrics.read().find(({ size }) => size > 0)?.spec.labelNames ?? [] };
 }
 
 test('a session is counted under Istio\'s four names, and reports say so', () => {
@@ -50,7 +56,18 @@ test('with all metrics dropped nothing is counted, and reports still name both e
 });
 
 test('one metric is dropped by name; what is not acted on is named', () => {
-  const { names, warned } = counted({ metrics: [{ name: 'tcp_sent_bytes_total', drop: true }], tcp_reporting_duration: '5s' });
+  const { names, warned } = counted({ metrics: [{ name: 'tcp_sent_bytes_total', drop: true }], rotation_interval: '5s' });
   assert.deepEqual(names, ['connections_closed_total', 'connections_opened_total', 'received_bytes_total']);
-  assert.deepEqual(warned, ['p.tcp_reporting_duration']);
+  assert.deepEqual(warned, ['p.rotation_interval']);
+});
+
+test('with a reporting interval bytes are counted while the connection is open, each once; without one at its end', () => {
+  const { whileOpen, bytes } = counted({ tcp_reporting_duration: '5s' });
+  assert.deepEqual([whileOpen, bytes], [[5, 5], [5, 5]]);
+  assert.deepEqual(counted({}).whileOpen, [0, 0]);
+});
+
+test('labels are set and removed as for HTTP', () => {
+  const { labels } = counted({ metrics: [{ dimensions: { server: 'upstream.address' }, tags_to_remove: ['source_app'] }] });
+  assert.deepEqual([labels.includes('source_app'), labels.at(-1)], [false, 'server']);
 });

@@ -3,6 +3,7 @@ import { declareIstioMetrics, istioTcpLabels, type Counter, type Family } from '
 import { NetworkStreamFilter, type ConnectionControls, type NetworkFilterContext, type NetworkFilterFactory } from '../../../filter.ts';
 import { factsOfEndpoint, namedLabels, serviceOfCluster, sideLabels, tellPeers } from '../../http/istio-stats/labels.ts';
 import { allDropped, istioStatsTypeUrl, parseIstioStats, type IstioMetric, type IstioStatsConfig } from '../../http/istio-stats/settings.ts';
+import { tagPlan, tagValues, type TagPlan } from '../../http/istio-stats/tags.ts';
 
 /** Istio's standard TCP metrics: opened when the upstream is known, bytes and the close at the end. */
 export const istioTcpStatsFilter: NetworkFilterFactory = {
@@ -11,8 +12,9 @@ export const istioTcpStatsFilter: NetworkFilterFactory = {
   trust: 'untrusted-downstream-and-upstream',
   parse: parseIstioStats,
   bind(config, ctx) {
-    const shared: Shared = { ctx, ...familiesOf(config as IstioStatsConfig, ctx) };
-    return { create: () => new TcpStats(shared) };
+    const settings = config as IstioStatsConfig;
+    const shared: Shared = { ctx, ...familiesOf(settings, ctx), reportingMs: settings.tcpReportingMs };
+    return { create: () => (shared.counted && shared.reportingMs !== undefined ? new PeriodicTcpStats(shared, shared.reportingMs) : new TcpStats(shared)) };
   },
 };
 
@@ -28,15 +30,28 @@ interface Families {
 
 interface Shared extends Families {
   readonly ctx: NetworkFilterContext;
+  /** How the labels of a family with overrides are made. */
+  readonly plans: ReadonlyMap<Family<Counter>, TagPlan>;
+  readonly reportingMs: number | undefined;
 }
 
 const tcpMetrics: readonly IstioMetric[] = ['tcp_connections_opened_total', 'tcp_connections_closed_total', 'tcp_sent_bytes_total', 'tcp_received_bytes_total'];
 
-function familiesOf(config: IstioStatsConfig, ctx: NetworkFilterContext): Families {
-  if (allDropped(config, tcpMetrics)) return { opened: null, closed: null, received: null, sent: null, counted: false };
+function familiesOf(config: IstioStatsConfig, ctx: NetworkFilterContext): Families & Pick<Shared, 'plans'> {
+  const plans = new Map<Family<Counter>, TagPlan>();
+  if (allDropped(config, tcpMetrics)) return { opened: null, closed: null, received: null, sent: null, counted: false, plans };
   const metrics = declareIstioMetrics(ctx.metrics);
-  const kept = (name: IstioMetric, family: Family<Counter>) => (config.dropped.has(name) ? null : family);
+  const kept = (name: IstioMetric, standard: Family<Counter>): Family<Counter> | null => {
+    if (config.dropped.has(name)) return null;
+    const overrides = config.tags.get(name);
+    if (overrides === undefined) return standard;
+    const plan = tagPlan(istioTcpLabels, overrides);
+    const family = ctx.metrics.variant(standard, plan.names);
+    plans.set(family, plan);
+    return family;
+  };
   return {
+    plans,
     opened: kept('tcp_connections_opened_total', metrics.tcpOpened),
     closed: kept('tcp_connections_closed_total', metrics.tcpClosed),
     received: kept('tcp_received_bytes_total', metrics.tcpReceivedBytes),
@@ -48,6 +63,9 @@ function familiesOf(config: IstioStatsConfig, ctx: NetworkFilterContext): Famili
 class TcpStats extends NetworkStreamFilter {
   readonly #shared: Shared;
   #opened = false;
+  /** Bytes counted before the end. */
+  protected reportedReceived = 0;
+  protected reportedSent = 0;
 
   constructor(shared: Shared) {
     super();
@@ -56,20 +74,26 @@ class TcpStats extends NetworkStreamFilter {
 
   override onUpstream(controls: ConnectionControls): void {
     this.#opened = true;
-    this.#shared.opened?.labels(...this.#labels(controls)).inc();
+    this.add(this.#shared.opened, controls, this.labels(controls), 1);
   }
 
   override onClose(controls: ConnectionControls): void {
     const { opened, closed, received, sent, counted } = this.#shared;
-    const labels = this.#labels(controls);
-    if (!this.#opened) opened?.labels(...labels).inc();
-    closed?.labels(...labels).inc();
+    const labels = this.labels(controls);
+    if (!this.#opened) this.add(opened, controls, labels, 1);
+    this.add(closed, controls, labels, 1);
     tellPeers(controls.info, namedLabels(istioTcpLabels, labels, counted));
-    count(received, labels, controls.info.bytesReceived);
-    count(sent, labels, controls.info.bytesSent);
+    this.add(received, controls, labels, controls.info.bytesReceived - this.reportedReceived);
+    this.add(sent, controls, labels, controls.info.bytesSent - this.reportedSent);
   }
 
-  #labels({ info }: ConnectionControls): string[] {
+  protected add(family: Family<Counter> | null, { info }: ConnectionControls, standard: readonly string[], amount: number): void {
+    if (family === null || amount <= 0) return;
+    const plan = this.#shared.plans.get(family);
+    family.labels(...(plan === undefined ? standard : tagValues(plan, standard, info))).inc(amount);
+  }
+
+  protected labels({ info }: ConnectionControls): string[] {
     const outbound = this.#shared.ctx.direction !== 'inbound';
     const tls = outbound ? info.upstreamTls : info.connection.tls;
     const own = sideLabels(this.#shared.ctx.node, tls?.localUriSans[0] ?? '');
@@ -83,6 +107,44 @@ class TcpStats extends NetworkStreamFilter {
   }
 }
 
-function count(family: Family<Counter> | null, labels: readonly string[], bytes: number): void {
-  if (bytes > 0) family?.labels(...labels).inc(bytes);
+/** Counts bytes while the connection is open, too: once in each interval in which some went through. */
+class PeriodicTcpStats extends TcpStats {
+  readonly #of: Shared;
+  readonly #intervalMs: number;
+  #received = 0;
+  #sent = 0;
+  #stop: (() => void) | null = null;
+
+  constructor(shared: Shared, intervalMs: number) {
+    super(shared);
+    this.#of = shared;
+    this.#intervalMs = intervalMs;
+  }
+
+  override onRead(controls: ConnectionControls, bytes: number): void {
+    this.#received += bytes;
+    this.#soon(controls);
+  }
+
+  override onWrite(controls: ConnectionControls, bytes: number): void {
+    this.#sent += bytes;
+    this.#soon(controls);
+  }
+
+  override onClose(controls: ConnectionControls): void {
+    this.#stop?.();
+    this.#stop = null;
+    super.onClose(controls);
+  }
+
+  #soon(controls: ConnectionControls): void {
+    this.#stop ??= this.#of.ctx.clock.after(this.#intervalMs, () => {
+      this.#stop = null;
+      const labels = this.labels(controls);
+      this.add(this.#of.received, controls, labels, this.#received - this.reportedReceived);
+      this.add(this.#of.sent, controls, labels, this.#sent - this.reportedSent);
+      this.reportedReceived = this.#received;
+      this.reportedSent = this.#sent;
+    });
+  }
 }
