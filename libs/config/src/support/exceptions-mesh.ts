@@ -9,7 +9,6 @@ export const meshExceptions: readonly KindExceptions[] = [
     kinds: ['MeshConfig'],
     fields: [
       ...refused('has no effect: there is no ambient mode, so no HBONE', 'hboneIdleTimeout'),
-      ...refused('has no effect: pilot logs what it does with listeners itself', 'disableEnvoyListenerLog'),
       ...refused('has no effect: give pilot its sources as flags (--manifests, --store)', 'configSources'),
       ...refused('has no effect: proxies trust the roots that citadel gives them', 'caCertificates', 'verifyCertificateAtClient'),
       ...refused('has no effect: certificates come from citadel', 'ca', 'certificates'),

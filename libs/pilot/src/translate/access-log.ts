@@ -1,5 +1,5 @@
 import type { EnvoyAls, EnvoyFileAccessLog, EnvoyOtelAls, EnvoyTcpAls, ExtensionProvider } from '@meltemi/config';
-import { AccessLog, AccessLogFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
+import { AccessLog, AccessLogFilter, AndFilter, ResponseFlagFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
 import { ApiVersion } from '@meltemi/api/gen/envoy/config/core/v3/config_source.ts';
 import { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { SubstitutionFormatString } from '@meltemi/api/gen/envoy/config/core/v3/substitution_format_string.ts';
@@ -69,7 +69,7 @@ export interface LogContext {
 }
 
 /** The loggers that Telemetry and the default providers ask for; when they say nothing, those of MeshConfig: its file and its log service. */
-export function accessLogs({ push, proxy, direction }: LogContext, protocol: 'http' | 'tcp'): AccessLog[] {
+export function accessLogs({ push, proxy, direction }: LogContext, protocol: 'http' | 'tcp', of: 'http' | 'tcp' | 'listener' = protocol): AccessLog[] {
   const { mesh } = push;
   const providers = loggingProviders(mesh, appliedTelemetry(push, proxy).logging, direction === 'inbound' ? 'SERVER' : 'CLIENT');
   const logs = providers?.flatMap((logging) => providerLogs(push, proxy, logging, protocol));
@@ -77,8 +77,20 @@ export function accessLogs({ push, proxy, direction }: LogContext, protocol: 'ht
   if (logs && (logs.length > 0 || providers?.some(({ disabled }) => disabled))) return logs;
   return [
     ...(mesh.accessLogFile === '' ? [] : [fileLog(mesh.accessLogFile, meshFormat(push))]),
-    ...(mesh.enableEnvoyAccessLogService ? [grpcLog(protocol, { cluster: serviceCluster(push, accessLogAddress(push)), logName: `${protocol}_envoy_accesslog`, settings: undefined })] : []),
+    ...(mesh.enableEnvoyAccessLogService ? [grpcLog(protocol, { cluster: serviceCluster(push, accessLogAddress(push)), logName: `${of}_envoy_accesslog`, settings: undefined })] : []),
   ];
+}
+
+/** The loggers of a listener itself, for connections that no filter chain takes: nothing behind it logs those. */
+export function listenerAccessLogs(context: LogContext): AccessLog[] {
+  if (context.push.mesh.disableEnvoyListenerLog) return [];
+  return accessLogs(context, 'tcp', 'listener').map((log) => create(AccessLog, { ...log, filter: log.filter ? bothOf(noFilterChain, log.filter) : noFilterChain }));
+}
+
+const noFilterChain = create(AccessLogFilter, { filterSpecifier: { $case: 'responseFlagFilter', value: create(ResponseFlagFilter, { flags: ['NR'] }) } });
+
+function bothOf(...filters: AccessLogFilter[]): AccessLogFilter {
+  return create(AccessLogFilter, { filterSpecifier: { $case: 'andFilter', value: create(AndFilter, { filters }) } });
 }
 
 function providerLogs(push: PushContext, proxy: Proxy, { name, disabled, filter }: ProviderLogging, protocol: 'http' | 'tcp'): AccessLog[] {

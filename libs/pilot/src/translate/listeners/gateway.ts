@@ -2,6 +2,7 @@ import type { TcpRoute } from '@meltemi/config';
 import type { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { addressListener } from '@meltemi/xds';
+import { listenerAccessLogs } from '../access-log.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
@@ -29,7 +30,7 @@ export function buildGatewayListeners(push: PushContext, proxy: Proxy, scope: Sc
     const { bind, moreBinds, port } = place;
     // what the proxy may not bind it would refuse
     if (filterChains.length === 0 || (port < 1024 && port !== 0 && proxy.metadata['UNPRIVILEGED_POD'] === 'true')) return [];
-    return [listener({ name: addressListener(bind, port), bind, moreBinds, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains })];
+    return [listener({ name: addressListener(bind, port), bind, moreBinds, port, direction: 'gateway', mesh: push.mesh, bindToPort: true, filterChains, accessLogs: listenerAccessLogs({ push, proxy, direction: 'gateway' }) })];
   });
 }
 

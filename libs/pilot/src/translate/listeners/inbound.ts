@@ -4,6 +4,7 @@ import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { Route, RouteAction, VirtualHost } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { addressListener, inboundCluster, inboundRoute, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
+import { listenerAccessLogs } from '../access-log.ts';
 import { modeForPort, mtlsPolicyFor, type MtlsMode } from '../../push-context/peer-authentication.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import { bindAddress, type Proxy } from '../../proxy/proxy.ts';
@@ -70,16 +71,17 @@ export function inboundListeners(push: PushContext, proxy: Proxy): Listener[] {
   const listeners: Listener[] = [];
   const virtual: FilterChain[] = [];
   const ports = inboundPorts(push, proxy);
+  const logs = listenerAccessLogs({ push, proxy, direction: 'inbound' });
   for (const port of ports) {
     const chains = portChains(push, proxy, port);
-    if (port.bindToPort) listeners.push(listener({ name: addressListener(port.bind, port.targetPort), bind: port.bind, port: port.targetPort, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains: chains }));
+    if (port.bindToPort) listeners.push(listener({ name: addressListener(port.bind, port.targetPort), bind: port.bind, port: port.targetPort, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains: chains, accessLogs: logs }));
     else virtual.push(...chains);
   }
   if (proxy.interception === 'NONE') return listeners;
   const { proxyInboundListenPort: port } = push.mesh;
   const filterChains = [...passthroughChains(push, proxy, new Set(ports.map((declared) => declared.targetPort))), ...virtual];
   const [bind, ...others] = wildcards(proxy.families);
-  const virtualInbound = listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, bind), moreBinds: push.features.dualStack ? others : [], port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true });
+  const virtualInbound = listener({ name: wellKnownListeners.inbound, bind: bindAddress(proxy, bind), moreBinds: push.features.dualStack ? others : [], port, direction: 'inbound', mesh: push.mesh, bindToPort: true, filterChains, originalDestination: true, accessLogs: logs });
   // Deviation: no original_src filter; applications see the proxy as their client, as with REDIRECT.
   return [proxy.interception === 'TPROXY' ? { ...virtualInbound, transparent: true } : virtualInbound, ...listeners];
 }

@@ -1,3 +1,4 @@
+import type { AccessLog } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
 import { AdditionalAddress, Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { FilterChainMatch, ListenerFilter, ListenerFilterChainMatchPredicate, type FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import { TrafficDirection } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
@@ -25,6 +26,8 @@ export interface ListenerOptions {
   readonly defaultFilterChain?: FilterChain | undefined;
   /** Listeners that iptables redirects to learn where a connection was going. */
   readonly originalDestination?: boolean;
+  /** Of connections that no filter chain takes. */
+  readonly accessLogs?: readonly AccessLog[];
 }
 
 const directions = { inbound: TrafficDirection.INBOUND, outbound: TrafficDirection.OUTBOUND, gateway: TrafficDirection.OUTBOUND } as const;
@@ -42,6 +45,7 @@ export function listener(options: ListenerOptions): Listener {
     listenerFilters: filters,
     // strangers get Envoy's own patience at a gateway, and then no connection
     ...(filters.length > 0 && options.direction !== 'gateway' ? { listenerFiltersTimeout: duration(options.mesh.protocolDetectionTimeout), continueOnListenerFiltersTimeout: true } : {}),
+    ...(options.accessLogs ? { accessLog: [...options.accessLogs] } : {}),
     trafficDirection: directions[options.direction],
     ...(options.bindToPort ? {} : { bindToPort: false }),
   });

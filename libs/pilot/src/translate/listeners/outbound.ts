@@ -4,6 +4,7 @@ import { FilterChain } from '@meltemi/api/gen/envoy/config/listener/v3/listener_
 import { addressListener, httpProxyRouteName, outboundCluster, wellKnownClusters, wellKnownListeners } from '@meltemi/xds';
 import type { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { listenerAccessLogs } from '../access-log.ts';
 import { resolveHost } from '../../push-context/hosts.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { EgressScope, Scope } from '../../push-context/scope.ts';
@@ -202,7 +203,7 @@ function virtualOutbound(context: Context): Listener {
   const [bind, ...others] = context.wildcards;
   const rest = unknownDestination(context, 'virtualOutbound-catchall-tcp');
   const moreBinds = push.features.dualStack ? others : [];
-  const base = listener({ name: wellKnownListeners.outbound, bind, moreBinds, port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: context.scope.dynamicDns ? [loop, anyHost(context), rest] : [loop, rest] });
+  const base = listener({ name: wellKnownListeners.outbound, bind, moreBinds, port, direction: 'outbound', mesh: push.mesh, bindToPort: true, filterChains: context.scope.dynamicDns ? [loop, anyHost(context), rest] : [loop, rest], accessLogs: listenerAccessLogs({ ...context, direction: 'outbound' }) });
   return { ...base, useOriginalDst: true };
 }
 
