@@ -54,6 +54,10 @@ test('for people: a workload asks; who is not known is told who is', async () =>
   const ran = await meltemi('explain', '-f', 'mesh.yaml', '--from', 'default/a', 'GET', 'http://a/x', '-H', 'k: v');
   assert.equal(ran.code, 0, ran.err);
   assert.match(ran.out, /a-v1\.default[\s\S]*→ routed[\s\S]*cluster {4}outbound\|80\|\|a\.default\.svc\.cluster\.local[\s\S]*inbound\|80\|\|/);
+  for (const request of [['GET', 'http://a/x'], ['http://a/x']]) {
+    const behind = await meltemi('explain', '--from', 'default/a', '-f', 'mesh.yaml', ...request);
+    assert.deepEqual([behind.code, behind.out], [0, ran.out], `the request behind the files: ${behind.err}`);
+  }
   const lost = await meltemi('explain', '-f', 'mesh.yaml', '--from', 'default/nobody', 'http://a/');
   assert.deepEqual([lost.code, /no workload "default\/nobody" is known; there are default\/a-v1/.test(lost.err)], [1, true]);
 });

@@ -30,7 +30,8 @@ export const explainCommand: CommandModule = (program, environment) => {
     .option('--call-file <file>', 'for programs: calls, [{"mode", "address", "port", "protocol", "tls", "host", "path", "method", "headers", …}]')
     .option('-o, --output <format>', 'table, json or yaml')
     .addHelpText('after', '\nExample: meltemi explain --from default/productpage GET http://reviews:9080/reviews/0 -H "end-user: jason"')
-    .action(async (method: string | undefined, url: string | undefined, options: Options) => {
+    .action(async (givenMethod: string | undefined, givenUrl: string | undefined, given: Options) => {
+      const { method, url, options } = givenMethod === undefined ? requestBehindFiles(given) : { method: givenMethod, url: givenUrl, options: given };
       const format = outputFormat(options.output);
       const mesh = async () => (options.filename === undefined ? (await import('./live-mesh.ts')).meshFromPilot(environment) : meshFromFiles(options.filename, options, environment));
       if (options.proxyFile !== undefined && options.callFile !== undefined) return answerCalls(await mesh(), { ...options, proxyFile: options.proxyFile, callFile: options.callFile }, format, environment);
@@ -39,6 +40,15 @@ export const explainCommand: CommandModule = (program, environment) => {
       follow(options.filename === undefined ? await mesh() : withAssumedPods(await mesh()), request, format, environment);
     });
 };
+
+/** `-f dir GET http://a/`: -f takes every word behind it, also the request. */
+function requestBehindFiles(options: Options): { readonly method: string | undefined; readonly url: string | undefined; readonly options: Options } {
+  const words = options.filename ?? [];
+  const url = words.at(-1);
+  if (url === undefined || words.length < 2 || !/^[a-z0-9]+:\/\//.test(url)) return { method: undefined, url: undefined, options };
+  const hasMethod = words.length > 2 && /^[A-Z]+$/.test(words.at(-2) ?? '');
+  return { method: hasMethod ? words.at(-2) : 'GET', url, options: { ...options, filename: words.slice(0, hasMethod ? -2 : -1) } };
+}
 
 type Files = Options & { readonly proxyFile: string; readonly callFile: string };
 
