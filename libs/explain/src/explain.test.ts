@@ -223,3 +223,8 @@ spec: {hosts: ["${host}"], addresses: [${address}], ports: [{number: 5432, name:
   assert.deepEqual(first({ DNS_CAPTURE: 'true' }), [[...answers('192.0.2.77'), 'outbound|5432||far.example'], [...answers('192.0.2.78'), 'outbound|5432||*.wild.example'], ['listener', '', 'PassthroughCluster'], ['listener', '', 'outbound|5432||far.example']]);
   assert.deepEqual(first({}).map(([at]) => at), ['listener', 'listener', 'listener', 'listener']);
 });
+
+test('a connection to a port that the proxy itself listens on for others goes nowhere', () => {
+  const answers = ask(bookinfo, productpage, ...[15_001, 15_006].map((port) => ({ mode: 'outbound', address: '198.51.100.50', port, protocol: 'tcp' })));
+  assert.deepEqual(answers.map(({ outcome, cluster }) => [outcome, cluster]), [['denied', 'BlackHoleCluster'], ['denied', 'BlackHoleCluster']]);
+});
