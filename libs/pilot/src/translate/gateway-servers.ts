@@ -75,7 +75,7 @@ class Place implements GatewayListener {
 
   add(entry: GatewayServer): void {
     // names tell servers with TLS settings apart, also those that only redirect to https
-    if (entry.server.tls && !this.#takeNames(serverNames(entry))) return;
+    if (entry.server.tls && !this.#takeNames(namesTaken(entry))) return;
     const plain = entry.kind === 'http' || entry.kind === 'tcp';
     // beside a plain server only HTTP beside HTTP; after TLS servers a plain one takes what they leave
     if (this.#plain && !(this.#plain.kind === 'http' && entry.kind === 'http')) return;
@@ -90,6 +90,15 @@ class Place implements GatewayListener {
     for (const name of names) this.#names.add(name);
     return true;
   }
+}
+
+/** A name for the rules of one namespace is another's, too, unless TLS ends here: which certificate is shown the name alone decides. */
+function namesTaken(entry: GatewayServer): string[] {
+  const scoped = entry.server.hosts.map((host) => {
+    const [namespace, name] = host.includes('/') ? host.split('/') : ['*', host];
+    return namespace === '*' ? `${name}` : `${namespace === '.' ? entry.namespace : namespace}/${name}`;
+  });
+  return entry.kind === 'https' || entry.kind === 'tls' ? [...scoped, ...serverNames(entry).map((name) => `certificate for ${name}`)] : scoped;
 }
 
 /** Where the Gateway's ports are listened on; undefined when it does not take the proxy. */

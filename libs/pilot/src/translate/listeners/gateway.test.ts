@@ -130,6 +130,25 @@ test('TLS is passed through by the server name of the rule\'s matches, wildcards
   for (const name of ['c.example', 'd.example', 'b.example']) assert.equal(dial(yaml, 8443, name), 'closed', name);
 });
 
+test('servers of one name for rules of different namespaces share a port where TLS passes through or does not begin; where it ends the first has the name', () => {
+  const red = { namespace: 'red' };
+  const blue = { namespace: 'blue' };
+  const second = (port: string) => port.replace('name: ', 'name: second-');
+  const bound = (name: string, hosts: string, routes: string, place: Place) => object('VirtualService', name, `{hosts: [${hosts}], gateways: [default/gw], ${routes}}`, place);
+  const passed = gateway('gw', [server(tlsPort, '"red/*.example"', passthrough), server(second(tlsPort), '"blue/*.example"', passthrough)].join(', '));
+  const byName = (sni: string, host: string) => `tls: [{match: [{sniHosts: [${sni}]}], ${to(host)}}]`;
+  const yaml = passed + bound('r', 'r.example', byName('r.example', 'details'), red) + bound('b', 'b.example', byName('b.example', 'ratings'), blue);
+  assert.equal(dial(yaml, 8443, 'r.example'), 'details:9080');
+  assert.equal(dial(yaml, 8443, 'b.example'), 'ratings:9080');
+
+  const settings = ', tls: {httpsRedirect: false}';
+  const plain = gateway('gw', [server(http, '"red/*.example"', settings), server(second(http), '"blue/*.example"', settings)].join(', ')) + bound('r', 'r.example', `http: [{${to('details')}}]`, red) + bound('b', 'b.example', `http: [{${to('ratings')}}]`, blue);
+  assert.deepEqual(['r.example', 'b.example'].map((host) => whither(tableOf(world(plain), ingressGateway(), 'http.8080'), `http://${host}/`)), ['details:9080', 'ratings:9080']);
+
+  const ended = gateway('gw', [server(tlsPort, '"red/*.example"', simple), server(second(tlsPort), '"blue/*.example"', simple)].join(', ')) + bound('r', 'r.example', `tcp: [{${to('details')}}]`, red) + bound('b', 'b.example', `tcp: [{${to('ratings')}}]`, blue);
+  assert.equal(dial(ended, 8443, 'b.example'), 'details:9080');
+});
+
 test('a rule with hosts that the server does not have passes nothing through, nor do its TCP routes', () => {
   const pass = (hosts: string, routes: string) => dial(gateway('gw', server(tlsPort, 'a.example', passthrough)) + rule('r', hosts, routes), 8443, 'a.example');
   assert.equal(pass('b.example', `tls: [{match: [{sniHosts: [b.example]}], ${to('details')}}]`), 'closed');
