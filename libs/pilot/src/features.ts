@@ -7,6 +7,8 @@ const switches = {
   http10: flag('PILOT_HTTP10', false),
   /** A gateway takes Gateway objects of its own namespace only. */
   scopeGatewayToNamespace: flag('PILOT_SCOPE_GATEWAY_TO_NAMESPACE', false),
+  /** Workloads of a Gateway of the Gateway API serve no Gateway that picks them by label from another namespace. */
+  strictGatewayMerging: flag('PILOT_ENABLE_STRICT_GATEWAY_MERGING', true),
   /** Virtual hosts of a gateway with the same routes become one. */
   routeCollapse: flag('PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION', true),
   /** Virtual hosts answer to names that end in a dot, too. */

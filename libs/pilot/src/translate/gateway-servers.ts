@@ -1,15 +1,13 @@
-import type { Config, GatewaySpec, Server } from '@meltemi/config';
+import type { Server } from '@meltemi/config';
 import { gatewayHttpRoute, gatewayHttpsRoute } from '@meltemi/xds';
-import { selectsByService, servicePorts, type PortResolver } from '../gateway-api/selection.ts';
 import { hostCovers } from '../push-context/hosts.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import { visibleTo, type VirtualService } from '../push-context/virtual-services.ts';
 import { bindAddress, type Proxy } from '../proxy/proxy.ts';
 import { isHttp, type Protocol } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
-import { selects } from '../registry/workloads.ts';
 import { wildcards } from './addresses.ts';
-import { serviceTargets } from './service-targets.ts';
+import { takenGateways } from './taken-gateways.ts';
 
 /** How a server is served: HTTP by routes, after TLS or not; or bytes, after TLS, by server name, by the server names of clusters, or as they come. */
 export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough' | 'auto-passthrough';
@@ -37,13 +35,9 @@ export interface GatewayListener {
 
 /** The listeners of a gateway proxy. Servers of different Gateways merge on a port; one that cannot share it with those before it is left out, the oldest Gateway's first. */
 export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListener[] {
-  const targets = serviceTargets(push, proxy);
   const places = new Map<string, Place>();
   const [wildcard, ...others] = wildcards(proxy.families);
-  for (const gateway of push.gateways) {
-    if (push.features.scopeGatewayToNamespace && gateway.meta.namespace !== proxy.namespace) continue;
-    const ports = portsOf(push, gateway, { proxy, targets });
-    if (!ports) continue;
+  for (const { gateway, ports } of takenGateways(push, proxy)) {
     for (const server of gateway.spec.servers) {
       const bind = bindAddress(proxy, server.bind === '' ? wildcard : server.bind);
       const moreBinds = server.bind === '' && push.features.dualStack ? others : [];
@@ -99,21 +93,6 @@ function namesTaken(entry: GatewayServer): string[] {
     return namespace === '*' ? `${name}` : `${namespace === '.' ? entry.namespace : namespace}/${name}`;
   });
   return entry.kind === 'https' || entry.kind === 'tls' ? [...scoped, ...serverNames(entry).map((name) => `certificate for ${name}`)] : scoped;
-}
-
-/** Where the Gateway's ports are listened on; undefined when it does not take the proxy. */
-function portsOf(push: PushContext, gateway: Config<GatewaySpec>, { proxy, targets }: { readonly proxy: Proxy; readonly targets: ReturnType<typeof serviceTargets> }): PortResolver | undefined {
-  if (selectsByService(gateway)) return servicePorts(push, gateway, { proxy, targets });
-  return selects(gateway.spec.selector, proxy.labels) ? (port) => listenPorts(port, targets) : undefined;
-}
-
-/** A Service with this label does not map ports of Gateways that select by label. Source: Istio's DisableGatewayPortTranslationLabel. */
-const asWritten = 'experimental.istio.io/disable-gateway-port-translation';
-
-/** The first Service in front of the gateway with that port maps it; without one the gateway listens where the server says. */
-function listenPorts(port: number, targets: ReturnType<typeof serviceTargets>): number[] {
-  const mapped = targets.find((target) => target.port.number === port && target.service.labels[asWritten] === undefined);
-  return [mapped?.targetPort ?? port];
 }
 
 function gatewayServer(server: Server, owner: { readonly name: string; readonly namespace: string; readonly port: number }): GatewayServer {
