@@ -144,6 +144,7 @@ const members: Readonly<Record<string, Member>> = {
     },
     otherRoute: { mutations: { responseMutations: [{ append: { header: { key: 'x-b', value: '2' } } }] } },
   },
+  'envoy.filters.http.dynamic_forward_proxy': { config: { dnsCacheConfig: { name: 'c' } }, least: { dnsCacheConfig: { name: 'c' } }, otherRoute: { hostRewriteLiteral: 'other' }, shownApart: true },
   'istio.stats': { config: {}, values: { 'stats.PluginConfig': { metrics: [{ drop: true }], reporter: 'SERVER_GATEWAY' } } },
   'envoy.filters.http.router': { config: {}, values: { 'envoy.extensions.filters.http.router.v3.Router': { dynamic_stats: false, upstream_http_filters: [{ name: 'a' }], upstream_log: [{ name: 'a' }], upstream_log_options: { flushUpstreamLogOnUpstreamStream: true } } } },
 };
