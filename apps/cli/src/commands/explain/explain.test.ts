@@ -58,8 +58,9 @@ test('for people: a workload asks; who is not known is told who is', async () =>
     const behind = await meltemi('explain', '--from', 'default/a', '-f', 'mesh.yaml', ...request);
     assert.deepEqual([behind.code, behind.out], [0, ran.out], `the request behind the files: ${behind.err}`);
   }
-  const lost = await meltemi('explain', '-f', 'mesh.yaml', '--from', 'default/nobody', 'http://a/');
+  const lost = await meltemi('explain', '-f', 'mesh.yaml', '-f', 'bad.yaml', '--from', 'default/nobody', 'http://a/');
   assert.deepEqual([lost.code, /no workload "default\/nobody" is known; there are default\/a-v1/.test(lost.err)], [1, true]);
+  assert.match(lost.err, /set aside: VirtualService bad\.default/, 'it may be among what is set aside');
 });
 
 test('a question that is not one exits 64, one that cannot be read 1 with its field', async () => {

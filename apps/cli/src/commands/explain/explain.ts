@@ -61,7 +61,9 @@ async function answerCalls(mesh: LoadedMesh, { proxyFile, callFile }: Files, for
 }
 
 function follow(mesh: LoadedMesh, request: JourneyRequest, format: OutputFormat, environment: CommandEnvironment): void {
-  const { legs, setAside } = read(journey(new MeshViews(mesh, featuresFrom(process.env)), request, Date.now()), 'explain');
+  const followed = journey(new MeshViews(mesh, featuresFrom(process.env)), request, Date.now());
+  if (!followed.ok) warnSetAside(mesh.setAside, environment);
+  const { legs, setAside } = read(followed, 'explain');
   warnSetAside(setAside, environment);
   print(environment.output, format, legs, () => legs.map(({ workload, call, answer }) => `${workload}\n${answerText(answer, call)}`).join('\n\n'));
 }

@@ -43,10 +43,9 @@ table(endpointSlice, {
 });
 
 table(deployment, {
-  good: [['a template', '{selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: b, ports: [{containerPort: 80}]}]}}}']],
+  good: [['a template', '{selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: b, ports: [{containerPort: 80}]}]}}}'], ['a template without containers', '{selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}}}']],
   bad: [
     ['a selector its pods do not match', '{selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: b}}, spec: {containers: [{name: a}]}}}', 'spec.template.metadata.labels', /app: a/],
-    ['no containers', '{selector: {matchLabels: {}}, template: {spec: {}}}', 'spec.template.spec.containers', /required/],
   ],
 });
 
@@ -65,4 +64,12 @@ test('a Pod carries where it runs, and is ready unless its status says otherwise
   assert.ok(result.ok && isOfKind(result.value.config, pod));
   assert.deepEqual(result.value.config.spec.status, { phase: '', podIP: '10.0.0.1', podIPs: ['10.0.0.1'], ready: false });
   assert.equal(result.value.config.spec.serviceAccountName, 'bookinfo');
+});
+
+test('a Pod written down without a spec is used for where it runs', () => {
+  const raw = toRawObject({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, status: { podIP: '10.0.0.1' } });
+  assert.ok(raw.ok);
+  const result = decode(raw.value);
+  assert.ok(result.ok && isOfKind(result.value.config, pod));
+  assert.deepEqual([result.value.config.spec.status.podIP, result.value.config.spec.serviceAccountName, result.value.config.spec.containers], ['10.0.0.1', 'default', []]);
 });

@@ -10,7 +10,7 @@ import type { DeploymentSpec, PodTemplate } from './types.ts';
 const template = mapped(
   kubeObject<{ readonly metadata: PodTemplate['meta']; readonly spec: PodTemplate['spec'] }>({
     metadata: kubeObject<PodTemplate['meta']>({ labels: stringMap(), annotations: stringMap() }),
-    spec: required(podSpec),
+    spec: podSpec,
   }),
   ({ metadata, spec }): PodTemplate => ({ meta: metadata, spec }),
 );

@@ -1,5 +1,5 @@
 import { ipReason } from '../../../rules/addresses.ts';
-import { mapped, required } from '../../../schema/schema.ts';
+import { mapped } from '../../../schema/schema.ts';
 import { kubeKind, kubeObject } from '../kube-kind.ts';
 import { podSpec, podStatus } from './schema.ts';
 import type { PodSpec, PodStatus } from './types.ts';
@@ -10,7 +10,7 @@ export const pod = kubeKind<PodSpec>({
   shortNames: ['po'],
   body: 'object',
   schema: mapped(
-    kubeObject<{ readonly spec: Omit<PodSpec, 'status'>; readonly status: PodStatus }>({ spec: required(podSpec), status: podStatus }),
+    kubeObject<{ readonly spec: Omit<PodSpec, 'status'>; readonly status: PodStatus }>({ spec: podSpec, status: podStatus }),
     ({ spec, status }) => ({ ...spec, status }),
   ),
   validate(spec, _about, findings) {

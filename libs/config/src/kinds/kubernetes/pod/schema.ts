@@ -22,7 +22,7 @@ const container = kubeObject<PodContainer>({
   ports: list(kubeObject<ContainerPort>({ name: string(), containerPort: required(int('int32', { min: 1, max: 65535 })), protocol: string() })),
 });
 
-/** The spec of a Pod, or of a Deployment's template. */
+/** The spec of a Pod, or of a Deployment's template. Nothing here runs containers: a Pod written down without them is used for where and who it is. */
 export const podSpec = mapped(
   kubeObject<WrittenPodSpec>({
     serviceAccountName: string(),
@@ -31,7 +31,7 @@ export const podSpec = mapped(
     hostname: string(),
     subdomain: string(),
     hostNetwork: bool(),
-    containers: required(list(container, { minItems: 1 })),
+    containers: list(container),
   }),
   ({ serviceAccount, ...spec }): Omit<PodSpec, 'status'> => ({ ...spec, serviceAccountName: spec.serviceAccountName || serviceAccount || 'default' }),
 );
