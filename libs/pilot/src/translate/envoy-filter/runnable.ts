@@ -24,6 +24,7 @@ export const httpFilterTypes: readonly (readonly [type: string, route?: true | s
   [`${http}buffer.v3.Buffer`, `${http}buffer.v3.BufferPerRoute`],
   [`${http}compressor.v3.Compressor`, `${http}compressor.v3.CompressorPerRoute`],
   [`${http}decompressor.v3.Decompressor`],
+  [`${http}dynamic_forward_proxy.v3.FilterConfig`, `${http}dynamic_forward_proxy.v3.PerRouteConfig`],
   [`${http}header_mutation.v3.HeaderMutation`, `${http}header_mutation.v3.HeaderMutationPerRoute`],
   ['stats.PluginConfig'],
   [`${http}router.v3.Router`],
@@ -33,7 +34,7 @@ export const httpFilterTypes: readonly (readonly [type: string, route?: true | s
 
 /** Network filters besides those that end a chain. */
 export const networkFilterTypes: readonly string[] = [
-  `${network}rbac.v3.RBAC`, `${network}ext_authz.v3.ExtAuthz`, `${network}connection_limit.v3.ConnectionLimit`, `${network}local_ratelimit.v3.LocalRateLimit`, `${network}sni_cluster.v3.SniCluster`,
+  `${network}rbac.v3.RBAC`, `${network}ext_authz.v3.ExtAuthz`, `${network}connection_limit.v3.ConnectionLimit`, `${network}local_ratelimit.v3.LocalRateLimit`, `${network}sni_cluster.v3.SniCluster`, `${network}sni_dynamic_forward_proxy.v3.FilterConfig`,
   'envoy.tcp.metadataexchange.config.MetadataExchange', 'stats.PluginConfig',
 ];
 
