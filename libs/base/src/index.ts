@@ -7,3 +7,4 @@ export { hash64, hashModulo, type Hash64 } from './hash64.ts';
 export { xxHash64 } from './xx-hash.ts';
 export { murmurHash2 } from './murmur-hash.ts';
 export { closest } from './closest.ts';
+export { addTo } from './multimap.ts';

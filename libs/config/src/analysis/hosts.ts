@@ -1,7 +1,7 @@
+import { addTo } from '@meltemi/base';
 import { serviceEntry } from '../kinds/service-entry/kind.ts';
 import type { StringMap } from '../kinds/types.ts';
 import type { Mesh } from './mesh.ts';
-import { addTo } from './multimap.ts';
 
 const clusterDomain = 'svc.cluster.local';
 

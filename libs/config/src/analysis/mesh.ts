@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import type { ConfigKind } from '../kinds/kind.ts';
 import type { MeshConfigSpec } from '../kinds/mesh-config/types.ts';
 import type { StringMap } from '../kinds/types.ts';
@@ -6,7 +7,6 @@ import { labelIndex, type LabelIndex } from './kubernetes/label-index.ts';
 import { podFacts, templateFacts, type PodView } from './kubernetes/pod.ts';
 import { labelSelectorSelects } from './kubernetes/selector.ts';
 import { serviceView, type ServiceView } from './kubernetes/service.ts';
-import { addTo } from './multimap.ts';
 import type { AnalyzedObject } from './object.ts';
 
 /** Everything under analysis, indexed. Frozen: analyzers only read. */

@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import type { Config, KubeServiceSpec } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { Service, ServiceTarget } from '../registry/model.ts';
@@ -54,10 +55,7 @@ function candidates(services: readonly Config<KubeServiceSpec>[]): ReadonlyMap<s
   for (const [index, config] of services.entries()) {
     const [first] = Object.entries(config.spec.selector);
     if (!first) continue;
-    const place = placeOf(config.meta.namespace, ...first);
-    const list = found.get(place);
-    if (list) list.push({ config, index });
-    else found.set(place, [{ config, index }]);
+    addTo(found, placeOf(config.meta.namespace, ...first), { config, index });
   }
   indexes.set(services, found);
   return found;

@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import { selects } from './workloads.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -14,8 +15,8 @@ export function labelled<T>(items: Iterable<T>, of: (item: T) => { readonly name
   const byLabel = new Map<string, T[]>();
   for (const item of items) {
     const { namespace, labels } = of(item);
-    append(all, namespace, item);
-    for (const [key, value] of Object.entries(labels)) append(byLabel, `${namespace}\0${key}\0${value}`, item);
+    addTo(all, namespace, item);
+    for (const [key, value] of Object.entries(labels)) addTo(byLabel, `${namespace}\0${key}\0${value}`, item);
   }
   return {
     select(namespace, selector) {
@@ -27,10 +28,4 @@ export function labelled<T>(items: Iterable<T>, of: (item: T) => { readonly name
       return fewest.filter((item) => selects(selector, of(item).labels));
     },
   };
-}
-
-function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list) list.push(value);
-  else map.set(key, [value]);
 }

@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import type { Config, DeploymentSpec, EndpointSliceSpec, PodSpec } from '@meltemi/config';
 import { aliasNames } from './aliases.ts';
 import { autoAddresses, givenBefore } from './auto-addresses.ts';
@@ -83,7 +84,7 @@ function guarded<Spec>(configs: readonly Config<Spec>[], options: RegistryOption
 
 function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: RegistryOptions): KubernetesInputs & Pick<BuiltFrom, 'sharedAddresses' | 'podOf'> {
   const slices = new Map<string, Config<EndpointSliceSpec>[]>();
-  for (const slice of inputs.slices) append(slices, `${slice.meta.namespace}/${slice.meta.labels['kubernetes.io/service-name'] ?? ''}`, slice);
+  for (const slice of inputs.slices) addTo(slices, `${slice.meta.namespace}/${slice.meta.labels['kubernetes.io/service-name'] ?? ''}`, slice);
   const pods: PodWorkload[] = [];
   const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
@@ -122,20 +123,14 @@ function podsRemembered(facts: WorkloadFacts): BuiltFrom['podOf'] {
 
 function deploymentsByNamespace(deployments: readonly Config<DeploymentSpec>[]): Map<string, Config<DeploymentSpec>[]> {
   const found = new Map<string, Config<DeploymentSpec>[]>();
-  for (const deployment of deployments) if (Object.keys(deployment.spec.selector.matchLabels).length > 0) append(found, deployment.meta.namespace, deployment);
+  for (const deployment of deployments) if (Object.keys(deployment.spec.selector.matchLabels).length > 0) addTo(found, deployment.meta.namespace, deployment);
   return found;
 }
 
 function targetsByAddress(services: readonly Service[], endpoints: ReadonlyMap<string, EndpointMap>): Map<string, ServiceTarget[]> {
   const targets = new Map<string, ServiceTarget[]>();
-  for (const service of services) for (const { address, target } of targetsOf(service, endpoints.get(serviceKey(service)))) append(targets, address, target);
+  for (const service of services) for (const { address, target } of targetsOf(service, endpoints.get(serviceKey(service)))) addTo(targets, address, target);
   return targets;
-}
-
-function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list) list.push(value);
-  else map.set(key, [value]);
 }
 
 function compare(a: string, b: string): number {

@@ -1,5 +1,5 @@
+import { addTo } from '@meltemi/base';
 import type { StringMap } from '../../kinds/types.ts';
-import { addTo } from '../multimap.ts';
 import { selects } from './selector.ts';
 
 /** Finds what a selector selects without holding it against everything; answers keep the order of what was given. */

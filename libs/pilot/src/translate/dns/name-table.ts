@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import { isIP } from 'node:net';
 import { NameTable, type NameTable_NameInfo } from '@meltemi/api/gen/istio/networking/nds/v1/nds.ts';
 import { packAny, typeNameOf } from '@meltemi/api';
@@ -72,7 +73,7 @@ function headless(push: PushContext, proxy: Proxy, { service, table }: { readonl
   for (const endpoint of endpointsOnce(push, service)) {
     const [sameNetwork, sameCluster] = [sameOrUnknown(endpoint.network, proxy.network), sameOrUnknown(endpoint.cluster, proxy.clusterId)];
     if (!sameNetwork) continue;
-    if (endpoint.podHost !== '') append(sameCluster ? pods.near : pods.far, endpoint.podHost, endpoint.address);
+    if (endpoint.podHost !== '') addTo(sameCluster ? pods.near : pods.far, endpoint.podHost, endpoint.address);
     if (sameCluster || push.features.multiclusterHeadless) found.push(endpoint.address);
   }
   const domain = service.hostname.slice(service.hostname.indexOf('.') + 1);
@@ -104,10 +105,4 @@ function registryName({ registry }: Service): string {
 
 function sameOrUnknown(a: string, b: string): boolean {
   return a === '' || b === '' || a === b;
-}
-
-function append(map: Map<string, string[]>, key: string, value: string): void {
-  const list = map.get(key);
-  if (list) list.push(value);
-  else map.set(key, [value]);
 }

@@ -1,3 +1,4 @@
+import { addTo } from '@meltemi/base';
 import { sidecar } from '../../../kinds/sidecar/kind.ts';
 import type { SidecarSpec } from '../../../kinds/sidecar/types.ts';
 import { child } from '../../../schema/schema.ts';
@@ -7,7 +8,6 @@ import type { PodView } from '../../kubernetes/pod.ts';
 import { selectorText } from '../../kubernetes/selector.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
-import { addTo } from '../../multimap.ts';
 import type { AnalyzedObject } from '../../object.ts';
 
 type Sidecar = AnalyzedObject<SidecarSpec>;

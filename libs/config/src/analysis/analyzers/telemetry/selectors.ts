@@ -1,10 +1,10 @@
+import { addTo } from '@meltemi/base';
 import { child } from '../../../schema/schema.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { maps } from '../../json.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
 import { selectorText } from '../../kubernetes/selector.ts';
 import { messages } from '../../messages/messages.ts';
-import { addTo } from '../../multimap.ts';
 import { telemetries, telemetryNames, type TelemetryView } from './telemetry.ts';
 
 /** Telemetry that selects no pod, or the same pod as another. */

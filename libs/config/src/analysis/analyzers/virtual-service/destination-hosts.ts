@@ -1,10 +1,10 @@
+import { addTo } from '@meltemi/base';
 import { virtualService } from '../../../kinds/virtual-service/kind.ts';
 import type { VirtualServiceSpec } from '../../../kinds/virtual-service/types.ts';
 import type { Analyzer, Report } from '../../analyzer.ts';
 import { serviceHosts, type HostedService } from '../../hosts.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
-import { addTo } from '../../multimap.ts';
 import { fullName, type AnalyzedObject } from '../../object.ts';
 import { destinationsOf, type PlacedDestination } from './destinations.ts';
 
