@@ -1,3 +1,4 @@
 export { messageRegistry, jsonToBinary, binaryToJson } from './json.ts';
 export { packAny, typeNameOf, typeUrlPrefix, type MessageCodec } from './any.ts';
 export { mergeBinary, type MergeOptions } from './merge.ts';
+export { bufferOf, fieldHeader } from './field.ts';

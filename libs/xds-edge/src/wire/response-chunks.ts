@@ -1,3 +1,4 @@
+import { bufferOf, fieldHeader } from '@meltemi/api';
 import { DeltaDiscoveryResponse, DiscoveryResponse, Resource } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 
@@ -15,12 +16,12 @@ const noBytes = Buffer.alloc(0);
  * told the same, and by itself each large resource. Fields of a message may come in any order, so what is this client's own comes first.
  */
 export function deltaResponseChunks(response: DeltaDiscoveryResponse): Chunks {
-  return [finished(DeltaDiscoveryResponse.encode({ ...response, resources: [] })), ...bodyOf(response.resources, deltaEntry)];
+  return [bufferOf(DeltaDiscoveryResponse.encode({ ...response, resources: [] }).finish()), ...bodyOf(response.resources, deltaEntry)];
 }
 
 /** The same for the state of the world. */
 export function sotwResponseChunks(response: DiscoveryResponse): Chunks {
-  return [finished(DiscoveryResponse.encode({ ...response, resources: [] })), ...bodyOf(response.resources, anyEntry)];
+  return [bufferOf(DiscoveryResponse.encode({ ...response, resources: [] }).finish()), ...bodyOf(response.resources, anyEntry)];
 }
 
 const bodies = new WeakMap<readonly object[], Chunks>();
@@ -62,38 +63,20 @@ function joined(entries: readonly Entry[]): Chunks {
 
 /** Field 2 of Resource is its content. */
 function deltaEntry({ resource, ...about }: Resource): Entry {
-  const own = finished(Resource.encode(about));
-  if (!resource) return { head: Buffer.concat([header(resourcesField, own.length), own]), value: noBytes };
+  const own = bufferOf(Resource.encode(about).finish());
+  if (!resource) return { head: Buffer.concat([fieldHeader(resourcesField, own.length), own]), value: noBytes };
   const head = anyHead(resource);
   const content = head.length + resource.value.length;
-  const contentHeader = header(2, content);
-  return { head: Buffer.concat([header(resourcesField, own.length + contentHeader.length + content), own, contentHeader, head]), value: bytesOf(resource) };
+  const contentHeader = fieldHeader(2, content);
+  return { head: Buffer.concat([fieldHeader(resourcesField, own.length + contentHeader.length + content), own, contentHeader, head]), value: bufferOf(resource.value) };
 }
 
 function anyEntry(any: Any): Entry {
   const head = anyHead(any);
-  return { head: Buffer.concat([header(resourcesField, head.length + any.value.length), head]), value: bytesOf(any) };
+  return { head: Buffer.concat([fieldHeader(resourcesField, head.length + any.value.length), head]), value: bufferOf(any.value) };
 }
 
 /** An Any up to its value, which is field 2. */
 function anyHead({ typeUrl, value }: Any): Buffer {
-  return Buffer.concat([finished(Any.encode({ typeUrl, value: noBytes })), header(2, value.length)]);
-}
-
-function bytesOf({ value }: { readonly value: Uint8Array }): Buffer {
-  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.length);
-}
-
-/** Tag and length of a length-delimited field. */
-function header(field: number, length: number): Buffer {
-  const bytes = [(field << 3) | 2];
-  let rest = length;
-  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128);
-  bytes.push(rest);
-  return Buffer.from(bytes);
-}
-
-function finished(writer: { finish(): Uint8Array }): Buffer {
-  const bytes = writer.finish();
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Buffer.concat([bufferOf(Any.encode({ typeUrl, value: noBytes }).finish()), fieldHeader(2, value.length)]);
 }

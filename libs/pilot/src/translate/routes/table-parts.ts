@@ -1,3 +1,4 @@
+import { bufferOf, fieldHeader } from '@meltemi/api';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { create } from '../message.ts';
@@ -70,20 +71,7 @@ function encodedHost(host: HostPart, countsAttempts: boolean): Buffer {
   if (before) return before;
   const head = bufferOf(VirtualHost.encode(create(VirtualHost, { name, domains: [...domains] })).finish());
   const tail = bufferOf(VirtualHost.encode(create(VirtualHost, { includeRequestAttemptCount: countsAttempts })).finish());
-  const encoded = Buffer.concat([fieldTwo(head.length + routes.bytes.length + tail.length), head, routes.bytes, tail]);
+  const encoded = Buffer.concat([fieldHeader(2, head.length + routes.bytes.length + tail.length), head, routes.bytes, tail]);
   known.set(key, encoded);
   return encoded;
-}
-
-/** Tag and length of a message in field 2. */
-function fieldTwo(length: number): Buffer {
-  const bytes = [(2 << 3) | 2];
-  let rest = length;
-  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128);
-  bytes.push(rest);
-  return Buffer.from(bytes);
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
