@@ -73,7 +73,10 @@ function output(program: string, args: readonly string[], timeoutMs: number): Pr
       if (out.length > maxOutputBytes) stop(`the answer has more than ${maxOutputBytes} bytes`);
     });
     child.stderr.on('data', (data: Buffer) => (err = `${err}${data.toString()}`.slice(-maxFileBytes)));
-    child.on('error', (cause) => reject(new Error(`${program}: ${cause.message}`)));
+    child.on('error', (cause) => {
+      clearTimeout(timer);
+      reject(new Error(`${program}: ${cause.message}`));
+    });
     child.on('close', () => {
       clearTimeout(timer);
       resolve({ out, err });
