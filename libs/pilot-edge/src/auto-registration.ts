@@ -1,3 +1,4 @@
+import { parseSpiffeId } from '@meltemi/identity';
 import type { Clock } from '@meltemi/base';
 import type { Config, WorkloadEntrySpec } from '@meltemi/config';
 import { entryFromGroup, entryName, isGroup, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
@@ -83,12 +84,16 @@ export class AutoRegistration {
   }
 
   #group(namespace: string, name: string): Config<WorkloadGroupSpec> | undefined {
-    for (const config of this.#options.configs()) if (isGroup(config, namespace, name)) return config as Config<WorkloadGroupSpec>;
+    for (const config of this.#options.configs()) if (isGroup(config) && keyOf(config) === `${namespace}/${name}`) return config;
     return undefined;
   }
 
+  /** Entries whose groups are there. */
   #present(): Config<WorkloadEntrySpec>[] {
-    return [...this.#registered.values()].flatMap(({ entry }) => (this.#group(entry.key.namespace, entry.meta.annotations['istio.io/autoRegistrationGroup'] ?? '') === undefined ? [] : [entry]));
+    if (this.#registered.size === 0) return [];
+    const groups = new Set<string>();
+    for (const config of this.#options.configs()) if (isGroup(config)) groups.add(keyOf(config));
+    return [...this.#registered.values()].flatMap(({ entry }) => (groups.has(`${entry.key.namespace}/${entry.meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`) ? [entry] : []));
   }
 
   #remove(key: string): void {
@@ -109,8 +114,9 @@ function keyOf({ key }: Config): string {
 
 /** Whoever registers proves who it is: an entry draws the traffic of its services. Source: Istio's ensureProxyCanControlEntry. */
 function strangerReason(identity: string | undefined, { key, spec }: Config<WorkloadGroupSpec>): string | undefined {
-  const [, namespace, serviceAccount] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity ?? '') ?? [];
-  if (namespace === undefined) return 'registration by a WorkloadGroup needs a verified identity: connect with a certificate';
+  const id = parseSpiffeId(identity ?? '');
+  if (!id.ok) return 'registration by a WorkloadGroup needs a verified identity: connect with a certificate';
+  const { namespace, serviceAccount } = id.value;
   if (namespace !== key.namespace) return `WorkloadGroup ${key.namespace}/${key.name} is not for identities of namespace "${namespace}"`;
   const wanted = spec.template.serviceAccount;
   return wanted === '' || wanted === serviceAccount ? undefined : `WorkloadGroup ${key.namespace}/${key.name} is for service account "${wanted}", not "${serviceAccount}"`;

@@ -1,3 +1,4 @@
+import { parseSpiffeId } from '@meltemi/identity';
 import { secretSet, type PushContext } from '@meltemi/pilot';
 import { xdsType, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection } from '@meltemi/xds-edge';
@@ -24,7 +25,8 @@ export class SecretAnswers {
     const { proxy, connection } = client;
     const names = connection.subscriptions().get(xdsType.secret)?.names;
     if (!names || names.size === 0) return undefined;
-    const { set, withheld } = secretSet(push, { proxy, namespace: namespaceOf(connection.hello.peer.identity), names, configuration });
+    const id = parseSpiffeId(connection.hello.peer.identity ?? '');
+    const { set, withheld } = secretSet(push, { proxy, namespace: id.ok ? id.value.namespace : undefined, names, configuration });
     const before = this.#told.get(connection);
     const news = withheld.filter(({ name, reason }) => before?.get(name) !== reason);
     for (const [index, { name, reason }] of news.entries()) {
@@ -35,9 +37,4 @@ export class SecretAnswers {
     this.#told.set(connection, new Map(withheld.map(({ name, reason }) => [name, reason])));
     return set;
   }
-}
-
-/** The namespace in a verified SPIFFE id of the mesh. */
-function namespaceOf(identity: string | undefined): string | undefined {
-  return /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(identity ?? '')?.[1];
 }

@@ -20,7 +20,7 @@ spec: {hosts: [db.test], location: MESH_INTERNAL, resolution: STATIC, ports: [{n
 
 test('a registered proxy serves what selects its labels, on the ports of the template', () => {
   const configs = configsOf(yaml);
-  const group = configs.find((config) => isGroup(config, 'vms', 'db')) as Config<WorkloadGroupSpec> | undefined;
+  const group = configs.find(isGroup);
   assert.ok(group);
   const proxy = proxyOf('sidecar~10.0.0.7~vm.vms~vms.svc.cluster.local', { NAMESPACE: 'vms', AUTO_REGISTER_GROUP: 'db' });
   assert.equal(wantedGroup(proxy), 'db');

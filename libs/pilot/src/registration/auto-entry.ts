@@ -16,9 +16,9 @@ export function wantedGroup({ metadata }: Proxy): string | undefined {
   return typeof name === 'string' && name !== '' ? name : undefined;
 }
 
-/** True for the WorkloadGroup of this name in the proxy's namespace. */
-export function isGroup({ key }: Config, namespace: string, name: string): boolean {
-  return key.kind === 'WorkloadGroup' && key.group === group && key.namespace === namespace && key.name === name;
+/** True for WorkloadGroups. */
+export function isGroup(config: Config): config is Config<WorkloadGroupSpec> {
+  return config.key.kind === 'WorkloadGroup' && config.key.group === group;
 }
 
 /** The name of a proxy's entry. Source: Istio's autoregisteredWorkloadEntryName. */
