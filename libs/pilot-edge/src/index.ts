@@ -9,7 +9,6 @@ export { debugRoutes } from './debug-routes.ts';
 export { waitForRevision } from './wait.ts';
 export { pilotStats, type PilotStats } from './stats.ts';
 export { type VersionMemory } from './live-refusals.ts';
-export { JwksKeeper, type JwksKeeperOptions } from './jwks/jwks-keeper.ts';
-export { httpKeyServer, type KeyServer } from './jwks/key-server.ts';
+export { httpKeyServer, JwksKeeper, type JwksKeeperOptions, type KeyServer } from './jwks/index.ts';
 export { expectationGate, type ExpectationGate } from './expectations/gate.ts';
 export { runTestProgram } from './expectations/test-program.ts';

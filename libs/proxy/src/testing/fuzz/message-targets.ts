@@ -1,5 +1,5 @@
+import { parseJwt } from '@meltemi/identity/jwt';
 import { Base64Decoder } from '../../filters/http/grpc-web/base64.ts';
-import { parseJwt } from '../../filters/http/jwt-authn/jwt.ts';
 import { readProxyHeader } from '../../inspect/proxy-protocol.ts';
 import { same, type FuzzTarget } from './target.ts';
 

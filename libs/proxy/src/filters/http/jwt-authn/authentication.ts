@@ -1,12 +1,9 @@
+import { type Audiences, parseJwt, type Jwt, type KeySet, jwtStatus, type JwtStatus } from '@meltemi/identity/jwt';
 import type { StreamControls } from '../../../filter.ts';
-import type { Audiences } from './audiences.ts';
 import { applyToken, jwtMetadata, sanitize } from './effects.ts';
-import { parseJwt, type Jwt } from './jwt.ts';
-import type { KeySet } from './key-set.ts';
 import { findTokens, includesPlace, type FoundToken } from './locations.ts';
 import type { ProviderRuntime } from './provider-runtime.ts';
 import { providersOf, type Requirement } from './requirement.ts';
-import { jwtStatus, type JwtStatus } from './status.ts';
 
 export interface Authenticators {
   readonly providers: ReadonlyMap<string, ProviderRuntime>;

@@ -1,5 +1,5 @@
+import type { Jwt, JsonObject } from '@meltemi/identity/jwt';
 import type { StreamControls } from '../../../filter.ts';
-import type { Jwt, JsonObject } from './jwt.ts';
 import { removeToken, type FoundToken } from './locations.ts';
 import type { Provider } from './provider.ts';
 

@@ -5,7 +5,7 @@ import { err, ok } from '@meltemi/base';
 import { filterJson, requestText, routeToApp, Served } from '../../../testing/served.ts';
 import { filterExtensions } from '../../registry.ts';
 import { jwtAuthnFilter } from './jwt-authn.ts';
-import { Issuer, keySetOf } from './testing/issuer.ts';
+import { Issuer, keySetOf } from '@meltemi/identity/jwt/testing';
 
 type Json = Record<string, unknown>;
 const typeName = 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication';

@@ -1,11 +1,11 @@
 import { pathOf, type RequestHead } from '@meltemi/http';
+import { jwtStatus, type JwtStatus } from '@meltemi/identity/jwt';
 import type { Counter } from '@meltemi/observe';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import { Authentication, type Authenticators } from './authentication.ts';
 import { ProviderRuntime } from './provider-runtime.ts';
 import type { Requirement } from './requirement.ts';
 import { parseJwtConfig, parseJwtRoute, type JwtConfig, type JwtRouteConfig } from './settings.ts';
-import { jwtStatus, type JwtStatus } from './status.ts';
 
 /** Verifies JSON Web Tokens by the keys of their issuers, and tells others what they say. */
 export const jwtAuthnFilter: HttpFilterFactory = {

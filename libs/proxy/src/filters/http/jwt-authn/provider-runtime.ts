@@ -1,6 +1,5 @@
+import { type Jwt, KeySet } from '@meltemi/identity/jwt';
 import type { AsyncPort } from '../../../http/async-request.ts';
-import type { Jwt } from './jwt.ts';
-import { KeySet } from './key-set.ts';
 import type { Provider } from './provider.ts';
 import { RemoteKeys, type FetchStats } from './remote-keys.ts';
 

@@ -1,15 +1,13 @@
 import type { DataSource } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { JwtProvider, RemoteJwks } from '@meltemi/api/gen/envoy/extensions/filters/http/jwt_authn/v3/config.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
+import { Audiences, KeySet, jwtStatus } from '@meltemi/identity/jwt';
 import { compileStringMatcher, type StringMatch } from '@meltemi/match';
 import { durationMs } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { splitHttpUri } from '../../../http/http-uri.ts';
-import { Audiences } from './audiences.ts';
-import { KeySet } from './key-set.ts';
 import { defaultLocations, type TokenLocations } from './locations.ts';
 import type { RemoteKeysConfig } from './remote-keys.ts';
-import { jwtStatus } from './status.ts';
 
 /** One issuer of tokens, compiled. */
 export interface Provider {

@@ -1,8 +1,7 @@
 import { err, ok, type Result } from '@meltemi/base';
 import { RequestHead } from '@meltemi/http';
+import { KeySet, maxKeySetBytes, jwtStatus, type JwtStatus } from '@meltemi/identity/jwt';
 import { sendAsync, type AsyncAnswer, type AsyncPort } from '../../../http/async-request.ts';
-import { KeySet, maxKeySetBytes } from './key-set.ts';
-import { jwtStatus, type JwtStatus } from './status.ts';
 
 /** Where a provider publishes its keys. */
 export interface RemoteKeysConfig {

@@ -1,6 +1,6 @@
 import type { JwtRequirement } from '@meltemi/api/gen/envoy/extensions/filters/http/jwt_authn/v3/config.ts';
 import { fail, ok, type FieldError, type Result } from '@meltemi/base';
-import { Audiences } from './audiences.ts';
+import { Audiences } from '@meltemi/identity/jwt';
 
 /** What a request must show. */
 export type Requirement =

@@ -1,0 +1,5 @@
+export { parseJwt, decodeBase64Url, maxTokenLength, type Jwt, type JsonObject } from './jwt.ts';
+export { KeySet, maxKeySetBytes } from './key-set.ts';
+export { Audiences } from './audiences.ts';
+export { jwtStatus, type JwtStatus } from './status.ts';
+export { isAlgorithm, type Algorithm } from './algorithms.ts';

@@ -1,0 +1,2 @@
+export { JwksKeeper, type JwksKeeperOptions } from './jwks-keeper.ts';
+export { httpKeyServer, type KeyServer } from './key-server.ts';
