@@ -28,7 +28,7 @@ test('nobody else can read what it keeps, even when the directory was open befor
   inDirectory(async (dir) => {
     mkdirSync(dir, { mode: 0o755 });
     const store = new DiskKeystore(dir);
-    await store.saveAuthority(material);
+    await store.saveAuthority(material, undefined);
     await store.addToken(token);
     await store.takeToken(token.hash);
     const mode = (path: string): string => (statSync(join(dir, path)).mode & 0o777).toString(8);
@@ -38,13 +38,13 @@ test('nobody else can read what it keeps, even when the directory was open befor
 test('a crash at any point of a write leaves the old state, and its litter is swept', () =>
   inDirectory(async (dir) => {
     const store = new DiskKeystore(dir);
-    await store.saveAuthority(material);
+    await store.saveAuthority(material, undefined);
     // What a crash leaves: a temporary file with half of the contents, a mark whose record is gone.
     writeFileSync(join(dir, 'authority.json.0123456789ab.tmp'), '{"rootCert');
     writeFileSync(join(dir, 'tokens', `${token.hash}.json.0123456789ab.tmp`), '{');
     writeFileSync(join(dir, 'tokens', `${'ef'.repeat(32)}.used`), '');
     const restarted = new DiskKeystore(dir);
-    assert.deepEqual(await restarted.loadAuthority(), material);
+    assert.deepEqual((await restarted.loadAuthority())?.value, material);
     assert.equal(await restarted.findToken('ef'.repeat(32)), undefined);
     assert.deepEqual(readdirSync(dir).sort(), ['authority.json', 'tokens']);
     assert.equal(existsSync(join(dir, 'tokens', `${token.hash}.json.0123456789ab.tmp`)), false);
@@ -62,8 +62,8 @@ test('two processes over one directory cannot both take a token', () =>
 
 test('a damaged authority is named and left alone, without quoting it', () =>
   inDirectory(async (dir) => {
-    await new DiskKeystore(dir).saveAuthority(material);
-    for (const [text, reason] of [['{"rootKeyPem": "top-secret', /is not JSON/], ['{"rootKeyPem":"top-secret"}', /rootCertificatePem is missing/], ['x'.repeat(300_000), /the limit is/]] as const) {
+    await new DiskKeystore(dir).saveAuthority(material, undefined);
+    for (const [text, reason] of [['{"version":2}', /newer citadel/], ['{"rootKeyPem": "top-secret', /is not JSON/], ['{"rootKeyPem":"top-secret"}', /rootCertificatePem is missing/], ['x'.repeat(300_000), /the limit is/]] as const) {
       writeFileSync(join(dir, 'authority.json'), text);
       await assert.rejects(new DiskKeystore(dir).loadAuthority(), (error: Error) => reason.test(error.message) && !error.message.includes('top-secret'));
       assert.equal(readFileSync(join(dir, 'authority.json'), 'utf8'), text);
@@ -85,7 +85,7 @@ test('killed with SIGKILL in the middle of writing, it has lost nothing that it 
       await once(child, 'close');
       const rounds = confirmed.split('\n').slice(0, -1).map(Number);
       const store = new DiskKeystore(dir);
-      const material = await store.loadAuthority();
+      const material = (await store.loadAuthority())?.value;
       assert.ok(material && Number.parseInt(material.rootKeyPem, 10) >= (rounds.at(-1) ?? 0));
       assert.equal(new Set([material.rootCertificatePem, material.rootKeyPem, material.issuingCertificatePem, material.issuingKeyPem, ...material.retiredIssuingPem]).size, 1);
       for (const round of rounds) assert.equal(await store.takeToken(round.toString(16).padStart(64, '0')), false);

@@ -1,16 +1,22 @@
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from '@meltemi/citadel';
+import { setTimeout as delay } from 'node:timers/promises';
+import { formatFieldErrors } from '@meltemi/base';
+import { formatMaterial, parseMaterial, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { lockDirectory, type DirectoryLock } from '@meltemi/config-edge/directory-lock';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 import { readBounded } from './read-bounded.ts';
 
 const maxAuthorityBytes = 262_144;
 const maxIssuersBytes = 1_048_576;
 const maxTokenBytes = 8192;
+const lockDeadlineMs = 5000;
 
 /**
  * The keystore as a directory of mode 0700:
  *
+ *     lock                  while something is replaced: by whom
  *     authority.json        certificates and keys of root and issuing CA (0600)
  *     issuers.json          issuing CAs that were plugged in: certificates, no keys
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
@@ -30,26 +36,30 @@ export class DiskKeystore implements Keystore {
     this.#tokensDir = join(dir, 'tokens');
   }
 
-  async loadAuthority(): Promise<AuthorityMaterial | undefined> {
-    await this.#loadTokens();
-    const text = await readBounded(this.#authorityPath, maxAuthorityBytes);
-    return text === undefined ? undefined : readMaterial(text, this.#authorityPath);
+  async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
+    const text = await this.#read(this.#authorityPath, maxAuthorityBytes);
+    return text === undefined ? undefined : { value: readMaterial(text, this.#authorityPath), revision: revisionOf(text) };
   }
 
-  async saveAuthority(material: AuthorityMaterial): Promise<void> {
-    await this.#loadTokens();
-    await replaceFile(this.#authorityPath, `${JSON.stringify(material, null, 2)}\n`);
+  async authorityRevision(): Promise<string | undefined> {
+    const text = await this.#read(this.#authorityPath, maxAuthorityBytes);
+    return text === undefined ? undefined : revisionOf(text);
   }
 
-  async loadIssuers(): Promise<readonly string[]> {
-    const text = await readBounded(this.#issuersPath, maxIssuersBytes);
-    const issuers = text === undefined ? [] : parseObject(text, this.#issuersPath)['issuers'];
-    return Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [];
+  async saveAuthority(material: AuthorityMaterial, expected: string | undefined, term?: LeaderTerm): Promise<SaveOutcome> {
+    if (term?.lost.aborted === true) return 'conflict';
+    return this.#replace(this.#authorityPath, expected, { text: formatMaterial(material), maxBytes: maxAuthorityBytes });
   }
 
-  async saveIssuers(pathsPem: readonly string[]): Promise<void> {
-    await this.#loadTokens();
-    await replaceFile(this.#issuersPath, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`);
+  async loadIssuers(): Promise<Kept<readonly string[]> | undefined> {
+    const text = await this.#read(this.#issuersPath, maxIssuersBytes);
+    if (text === undefined) return undefined;
+    const { issuers } = parseObject(text, this.#issuersPath);
+    return { value: Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [], revision: revisionOf(text) };
+  }
+
+  async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
+    return this.#replace(this.#issuersPath, expected, { text: `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, maxBytes: maxIssuersBytes });
   }
 
   async addToken(record: TokenRecord): Promise<void> {
@@ -84,6 +94,25 @@ export class DiskKeystore implements Keystore {
     return tokens.size;
   }
 
+  async #read(path: string, maxBytes: number): Promise<string | undefined> {
+    await this.#loadTokens();
+    return readBounded(path, maxBytes);
+  }
+
+  /** One at a time, also of several processes: what is compared is what is replaced. */
+  async #replace(path: string, expected: string | undefined, { text, maxBytes }: { readonly text: string; readonly maxBytes: number }): Promise<SaveOutcome> {
+    await this.#loadTokens();
+    const lock = await lockSoon(this.#dir);
+    try {
+      const present = await readBounded(path, maxBytes);
+      if ((present === undefined ? undefined : revisionOf(present)) !== expected) return 'conflict';
+      await replaceFile(path, text);
+      return 'saved';
+    } finally {
+      await lock.release();
+    }
+  }
+
   #tokenPath(hash: string): string {
     return join(this.#tokensDir, `${hash}.json`);
   }
@@ -116,21 +145,25 @@ export class DiskKeystore implements Keystore {
   }
 }
 
+/** Waits for another writer, which needs milliseconds. */
+async function lockSoon(dir: string): Promise<DirectoryLock> {
+  const endMs = Date.now() + lockDeadlineMs;
+  for (;;) {
+    const lock = await lockDirectory(dir);
+    if (lock.ok) return lock.value;
+    if (Date.now() >= endMs) throw new Error(lock.error);
+    await delay(5 + Math.random() * 10);
+  }
+}
+
+function revisionOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
 function readMaterial(text: string, path: string): AuthorityMaterial {
-  const value = parseObject(text, path);
-  const field = (name: string): string => {
-    const found = value[name];
-    if (typeof found !== 'string') throw new Error(`${path}: ${name} is missing; restore the file from a backup, or delete it to start a new authority that no running workload trusts`);
-    return found;
-  };
-  const retired = value['retiredIssuingPem'];
-  return {
-    rootCertificatePem: field('rootCertificatePem'),
-    rootKeyPem: field('rootKeyPem'),
-    issuingCertificatePem: field('issuingCertificatePem'),
-    issuingKeyPem: field('issuingKeyPem'),
-    retiredIssuingPem: Array.isArray(retired) ? retired.filter((entry) => typeof entry === 'string') : [],
-  };
+  const material = parseMaterial(text);
+  if (!material.ok) throw new Error(`${path}: ${formatFieldErrors(material.error)}`);
+  return material.value;
 }
 
 function readToken(text: string, path: string): { spiffeId: string; expiresAt: number } {

@@ -183,15 +183,15 @@ test('the authority and its tokens survive a restart', async () => {
 
 test('a damaged authority is refused and never replaced by a new one', async () => {
   const world = await open();
-  const material = await world.keystore.loadAuthority();
-  const other = await (await open()).keystore.loadAuthority();
+  const material = (await world.keystore.loadAuthority())?.value;
+  const other = (await (await open()).keystore.loadAuthority())?.value;
   assert.ok(material && other);
   for (const damage of [{ issuingKeyPem: other.issuingKeyPem }, { issuingKeyPem: 'x' }, { issuingCertificatePem: other.issuingCertificatePem }, { rootCertificatePem: '' }]) {
     const keystore = new MemoryKeystore();
-    await keystore.saveAuthority({ ...material, ...damage });
+    await keystore.saveAuthority({ ...material, ...damage }, undefined);
     const opened = await openCertificateService({ ...parts(keystore), clock: world.clock });
     assert.ok(!opened.ok, JSON.stringify(damage));
-    assert.deepEqual(await keystore.loadAuthority(), { ...material, ...damage });
+    assert.deepEqual((await keystore.loadAuthority())?.value, { ...material, ...damage });
   }
 });
 

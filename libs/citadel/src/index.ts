@@ -6,5 +6,7 @@ export type { CallerProof, Caller } from './authenticate.ts';
 export type { CitadelError, CitadelErrorCode } from './errors.ts';
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';
-export type { AuthorityMaterial, AuthorityStore, IssuerStore, Keystore, TokenRecord, TokenState, TokenStore } from './keystore.ts';
+export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authority-material.ts';
+export type { AuthorityStore, IssuerStore, Kept, Keystore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
+export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts';
 export { MemoryKeystore } from './memory-keystore.ts';

@@ -4,7 +4,9 @@ import { buildCertificate, createTrustBundle, generateKeys, parseCertificate, pa
 import type { Authority, OpenAuthority } from './authority.ts';
 import { backdatedMs } from './backdate.ts';
 import type { Entropy } from './entropy.ts';
-import type { AuthorityMaterial, AuthorityStore } from './keystore.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+import type { AuthorityStore, Kept } from './keystore.ts';
+import { alwaysLeader, type Leadership } from './leadership.ts';
 
 const yearMs = 365 * 86_400_000;
 /** As Istio's self-signed root. */
@@ -12,6 +14,8 @@ const rootLifetimeMs = 10 * yearMs;
 /** Renewed with half a year left, twice the longest workload lifetime: issuing is never cut short. */
 const issuingLifetimeMs = 2 * yearMs;
 const issuingRenewalMs = yearMs / 2;
+/** Of changing what other citadels change at the same time. */
+const maxAttempts = 8;
 const defaultAlgorithm: KeyAlgorithm = 'ecdsa-p256';
 
 export interface KeptAuthorityOptions {
@@ -20,36 +24,51 @@ export interface KeptAuthorityOptions {
   readonly entropy: Entropy;
   /** Of the keys that are made from now on. Default ECDSA P-256. */
   readonly keyAlgorithm?: KeyAlgorithm;
+  /** Who renews the issuing CA when several citadels share the keystore. Default: this one. */
+  readonly leadership?: Leadership;
 }
 
 /** What is needed to make keys and certificates. */
-interface Making extends Omit<KeptAuthorityOptions, 'keystore'> {
+interface Making extends Omit<KeptAuthorityOptions, 'keystore' | 'leadership'> {
   readonly now: number;
 }
 
 /** Citadel's own root and issuing CA: made on the first start, kept in the keystore. A damaged one is an error, never replaced. */
 export class KeptAuthority implements Authority {
   readonly #options: KeptAuthorityOptions;
-  #material: AuthorityMaterial | undefined;
+  readonly #leadership: Leadership;
+  #kept: Kept<AuthorityMaterial> | undefined;
 
   constructor(options: KeptAuthorityOptions) {
     this.#options = options;
+    this.#leadership = options.leadership ?? alwaysLeader();
   }
 
   /** Rejects when the keystore fails. */
   async refresh(now: number): Promise<Result<OpenAuthority>> {
-    const { keystore, ...making } = this.#options;
-    this.#material ??= (await keystore.loadAuthority()) ?? (await this.#keep(await createAuthority({ ...making, now })));
-    const renewed = await renewIssuing(this.#material, { ...making, now });
-    if (!renewed.ok) return renewed;
-    if (renewed.value) await this.#keep(renewed.value);
-    return openAuthority(making.trustDomain, this.#material);
+    const { keystore, trustDomain, entropy, keyAlgorithm } = this.#options;
+    const making = { trustDomain, entropy, now, ...(keyAlgorithm !== undefined && { keyAlgorithm }) };
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const kept = await this.#load();
+      if (!kept) {
+        if (this.#kept) return fail('', 'the authority is gone from the keystore: restore it from a backup; it is never replaced by itself');
+        await keystore.saveAuthority(await createAuthority(making), undefined);
+        continue;
+      }
+      this.#kept = kept;
+      const term = this.#leadership.term();
+      const renewed = term ? await renewIssuing(kept.value, making) : ok(undefined);
+      if (!renewed.ok) return renewed;
+      if (!renewed.value) return openAuthority(trustDomain, kept.value);
+      await keystore.saveAuthority(renewed.value, kept.revision, term);
+    }
+    return fail('', 'other citadels kept changing the authority');
   }
 
-  async #keep(material: AuthorityMaterial): Promise<AuthorityMaterial> {
-    await this.#options.keystore.saveAuthority(material);
-    this.#material = material;
-    return material;
+  /** What is in the keystore now, read again only when another citadel, or this one, has changed it. */
+  async #load(): Promise<Kept<AuthorityMaterial> | undefined> {
+    const { keystore } = this.#options;
+    return this.#kept !== undefined && (await keystore.authorityRevision()) === this.#kept.revision ? this.#kept : keystore.loadAuthority();
   }
 }
 

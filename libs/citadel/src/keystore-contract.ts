@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { AuthorityMaterial, Keystore } from './keystore.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+import type { Keystore } from './keystore.ts';
 
 /** One storage: `open` gives a keystore over it, `reopen` another over the same, as a restarted citadel would see it. */
 export interface KeystoreStorage {
@@ -15,24 +16,55 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
   'starts empty': async (storage) => {
     const store = storage.open();
     assert.equal(await store.loadAuthority(), undefined);
+    assert.equal(await store.authorityRevision(), undefined);
     assert.equal(await store.findToken(token.hash), undefined);
     assert.equal(await store.takeToken(token.hash), false);
     assert.equal(await store.pruneTokens(0), 0);
   },
 
-  'an authority is there after a restart, and the newest one': async (storage) => {
-    const { open, reopen } = storage;
+  'an authority is there after a restart, and the newest one': async ({ open, reopen }) => {
     const store = open();
-    await store.saveAuthority({ ...material, issuingCertificatePem: 'first' });
-    await store.saveAuthority(material);
-    assert.deepEqual(await reopen().loadAuthority(), material);
+    assert.equal(await store.saveAuthority({ ...material, issuingCertificatePem: 'first' }, undefined), 'saved');
+    assert.equal(await store.saveAuthority(material, await store.authorityRevision()), 'saved');
+    const restarted = reopen();
+    const kept = await restarted.loadAuthority();
+    assert.deepEqual(kept?.value, material);
+    assert.equal(kept.revision, await restarted.authorityRevision());
   },
 
-  'issuing CAs are remembered, and can be replaced': async ({ open, reopen }) => {
-    assert.deepEqual(await open().loadIssuers(), []);
-    await open().saveIssuers(['first']);
-    await open().saveIssuers(['first', 'second']);
-    assert.deepEqual(await reopen().loadIssuers(), ['first', 'second']);
+  'an authority is replaced only by who has seen it': async ({ open, reopen }) => {
+    const [mine, other] = [open(), reopen()];
+    const changed = { ...material, issuingCertificatePem: 'changed' };
+    assert.equal(await mine.saveAuthority(material, undefined), 'saved');
+    assert.equal(await other.saveAuthority(changed, undefined), 'conflict');
+    const seen = await mine.authorityRevision();
+    assert.equal(await other.saveAuthority(changed, seen), 'saved');
+    assert.notEqual(await mine.authorityRevision(), seen);
+    assert.equal(await mine.saveAuthority(material, seen), 'conflict');
+    assert.deepEqual((await mine.loadAuthority())?.value, changed);
+  },
+
+  'of many that start on an empty storage one makes the authority': async ({ open, reopen }) => {
+    const stores = [open(), ...Array.from({ length: 9 }, () => reopen())];
+    const outcomes = await Promise.all(stores.map((store, index) => store.saveAuthority({ ...material, rootCertificatePem: `root ${index}` }, undefined)));
+    assert.equal(outcomes.filter((outcome) => outcome === 'saved').length, 1);
+    for (const store of stores) assert.equal((await store.loadAuthority())?.value.rootCertificatePem, `root ${outcomes.indexOf('saved')}`);
+  },
+
+  'a leader whose term is over saves nothing': async ({ open }) => {
+    const store = open();
+    const over = AbortSignal.abort(new Error('over'));
+    assert.equal(await store.saveAuthority(material, undefined, { lost: over, fence: '' }), 'conflict');
+    assert.equal(await store.loadAuthority(), undefined);
+  },
+
+  'issuing CAs are remembered, and replaced only by who has seen them': async ({ open, reopen }) => {
+    const [mine, other] = [open(), reopen()];
+    assert.equal(await mine.loadIssuers(), undefined);
+    assert.equal(await mine.saveIssuers(['first'], undefined), 'saved');
+    assert.equal(await other.saveIssuers(['other'], undefined), 'conflict');
+    assert.equal(await other.saveIssuers(['first', 'second'], (await other.loadIssuers())?.revision), 'saved');
+    assert.deepEqual((await reopen().loadIssuers())?.value, ['first', 'second']);
   },
 
   'a token can be taken once, also across a restart': async (storage) => {

@@ -1,11 +1,31 @@
-/** Everything an authority is: certificates and keys as PEM. Whoever reads it can be anybody in the mesh. */
-export interface AuthorityMaterial {
-  readonly rootCertificatePem: string;
-  readonly rootKeyPem: string;
-  readonly issuingCertificatePem: string;
-  readonly issuingKeyPem: string;
-  /** Earlier issuing certificates whose workloads may still be alive; their keys are gone. */
-  readonly retiredIssuingPem: readonly string[];
+import type { AuthorityMaterial } from './authority-material.ts';
+import type { LeaderTerm } from './leadership.ts';
+
+/** What was read, and an opaque name of the state it was read in: whoever saves says which state it replaces. */
+export interface Kept<T> {
+  readonly value: T;
+  readonly revision: string;
+}
+
+/** `conflict`: nothing was written, because the storage is not as expected any more, or the term is over. Load again and think again. */
+export type SaveOutcome = 'saved' | 'conflict';
+
+/** Where an authority of citadel's own is kept. */
+export interface AuthorityStore {
+  /** Undefined when there is no authority yet. Rejects when it is damaged. */
+  loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined>;
+  /** The revision that loadAuthority would give; undefined when there is none. Cheap: asked every few seconds, to notice what another citadel did. */
+  authorityRevision(): Promise<string | undefined>;
+  /** Replaces what has the revision `expected`; undefined: nothing is there yet. With a term, only while it lasts. Of several at once one is saved. */
+  saveAuthority(material: AuthorityMaterial, expected: string | undefined, term?: LeaderTerm): Promise<SaveOutcome>;
+}
+
+/** Where is remembered which issuing CAs were plugged in: their workloads come back after they have been replaced. */
+export interface IssuerStore {
+  /** PEM, one issuing CA and what lies between it and the root each; the oldest first. Undefined when none was ever saved. */
+  loadIssuers(): Promise<Kept<readonly string[]> | undefined>;
+  /** As saveAuthority. */
+  saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome>;
 }
 
 /** A join token as it is remembered: never the token itself. */
@@ -22,20 +42,6 @@ export interface TokenState extends TokenRecord {
   readonly used: boolean;
 }
 
-/** Where an authority of citadel's own is kept. */
-export interface AuthorityStore {
-  /** Undefined when there is no authority yet. */
-  loadAuthority(): Promise<AuthorityMaterial | undefined>;
-  saveAuthority(material: AuthorityMaterial): Promise<void>;
-}
-
-/** Where is remembered which issuing CAs were plugged in: their workloads come back after they have been replaced. */
-export interface IssuerStore {
-  /** PEM, one issuing CA and what lies between it and the root each; the oldest first. */
-  loadIssuers(): Promise<readonly string[]>;
-  saveIssuers(pathsPem: readonly string[]): Promise<void>;
-}
-
 export interface TokenStore {
   addToken(record: TokenRecord): Promise<void>;
   findToken(hash: string): Promise<TokenState | undefined>;
@@ -46,7 +52,7 @@ export interface TokenStore {
 }
 
 /**
- * Where citadel keeps what must survive it: a directory now, a secret store later. Every method resolves only when the change is durable,
- * and rejects when it cannot be made so; after a crash the old or the new state is there, never a mixture. One citadel owns it at a time.
+ * Where citadel keeps what must survive it. Every method resolves only when the change is durable, and rejects when it cannot be made so; after a crash the
+ * old or the new state is there, never a mixture. Several citadels may share one whose storage is shared.
  */
 export interface Keystore extends AuthorityStore, IssuerStore, TokenStore {}

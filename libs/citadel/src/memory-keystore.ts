@@ -1,25 +1,36 @@
-import type { AuthorityMaterial, Keystore, TokenRecord, TokenState } from './keystore.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+import type { Kept, Keystore, SaveOutcome, TokenRecord, TokenState } from './keystore.ts';
+import type { LeaderTerm } from './leadership.ts';
 
 /** A keystore that forgets everything with the process. For tests. */
 export class MemoryKeystore implements Keystore {
-  #material: AuthorityMaterial | undefined;
-  #issuers: readonly string[] = [];
+  #authority: Kept<AuthorityMaterial> | undefined;
+  #issuers: Kept<readonly string[]> | undefined;
+  #writes = 0;
   readonly #tokens = new Map<string, TokenState>();
 
-  async loadAuthority(): Promise<AuthorityMaterial | undefined> {
-    return this.#material;
+  async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
+    return this.#authority;
   }
 
-  async saveAuthority(material: AuthorityMaterial): Promise<void> {
-    this.#material = material;
+  async authorityRevision(): Promise<string | undefined> {
+    return this.#authority?.revision;
   }
 
-  async loadIssuers(): Promise<readonly string[]> {
+  async saveAuthority(material: AuthorityMaterial, expected: string | undefined, term?: LeaderTerm): Promise<SaveOutcome> {
+    if (this.#authority?.revision !== expected || term?.lost.aborted === true) return 'conflict';
+    this.#authority = { value: material, revision: this.#nextRevision() };
+    return 'saved';
+  }
+
+  async loadIssuers(): Promise<Kept<readonly string[]> | undefined> {
     return this.#issuers;
   }
 
-  async saveIssuers(pathsPem: readonly string[]): Promise<void> {
-    this.#issuers = pathsPem;
+  async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
+    if (this.#issuers?.revision !== expected) return 'conflict';
+    this.#issuers = { value: pathsPem, revision: this.#nextRevision() };
+    return 'saved';
   }
 
   async addToken(record: TokenRecord): Promise<void> {
@@ -40,5 +51,9 @@ export class MemoryKeystore implements Keystore {
   async pruneTokens(expiredBefore: number): Promise<number> {
     for (const [hash, token] of this.#tokens) if (token.expiresAt < expiredBefore) this.#tokens.delete(hash);
     return this.#tokens.size;
+  }
+
+  #nextRevision(): string {
+    return String((this.#writes += 1));
   }
 }

@@ -28,6 +28,8 @@ export interface PluggedAuthorityOptions {
 
 /** Issuers that are remembered: as many rotations as a workload's certificate may span. */
 const maxRetired = 8;
+/** Of saving what several citadels remember at once. */
+const maxAttempts = 20;
 
 /** An authority from elsewhere: an issuing CA that an operator plugs in and replaces while citadel runs. Its root's key is never here. */
 export class PluggedAuthority implements Authority {
@@ -53,10 +55,15 @@ export class PluggedAuthority implements Authority {
 
   /** Adds the issuer to those that are known; returns the others that still count. */
   async #remember({ issuer }: OpenAuthority, now: number): Promise<IssuerPath[]> {
-    const known = (await this.#options.issuers.loadIssuers()).map(pathOf).filter((path) => path !== undefined);
-    const others = known.filter(([issuing]) => issuing.pem !== issuer[0].pem && issuing.notAfter > now).slice(-maxRetired);
-    await this.#options.issuers.saveIssuers([...others, issuer].map((path) => path.map(({ pem }) => pem).join('')));
-    return others;
+    const { issuers } = this.#options;
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const kept = await issuers.loadIssuers();
+      const known = (kept?.value ?? []).map(pathOf).filter((path) => path !== undefined);
+      const others = known.filter(([issuing]) => issuing.pem !== issuer[0].pem && issuing.notAfter > now).slice(-maxRetired);
+      const next = [...others, issuer].map((path) => path.map(({ pem }) => pem).join(''));
+      if (next.join() === kept?.value.join() || (await issuers.saveIssuers(next, kept?.revision)) === 'saved') return others;
+    }
+    throw new Error('other citadels kept changing the issuing CAs that are remembered');
   }
 }
 

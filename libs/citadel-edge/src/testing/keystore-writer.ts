@@ -4,7 +4,7 @@ import { DiskKeystore } from '../disk-keystore.ts';
 const store = new DiskKeystore(process.argv[2] ?? '');
 for (let round = 0; ; round += 1) {
   const text = `${round}-${'x'.repeat(5000)}`;
-  await store.saveAuthority({ rootCertificatePem: text, rootKeyPem: text, issuingCertificatePem: text, issuingKeyPem: text, retiredIssuingPem: [text] });
+  await store.saveAuthority({ rootCertificatePem: text, rootKeyPem: text, issuingCertificatePem: text, issuingKeyPem: text, retiredIssuingPem: [text] }, await store.authorityRevision());
   const hash = round.toString(16).padStart(64, '0');
   await store.addToken({ hash, spiffeId: 'spiffe://cluster.local/ns/a/sa/b', expiresAt: round });
   await store.takeToken(hash);
