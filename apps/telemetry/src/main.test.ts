@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import type { GraphView, RecentRequest } from '@meltemi/mixer';
+import type { GraphView, ObservedAccess, RecentRequest } from '@meltemi/mixer';
 import { httpEntry, nodeOf, peerOf } from '@meltemi/mixer/testing';
 import { report, TelemetryProcesses } from './testing/telemetry-process.ts';
 
@@ -87,4 +87,12 @@ test('until citadel answers it is up but not ready, and says so', async () => {
   const response = await telemetry.get('/healthz/ready');
   assert.equal(response.status, 503);
   assert.equal(await response.text(), 'waiting for: certificate from citadel at 127.0.0.1:1\n');
+});
+
+test('who reached a workload with what is told as its own proxy saw it', async () => {
+  const telemetry = processes.start(['--insecure-listen', '127.0.0.1:0']);
+  const { 'als-insecure': als } = await telemetry.ports();
+  await Promise.all([reportAs(als, 'source', 3), reportAs(als, 'destination', 3)]);
+  const { accesses } = (await (await telemetry.get('/accesses?namespace=default')).json()) as { accesses: ObservedAccess[] };
+  assert.deepEqual(accesses.map(({ workload, port, principal, method, path, count, answers }) => [workload, port, principal, method, path, count, answers.error]), [['default/reviews-v1', 9080, 'spiffe://cluster.local/ns/default/sa/productpage-v1', 'GET', '/reviews/0', 3, 3]]);
 });

@@ -1,6 +1,6 @@
 import { ServerCredentials } from '@grpc/grpc-js';
 import { callerIdentity, serverCredentials } from '@meltemi/identity-edge';
-import { AccessLogServer, graphRoute, requestsRoute, type AccessLogServerOptions } from '@meltemi/mixer-edge';
+import { accessesRoute, AccessLogServer, graphRoute, requestsRoute, type AccessLogServerOptions } from '@meltemi/mixer-edge';
 import { explainListenError, runProgram, type Address } from '@meltemi/observe-edge';
 import { startIdentity } from './identity.ts';
 import { checkOptions, options } from './options.ts';
@@ -14,9 +14,10 @@ await runProgram({
   options,
   start: async ({ options: values, log, stats, admin, readiness, lifecycle }) => {
     checkOptions(values);
-    const { graph, recent, runtime } = createReports({ stats, log, maxEdges: values['max-edges'], idleMs: values['edge-idle-timeout'], maxRequests: values['max-requests'], ownPrometheus: values['own-prometheus'] });
+    const { graph, recent, observed, runtime } = createReports({ stats, log, maxEdges: values['max-edges'], idleMs: values['edge-idle-timeout'], maxRequests: values['max-requests'], maxAccesses: values['max-accesses'], accessIdleMs: values['access-idle-timeout'], ownPrometheus: values['own-prometheus'] });
     admin?.route(graphRoute(graph));
     admin?.route(requestsRoute(recent));
+    admin?.route(accessesRoute(observed));
 
     const servers: AccessLogServer[] = [];
     const serve = async (flag: 'listen' | 'insecure-listen', address: Address, trust: Pick<AccessLogServerOptions, 'credentials' | 'identify'>): Promise<number> => {

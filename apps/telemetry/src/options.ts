@@ -11,6 +11,8 @@ export const options = [
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
   { name: 'max-edges', type: 'int', min: 1, max: 100_000, default: '2000', description: 'edges of the service graph; more are dropped and counted' },
   { name: 'max-requests', type: 'int', min: 0, max: 100_000, default: '1000', description: 'different requests kept for meltemi diff, without headers and queries; 0 keeps none' },
+  { name: 'max-accesses', type: 'int', min: 0, max: 1_000_000, default: '10000', description: 'different accesses kept for meltemi authz suggest, without headers and queries; 0 keeps none' },
+  { name: 'access-idle-timeout', type: 'duration', default: '24h', description: 'accesses that were not repeated for so long are forgotten' },
   { name: 'edge-idle-timeout', type: 'duration', default: '15m', description: 'edges and requests without traffic for so long are forgotten' },
 ] as const satisfies readonly OptionSpec[];
 

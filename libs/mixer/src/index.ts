@@ -12,3 +12,4 @@ export { edgeTemplate, type EdgeInstance, type Outcome, type ServiceName, type W
 export { ServiceGraph, maxWindowMs, type ServiceGraphOptions } from './graph/service-graph.ts';
 export type { EdgeStats, GraphEdge, GraphNode, GraphView } from './graph/view.ts';
 export { RecentRequests, requestTemplate, type RecentRequest, type SeenRequest } from './requests/recent-requests.ts';
+export { accessTemplate, ObservedAccesses, type Access, type ObservedAccess, type SeenAccess } from './requests/observed-accesses.ts';

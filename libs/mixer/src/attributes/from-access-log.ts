@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '@meltemi/base';
+import type { Address, SocketAddress } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { RequestMethod } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { AccessLogType, type AccessLogCommon, type HTTPAccessLogEntry, type TCPAccessLogEntry } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
 import type { Duration } from '@meltemi/api/gen/google/protobuf/duration.ts';
@@ -28,6 +29,8 @@ export function httpAttributes(entry: HTTPAccessLogEntry, reporter: Reporter): R
     ['request.method', methodName(request?.requestMethod)],
     ['request.host', text(request?.authority)],
     ['request.path', text(request?.originalPath) || text(request?.path)],
+    ['request.url_path', (request?.path ?? '').split(/[?#]/, 1)[0] ?? ''],
+    ['response.code_details', text(response?.responseCodeDetails)],
     ['request.useragent', text(request?.userAgent)],
     ['request.size', Number(request?.requestBodyBytes ?? 0n)],
     ['response.code', response?.responseCode ?? 0],
@@ -48,6 +51,7 @@ export function tcpAttributes(entry: TCPAccessLogEntry, reporter: Reporter, conn
     ['context.protocol', 'tcp'],
     ['connection.id', text(common.streamId)],
     ['connection.duration', milliseconds(common.duration) ?? 0],
+    ['response.code_details', text(common.connectionTerminationDetails)],
   ]);
   const seen = connections.observe(common.streamId, {
     ended: endTypes.has(common.accessLogType),
@@ -89,11 +93,22 @@ function commonAttributes(common: AccessLogCommon, reporter: Reporter): Result<B
     ['request.time', common.startTime ? Number(common.startTime.seconds) * 1000 + common.startTime.nanos / 1e6 : 0],
     ['request.messages', count(known['request_messages'])],
     ['response.messages', count(known['response_messages'])],
+    ['source.ip', text(socketOf(common.downstreamDirectRemoteAddress)?.address)],
+    ['destination.port', portOf(common.downstreamLocalAddress)],
   ]);
   setMissing(bag, serviceOfCluster(common.upstreamCluster, side));
   if (typeof known['counted'] === 'boolean') bag.set('context.reporter.counted', known['counted']);
   setSecurity(bag, known, common, side);
   return ok(bag);
+}
+
+function socketOf(address: Address | undefined): SocketAddress | undefined {
+  return address?.address?.$case === 'socketAddress' ? address.address.value : undefined;
+}
+
+function portOf(address: Address | undefined): number {
+  const port = socketOf(address)?.portSpecifier;
+  return port?.$case === 'portValue' ? port.value : 0;
 }
 
 /** A peer that does not say its cluster is in the reporter's: else one workload would show up twice in the graph. */

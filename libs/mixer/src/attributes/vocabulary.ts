@@ -37,6 +37,8 @@ export const vocabulary = {
   'connection.received.bytes': 'int64',
   'connection.sent.bytes': 'int64',
   'connection.duration': 'duration',
+  'source.ip': 'string',
+  'destination.port': 'int64',
 
   'source.app': 'string',
   'source.version': 'string',
@@ -49,6 +51,8 @@ export const vocabulary = {
   'destination.canonical_revision': 'string',
   'destination.cluster': 'string',
   'context.reporter.counted': 'bool',
+  'request.url_path': 'string',
+  'response.code_details': 'string',
   'request.messages': 'int64',
   'response.messages': 'int64',
 } as const satisfies Readonly<Record<string, AttributeType>>;

@@ -54,7 +54,7 @@ export function httpEntry(spec: HttpCase = {}): HTTPAccessLogEntry {
   const durationMs = spec.durationMs ?? 10;
   return {
     ...entry,
-    commonProperties: { ...emptyCommon(), metadata: metadataOf(spec.peer), upstreamCluster: spec.cluster ?? '', duration: { seconds: BigInt(Math.floor(durationMs / 1000)), nanos: Math.round((durationMs % 1000) * 1e6) }, accessLogType: AccessLogType.DownstreamEnd },
+    commonProperties: { ...emptyCommon(), metadata: metadataOf(spec.peer), downstreamLocalAddress: { address: { $case: 'socketAddress', value: { protocol: 0, address: '127.0.0.3', portSpecifier: { $case: 'portValue', value: 9080 }, resolverName: '', ipv4Compat: false } } }, upstreamCluster: spec.cluster ?? '', duration: { seconds: BigInt(Math.floor(durationMs / 1000)), nanos: Math.round((durationMs % 1000) * 1e6) }, accessLogType: AccessLogType.DownstreamEnd },
     request: { requestMethod: RequestMethod.GET, scheme: 'http', authority: 'reviews:9080', path: '/reviews/0', userAgent: 'test', referer: '', forwardedFor: '', requestId: 'r-1', originalPath: '', requestHeadersBytes: 0n, requestBodyBytes: 7n, requestHeaders: {}, upstreamHeaderBytesSent: 0n, downstreamHeaderBytesReceived: 0n },
     response: { responseCode: spec.code ?? 200, responseHeadersBytes: 0n, responseBodyBytes: 100n, responseHeaders: {}, responseTrailers: {}, responseCodeDetails: 'via_upstream', upstreamHeaderBytesReceived: 0n, downstreamHeaderBytesSent: 0n },
   };
