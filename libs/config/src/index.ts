@@ -262,3 +262,5 @@ export type { OpenApiSchema } from './crd/schema.ts';
 export { list, map, object, stringMap, strings, struct } from './schema/containers.ts';
 export { int, oneOf, string } from './schema/scalars.ts';
 export { optional, required, withDefault, type Schema } from './schema/schema.ts';
+export { byNamespace, labelIndex, selectorIndex, type LabelIndex, type SelectorIndex } from './labels/label-index.ts';
+export { selects } from './labels/selects.ts';

@@ -3,7 +3,7 @@ import type { ConfigKind } from '../kinds/kind.ts';
 import type { MeshConfigSpec } from '../kinds/mesh-config/types.ts';
 import type { StringMap } from '../kinds/types.ts';
 import { mapAt, textMap } from './json.ts';
-import { labelIndex, type LabelIndex } from './kubernetes/label-index.ts';
+import { byNamespace, labelIndex, type LabelIndex } from '../labels/label-index.ts';
 import { podFacts, templateFacts, type PodView } from './kubernetes/pod.ts';
 import { labelSelectorSelects } from './kubernetes/selector.ts';
 import { serviceView, type ServiceView } from './kubernetes/service.ts';
@@ -80,7 +80,7 @@ export function buildMesh(input: MeshInput): Mesh {
     pods,
     podsSelectable,
     podsSelectedBy: (selector, namespace) => {
-      indexes ??= { everywhere: podIndex(podsSelectable()), inNamespace: podIndexes(podsSelectable()) };
+      indexes ??= { everywhere: podIndex(podsSelectable()), inNamespace: podsByNamespace(podsSelectable()) };
       return (namespace === undefined ? indexes.everywhere : indexes.inNamespace.get(namespace))?.selectedBy(selector) ?? [];
     },
   };
@@ -90,8 +90,8 @@ function podIndex(pods: readonly PodView[]): LabelIndex<PodView> {
   return labelIndex(pods, (pod) => pod.labels);
 }
 
-function podIndexes(pods: readonly PodView[]): ReadonlyMap<string, LabelIndex<PodView>> {
-  return new Map([...Map.groupBy(pods, (pod) => pod.namespace)].map(([namespace, there]) => [namespace, podIndex(there)]));
+function podsByNamespace(pods: readonly PodView[]): ReadonlyMap<string, LabelIndex<PodView>> {
+  return byNamespace(pods, (pod) => pod.namespace, podIndex);
 }
 
 function nameKey(group: string, kind: string, { namespace, name }: { readonly namespace: string; readonly name: string }): string {
@@ -100,7 +100,7 @@ function nameKey(group: string, kind: string, { namespace, name }: { readonly na
 
 /** Files seldom hold Pods, which live meshes always do. So a workload without pods of its own stands for those it will make. */
 function templatesWithoutPods(objects: readonly AnalyzedObject[], pods: readonly PodView[]): PodView[] {
-  const inNamespace = podIndexes(pods);
+  const inNamespace = podsByNamespace(pods);
   return objects.flatMap((object) => {
     if (object.key.group !== 'apps' || !workloadKinds.includes(object.key.kind)) return [];
     const selector = mapAt(object.content, 'spec')['selector'];

@@ -1,5 +1,4 @@
-import type { Config, DestinationRuleSpec, MeshConfigSpec, Subset, TrafficPolicy } from '@meltemi/config';
-import { selects } from '../registry/workloads.ts';
+import { selects, type Config, type DestinationRuleSpec, type MeshConfigSpec, type Subset, type TrafficPolicy } from '@meltemi/config';
 import { mostSpecificHost, resolveHost } from './hosts.ts';
 import { byAge } from './virtual-services.ts';
 

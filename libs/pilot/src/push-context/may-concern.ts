@@ -1,6 +1,5 @@
-import type { Config, TargetReference } from '@meltemi/config';
+import { selects, type Config, type TargetReference } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
-import { selects } from '../registry/workloads.ts';
 import { isVisible } from './hosts.ts';
 import type { PushContext } from './push-context.ts';
 import { attaches } from './workload-policies.ts';

@@ -1,5 +1,4 @@
-import type { Config, MutualTlsMode, PeerAuthenticationSpec } from '@meltemi/config';
-import { selects } from '../registry/workloads.ts';
+import { selects, type Config, type MutualTlsMode, type PeerAuthenticationSpec } from '@meltemi/config';
 import { byAge } from './virtual-services.ts';
 
 export type MtlsMode = Exclude<MutualTlsMode, 'UNSET'>;

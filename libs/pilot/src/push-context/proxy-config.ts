@@ -1,6 +1,5 @@
-import { overlaidProxyConfig, type Config, type ProxyConfig, type ProxyConfigSpec } from '@meltemi/config';
+import { selects, overlaidProxyConfig, type Config, type ProxyConfig, type ProxyConfigSpec } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
-import { selects } from '../registry/workloads.ts';
 import type { PushContext } from './push-context.ts';
 
 const annotation = 'proxy.istio.io/config';

@@ -1,8 +1,7 @@
-import type { Config, Destination, IstioEgressListener, SidecarSpec } from '@meltemi/config';
+import { selects, type Config, type Destination, type IstioEgressListener, type SidecarSpec } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Service } from '../registry/model.ts';
 import { parseProtocol } from '../registry/protocol.ts';
-import { selects } from '../registry/workloads.ts';
 import { isVisible } from './hosts.ts';
 import { importedHosts, type ImportedHosts } from './imported-hosts.ts';
 import type { PushContext } from './push-context.ts';

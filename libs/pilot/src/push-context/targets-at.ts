@@ -1,8 +1,6 @@
-import { addTo } from '@meltemi/base';
-import type { Config, KubeServiceSpec } from '@meltemi/config';
+import { byNamespace, selectorIndex, type Config, type KubeServiceSpec, type SelectorIndex } from '@meltemi/config';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { Service, ServiceTarget } from '../registry/model.ts';
-import { selects } from '../registry/workloads.ts';
 import type { PushContext } from './push-context.ts';
 
 type Workload = Pick<Proxy, 'addresses' | 'namespace' | 'labels'>;
@@ -24,10 +22,8 @@ function labelled(push: PushContext, { addresses, namespace, labels: said }: Wor
   const known = addresses.flatMap((address) => push.registry.workloads.get(address) ?? [])[0];
   const labels = known?.namespace === namespace ? known.labels : said;
   const services = (push.inputs.get('Service') ?? []) as readonly Config<KubeServiceSpec>[];
-  const bySelector = candidates(services);
-  const found = Object.entries(labels).flatMap(([key, value]) => bySelector.get(placeOf(namespace, key, value)) ?? []);
-  return found.toSorted((a, b) => a.index - b.index).flatMap(({ config: { meta, spec } }) => {
-    if (!selects(spec.selector, labels)) return [];
+  const selecting = selectorIndexes(services).get(namespace)?.selecting(labels) ?? [];
+  return selecting.flatMap(({ meta }) => {
     const hostname = `${meta.name}.${namespace}.svc.${push.domain}`;
     const service = push.services.byHost.get(hostname)?.find((one) => one.namespace === namespace && one.registry === 'kubernetes');
     return service ? portsOf(service) : [];
@@ -39,28 +35,16 @@ function portsOf(service: Service): ServiceTarget[] {
   return service.ports.map((port) => ({ service, port, targetPort: typeof port.targetPort === 'number' ? port.targetPort : port.number }));
 }
 
-interface Candidate {
-  readonly config: Config<KubeServiceSpec>;
-  /** Where it stands in the list. */
-  readonly index: number;
-}
+type ServiceIndex = ReadonlyMap<string, SelectorIndex<Config<KubeServiceSpec>>>;
 
-const indexes = new WeakMap<readonly Config<KubeServiceSpec>[], ReadonlyMap<string, readonly Candidate[]>>();
+const indexes = new WeakMap<readonly Config<KubeServiceSpec>[], ServiceIndex>();
 
-/** Services by the first label that they select by: a thousand workloads must not look at thousands of services each. Computed once per list. */
-function candidates(services: readonly Config<KubeServiceSpec>[]): ReadonlyMap<string, readonly Candidate[]> {
+/** By namespace, the Services that have a selector. Computed once per list: a thousand workloads must not look at thousands of services each. */
+function selectorIndexes(services: readonly Config<KubeServiceSpec>[]): ServiceIndex {
   const known = indexes.get(services);
   if (known) return known;
-  const found = new Map<string, Candidate[]>();
-  for (const [index, config] of services.entries()) {
-    const [first] = Object.entries(config.spec.selector);
-    if (!first) continue;
-    addTo(found, placeOf(config.meta.namespace, ...first), { config, index });
-  }
+  const selecting = services.filter(({ spec }) => Object.keys(spec.selector).length > 0);
+  const found = byNamespace(selecting, ({ meta }) => meta.namespace, (there) => selectorIndex(there, ({ spec }) => spec.selector));
   indexes.set(services, found);
   return found;
-}
-
-function placeOf(namespace: string, key: string, value: string): string {
-  return `${namespace}\0${key}\0${value}`;
 }

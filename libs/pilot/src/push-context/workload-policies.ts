@@ -1,7 +1,6 @@
-import type { Config, TargetedPolicy, TargetReference } from '@meltemi/config';
+import { selects, type Config, type TargetedPolicy, type TargetReference } from '@meltemi/config';
 import type { Features } from '../features.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { selects } from '../registry/workloads.ts';
 import { byAge } from './virtual-services.ts';
 
 /** Policies that pick their workloads, by namespace, oldest first; the root namespace's speak for the mesh. */

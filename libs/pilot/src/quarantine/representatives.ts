@@ -1,9 +1,8 @@
 import { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import type { Config } from '@meltemi/config';
+import { selects, type Config } from '@meltemi/config';
 import { proxyFromNode, type Proxy } from '../proxy/proxy.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Workload } from '../registry/model.ts';
-import { selects } from '../registry/workloads.ts';
 import { create } from '../translate/message.ts';
 
 /** Most proxies that stand for all others, when nobody says another number. */

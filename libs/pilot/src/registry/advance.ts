@@ -1,8 +1,7 @@
-import type { Config, EndpointSliceSpec, EndpointsSpec, KubeServiceSpec, PodSpec } from '@meltemi/config';
+import { selects, type Config, type EndpointSliceSpec, type EndpointsSpec, type KubeServiceSpec, type PodSpec } from '@meltemi/config';
 import { kubernetesEndpoints, kubernetesHostname, type KubernetesInputs, type PodWorkload } from './kubernetes.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
 import type { Registry, RegistryInputs, RegistryOptions } from './registry-types.ts';
-import { selects } from './workloads.ts';
 
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
 
@@ -113,7 +112,7 @@ function indexedWith({ indexed, podOf }: BuiltFrom, inputs: RegistryInputs, byAd
   return {
     ...indexed, byAddress, slices,
     endpoints: new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config])),
-    pods: { select: (namespace, selector) => inputs.pods.flatMap((pod) => (pod.meta.namespace === namespace && selects(selector, pod.meta.labels) ? (podOf(pod) ?? []) : [])) },
+    podsSelectedBy: (namespace, selector) => inputs.pods.flatMap((pod) => (pod.meta.namespace === namespace && selects(selector, pod.meta.labels) ? (podOf(pod) ?? []) : [])),
   };
 }
 

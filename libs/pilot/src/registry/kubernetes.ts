@@ -1,7 +1,6 @@
-import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, PodSpec } from '@meltemi/config';
+import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, PodSpec, StringMap } from '@meltemi/config';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { portProtocol } from './protocol.ts';
-import type { Labelled } from './labelled.ts';
 
 /** The objects a Kubernetes Service's endpoints come from, indexed. */
 export interface KubernetesInputs {
@@ -9,10 +8,12 @@ export interface KubernetesInputs {
   readonly slices: ReadonlyMap<string, readonly Config<EndpointSliceSpec>[]>;
   readonly endpoints: ReadonlyMap<string, Config<EndpointsSpec>>;
   /** Pods that have an address. */
-  readonly pods: Labelled<PodWorkload>;
-  readonly entries: Labelled<EntryWorkload>;
+  readonly podsSelectedBy: Selected<PodWorkload>;
+  readonly entriesSelectedBy: Selected<EntryWorkload>;
   readonly byAddress: ReadonlyMap<string, Workload>;
 }
+
+export type Selected<T> = (namespace: string, selector: StringMap) => readonly T[];
 
 export interface PodWorkload {
   readonly pod: Config<PodSpec>;
@@ -119,7 +120,7 @@ function addEndpoints(config: Config<EndpointsSpec>, service: Service, inputs: K
 function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
   // a Service without a selector has only the endpoints that somebody wrote down
   if (Object.keys(spec.selector).length === 0) return;
-  for (const { pod, workload } of inputs.pods.select(service.namespace, spec.selector)) {
+  for (const { pod, workload } of inputs.podsSelectedBy(service.namespace, spec.selector)) {
     for (const port of service.ports) {
       const number = podPort(pod.spec, port);
       if (number !== undefined) found.get(port.number)?.push({ ...workload, port: number });
@@ -129,7 +130,7 @@ function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInpu
 
 function addEntries(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
   if (Object.keys(spec.selector).length === 0) return;
-  for (const { ports, workload } of inputs.entries.select(service.namespace, spec.selector)) {
+  for (const { ports, workload } of inputs.entriesSelectedBy(service.namespace, spec.selector)) {
     for (const port of service.ports) {
       const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
       found.get(port.number)?.push({ ...workload, port: ports[port.name] ?? target });

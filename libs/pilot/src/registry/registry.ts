@@ -1,10 +1,9 @@
 import { addTo } from '@meltemi/base';
-import type { Config, DeploymentSpec, EndpointSliceSpec, PodSpec } from '@meltemi/config';
+import { byNamespace, labelIndex, type Config, type DeploymentSpec, type EndpointSliceSpec, type PodSpec } from '@meltemi/config';
 import { aliasNames } from './aliases.ts';
 import { autoAddresses, givenBefore } from './auto-addresses.ts';
-import { kubernetesEndpoints, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type ServiceOptions } from './kubernetes.ts';
+import { kubernetesEndpoints, kubernetesService, type EntryWorkload, type KubernetesInputs, type PodWorkload, type Selected, type ServiceOptions } from './kubernetes.ts';
 import { addressesOf, advancedRegistry, inOrder, rememberOrigin, targetsOf, type BuiltFrom } from './advance.ts';
-import { labelled } from './labelled.ts';
 import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workload } from './model.ts';
 import { networkFinder, networkGateways } from './networks.ts';
 import type { Registry, RegistryInputs, RegistryOptions } from './registry-types.ts';
@@ -106,7 +105,12 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
     for (const address of addressesOf(pod, podOf)) at(address, { ...found.workload, address });
   });
   const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
-  return { slices, endpoints, pods: labelled(pods, ({ workload }) => workload), entries: labelled(entries, ({ workload }) => workload), byAddress, sharedAddresses, podOf };
+  return { slices, endpoints, podsSelectedBy: selectedAmong(pods), entriesSelectedBy: selectedAmong(entries), byAddress, sharedAddresses, podOf };
+}
+
+function selectedAmong<T extends { readonly workload: Workload }>(found: readonly T[]): Selected<T> {
+  const indexes = byNamespace(found, ({ workload }) => workload.namespace, (there) => labelIndex(there, ({ workload }) => workload.labels));
+  return (namespace, selector) => indexes.get(namespace)?.selectedBy(selector) ?? [];
 }
 
 function podsRemembered(facts: WorkloadFacts): BuiltFrom['podOf'] {

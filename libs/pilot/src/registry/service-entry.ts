@@ -68,8 +68,8 @@ function selectedEndpoints(config: Config<ServiceEntrySpec>, port: ServiceEntryP
   const selector = config.spec.workloadSelector?.labels;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
   const endpoints: Endpoint[] = [];
-  for (const { ports, workload } of inputs.entries.select(config.meta.namespace, selector)) endpoints.push({ ...workload, port: ports[port.name] ?? targetOf(port) });
-  for (const { workload } of inputs.pods.select(config.meta.namespace, selector)) endpoints.push({ ...workload, port: targetOf(port) });
+  for (const { ports, workload } of inputs.entriesSelectedBy(config.meta.namespace, selector)) endpoints.push({ ...workload, port: ports[port.name] ?? targetOf(port) });
+  for (const { workload } of inputs.podsSelectedBy(config.meta.namespace, selector)) endpoints.push({ ...workload, port: targetOf(port) });
   return endpoints;
 }
 

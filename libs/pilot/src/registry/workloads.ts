@@ -1,4 +1,4 @@
-import type { Config, DeploymentSpec, PodSpec, WorkloadEntrySpec } from '@meltemi/config';
+import { selects, type Config, type DeploymentSpec, type PodSpec, type WorkloadEntrySpec } from '@meltemi/config';
 import type { EndpointLocality, Workload } from './model.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -56,12 +56,6 @@ export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: 
     weight: entry.weight === 0 ? 1 : entry.weight,
     healthy: true,
   };
-}
-
-/** True when every label of `selector` is among `labels`. An empty selector selects all. */
-export function selects(selector: Labels, labels: Labels): boolean {
-  for (const [key, value] of Object.entries(selector)) if (labels[key] !== value) return false;
-  return true;
 }
 
 /** "region/zone/subzone", later parts optional. */

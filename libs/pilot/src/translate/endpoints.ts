@@ -1,4 +1,4 @@
-import type { ClientTlsMode, LocalityDistribute } from '@meltemi/config';
+import { selects, type ClientTlsMode, type LocalityDistribute } from '@meltemi/config';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint_components.ts';
 import { HealthStatus } from '@meltemi/api/gen/envoy/config/core/v3/health_check.ts';
@@ -7,7 +7,6 @@ import { modeForPort, mtlsPolicyFor } from '../push-context/peer-authentication.
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey, type Endpoint, type Service, type ServicePort } from '../registry/model.ts';
-import { selects } from '../registry/workloads.ts';
 import { patternOf, priorityOf, sharedWeight, type LocalityPreference } from './locality.ts';
 import { address, create } from './message.ts';
 import { throughGateways, type ReachedEndpoint } from './network-gateways.ts';

@@ -1,9 +1,8 @@
-import type { Config, GatewaySpec } from '@meltemi/config';
+import { selects, type Config, type GatewaySpec } from '@meltemi/config';
 import { notes } from '../gateway-api/names.ts';
 import { selectsByService, servicePorts, type PortResolver } from '../gateway-api/selection.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { selects } from '../registry/workloads.ts';
 import { serviceTargets } from './service-targets.ts';
 
 /** A Gateway that a proxy serves. */

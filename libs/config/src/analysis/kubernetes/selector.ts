@@ -1,11 +1,7 @@
 import type { StringMap } from '../../kinds/types.ts';
+import { selects } from '../../labels/selects.ts';
 import { isMap } from '../../schema/containers.ts';
 import { maps, text, textMap, textsIn } from '../json.ts';
-
-/** True when the labels hold every pair; an empty selector takes everything. */
-export function selects(selector: StringMap, labels: StringMap): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
 
 /** "app=reviews,version=v1": sorted by key, as Kubernetes prints selectors. */
 export function selectorText(selector: StringMap): string {

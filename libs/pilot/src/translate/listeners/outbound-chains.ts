@@ -1,4 +1,4 @@
-import type { L4MatchAttributes, TlsMatchAttributes } from '@meltemi/config';
+import { selects, type L4MatchAttributes, type TlsMatchAttributes } from '@meltemi/config';
 import { outboundCluster } from '@meltemi/xds';
 import { hostsOverlap } from '../../push-context/hosts.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
@@ -6,7 +6,6 @@ import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { isTls, type Protocol, type Service } from '../../registry/model.ts';
-import { selects } from '../../registry/workloads.ts';
 import { destinationRuleOf } from '../clusters/outbound.ts';
 import { sniDynamicForwardProxy } from '../features/dynamic-forward-proxy.ts';
 import type { FeatureContext } from '../features/feature.ts';

@@ -1,11 +1,10 @@
-import type { HttpMatchRequest, HttpRoute } from '@meltemi/config';
+import { selects, type HttpMatchRequest, type HttpRoute } from '@meltemi/config';
 import { Metadata } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { Route, RouteAction } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import { outboundCluster, parseClusterName } from '@meltemi/xds';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
 import { placeOf } from '../../push-context/written-at.ts';
 import type { Service } from '../../registry/model.ts';
-import { selects } from '../../registry/workloads.ts';
 import { routeCors } from '../features/cors.ts';
 import { routeFault } from '../features/fault.ts';
 import { create } from '../message.ts';

@@ -2,7 +2,7 @@ import { authorizationPolicy } from '../../../kinds/authorization-policy/kind.ts
 import type { AuthorizationPolicySpec } from '../../../kinds/authorization-policy/types.ts';
 import type { Analyzer, Report } from '../../analyzer.ts';
 import { isAmbientPod, isInMesh } from '../../kubernetes/in-mesh.ts';
-import { labelIndex, type LabelIndex } from '../../kubernetes/label-index.ts';
+import { byNamespace, labelIndex, type LabelIndex } from '../../../labels/label-index.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
 import { selectorText } from '../../kubernetes/selector.ts';
 import type { Mesh } from '../../mesh.ts';
@@ -17,7 +17,7 @@ export const authorizationPolicies: Analyzer = {
     const pods = mesh.podsSelectable().filter((pod) => isAmbientPod(pod.annotations) || isInMesh(mesh, pod.namespace, { ...pod, containers: [...pod.containers, ...pod.initContainers] }));
     const index = (some: readonly PodView[]): LabelIndex<PodView> => labelIndex(some, (pod) => pod.labels);
     const everywhere = index(pods);
-    const inNamespace = new Map([...Map.groupBy(pods, (pod) => pod.namespace)].map(([namespace, there]) => [namespace, index(there)]));
+    const inNamespace = byNamespace(pods, (pod) => pod.namespace, index);
     for (const policy of mesh.of(authorizationPolicy)) {
       const { namespace } = policy.key;
       const isMeshWide = namespace === mesh.meshConfig.rootNamespace;

@@ -1,6 +1,6 @@
 import type { Analyzer, Report } from '../../analyzer.ts';
 import { isInMesh } from '../../kubernetes/in-mesh.ts';
-import { selectorIndex } from '../../kubernetes/label-index.ts';
+import { byNamespace, selectorIndex } from '../../../labels/label-index.ts';
 import { templateFacts } from '../../kubernetes/pod.ts';
 import type { ServiceView } from '../../kubernetes/service.ts';
 import { messages } from '../../messages/messages.ts';
@@ -11,7 +11,8 @@ export const deploymentServices: Analyzer = {
   name: 'deployment.MultiServiceAnalyzer',
   description: 'Services that select one deployment and contradict each other on ports',
   analyze(mesh, report) {
-    const selecting = new Map([...Map.groupBy(mesh.services.filter(({ object, selector }) => object.cluster === '' && Object.keys(selector).length > 0), (service) => service.namespace)].map(([namespace, services]) => [namespace, selectorIndex(services, (service) => service.selector)]));
+    const considered = mesh.services.filter(({ object, selector }) => object.cluster === '' && Object.keys(selector).length > 0);
+    const selecting = byNamespace(considered, (service) => service.namespace, (there) => selectorIndex(there, (service) => service.selector));
     for (const deployment of mesh.ofKind('apps', 'Deployment')) {
       const { namespace } = deployment.key;
       const pod = templateFacts(deployment);

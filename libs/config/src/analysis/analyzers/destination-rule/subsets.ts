@@ -4,7 +4,7 @@ import type { StringMap } from '../../../kinds/types.ts';
 import { workloadEntry } from '../../../kinds/workload-entry/kind.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { serviceHosts } from '../../hosts.ts';
-import { labelIndex, type LabelIndex } from '../../kubernetes/label-index.ts';
+import { labelIndex, type LabelIndex } from '../../../labels/label-index.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';

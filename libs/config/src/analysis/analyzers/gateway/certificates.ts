@@ -1,7 +1,7 @@
 import { gateway } from '../../../kinds/gateway/kind.ts';
 import type { GatewaySpec } from '../../../kinds/gateway/types.ts';
 import type { Analyzer } from '../../analyzer.ts';
-import { selects } from '../../kubernetes/selector.ts';
+import { selects } from '../../../labels/selects.ts';
 import { messages } from '../../messages/messages.ts';
 import { fullName, type AnalyzedObject } from '../../object.ts';
 

@@ -1,7 +1,7 @@
 import { gateway } from '../../../kinds/gateway/kind.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { wholeNumber } from '../../json.ts';
-import { selectorIndex, type SelectorIndex } from '../../kubernetes/label-index.ts';
+import { byNamespace, selectorIndex, type SelectorIndex } from '../../../labels/label-index.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
 import { selectorText } from '../../kubernetes/selector.ts';
 import type { ServiceView } from '../../kubernetes/service.ts';
@@ -13,7 +13,7 @@ export const gatewayPorts: Analyzer = {
   name: 'gateway.IngressGatewayPortAnalyzer',
   description: 'Gateway ports that no Service of the gateway\'s pods exposes',
   analyze(mesh, report) {
-    const servicesIn = new Map([...Map.groupBy(mesh.services, (service) => service.namespace)].map(([namespace, services]) => [namespace, selectorIndex(services, (service) => service.selector)]));
+    const servicesIn = byNamespace(mesh.services, (service) => service.namespace, (there) => selectorIndex(there, (service) => service.selector));
     const exposedBy = new Map<string, ReadonlySet<number> | undefined>();
     for (const one of mesh.of(gateway)) {
       const { selector, servers } = one.spec;

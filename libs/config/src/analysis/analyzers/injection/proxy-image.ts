@@ -3,7 +3,7 @@ import type { Analyzer } from '../../analyzer.ts';
 import { mapAt, text, textMap } from '../../json.ts';
 import { sidecarName } from '../../kubernetes/in-mesh.ts';
 import type { PodView } from '../../kubernetes/pod.ts';
-import { selects } from '../../kubernetes/selector.ts';
+import { selects } from '../../../labels/selects.ts';
 import type { Mesh } from '../../mesh.ts';
 import { messages } from '../../messages/messages.ts';
 import { injectorConfigs } from './injector-config.ts';

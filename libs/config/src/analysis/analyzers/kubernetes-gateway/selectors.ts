@@ -2,7 +2,7 @@ import { isMap } from '../../../schema/containers.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import type { SourceFix } from '../../fix/source-fix.ts';
 import { mapAt, maps, textMap } from '../../json.ts';
-import { selects } from '../../kubernetes/selector.ts';
+import { selects } from '../../../labels/selects.ts';
 import { messages } from '../../messages/messages.ts';
 
 const policies = [

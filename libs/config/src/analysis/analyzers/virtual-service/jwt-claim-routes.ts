@@ -3,7 +3,7 @@ import { virtualService } from '../../../kinds/virtual-service/kind.ts';
 import type { VirtualServiceSpec } from '../../../kinds/virtual-service/types.ts';
 import type { Analyzer } from '../../analyzer.ts';
 import { mapAt, textMap } from '../../json.ts';
-import { selects } from '../../kubernetes/selector.ts';
+import { selects } from '../../../labels/selects.ts';
 import { messages } from '../../messages/messages.ts';
 import { gatewayName } from './gateways.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { labelIndex, selectorIndex } from './label-index.ts';
-import { selects } from './selector.ts';
+import { selects } from './selects.ts';
 
 /** Every map of at most two of the labels a and b with the values 1 and 2. */
 const maps = ['', '1', '2'].flatMap((a) => ['', '1', '2'].map((b) => ({ ...(a === '' ? {} : { a }), ...(b === '' ? {} : { b }) })));

@@ -1,6 +1,6 @@
 import { addTo } from '@meltemi/base';
-import type { StringMap } from '../../kinds/types.ts';
-import { selects } from './selector.ts';
+import type { StringMap } from '../kinds/types.ts';
+import { selects } from './selects.ts';
 
 /** Finds what a selector selects without holding it against everything; answers keep the order of what was given. */
 export interface LabelIndex<T> {
@@ -42,6 +42,11 @@ export function selectorIndex<T>(things: readonly T[], selectorOf: (thing: T) =>
       return [...everything, ...found].sort((a, b) => a.rank - b.rank).map(({ thing }) => thing);
     },
   };
+}
+
+/** An index for each namespace, of the things in it. */
+export function byNamespace<T, Index>(things: readonly T[], namespaceOf: (thing: T) => string, index: (there: readonly T[]) => Index): ReadonlyMap<string, Index> {
+  return new Map([...Map.groupBy(things, namespaceOf)].map(([namespace, there]) => [namespace, index(there)]));
 }
 
 interface Ranked<T> {
