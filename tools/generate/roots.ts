@@ -62,6 +62,7 @@ export const roots: readonly string[] = [
   'envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.proto',
   // transport sockets, upstream options, load balancing
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+  'envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto',
   'envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
@@ -118,6 +119,7 @@ export const roots: readonly string[] = [
   'grpc/health/v1/health.proto',
   'istio/security/v1alpha1/ca.proto',
   'istio/networking/nds/v1/nds.proto',
+  'spiffe/workload.proto',
   // our own
   'meltemi/config/v1/config.proto',
   'meltemi/citadel/v1/citadel.proto',

@@ -49,8 +49,8 @@ export function trustBundleHandlers(parts: HandlerParts): TrustBundleServer {
   return {
     get: (_call, done) =>
       answer(parts, done, async () => {
-        const { trustDomain, roots } = parts.service.trust();
-        return ok({ trustDomain, rootsPem: roots.map((root) => root.pem) });
+        const { trustDomain, roots, federated = [] } = parts.service.trust();
+        return ok({ trustDomain, rootsPem: roots.map((root) => root.pem), federated: federated.map((other) => ({ trustDomain: other.trustDomain, rootsPem: other.roots.map((root) => root.pem) })) });
       }),
   };
 }

@@ -4,8 +4,8 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, parseCertificates, parseJoinToken, verifyChain } from '@meltemi/identity';
-import type { Certificate, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, parseCertificates, parseJoinToken, verifyChain, withFederated } from '@meltemi/identity';
+import type { Certificate, FederatedRoots, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
 /** How the caller proves itself to citadel: a fresh join token, or the certificate it has. */
@@ -30,7 +30,8 @@ export interface IssuanceFailure {
 }
 
 const callDeadlineMs = 10_000;
-const maxMessageBytes = 65_536;
+/** A certificate, and the roots of every federated trust domain. */
+const maxMessageBytes = 262_144;
 /**
  * For channels inside the mesh: never through an HTTP proxy (a sidecar's applications have http_proxy set, its agent must not follow),
  * and dead connections are noticed within half a minute.
@@ -113,11 +114,17 @@ function unary<Res>(call: (done: (error: ServiceError | null, response: Res) => 
 }
 
 function checkAnswer(request: IssuanceRequest, answer: Answer, keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }): Result<WorkloadCertificate> {
-  const trust = createTrustBundle(request.id.trustDomain, answer.bundle.rootsPem);
+  const trust = trustOf(request.id.trustDomain, answer.bundle);
   if (!trust.ok) return trust;
   const chain = parseCertificates(answer.certChain.join('\n'));
   if (!chain.ok) return chain;
   return workloadCertificate({ chain: chain.value, privateKey: keys.privateKey, id: request.id, trust: trust.value, now: request.now });
+}
+
+/** The roots that citadel gave, with those of federated trust domains. */
+export function trustOf(trustDomain: string, { rootsPem, federated }: { readonly rootsPem: readonly string[]; readonly federated: readonly FederatedRoots[] }): Result<TrustBundle> {
+  const own = createTrustBundle(trustDomain, rootsPem);
+  return own.ok ? withFederated(own.value, federated) : own;
 }
 
 export interface CertificateParts {

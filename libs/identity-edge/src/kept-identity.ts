@@ -2,9 +2,9 @@ import { createPrivateKey } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, type Result } from '@meltemi/base';
-import { createTrustBundle, parseCertificates, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { parseCertificates, type FederatedRoots, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { isCode, replaceFile } from './durable-file.ts';
-import { workloadCertificate } from './issuance.ts';
+import { trustOf, workloadCertificate } from './issuance.ts';
 
 /**
  * The certificate and key of one workload on disk: mode 0600 in a directory of mode 0700, one file, so that key and chain always match.
@@ -40,16 +40,21 @@ export class KeptIdentity {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     await chmod(this.#dir, 0o700);
     const { certChainPem, privateKeyPem, trust } = certificate;
-    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem }));
+    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem, federated: (trust.federated ?? []).map((each) => ({ trustDomain: each.trustDomain, rootsPem: [each.pem] })) }));
   }
 }
 
 function readKept(value: unknown, id: SpiffeId, now: number): Result<WorkloadCertificate> {
-  const { certChainPem, privateKeyPem, rootsPem } = (value ?? {}) as { readonly [key: string]: unknown };
+  const { certChainPem, privateKeyPem, rootsPem, federated = [] } = (value ?? {}) as { readonly [key: string]: unknown };
   if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string') return fail('', 'the kept identity is incomplete');
   const chain = parseCertificates(certChainPem);
   if (!chain.ok) return chain;
-  const trust = createTrustBundle(id.trustDomain, [rootsPem]);
+  if (!areFederated(federated)) return fail('', 'the kept federated roots are damaged');
+  const trust = trustOf(id.trustDomain, { rootsPem: [rootsPem], federated });
   if (!trust.ok) return trust;
   return workloadCertificate({ chain: chain.value, privateKey: createPrivateKey(privateKeyPem), id, trust: trust.value, now });
+}
+
+function areFederated(value: unknown): value is FederatedRoots[] {
+  return Array.isArray(value) && value.every((each: Partial<FederatedRoots> | null) => typeof each?.trustDomain === 'string' && Array.isArray(each.rootsPem) && each.rootsPem.every((pem: unknown) => typeof pem === 'string'));
 }

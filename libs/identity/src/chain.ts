@@ -2,7 +2,7 @@ import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificate, type Certificate } from './certificate.ts';
 import { oid } from './extensions.ts';
 import { outsideConstraints } from './name-constraints.ts';
-import { parseSpiffeId, type SpiffeId } from './spiffe.ts';
+import { parseSpiffeId, trustDomainOf, type SpiffeId } from './spiffe.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 /** A peer whose certificate leads to a root of the bundle. */
@@ -29,13 +29,33 @@ export function verifyChain(chain: readonly Certificate[], bundle: TrustBundle, 
   if (intermediates.length > maxIntermediates + 1) return fail('', `the chain has ${chain.length} certificates; at most ${maxIntermediates + 2} are read`);
   const id = leafIdentity(leaf, bundle.trustDomain, options.use);
   if (!id.ok) return id;
+  const path = checkedPath(leaf, intermediates, { bundle, now: options.now });
+  return path.ok ? ok({ id: id.value, leaf, path: path.value }) : path;
+}
+
+function checkedPath(leaf: Certificate, intermediates: readonly Certificate[], { bundle, now }: { readonly bundle: TrustBundle; readonly now: number }): Result<Certificate[]> {
   const path = pathToRoot(leaf, intermediates, bundle);
   if (!path.ok) return path;
   for (const [depth, certificate] of path.value.entries()) {
-    const reason = unfit(certificate, depth, options.now) ?? misnamed(path.value, depth);
+    const reason = unfit(certificate, depth, now) ?? misnamed(path.value, depth);
     if (reason !== undefined) return fail(`[${depth}]`, reason);
   }
-  return ok({ id: id.value, leaf, path: path.value });
+  return path;
+}
+
+/**
+ * Checks a chain whose leaf may be of the bundle's own trust domain or of a federated one: the leaf's SPIFFE id says whose roots it must lead to, so
+ * that no trust domain vouches for another's identities. Any form of SPIFFE id passes; ours is not everybody's.
+ */
+export function verifyFederated(chain: readonly Certificate[], bundle: TrustBundle, options: { readonly now: number; readonly use: ChainUse }): Result<{ readonly uri: string; readonly path: readonly Certificate[] }> {
+  const [leaf, ...intermediates] = chain;
+  const named = leafName(chain, options.use);
+  if (!leaf || !named.ok) return named.ok ? fail('', 'no certificate was presented') : named;
+  const { uri, trustDomain } = named.value;
+  const own = trustDomain === bundle.trustDomain ? bundle : bundle.federated?.find((other) => other.trustDomain === trustDomain);
+  if (!own) return fail('[0]', `${uri} is not of trust domain ${[bundle, ...(bundle.federated ?? [])].map((each) => each.trustDomain).join(' or ')}`);
+  const path = checkedPath(leaf, intermediates, { bundle: own, now: options.now });
+  return path.ok ? ok({ uri, path: path.value }) : path;
 }
 
 /** The way of an issuing CA up to a root of the bundle, the CA first: what `verifyChain` will say of the certificates it signs, but for their own names. */
@@ -53,16 +73,31 @@ export function verifyIssuer(chain: readonly Certificate[], bundle: TrustBundle,
 }
 
 function leafIdentity(leaf: Certificate, trustDomain: string, use: ChainUse): Result<SpiffeId> {
+  const uri = leafUri(leaf, use);
+  if (!uri.ok) return uri;
+  const id = parseSpiffeId(uri.value);
+  if (!id.ok) return fail('[0]', id.error[0]?.message ?? 'not a SPIFFE id');
+  return id.value.trustDomain === trustDomain ? id : fail('[0]', `${uri.value} is not of trust domain ${trustDomain}`);
+}
+
+function leafName([leaf, ...intermediates]: readonly Certificate[], use: ChainUse): Result<{ readonly uri: string; readonly trustDomain: string }> {
+  if (!leaf) return fail('', 'no certificate was presented');
+  if (intermediates.length > maxIntermediates + 1) return fail('', `the chain has ${intermediates.length + 1} certificates; at most ${maxIntermediates + 2} are read`);
+  const uri = leafUri(leaf, use);
+  if (!uri.ok) return uri;
+  const trustDomain = trustDomainOf(uri.value);
+  return trustDomain === undefined ? fail('[0]', `${JSON.stringify(uri.value.slice(0, 200))} is not a SPIFFE id`) : ok({ uri: uri.value, trustDomain });
+}
+
+/** The one name of a leaf that may be used as `use`. */
+function leafUri(leaf: Certificate, use: ChainUse): Result<string> {
   if (leaf.ca) return fail('[0]', 'a CA certificate is no identity');
   const [uri, ...more] = leaf.uris;
   if (uri === undefined || more.length > 0) return fail('[0]', `has ${leaf.uris.length} URI names; a SPIFFE certificate has exactly one`);
-  const id = parseSpiffeId(uri);
-  if (!id.ok) return fail('[0]', id.error[0]?.message ?? 'not a SPIFFE id');
-  if (id.value.trustDomain !== trustDomain) return fail('[0]', `${uri} is not of trust domain ${trustDomain}`);
   const needed = use === 'client' ? oid.clientAuth : use === 'server' ? oid.serverAuth : undefined;
   if (needed !== undefined && leaf.extendedKeyUsage && !leaf.extendedKeyUsage.has(needed)) return fail('[0]', `may not be used as a ${use}`);
   if (leaf.keyUsage && !leaf.keyUsage.has('digitalSignature')) return fail('[0]', 'may not sign (key usage digitalSignature is missing)');
-  return id;
+  return ok(uri);
 }
 
 function pathToRoot(leaf: Certificate, intermediates: readonly Certificate[], bundle: TrustBundle): Result<Certificate[]> {

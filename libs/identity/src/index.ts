@@ -1,12 +1,12 @@
-export { parseSpiffeId, formatSpiffeId, spiffeId, controlPlaneId, controlPlaneNamespace, type SpiffeId, type ControlPlaneProgram } from './spiffe.ts';
+export { parseSpiffeId, formatSpiffeId, spiffeId, isTrustDomain, trustDomainOf, controlPlaneId, controlPlaneNamespace, type SpiffeId, type ControlPlaneProgram } from './spiffe.ts';
 export { parsePem, formatPem, type PemLimits } from './pem.ts';
 export type { SubjectNames } from './names.ts';
 export { generateKeys, generateP256, keyAlgorithms, spkiOf, type KeyAlgorithm, type KeyPair } from './keys.ts';
 export { buildCsr, parseCsr, type SigningRequest } from './csr.ts';
 export { parseCertificate, parseCertificates, keyUsages, type Certificate, type KeyUsage } from './certificate.ts';
 export { buildCertificate, type CertificateTemplate, type CertificateSigner } from './build-certificate.ts';
-export { createTrustBundle, fingerprintOf, type TrustBundle } from './trust-bundle.ts';
-export { verifyChain, verifyIssuer, parseChain, type ChainUse, type VerifiedPeer } from './chain.ts';
+export { createTrustBundle, withFederated, maxFederated, fingerprintOf, type TrustBundle, type FederatedRoots } from './trust-bundle.ts';
+export { verifyChain, verifyFederated, verifyIssuer, parseChain, type ChainUse, type VerifiedPeer } from './chain.ts';
 export { spiffeIdOf } from './peer.ts';
 export { formatJoinToken, parseJoinToken, type JoinToken } from './join-token.ts';
 export type { WorkloadCertificate } from './workload-certificate.ts';

@@ -30,6 +30,18 @@ export function spiffeId(trustDomain: string, namespace: string, serviceAccount:
   return ok({ trustDomain, namespace, serviceAccount });
 }
 
+/** 1 to 255 of a-z, 0-9, '.', '-', '_' (SPIFFE-ID §2.1). */
+export function isTrustDomain(text: string): boolean {
+  return trustDomainForm.test(text);
+}
+
+/** The trust domain of any SPIFFE id, Istio's form or not; undefined when `uri` is none. */
+export function trustDomainOf(uri: string): string | undefined {
+  if (uri.length > maxIdBytes || !uri.startsWith('spiffe://')) return undefined;
+  const [domain = '', ...segments] = uri.slice('spiffe://'.length).split('/');
+  return isTrustDomain(domain) && segments.every((segment) => segmentForm.test(segment)) ? domain : undefined;
+}
+
 export function formatSpiffeId(id: SpiffeId): string {
   return `spiffe://${id.trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
 }

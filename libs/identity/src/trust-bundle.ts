@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificates, type Certificate } from './certificate.ts';
+import { isTrustDomain } from './spiffe.ts';
 
 /** The roots one trust domain is believed through. Immutable: a new set of roots is a new bundle. */
 export interface TrustBundle {
@@ -8,6 +9,14 @@ export interface TrustBundle {
   readonly roots: readonly Certificate[];
   /** All roots as one PEM text, for TLS libraries. */
   readonly pem: string;
+  /** Other trust domains that are believed too, each through its own roots and for its own identities alone. Unset: none. */
+  readonly federated?: readonly TrustBundle[];
+}
+
+/** Another trust domain's roots, as they come from citadel or a file. */
+export interface FederatedRoots {
+  readonly trustDomain: string;
+  readonly rootsPem: readonly string[];
 }
 
 /** Makes a bundle of PEM texts (each may hold several certificates, at most 16). Every root must be a CA; duplicates are dropped. */
@@ -24,6 +33,29 @@ export function createTrustBundle(trustDomain: string, rootsPem: readonly string
   if (roots.size === 0) return fail('roots', 'a trust bundle needs at least one root certificate');
   const list = Object.freeze([...roots.values()]);
   return ok(Object.freeze({ trustDomain, roots: list, pem: list.map((root) => root.pem).join('') }));
+}
+
+/** More are refused: every handshake with a peer looks among them. */
+export const maxFederated = 64;
+
+/**
+ * The bundle with other trust domains beside it. A federated bundle never speaks for the bundle's own trust domain, and no trust domain is named twice.
+ * Error paths are `federated[index]`.
+ */
+export function withFederated(bundle: TrustBundle, others: readonly FederatedRoots[]): Result<TrustBundle> {
+  if (others.length > maxFederated) return fail('federated', `has ${others.length} trust domains; the limit is ${maxFederated}`);
+  const federated: TrustBundle[] = [];
+  const taken = new Set([bundle.trustDomain]);
+  for (const [index, { trustDomain, rootsPem }] of others.entries()) {
+    if (taken.has(trustDomain)) return fail(`federated[${index}]`, `trust domain ${trustDomain} has its roots already`);
+    if (!isTrustDomain(trustDomain)) return fail(`federated[${index}]`, `${JSON.stringify(trustDomain.slice(0, 80))} is not a trust domain`);
+    taken.add(trustDomain);
+    const made = createTrustBundle(trustDomain, rootsPem);
+    if (!made.ok) return fail(`federated[${index}]`, `${made.error[0]?.path ?? ''}: ${made.error[0]?.message ?? 'no roots'}`);
+    federated.push(made.value);
+  }
+  const { trustDomain, roots, pem } = bundle;
+  return ok(Object.freeze({ trustDomain, roots, pem, ...(federated.length > 0 && { federated: Object.freeze(federated) }) }));
 }
 
 /** SHA-256 over the certificate's DER, lower-case hex. */

@@ -35,6 +35,12 @@ export interface GetTrustBundleRequest {
 export interface GetTrustBundleResponse {
   trustDomain: string;
   rootsPem: string[];
+  federated: FederatedBundle[];
+}
+
+export interface FederatedBundle {
+  trustDomain: string;
+  rootsPem: string[];
 }
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
@@ -190,7 +196,7 @@ export const GetTrustBundleRequest: MessageFns<GetTrustBundleRequest> = {
 };
 
 function createBaseGetTrustBundleResponse(): GetTrustBundleResponse {
-  return { trustDomain: "", rootsPem: [] };
+  return { trustDomain: "", rootsPem: [], federated: [] };
 }
 
 export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
@@ -200,6 +206,9 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
     }
     for (const v of message.rootsPem) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.federated) {
+      FederatedBundle.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -214,6 +223,71 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetTrustBundleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.trustDomain = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rootsPem.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.federated.push(FederatedBundle.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFederatedBundle(): FederatedBundle {
+  return { trustDomain: "", rootsPem: [] };
+}
+
+export const FederatedBundle: MessageFns<FederatedBundle> = {
+  encode(message: FederatedBundle, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.trustDomain !== "") {
+      writer.uint32(10).string(message.trustDomain);
+    }
+    for (const v of message.rootsPem) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FederatedBundle {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFederatedBundle();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
