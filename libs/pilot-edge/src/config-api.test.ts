@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { status, type ServerWritableStream } from '@grpc/grpc-js';
-import { ItemResult_Action, type ApplyResponse, type WatchEvent, type WatchRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { ItemResult_Action, type ApplyResponse, type ListResponse, type WatchEvent, type WatchRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { systemClock, waitFor } from '@meltemi/base';
 import { defaultMeshConfig, memoryConfigStore, type ConfigStore } from '@meltemi/config';
 import { ConfigCache, type CacheChange } from './config-cache.ts';
@@ -72,17 +72,11 @@ test('an object named twice in one request refuses both, and nothing is written'
 test('a commit that lost a race is tried again on what is there now', async () => {
   const store = memoryConfigStore({ clock: systemClock });
   let rivals = 2;
-  const racing: ConfigStore = new Proxy(store, {
-    get(target, name) {
-      if (name !== 'commit') {
-        const value = Reflect.get(target, name) as unknown;
-        return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
-      }
-      return async (writes: Parameters<ConfigStore['commit']>[0]) => {
-        const [write] = writes;
-        if (rivals-- > 0 && write?.type === 'put') await target.commit([{ type: 'put', object: { ...write.object, content: { ...write.object.content, spec: { hosts: [`rival${rivals}`] } } } }]);
-        return target.commit(writes);
-      };
+  const racing = replacing(store, {
+    commit: async (writes) => {
+      const [write] = writes;
+      if (rivals-- > 0 && write?.type === 'put') await store.commit([{ type: 'put', object: { ...write.object, content: { ...write.object.content, spec: { hosts: [`rival${rivals}`] } } } }]);
+      return store.commit(writes);
     },
   });
   const { apply, cache } = await service(racing);
@@ -129,3 +123,51 @@ test('a Secret comes out without its values, and cannot be put back so', async (
   assert.match(back.errors[0]?.message ?? '', /every value is blank/);
   await cache.stop();
 });
+
+test('a store that is out of reach is listed as a problem, since when and why, until it is back', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  const gate = { cut: (_reason: string): void => undefined, mend: (): void => undefined };
+  const flaky = replacing(store, {
+    async *watch(options, signal) {
+      const reason = new Promise<string>((resolve) => void (gate.cut = resolve));
+      const mended = new Promise<void>((resolve) => void (gate.mend = resolve));
+      for await (const event of store.watch(options, AbortSignal.any([signal, whenever(reason)]))) yield event;
+      if (signal.aborted) return;
+      yield { type: 'interrupted', reason: await reason };
+      await mended;
+      yield* store.watch(options, signal);
+    },
+  });
+  const { api, apply, cache } = await service(flaky);
+  await apply(rule('kept'));
+  await waitFor('the object', () => cache.entries().length === 1);
+  gate.cut('connection refused');
+  const list = () => new Promise<ListResponse>((resolve, reject) => {
+    api.list({ request: { group: '', kind: '', namespace: '' } } as never, (error, response) => (response ? resolve(response) : reject(error instanceof Error ? error : Object.assign(new Error(), error))));
+  });
+  await waitFor('the problem', async () => (await list()).problems.length === 1);
+  const { problems: [problem], objects } = await list();
+  assert.equal(problem?.source, 'memory');
+  assert.match(problem?.message ?? '', /^out of reach since \d{4}-.*Z: connection refused; the last state stays in force, and nothing can be applied/);
+  assert.equal(objects.length, 1);
+  gate.mend();
+  await waitFor('the problem gone', async () => (await list()).problems.length === 0);
+  await cache.stop();
+});
+
+function whenever(promise: Promise<unknown>): AbortSignal {
+  const controller = new AbortController();
+  void promise.then(() => controller.abort());
+  return controller.signal;
+}
+
+/** The store with some of its methods replaced. */
+function replacing(store: ConfigStore, methods: Partial<ConfigStore>): ConfigStore {
+  return new Proxy(store, {
+    get(target, name) {
+      if (name in methods) return Reflect.get(methods, name) as unknown;
+      const value = Reflect.get(target, name) as unknown;
+      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+    },
+  });
+}

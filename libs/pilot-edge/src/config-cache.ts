@@ -53,7 +53,8 @@ export class ConfigCache {
   readonly #processed = new ProcessedVersions();
   #pending: CacheChange[] = [];
   #synced = false;
-  #reachable = true;
+  /** Why the store is out of reach, while it is. */
+  #outage: { readonly source: string; readonly problem: SourceProblem } | undefined;
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: ConfigCacheOptions) {
@@ -145,14 +146,9 @@ export class ConfigCache {
     return found;
   }
 
-  /** What sources could not read, and what is shadowed. */
+  /** What sources could not read, what is shadowed, and that the store is out of reach. */
   problems(): readonly { readonly source: string; readonly problem: SourceProblem }[] {
-    return [...this.#problems.values()];
-  }
-
-  /** False while the store cannot be reached; the last state stays in force. */
-  get storeReachable(): boolean {
-    return this.#reachable;
+    return [...(this.#outage ? [this.#outage] : []), ...this.#problems.values()];
   }
 
   /** Resolves once the commit that made this store version has taken effect here. */
@@ -203,11 +199,11 @@ export class ConfigCache {
         if (this.#restored.size > 0) setImmediate(() => this.#dropRestored());
         return;
       case 'interrupted':
-        this.#reachable = false;
+        this.#outage ??= { source: this.#options.storeName, problem: { file: '', line: 0, path: '', message: `out of reach since ${new Date(this.#options.clock.now()).toISOString()}: ${event.reason}; the last state stays in force, and nothing can be applied until it is back` } };
         this.#options.log.warn({ reason: event.reason }, 'the config store is out of reach; the last state stays in force');
         return;
       case 'restored':
-        this.#reachable = true;
+        this.#outage = undefined;
         this.#options.log.info({}, 'the config store is back');
         return;
       case 'synced':
@@ -274,7 +270,7 @@ export class ConfigCache {
   /** The problem that may hide this object. */
   #hiding({ raw, file }: LastGood): { source: string; problem: SourceProblem } | undefined {
     const text = keyText(raw.key);
-    return this.problems().find(({ problem }) => (file === undefined ? problem.key !== undefined && keyText(problem.key) === text : file === problem.file || file.startsWith(`${problem.file}/`)));
+    return [...this.#problems.values()].find(({ problem }) => (file === undefined ? problem.key !== undefined && keyText(problem.key) === text : file === problem.file || file.startsWith(`${problem.file}/`)));
   }
 
   #lastGoodConfig(key: ConfigKey): Config | undefined {
