@@ -2,7 +2,7 @@ import { status, type sendUnaryData, type ServerUnaryCall, type StatusObject } f
 import type { IstioCertificateServiceServer } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import type { JoinTokensServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, ok, withDeadline, type Result } from '@meltemi/base';
-import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance } from '@meltemi/citadel';
+import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance, Refusal } from '@meltemi/citadel';
 import { formatSpiffeId, parseCertificate } from '@meltemi/identity';
 import type { CitadelStats } from './stats.ts';
 
@@ -27,6 +27,7 @@ const grpcCodes: Readonly<Record<CitadelErrorCode, status>> = {
   denied: status.PERMISSION_DENIED,
   invalid: status.INVALID_ARGUMENT,
   exhausted: status.RESOURCE_EXHAUSTED,
+  unavailable: status.UNAVAILABLE,
   internal: status.INTERNAL,
 };
 
@@ -82,16 +83,18 @@ function proofOf(call: ServerUnaryCall<unknown, unknown>): CallerProof {
 }
 
 /** One audit line and one count per request. Never the token, never the request's bytes. */
-function record({ stats, log }: HandlerParts, peer: string, issued: Result<Issuance, CitadelError>): void {
+function record({ stats, log }: HandlerParts, peer: string, issued: Result<Issuance, Refusal>): void {
+  const caller = issued.ok ? issued.value.caller : issued.error.caller;
+  const who = { provedBy: caller?.how ?? 'nothing', ...(caller && { caller: caller.ids.map(formatSpiffeId).join(' ') }), ...(caller?.subject !== undefined && { subject: caller.subject }), peer };
   if (issued.ok) {
-    const { id, certificate, how } = issued.value;
+    const { id, certificate } = issued.value;
     stats.issued.inc();
-    log.info({ audit: true, spiffeId: formatSpiffeId(id), serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString(), provedBy: how, peer }, 'certificate issued');
+    log.info({ audit: true, spiffeId: formatSpiffeId(id), serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString(), ...who }, 'certificate issued');
     return;
   }
-  const { stage, code, message } = issued.error;
+  const { stage, code, message, detail } = issued.error;
   ({ authentication: stats.authenticationFailure, request: stats.csrParsingError, signing: stats.signingError })[stage].inc();
-  log.warn({ audit: true, code, reason: message, peer }, 'certificate refused');
+  log.warn({ audit: true, code, reason: message, ...(detail !== undefined && { detail }), ...who }, 'certificate refused');
 }
 
 function answer<Res>(parts: HandlerParts, done: sendUnaryData<Res>, work: () => Promise<Result<Res, CitadelError>>): void {

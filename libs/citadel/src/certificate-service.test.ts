@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ManualClock } from '@meltemi/base';
 import { buildCsr, controlPlaneId, formatSpiffeId, generateP256, parseCertificates, parseJoinToken, formatJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
 import { openCertificateService, type CertificateService, type CertificateServiceOptions, type Issuance } from './certificate-service.ts';
-import type { CallerProof } from './authenticate.ts';
+import type { CallerProof } from './callers/caller.ts';
 import { KeptAuthority } from './kept-authority.ts';
 import { MemoryKeystore } from './memory-keystore.ts';
 

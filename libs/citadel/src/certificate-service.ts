@@ -1,11 +1,13 @@
-import { ok, type Clock, type Result } from '@meltemi/base';
+import { err, ok, type Clock, type Result } from '@meltemi/base';
 import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
-import type { SigningRequest, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
-import { authenticate, hashTokenSecret, type Caller, type CallerProof } from './authenticate.ts';
+import type { SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
+import { authenticate, hashTokenSecret } from './callers/authenticate.ts';
+import type { Caller, CallerProof, TokenCallers } from './callers/caller.ts';
 import type { Authority, OpenAuthority } from './authority.ts';
 import { controlPlaneNames } from './control-plane-names.ts';
 import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
+import { grantedNames } from './granted-names.ts';
 import { issueCertificate, type IssuedCertificate } from './issue.ts';
 import type { TokenStore } from './keystore.ts';
 
@@ -21,12 +23,23 @@ export interface CertificateServiceOptions {
   readonly defaultLifetimeMs?: number;
   /** No certificate lives longer, whatever is asked. Default 90 days. */
   readonly maxLifetimeMs?: number;
+  /** Bearer tokens that count beside join tokens; the first that recognizes one judges it. */
+  readonly tokenCallers?: readonly TokenCallers[];
+  /** SPIFFE ids that may ask for any identity of the trust domain: other citadels that sign through this one. Default none. */
+  readonly registrationAuthorities?: readonly string[];
 }
 
-/** An issued certificate and how it came to be: the audit line. */
+/** An issued certificate and how it came to be: what the audit says. */
 export interface Issuance extends IssuedCertificate {
   readonly id: SpiffeId;
   readonly how: Caller['how'];
+  readonly caller: Caller;
+}
+
+/** Why there is no certificate, and for whom: what the audit says. */
+export interface Refusal extends CitadelError {
+  /** Undefined: nobody proved anything. */
+  readonly caller?: Caller;
 }
 
 const dayMs = 86_400_000;
@@ -81,22 +94,28 @@ export class CertificateService {
   }
 
   /** Istio's CreateCertificate. `requestedMs` 0 means the default; longer than the maximum is shortened, not refused. */
-  async createCertificate(request: { readonly csr: string; readonly requestedMs: number; readonly proof: CallerProof }): Promise<Result<Issuance, CitadelError>> {
-    const { clock, entropy, keystore } = this.#options;
+  async createCertificate(request: { readonly csr: string; readonly requestedMs: number; readonly proof: CallerProof }): Promise<Result<Issuance, Refusal>> {
+    const { clock, keystore, tokenCallers = [] } = this.#options;
     const authority = this.#open();
     const now = clock.now();
-    const caller = await authenticate(request.proof, authority, { keystore, now });
+    const caller = await authenticate(request.proof, authority, { keystore, now, tokens: tokenCallers });
     if (!caller.ok) return caller;
+    const issued = await this.#certify(request, caller.value, { authority, now });
+    return issued.ok ? ok({ ...issued.value, how: caller.value.how, caller: caller.value }) : err({ ...issued.error, caller: caller.value });
+  }
+
+  async #certify(request: { readonly csr: string; readonly requestedMs: number }, caller: Caller, by: { readonly authority: OpenAuthority; readonly now: number }): Promise<Result<IssuedCertificate & { readonly id: SpiffeId }, CitadelError>> {
+    const { trustDomain, registrationAuthorities } = this.#options;
     const csr = parseCsr(request.csr);
     if (!csr.ok) return refuse('request', 'invalid', csr.error[0]?.message ?? 'the certificate request cannot be read');
-    const names = grantedNames(csr.value, caller.value.id);
+    const names = grantedNames(csr.value, caller, { trustDomain, registrationAuthorities: new Set(registrationAuthorities) });
     if (!names.ok) return names;
     if (!(request.requestedMs >= 0)) return refuse('request', 'invalid', 'validityDuration must not be negative');
     const lifetimeMs = Math.min(request.requestedMs === 0 ? this.#defaultLifetimeMs : request.requestedMs, this.#maxLifetimeMs);
-    const issued = issueCertificate(authority, { id: caller.value.id, publicKey: csr.value.publicKey, ...names.value, lifetimeMs, now }, entropy);
+    const issued = issueCertificate(by.authority, { publicKey: csr.value.publicKey, ...names.value, lifetimeMs, now: by.now }, this.#options.entropy);
     if (!issued.ok) return issued;
-    const settled = await caller.value.settle();
-    return settled.ok ? ok({ ...issued.value, id: caller.value.id, how: caller.value.how }) : settled;
+    const settled = await caller.settle();
+    return settled.ok ? ok({ ...issued.value, id: names.value.id }) : settled;
   }
 
   /** Mints a token for one identity. `lifetimeMs` 0 means 10 minutes; at most a day. */
@@ -132,15 +151,4 @@ export class CertificateService {
     if (!this.#authority) throw new Error('the authority is not open: call maintain() first');
     return this.#authority;
   }
-}
-
-/** The names of a request must be the caller's own, or absent; what is granted beyond the identity is decided here. */
-function grantedNames(csr: SigningRequest, id: SpiffeId): Result<{ readonly dnsNames: readonly string[]; readonly ips: readonly string[] }, CitadelError> {
-  const own = formatSpiffeId(id);
-  const foreign = csr.uris.find((uri) => uri !== own);
-  if (foreign !== undefined || csr.uris.length > 1) return refuse('request', 'denied', `the request asks for ${JSON.stringify(foreign ?? csr.uris)}, but the caller is ${own}: ask for that, or leave the name out`);
-  const granted = controlPlaneNames(id);
-  const extra = [...csr.dnsNames.filter((name) => !granted.dnsNames.includes(name)), ...csr.ips.filter((ip) => !granted.ips.includes(ip))];
-  if (extra.length > 0) return refuse('request', 'denied', `the request asks for names that ${own} may not have: ${extra.slice(0, 5).join(', ')}`);
-  return ok(granted);
 }

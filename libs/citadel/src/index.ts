@@ -1,8 +1,8 @@
-export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance } from './certificate-service.ts';
+export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance, type Refusal } from './certificate-service.ts';
 export type { Authority, IssuerPath, OpenAuthority } from './authority.ts';
 export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
-export type { CallerProof, Caller } from './authenticate.ts';
+export * from './callers/index.ts';
 export type { CitadelError, CitadelErrorCode } from './errors.ts';
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';

@@ -36,6 +36,11 @@ export function issueCertificate(authority: OpenAuthority, order: IssueOrder, en
   return ok({ certificate: parsed.value, chainPem: [...new Set([parsed.value, ...authority.issuer, authority.root].map(({ pem }) => pem))] });
 }
 
+/** Of 128 random bits, less what leading zeros may take: 64 bits are CAs' minimum. */
+const minSerialDigits = 16;
+/** serverAuth and clientAuth. */
+const tlsUses = '1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2';
+
 function templateOf(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): CertificateTemplate {
   // Whole seconds, as certificates have them; the end is rounded down so that no cap is passed.
   const second = (ms: number): number => Math.floor(ms / 1000) * 1000;
@@ -54,10 +59,13 @@ function differs(certificate: Certificate, template: CertificateTemplate, author
   if (!chain.ok) return `the chain does not hold (${chain.error[0]?.message})`;
   if (formatSpiffeId(chain.value.id) !== formatSpiffeId(order.id)) return 'another identity';
   if (certificate.dnsNames.join() !== order.dnsNames.join()) return 'other DNS names';
-  if (certificate.ips.length !== order.ips.length) return 'other IP addresses';
+  if (certificate.ips.join() !== order.ips.join()) return 'other IP addresses';
   if (!spkiOf(certificate.publicKey).equals(spkiOf(order.publicKey))) return 'another key';
   if (certificate.notAfter !== template.notAfter || certificate.notBefore !== template.notBefore) return 'another lifetime';
+  if (certificate.notAfter > authority.issuer[0].notAfter) return 'a life beyond the end of its issuer';
+  if (certificate.serial.length < minSerialDigits) return 'a serial number that could be guessed';
   const usage = [...(certificate.keyUsage ?? [])].join();
-  if (usage !== 'digitalSignature,keyEncipherment' || certificate.extendedKeyUsage?.size !== 2) return 'another usage';
+  const extended = [...(certificate.extendedKeyUsage ?? [])].toSorted().join();
+  if (usage !== 'digitalSignature,keyEncipherment' || extended !== tlsUses) return 'another usage';
   return undefined;
 }

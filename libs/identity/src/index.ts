@@ -8,5 +8,5 @@ export { buildCertificate, type CertificateTemplate, type CertificateSigner } fr
 export { createTrustBundle, withFederated, maxFederated, fingerprintOf, type TrustBundle, type FederatedRoots } from './trust-bundle.ts';
 export { verifyChain, verifyFederated, verifyIssuer, parseChain, type ChainUse, type VerifiedPeer } from './chain.ts';
 export { spiffeIdOf } from './peer.ts';
-export { formatJoinToken, parseJoinToken, type JoinToken } from './join-token.ts';
+export { formatJoinToken, isJoinToken, parseJoinToken, type JoinToken } from './join-token.ts';
 export type { WorkloadCertificate } from './workload-certificate.ts';

@@ -22,6 +22,11 @@ export function formatJoinToken(token: JoinToken): string {
   return prefix + Buffer.from(JSON.stringify(body)).toString('base64url');
 }
 
+/** Whether a text claims to be a join token; nothing of it is checked. */
+export function isJoinToken(text: string): boolean {
+  return text.trimStart().startsWith(prefix);
+}
+
 /** Reads a token; surrounding white space (a file's last newline) is fine. Errors never quote the token. */
 export function parseJoinToken(text: string): Result<JoinToken> {
   const trimmed = text.trim();

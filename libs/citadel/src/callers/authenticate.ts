@@ -1,36 +1,33 @@
 import { createHash } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
-import { fingerprintOf, formatSpiffeId, parseJoinToken, verifyChain, type Certificate, type SpiffeId } from '@meltemi/identity';
-import type { OpenAuthority } from './authority.ts';
-import { refuse, type CitadelError } from './errors.ts';
-import type { TokenStore } from './keystore.ts';
+import { fingerprintOf, formatSpiffeId, isJoinToken, parseJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
+import type { OpenAuthority } from '../authority.ts';
+import { refuse, type CitadelError } from '../errors.ts';
+import type { TokenStore } from '../keystore.ts';
+import type { Caller, CallerProof, TokenCallers } from './caller.ts';
 
-/** What a caller showed. A token, when there is one, is what counts: who has a good certificate needs none. */
-export interface CallerProof {
-  /** The text after `Bearer `. */
-  readonly token?: string;
-  /** The leaf that TLS verified. */
-  readonly certificate?: Certificate;
-}
-
-/** A caller whose identity is proved. */
-export interface Caller {
-  readonly id: SpiffeId;
-  readonly how: 'join token' | 'certificate';
-  /** Spends what can be spent only once; to be called when all else has worked, and before the answer leaves. */
-  settle(): Promise<Result<void, CitadelError>>;
+export interface AuthenticationParts {
+  readonly keystore: TokenStore;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** In the order they are asked. */
+  readonly tokens: readonly TokenCallers[];
 }
 
 /** Who is asking. The texts help an honest caller and tell a guesser nothing: only holders of a real secret learn that it expired or was used. */
-export async function authenticate(proof: CallerProof, authority: OpenAuthority, by: { readonly keystore: TokenStore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
-  if (proof.token !== undefined) return byToken(proof.token, authority, by);
+export async function authenticate(proof: CallerProof, authority: OpenAuthority, by: AuthenticationParts): Promise<Result<Caller, CitadelError>> {
+  const { token } = proof;
+  if (token !== undefined) {
+    const kind = isJoinToken(token) ? undefined : by.tokens.find((callers) => callers.recognizes(token));
+    return kind ? kind.authenticate(token, by.now) : byJoinToken(token, authority, by);
+  }
   if (proof.certificate) return byCertificate(proof.certificate, authority, by.now);
   return refuse('authentication', 'unauthenticated', 'no proof of identity: send a join token as "authorization: Bearer …", or connect with a valid certificate of this mesh');
 }
 
-async function byToken(text: string, authority: OpenAuthority, by: { readonly keystore: TokenStore; readonly now: number }): Promise<Result<Caller, CitadelError>> {
+async function byJoinToken(text: string, authority: OpenAuthority, by: AuthenticationParts): Promise<Result<Caller, CitadelError>> {
   const token = parseJoinToken(text);
-  if (!token.ok) return refuse('authentication', 'unauthenticated', token.error[0]?.message ?? 'not a join token');
+  if (!token.ok) return refuse('authentication', 'unauthenticated', `${token.error[0]?.message ?? 'not a join token'}${isJwtShaped(text) ? '; of this issuer no JSON web tokens are accepted here' : ''}`);
   if (token.value.rootFingerprint !== fingerprintOf(authority.root)) return refuse('authentication', 'unauthenticated', 'the join token was made for another root: mint a new one at this citadel');
   const hash = hashTokenSecret(token.value.secret);
   const record = await by.keystore.findToken(hash);
@@ -39,7 +36,7 @@ async function byToken(text: string, authority: OpenAuthority, by: { readonly ke
   if (record.expiresAt <= by.now) return refuse('authentication', 'unauthenticated', `the join token expired at ${new Date(record.expiresAt).toISOString()}; mint a new one`);
   if (formatSpiffeId(token.value.id) !== record.spiffeId) return refuse('authentication', 'denied', `the join token was changed: it is bound to ${record.spiffeId}`);
   return ok({
-    id: token.value.id,
+    ids: [token.value.id],
     how: 'join token',
     settle: async () => ((await by.keystore.takeToken(hash)) ? ok(undefined) : refuse('authentication', 'unauthenticated', 'the join token has been used already, a moment ago; each works once')),
   });
@@ -50,7 +47,12 @@ function byCertificate(leaf: Certificate, authority: OpenAuthority, now: number)
   const issuer = issuers.find(([issuing]) => issuing.subject.equals(leaf.issuer) && leaf.x509.verify(issuing.publicKey)) ?? authority.issuer;
   const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
-  return ok({ id: peer.value.id, how: 'certificate', settle: async () => ok(undefined) });
+  return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, settle: async () => ok(undefined) });
+}
+
+/** Three parts of base64url, the last of which may not be empty: what is not even that is never sent to anybody. */
+export function isJwtShaped(token: string): boolean {
+  return /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token);
 }
 
 /** What is stored of a token's secret: 32 random bytes need no salt and no slow hash. Lower-case hex. */
