@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -102,7 +102,7 @@ test('a second citadel over the same socket, a damaged keystore and bad flags ar
   writeFileSync(join(dir, 'state', 'authority.json'), '{"rootKeyPem": "half of a k');
   const damaged = run(launcher, ...same);
   assert.equal(await damaged.exit, 1);
-  assert.match(damaged.output, /--state-dir .*authority\.json is not JSON/);
+  assert.match(damaged.output, /--state-dir .*authority\.json: is not JSON/);
   const wrong = run(launcher, '--state-dir', dir, '--workload-cert-ttl', '3000h');
   assert.equal(await wrong.exit, 2);
   assert.match(wrong.output, /longer than --max-workload-cert-ttl/);
@@ -130,10 +130,42 @@ test('--cacerts signs with what an operator plugs in, and says what is wrong wit
   assert.equal(existsSync(join(dir, 'state', 'authority.json')), false);
 });
 
+test('a keystore is sealed by the first start with a passphrase, and refused without it or with a file others can read', async () => {
+  const [passphrase, other] = [join(dir, 'passphrase'), join(dir, 'other')];
+  writeFileSync(passphrase, 'correct horse battery staple\n', { mode: 0o600 });
+  writeFileSync(other, 'another passphrase\n', { mode: 0o600 });
+  const plain = await citadel();
+  const token = await mintJoinToken(socket(), reviews);
+  plain.child.kill('SIGKILL');
+  await plain.exit;
+  const root = (JSON.parse(readFileSync(join(dir, 'state', 'authority.json'), 'utf8')) as { rootCertificatePem: string }).rootCertificatePem;
+
+  const sealed = await citadel('--keystore-passphrase-file', passphrase);
+  const agent = startIdentityAgent({ citadelAddress: `127.0.0.1:${sealed.grpc}`, identity: reviews, joinToken: joinTokenText(token), log: { info: () => undefined, warn: () => undefined } });
+  agents.push(agent);
+  assert.equal((await agent.ready()).trust.pem.trim(), root.trim());
+  assert.doesNotMatch(readFileSync(join(dir, 'state', 'authority.json'), 'utf8'), /PRIVATE|CERTIFICATE/);
+  sealed.child.kill('SIGTERM');
+  assert.equal(await sealed.exit, 0, sealed.output);
+
+  const args = ['--state-dir', join(dir, 'state'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  chmodSync(passphrase, 0o644);
+  for (const [flags, reason] of [
+    [[], /--state-dir .*: the keystore is sealed: give what it was sealed with/],
+    [['--keystore-passphrase-file', other], /--state-dir .*: this passphrase does not open the keystore/],
+    [['--keystore-passphrase-file', passphrase], /--keystore-passphrase-file: .* has mode 0644: others can read or change it/],
+  ] as const) {
+    const refused = run(launcher, ...args, ...flags);
+    assert.equal(await refused.exit, 1);
+    assert.match(refused.output, reason);
+    assert.doesNotMatch(refused.output, /horse|another passphrase/);
+  }
+});
+
 test('--help names every flag, --version the version', async () => {
   const help = run(launcher, '--help');
   assert.equal(await help.exit, 0);
-  for (const flag of ['--listen', '--socket', '--state-dir', '--cacerts', '--ca-key-algorithm', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level']) assert.ok(help.output.includes(flag), flag);
+  for (const flag of ['--listen', '--socket', '--state-dir', '--keystore-passphrase-file', '--keystore-key-file', '--keystore-previous-passphrase-file', '--keystore-previous-key-file', '--cacerts', '--ca-key-algorithm', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level']) assert.ok(help.output.includes(flag), flag);
   const version = run(launcher, '--version');
   assert.equal(await version.exit, 0);
   assert.match(version.output, /\d+\.\d+\.\d+/);

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { KeptAuthority, openCertificateService, PluggedAuthority, type CertificateService } from '@meltemi/citadel';
-import { claimSocket, DiskKeystore, readCaFiles, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
+import { claimSocket, readCaFiles, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
+import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
 
 /** How often a plugged-in authority is read again. */
@@ -21,7 +22,7 @@ await runProgram({
     await claimSocket(socketPath).catch((cause: unknown) => {
       throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
     });
-    const service = await openAuthority(values, stateDir);
+    const service = await openAuthority(values, await openKeystore(values, stateDir));
     const listen = formatAddress(values.listen);
     const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ...(values.cacerts !== undefined && { maintenanceMs: reloadMs }) });
     lifecycle.add('certificate service', () => server.stop(1000));
@@ -30,9 +31,8 @@ await runProgram({
   },
 });
 
-async function openAuthority(values: CitadelOptions, stateDir: string): Promise<CertificateService> {
+async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore): Promise<CertificateService> {
   const trustDomain = values['trust-domain'];
-  const keystore = new DiskKeystore(stateDir);
   const entropy = { bytes: (count: number) => randomBytes(count) };
   const { cacerts } = values;
   const authority = cacerts === undefined
@@ -41,11 +41,11 @@ async function openAuthority(values: CitadelOptions, stateDir: string): Promise<
   const opened = await openCertificateService({
     trustDomain, authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
   }).catch((cause: unknown) => {
-    throw new StartError(`--state-dir ${stateDir}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new StartError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });
   if (opened.ok) return opened.value;
   const reason = formatFieldErrors(opened.error);
   throw new StartError(cacerts === undefined
-    ? `--state-dir ${stateDir}: the authority in it is damaged: ${reason}. Restore it from a backup; it is never replaced by itself`
+    ? `${name}: the authority in it is damaged: ${reason}. Restore it from a backup; it is never replaced by itself`
     : `--cacerts ${cacerts}: ${reason}`);
 }

@@ -1,80 +1,99 @@
-import { createHash } from 'node:crypto';
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { formatFieldErrors } from '@meltemi/base';
 import { formatMaterial, parseMaterial, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
-import { lockDirectory, type DirectoryLock } from '@meltemi/config-edge/directory-lock';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
+import { replaceExpected, revisionOf, whileLocked } from './disk-files.ts';
+import { openDiskValues } from './disk-sealing.ts';
 import { readBounded } from './read-bounded.ts';
+import type { Sealing } from './sealing/open-sealing.ts';
+import type { ValueCodec } from './sealing/sealer.ts';
 
 const maxAuthorityBytes = 262_144;
 const maxIssuersBytes = 1_048_576;
 const maxTokenBytes = 8192;
-const lockDeadlineMs = 5000;
+
+/** A file and what it may hold; `name` is what a sealed value is bound to. */
+interface ValueFile {
+  readonly path: string;
+  readonly name: string;
+  readonly maxBytes: number;
+}
+
+/** What was read at the start. */
+interface Opened {
+  readonly values: ValueCodec;
+  readonly tokens: Map<string, TokenState>;
+}
 
 /**
- * The keystore as a directory of mode 0700:
+ * The keystore as a directory of mode 0700, files 0600:
  *
  *     lock                  while something is replaced: by whom
- *     authority.json        certificates and keys of root and issuing CA (0600)
+ *     sealing.json          when sealed: the key that seals the other files, itself encrypted; they are JSON of their own inside
+ *     authority.json        certificates and keys of root and issuing CA
  *     issuers.json          issuing CAs that were plugged in: certificates, no keys
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
  *     tokens/<hash>.used    it has been used; made with O_EXCL, so exactly one use wins
+ *
+ * One citadel owns it: what another process does with tokens is not seen.
  */
 export class DiskKeystore implements Keystore {
-  readonly #authorityPath: string;
+  readonly #authority: ValueFile;
   readonly #dir: string;
-  readonly #issuersPath: string;
+  readonly #issuers: ValueFile;
   readonly #tokensDir: string;
-  #tokens: Promise<Map<string, TokenState>> | undefined;
+  readonly #sealing: Sealing | undefined;
+  #opened: Promise<Opened> | undefined;
 
-  constructor(dir: string) {
+  /** With `sealing` every file is sealed, also those that were not. */
+  constructor(dir: string, sealing?: Sealing) {
     this.#dir = dir;
-    this.#authorityPath = join(dir, 'authority.json');
-    this.#issuersPath = join(dir, 'issuers.json');
+    this.#sealing = sealing;
+    this.#authority = { path: join(dir, 'authority.json'), name: 'authority', maxBytes: maxAuthorityBytes };
+    this.#issuers = { path: join(dir, 'issuers.json'), name: 'issuers', maxBytes: maxIssuersBytes };
     this.#tokensDir = join(dir, 'tokens');
   }
 
   async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
-    const text = await this.#read(this.#authorityPath, maxAuthorityBytes);
-    return text === undefined ? undefined : { value: readMaterial(text, this.#authorityPath), revision: revisionOf(text) };
+    const kept = await this.#load(this.#authority);
+    return kept && { ...kept, value: readMaterial(kept.value, this.#authority.path) };
   }
 
   async authorityRevision(): Promise<string | undefined> {
-    const text = await this.#read(this.#authorityPath, maxAuthorityBytes);
-    return text === undefined ? undefined : revisionOf(text);
+    const stored = await this.#read(this.#authority);
+    return stored === undefined ? undefined : revisionOf(stored);
   }
 
   async saveAuthority(material: AuthorityMaterial, expected: string | undefined, term?: LeaderTerm): Promise<SaveOutcome> {
     if (term?.lost.aborted === true) return 'conflict';
-    return this.#replace(this.#authorityPath, expected, { text: formatMaterial(material), maxBytes: maxAuthorityBytes });
+    return this.#replace(this.#authority, formatMaterial(material), expected);
   }
 
   async loadIssuers(): Promise<Kept<readonly string[]> | undefined> {
-    const text = await this.#read(this.#issuersPath, maxIssuersBytes);
-    if (text === undefined) return undefined;
-    const { issuers } = parseObject(text, this.#issuersPath);
-    return { value: Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [], revision: revisionOf(text) };
+    const kept = await this.#load(this.#issuers);
+    if (kept === undefined) return undefined;
+    const { issuers } = parseObject(kept.value, this.#issuers.path);
+    return { ...kept, value: Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [] };
   }
 
   async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
-    return this.#replace(this.#issuersPath, expected, { text: `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, maxBytes: maxIssuersBytes });
+    return this.#replace(this.#issuers, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, expected);
   }
 
   async addToken(record: TokenRecord): Promise<void> {
-    const tokens = await this.#loadTokens();
+    const { tokens, values } = await this.#open();
     const { hash, spiffeId, expiresAt } = record;
-    await replaceFile(this.#tokenPath(hash), JSON.stringify({ spiffeId, expiresAt }));
+    await replaceFile(this.#tokenPath(hash), values.encode(JSON.stringify({ spiffeId, expiresAt }), tokenName(hash)));
     tokens.set(hash, { hash, spiffeId, expiresAt, used: false });
   }
 
   async findToken(hash: string): Promise<TokenState | undefined> {
-    return (await this.#loadTokens()).get(hash);
+    return (await this.#open()).tokens.get(hash);
   }
 
   async takeToken(hash: string): Promise<boolean> {
-    const tokens = await this.#loadTokens();
+    const { tokens } = await this.#open();
     const token = tokens.get(hash);
     if (!token || token.used) return false;
     const won = await createMark(this.#usedPath(hash));
@@ -83,7 +102,7 @@ export class DiskKeystore implements Keystore {
   }
 
   async pruneTokens(expiredBefore: number): Promise<number> {
-    const tokens = await this.#loadTokens();
+    const { tokens } = await this.#open();
     for (const [hash, token] of tokens) {
       if (token.expiresAt >= expiredBefore) continue;
       tokens.delete(hash);
@@ -94,23 +113,20 @@ export class DiskKeystore implements Keystore {
     return tokens.size;
   }
 
-  async #read(path: string, maxBytes: number): Promise<string | undefined> {
-    await this.#loadTokens();
+  async #read({ path, maxBytes }: ValueFile): Promise<string | undefined> {
+    await this.#open();
     return readBounded(path, maxBytes);
   }
 
-  /** One at a time, also of several processes: what is compared is what is replaced. */
-  async #replace(path: string, expected: string | undefined, { text, maxBytes }: { readonly text: string; readonly maxBytes: number }): Promise<SaveOutcome> {
-    await this.#loadTokens();
-    const lock = await lockSoon(this.#dir);
-    try {
-      const present = await readBounded(path, maxBytes);
-      if ((present === undefined ? undefined : revisionOf(present)) !== expected) return 'conflict';
-      await replaceFile(path, text);
-      return 'saved';
-    } finally {
-      await lock.release();
-    }
+  async #load(file: ValueFile): Promise<Kept<string> | undefined> {
+    const { values } = await this.#open();
+    const stored = await readBounded(file.path, file.maxBytes);
+    return stored === undefined ? undefined : { value: values.decode(stored, file.name), revision: revisionOf(stored) };
+  }
+
+  async #replace(file: ValueFile, text: string, expected: string | undefined): Promise<SaveOutcome> {
+    const { values } = await this.#open();
+    return whileLocked(this.#dir, () => replaceExpected(file, values.encode(text, file.name), expected));
   }
 
   #tokenPath(hash: string): string {
@@ -121,43 +137,46 @@ export class DiskKeystore implements Keystore {
     return join(this.#tokensDir, `${hash}.used`);
   }
 
-  #loadTokens(): Promise<Map<string, TokenState>> {
-    this.#tokens ??= this.#readTokens();
-    this.#tokens.catch(() => (this.#tokens = undefined));
-    return this.#tokens;
+  #open(): Promise<Opened> {
+    this.#opened ??= this.#start();
+    this.#opened.catch(() => (this.#opened = undefined));
+    return this.#opened;
   }
 
-  async #readTokens(): Promise<Map<string, TokenState>> {
+  async #start(): Promise<Opened> {
     for (const dir of [this.#dir, this.#tokensDir]) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await chmod(dir, 0o700);
+      for (const name of await readdir(dir)) if (name.endsWith('.json')) await closeToOthers(join(dir, name));
+    }
+    const values = await openDiskValues(this.#dir, this.#sealing);
+    for (const dir of [this.#dir, this.#tokensDir]) {
       for (const name of await readdir(dir)) if (name.endsWith(temporarySuffix)) await rm(join(dir, name), { force: true });
     }
+    return { values, tokens: await this.#readTokens(values) };
+  }
+
+  async #readTokens(values: ValueCodec): Promise<Map<string, TokenState>> {
     const names = new Set(await readdir(this.#tokensDir));
     const tokens = new Map<string, TokenState>();
     for (const name of names) {
       const hash = /^([0-9a-f]{64})\.json$/.exec(name)?.[1];
       if (hash === undefined) continue;
-      const text = await readBounded(join(this.#tokensDir, name), maxTokenBytes);
-      if (text !== undefined) tokens.set(hash, { ...readToken(text, name), hash, used: names.has(`${hash}.used`) });
+      const stored = await readBounded(join(this.#tokensDir, name), maxTokenBytes);
+      if (stored !== undefined) tokens.set(hash, { ...readToken(values.decode(stored, tokenName(hash)), name), hash, used: names.has(`${hash}.used`) });
     }
     return tokens;
   }
 }
 
-/** Waits for another writer, which needs milliseconds. */
-async function lockSoon(dir: string): Promise<DirectoryLock> {
-  const endMs = Date.now() + lockDeadlineMs;
-  for (;;) {
-    const lock = await lockDirectory(dir);
-    if (lock.ok) return lock.value;
-    if (Date.now() >= endMs) throw new Error(lock.error);
-    await delay(5 + Math.random() * 10);
-  }
+function tokenName(hash: string): string {
+  return `tokens/${hash}`;
 }
 
-function revisionOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/** A restored backup may have lost its modes. */
+async function closeToOthers(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o077) !== 0) await chmod(path, 0o600);
 }
 
 function readMaterial(text: string, path: string): AuthorityMaterial {

@@ -3,3 +3,5 @@ export { readCaFiles } from './ca-files.ts';
 export { DiskKeystore } from './disk-keystore.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
 export { claimSocket, SocketUnusable } from './token-socket.ts';
+export type { Sealing } from './sealing/open-sealing.ts';
+export { readKeyFile, readPassphraseFile, type SealingSecret } from './sealing/sealing-secret.ts';
