@@ -71,12 +71,24 @@ export class CertificateService {
 
   /** Brings the authority up to date and forgets old tokens. To be called at the start and now and then. An error leaves the last good authority in force. */
   async maintain(): Promise<Result<void>> {
-    const { authority, keystore, clock } = this.#options;
-    const opened = await authority.refresh(clock.now());
-    if (!opened.ok) return opened;
-    this.#authority = opened.value;
+    const { keystore, clock } = this.#options;
+    const refreshed = await this.refresh();
+    if (!refreshed.ok) return refreshed;
     await keystore.pruneTokens(clock.now() - tokenMemoryMs);
     return ok(undefined);
+  }
+
+  /** Puts in force what the authority is now. An error leaves the last good one. */
+  async refresh(): Promise<Result<void>> {
+    const opened = await this.#options.authority.refresh(this.#options.clock.now());
+    if (!opened.ok) return opened;
+    this.#authority = opened.value;
+    return ok(undefined);
+  }
+
+  /** What is in force. Immutable. */
+  authority(): OpenAuthority {
+    return this.#open();
   }
 
   trust(): TrustBundle {
@@ -130,13 +142,13 @@ export class CertificateService {
     const secret = entropy.bytes(32);
     const expiresAt = clock.now() + Math.min(request.lifetimeMs === 0 ? defaultTokenLifetimeMs : request.lifetimeMs, maxTokenLifetimeMs);
     await keystore.addToken({ hash: hashTokenSecret(secret), spiffeId: request.spiffeId, expiresAt });
-    return ok({ token: formatJoinToken({ secret, id: id.value, rootFingerprint: fingerprintOf(this.#open().root) }), expiresAt, id: id.value });
+    return ok({ token: formatJoinToken({ secret, id: id.value, rootFingerprint: fingerprintOf(servingOf(this.#open()).root) }), expiresAt, id: id.value });
   }
 
   /** Citadel's own server certificate, with a key made here; the root is in `trust`, for callers that know only its fingerprint. */
   issueOwn(lifetimeMs: number = this.#defaultLifetimeMs): Result<WorkloadCertificate, CitadelError> {
     const { trustDomain, clock, entropy } = this.#options;
-    const authority = this.#open();
+    const authority = servingOf(this.#open());
     const id = controlPlaneId(trustDomain, 'citadel');
     const keys = generateP256();
     const issued = issueCertificate(authority, { id, publicKey: keys.publicKey, ...controlPlaneNames(id), lifetimeMs: Math.min(lifetimeMs, this.#maxLifetimeMs), now: clock.now() }, entropy);
@@ -151,4 +163,9 @@ export class CertificateService {
     if (!this.#authority) throw new Error('the authority is not open: call maintain() first');
     return this.#authority;
   }
+}
+
+/** The authority that citadel's own certificate comes from: in a rotation it moves last, when everybody knows the new root. */
+function servingOf(authority: OpenAuthority): OpenAuthority {
+  return { ...authority, ...authority.serving };
 }

@@ -1,5 +1,5 @@
 export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance, type Refusal } from './certificate-service.ts';
-export type { Authority, IssuerPath, OpenAuthority } from './authority.ts';
+export type { Authority, IssuerPath, OpenAuthority, OpenRotation, Signing } from './authority.ts';
 export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
 export * from './callers/index.ts';
@@ -10,3 +10,10 @@ export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authori
 export type { AuthorityStore, IssuerStore, Kept, Keystore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
 export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts';
 export { MemoryKeystore } from './memory-keystore.ts';
+export type { CitadelReport, ProxyReport, RotationFacts, SilentIssuance } from './rotation/facts.ts';
+export { settleMs, short, type Holdup } from './rotation/holdups.ts';
+export { MemoryReportStore, type ReportStore } from './rotation/report-store.ts';
+export { Roster, type ProxyName, type RosterOptions } from './rotation/roster.ts';
+export { RootRotation, type RotationProgress, type RotationRefusal, type RotationRequest } from './rotation/root-rotation.ts';
+export type { RetiredRoot, RootMaterial, RotationPhase, RotationRecord } from './rotation/rotation-record.ts';
+export { rotationActions, type Move, type RotationAction } from './rotation/transition.ts';

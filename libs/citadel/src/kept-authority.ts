@@ -1,12 +1,13 @@
 import { createPrivateKey } from 'node:crypto';
-import { fail, ok, type Result } from '@meltemi/base';
+import { err, fail, ok, type Result } from '@meltemi/base';
 import { buildCertificate, createTrustBundle, generateKeys, parseCertificate, parseCertificates, type Certificate, type CertificateSigner, type KeyAlgorithm } from '@meltemi/identity';
-import type { Authority, OpenAuthority } from './authority.ts';
+import type { Authority, OpenAuthority, OpenRotation, Signing } from './authority.ts';
 import { backdatedMs } from './backdate.ts';
 import type { Entropy } from './entropy.ts';
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { AuthorityStore, Kept } from './keystore.ts';
 import { alwaysLeader, type Leadership } from './leadership.ts';
+import type { RootMaterial, RotationRecord } from './rotation/rotation-record.ts';
 
 const yearMs = 365 * 86_400_000;
 /** As Istio's self-signed root. */
@@ -32,6 +33,15 @@ export interface KeptAuthorityOptions {
 interface Making extends Omit<KeptAuthorityOptions, 'keystore' | 'leadership'> {
   readonly now: number;
 }
+
+/** What a change of the root may need. */
+export interface RootMaking {
+  readonly trustDomain: string;
+  /** A new root with a new issuing CA below it. */
+  readonly newRoot: () => Promise<RootMaterial>;
+}
+
+const tooBusy = 'other citadels kept changing the authority';
 
 /** Citadel's own root and issuing CA: made on the first start, kept in the keystore. A damaged one is an error, never replaced. */
 export class KeptAuthority implements Authority {
@@ -62,7 +72,28 @@ export class KeptAuthority implements Authority {
       if (!renewed.value) return openAuthority(trustDomain, kept.value);
       await keystore.saveAuthority(renewed.value, kept.revision, term);
     }
-    return fail('', 'other citadels kept changing the authority');
+    return fail('', tooBusy);
+  }
+
+  /**
+   * Replaces the material by what `decide` makes of it, in one save; again from the start when another citadel was faster. It is in force with the next
+   * refresh. Rejects when the keystore fails.
+   */
+  async change<E>(decide: (material: AuthorityMaterial, making: RootMaking) => Promise<Result<AuthorityMaterial, E>>, now: number): Promise<Result<void, E | string>> {
+    const { keystore, trustDomain, entropy, keyAlgorithm } = this.#options;
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const kept = await this.#load();
+      if (!kept) return err('there is no authority in the keystore yet');
+      const decided = await decide(kept.value, { newRoot: () => createAuthority({ trustDomain, entropy, now, ...(keyAlgorithm !== undefined && { keyAlgorithm }) }), trustDomain });
+      if (!decided.ok) return decided;
+      if ((await keystore.saveAuthority(decided.value, kept.revision)) === 'saved') return ok(undefined);
+    }
+    return err(tooBusy);
+  }
+
+  /** What is in the keystore now; undefined when there is none yet. Rejects when the keystore fails. */
+  async material(): Promise<AuthorityMaterial | undefined> {
+    return (await this.#load())?.value;
   }
 
   /** What is in the keystore now, read again only when another citadel, or this one, has changed it. */
@@ -88,7 +119,7 @@ export async function createAuthority(making: Making): Promise<AuthorityMaterial
 
 /** The same authority with a new issuing CA when the present one has less than half a year left; undefined when it is still good. */
 async function renewIssuing(material: AuthorityMaterial, making: Making): Promise<Result<AuthorityMaterial | undefined>> {
-  const opened = openAuthority(making.trustDomain, material);
+  const opened = openRoot(material);
   if (!opened.ok) return opened;
   const { root, issuer: [issuing], retired: retiredIssuers } = opened.value;
   if (issuing.notAfter - making.now > issuingRenewalMs || issuing.notAfter >= root.notAfter) return ok(undefined);
@@ -99,25 +130,42 @@ async function renewIssuing(material: AuthorityMaterial, making: Making): Promis
 
 /** Reads stored material and checks that its keys and certificates belong together: a damaged keystore must not sign anything. */
 export function openAuthority(trustDomain: string, material: AuthorityMaterial): Result<OpenAuthority> {
-  const root = single(material.rootCertificatePem, 'rootCertificatePem');
+  const signing = openRoot(material);
+  if (!signing.ok) return signing;
+  const { rotation, retiredRoots } = material;
+  const other = rotation && openRoot(rotation.other, 'rotation.other.');
+  if (other && !other.ok) return other;
+  const believed = other && rotation.phase !== 'retiring' ? [signing.value, other.value] : [signing.value];
+  // In one order in every phase: the same roots are the same bundle.
+  const trust = createTrustBundle(trustDomain, believed.map(({ root }) => root.pem).toSorted());
+  if (!trust.ok) return trust;
+  const retired = believed.flatMap((root, index) => (index === 0 ? root.retired : [root.issuer, ...root.retired]));
+  const served = other && rotation.servedByOther ? { serving: { root: other.value.root, issuer: other.value.issuer, signer: other.value.signer } } : {};
+  return ok({ ...signing.value, retired, trust: trust.value, ...served, ...(other && { rotation: openRotation(rotation, other.value.root) }), ...(retiredRoots && { retiredRoots }) });
+}
+
+function openRotation({ phase, paused, automatic, startedAt, since }: RotationRecord, other: Certificate): OpenRotation {
+  return { phase, paused, automatic, startedAt, since, other };
+}
+
+/** One root with its issuing CA. */
+function openRoot(material: RootMaterial, path = ''): Result<Signing & Pick<OpenAuthority, 'retired'>> {
+  const root = single(material.rootCertificatePem, `${path}rootCertificatePem`);
   if (!root.ok) return root;
-  const issuing = single(material.issuingCertificatePem, 'issuingCertificatePem');
+  const issuing = single(material.issuingCertificatePem, `${path}issuingCertificatePem`);
   if (!issuing.ok) return issuing;
-  const retired = material.retiredIssuingPem.map((pem, index) => single(pem, `retiredIssuingPem[${index}]`));
+  const retired = material.retiredIssuingPem.map((pem, index) => single(pem, `${path}retiredIssuingPem[${index}]`));
   const bad = retired.find((entry) => !entry.ok);
   if (bad && !bad.ok) return bad;
-  const trust = createTrustBundle(trustDomain, [root.value.pem]);
-  if (!trust.ok) return trust;
-  if (!issuing.value.ca || !issuing.value.x509.verify(root.value.publicKey)) return fail('issuingCertificatePem', 'was not signed by the root beside it');
+  if (!issuing.value.ca || !issuing.value.x509.verify(root.value.publicKey)) return fail(`${path}issuingCertificatePem`, 'was not signed by the root beside it');
   let key;
   try {
     key = createPrivateKey(material.issuingKeyPem);
   } catch {
-    return fail('issuingKeyPem', 'cannot be read');
+    return fail(`${path}issuingKeyPem`, 'cannot be read');
   }
-  if (!issuing.value.x509.checkPrivateKey(key)) return fail('issuingKeyPem', 'does not belong to the issuing certificate');
-  const retiredIssuers = retired.flatMap((entry) => (entry.ok ? [[entry.value] as const] : []));
-  return ok({ root: root.value, issuer: [issuing.value], retired: retiredIssuers, signer: { key, certificate: issuing.value }, trust: trust.value });
+  if (!issuing.value.x509.checkPrivateKey(key)) return fail(`${path}issuingKeyPem`, 'does not belong to the issuing certificate');
+  return ok({ root: root.value, issuer: [issuing.value], retired: retired.flatMap((entry) => (entry.ok ? [[entry.value] as const] : [])), signer: { key, certificate: issuing.value } });
 }
 
 /** The issuing CA names workloads of its trust domain and nothing else (name constraints), so that its key, if lost, is of no use elsewhere. */

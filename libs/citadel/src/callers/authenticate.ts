@@ -28,7 +28,8 @@ export async function authenticate(proof: CallerProof, authority: OpenAuthority,
 async function byJoinToken(text: string, authority: OpenAuthority, by: AuthenticationParts): Promise<Result<Caller, CitadelError>> {
   const token = parseJoinToken(text);
   if (!token.ok) return refuse('authentication', 'unauthenticated', `${token.error[0]?.message ?? 'not a join token'}${isJwtShaped(text) ? '; of this issuer no JSON web tokens are accepted here' : ''}`);
-  if (token.value.rootFingerprint !== fingerprintOf(authority.root)) return refuse('authentication', 'unauthenticated', 'the join token was made for another root: mint a new one at this citadel');
+  const { rootFingerprint } = token.value;
+  if (!authority.trust.roots.some((root) => fingerprintOf(root) === rootFingerprint)) return refuse('authentication', 'unauthenticated', otherRoot(rootFingerprint, authority));
   const hash = hashTokenSecret(token.value.secret);
   const record = await by.keystore.findToken(hash);
   if (!record) return refuse('authentication', 'unauthenticated', 'unknown join token: it was never made here, or expired long ago; mint a new one');
@@ -40,6 +41,12 @@ async function byJoinToken(text: string, authority: OpenAuthority, by: Authentic
     how: 'join token',
     settle: async () => ((await by.keystore.takeToken(hash)) ? ok(undefined) : refuse('authentication', 'unauthenticated', 'the join token has been used already, a moment ago; each works once')),
   });
+}
+
+function otherRoot(fingerprint: string, { retiredRoots = [] }: OpenAuthority): string {
+  const retired = retiredRoots.find((root) => root.fingerprint === fingerprint);
+  if (!retired) return 'the join token was made for another root: mint a new one at this citadel';
+  return `the join token was made for a root that was retired at ${new Date(retired.retiredAt).toISOString()}: mint a new one`;
 }
 
 function byCertificate(leaf: Certificate, authority: OpenAuthority, now: number): Result<Caller, CitadelError> {
