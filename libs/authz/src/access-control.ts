@@ -3,29 +3,30 @@ import { RBAC_Action, type Policy, type RBAC } from '@meltemi/api/gen/envoy/conf
 import type { StreamInfo } from '@meltemi/http';
 import { compilePermission } from './permission.ts';
 import { compilePrincipal } from './principal.ts';
-import { compileSet, oneOf, type Rule } from './rule.ts';
+import { RuleIndex } from './indexed/rule-index.ts';
+import { allOf, compileSet, oneOf, type Rule } from './rule.ts';
 
 interface CompiledPolicy {
   readonly name: string;
-  readonly permissions: Rule;
-  readonly principals: Rule;
+  readonly rule: Rule;
 }
 
 /** Policies with their action. ALLOW denies what none matches, DENY what one matches, LOG nothing. @hot */
 export class AccessControl {
   readonly action: 'allow' | 'deny' | 'log';
   /** By name. */
-  readonly #policies: readonly CompiledPolicy[];
+  readonly #names: readonly string[];
+  readonly #rules: RuleIndex;
 
   constructor(action: AccessControl['action'], policies: readonly CompiledPolicy[]) {
     this.action = action;
-    this.#policies = policies;
+    this.#names = policies.map(({ name }) => name);
+    this.#rules = RuleIndex.of(policies.map(({ rule }) => rule));
   }
 
   /** The name of the first policy that matches, or null. */
   match(info: StreamInfo): string | null {
-    for (const policy of this.#policies) if (policy.permissions.matches(info) && policy.principals.matches(info)) return policy.name;
-    return null;
+    return this.#names[this.#rules.first(info, this.#names.length)] ?? null;
   }
 
   /** What the outcome of `match` means. */
@@ -45,8 +46,8 @@ export function compileRbac(message: RBAC, path: string): Result<AccessControl> 
   if (audit !== undefined && audit.auditCondition !== 0) errors.push({ path: `${path}.audit_logging_options`, message: 'audit loggers are not supported: use access logs' });
   const policies: CompiledPolicy[] = [];
   // As in Envoy the first in order of bytes decides, whatever order the map came in.
-  const names = Object.keys(message.policies).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  for (const name of names) {
+  const names = Object.keys(message.policies).map((name) => ({ name, bytes: Buffer.from(name) })).sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+  for (const { name } of names) {
     const policy = message.policies[name];
     const compiled = policy === undefined ? null : compilePolicy(name, policy, `${path}.policies["${name}"]`);
     if (compiled?.ok === true) policies.push(compiled.value);
@@ -63,7 +64,7 @@ function compilePolicy(name: string, policy: Policy, path: string): Result<Compi
   const principals = compileSet(policy.principals, `${path}.principals`, (member, at) => compilePrincipal(member, at));
   for (const result of [permissions, principals]) if (!result.ok) errors.push(...result.error);
   if (errors.length > 0 || !permissions.ok || !principals.ok) return err(errors);
-  return ok({ name, permissions: oneOf(permissions.value), principals: oneOf(principals.value) });
+  return ok({ name, rule: allOf([oneOf(permissions.value), oneOf(principals.value)]) });
 }
 
 /** %RESPONSE_CODE_DETAILS% or %CONNECTION_TERMINATION_DETAILS% of a denial; white space would part the fields of a log line. */

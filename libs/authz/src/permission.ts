@@ -2,6 +2,9 @@ import { fail, ok, type Result } from '@meltemi/base';
 import type { Permission } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import { portOf } from '@meltemi/http';
 import { compileStringMatcher } from '@meltemi/match';
+import { textNeeds } from './indexed/atoms.ts';
+import { portDimension, serverNameDimension } from './indexed/dimensions.ts';
+import { needOf, noNeeds } from './indexed/need.ts';
 import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, templateRule, type Rule } from './rule.ts';
 
 /** Compiles what a policy allows or denies. */
@@ -24,13 +27,13 @@ export function compilePermission({ rule }: Permission, path: string, depth = 0)
     case 'metadata':
       return metadataRule(rule.value, `${path}.metadata`);
     case 'destinationIp':
-      return addressRule(rule.value, `${path}.destination_ip`, (info) => info.connection.localAddress);
+      return addressRule(rule.value, `${path}.destination_ip`, { id: 'destination', of: (info) => info.connection.localAddress });
     case 'destinationPort':
       return portRule(rule.value, rule.value + 1, `${path}.destination_port`);
     case 'destinationPortRange':
       return portRule(rule.value.start, rule.value.end, `${path}.destination_port_range`);
     case 'requestedServerName':
-      return mapped(compileStringMatcher(rule.value, `${path}.requested_server_name`), (match) => ({ matches: (info) => match.matches(info.connection.requestedServerName) }));
+      return mapped(compileStringMatcher(rule.value, `${path}.requested_server_name`), (match) => ({ matches: (info) => match.matches(info.connection.requestedServerName), needs: textNeeds(serverNameDimension, rule.value) }));
     case 'matcher':
       return fail(`${path}.matcher`, 'matcher extensions are not supported: use the rules that are built in');
     case 'uriTemplate':
@@ -48,6 +51,7 @@ function portRule(start: number, end: number, path: string): Result<Rule> {
       const port = portOf(info.connection.localAddress);
       return start <= port && port < end;
     },
+    needs: end - start === 1 ? needOf({ dimension: portDimension, comparison: 'exact', value: String(start) }) : noNeeds,
   });
 }
 

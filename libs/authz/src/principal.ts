@@ -3,6 +3,8 @@ import type { Principal, Principal_Authenticated } from '@meltemi/api/gen/envoy/
 import type { FilterStateMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/filter_state.ts';
 import { remoteAddress } from '@meltemi/http';
 import { compileStringMatcher } from '@meltemi/match';
+import { principalNeeds } from './indexed/atoms.ts';
+import { noNeeds } from './indexed/need.ts';
 import { mapped } from './permission.ts';
 import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, type Rule } from './rule.ts';
 
@@ -22,11 +24,11 @@ export function compilePrincipal({ identifier }: Principal, path: string, depth 
     case 'authenticated':
       return authenticatedRule(identifier.value, `${path}.authenticated`);
     case 'sourceIp':
-      return addressRule(identifier.value, `${path}.source_ip`, (info) => remoteAddress(info.connection));
+      return addressRule(identifier.value, `${path}.source_ip`, { id: 'source', of: (info) => remoteAddress(info.connection) });
     case 'directRemoteIp':
-      return addressRule(identifier.value, `${path}.direct_remote_ip`, (info) => info.connection.directRemoteAddress);
+      return addressRule(identifier.value, `${path}.direct_remote_ip`, { id: 'peer', of: (info) => info.connection.directRemoteAddress });
     case 'remoteIp':
-      return addressRule(identifier.value, `${path}.remote_ip`, (info) => info.downstreamRemoteAddress);
+      return addressRule(identifier.value, `${path}.remote_ip`, { id: 'client', of: (info) => info.downstreamRemoteAddress });
     case 'header':
       return headerRule(identifier.value, `${path}.header`);
     case 'urlPath':
@@ -45,7 +47,7 @@ export function compilePrincipal({ identifier }: Principal, path: string, depth 
  * Deviation: a certificate that was not verified (trust_chain_verification ACCEPT_UNTRUSTED) names nobody, because anyone can make one.
  */
 function authenticatedRule({ principalName }: Principal_Authenticated, path: string): Result<Rule> {
-  if (principalName === undefined) return ok({ matches: (info) => info.connection.tls !== null });
+  if (principalName === undefined) return ok({ matches: (info) => info.connection.tls !== null, needs: noNeeds });
   return mapped(compileStringMatcher(principalName, `${path}.principal_name`), (name) => ({
     matches: ({ connection: { tls } }) => {
       if (tls === null || (tls.peerPresented && !tls.peerValidated)) return false;
@@ -53,6 +55,7 @@ function authenticatedRule({ principalName }: Principal_Authenticated, path: str
       for (const dns of tls.peerDnsSans) if (name.matches(dns)) return true;
       return name.matches(tls.peerSubject);
     },
+    needs: principalNeeds(principalName),
   }));
 }
 
@@ -63,5 +66,6 @@ function filterStateRule({ key, matcher }: FilterStateMatcher, path: string): Re
       const value = filterState?.get(key);
       return typeof value === 'string' && match.matches(value);
     },
+    needs: noNeeds,
   }));
 }

@@ -6,24 +6,37 @@ import { UriTemplateMatchConfig } from '@meltemi/api/gen/envoy/extensions/path/m
 import type { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
 import type { PathMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/path.ts';
 import { addressWithoutPort, pathOf, type StreamInfo } from '@meltemi/http';
-import { compileAll, compileCidrs, compileHeaderMatcher, compileMetadataMatcher, compileStringMatcher, compileUriTemplate, type FieldSource } from '@meltemi/match';
+import { compileAll, compileCidr, compileHeaderMatcher, compileMetadataMatcher, compileStringMatcher, compileUriTemplate, inCidr, parseIp, type FieldSource } from '@meltemi/match';
+import { headerNeeds, metadataNeeds, rangeNeeds, templateNeeds, textNeeds } from './indexed/atoms.ts';
+import { addressDimension, pathDimension } from './indexed/dimensions.ts';
+import { needsOfAll, needsOfAny, noNeeds, type Needs } from './indexed/need.ts';
+import { RuleIndex } from './indexed/rule-index.ts';
 
 /** A compiled permission or principal. @hot */
 export interface Rule {
   matches(info: StreamInfo): boolean;
+  /** By which an index finds it. */
+  readonly needs: Needs;
 }
+
+/** From so many on an index finds those that may match. */
+export const manyRules = 12;
 
 /** How permissions or principals may be nested. */
 export const maxDepth = 64;
 
-export const anyRule: Rule = { matches: () => true };
+export const anyRule: Rule = { matches: () => true, needs: noNeeds };
 
-export function allOf(rules: readonly Rule[]): Rule {
+export function allOf(members: readonly Rule[]): Rule {
+  const rules = members.filter((rule) => rule !== anyRule);
+  const [only = anyRule] = rules;
+  if (rules.length < 2) return only;
   return {
     matches: (info) => {
       for (const rule of rules) if (!rule.matches(info)) return false;
       return true;
     },
+    needs: needsOfAll(rules.map(({ needs }) => needs)),
   };
 }
 
@@ -31,16 +44,23 @@ export function allOf(rules: readonly Rule[]): Rule {
 export function oneOf(rules: readonly Rule[]): Rule {
   const [only] = rules;
   if (rules.length === 1 && only !== undefined) return only;
-  return {
-    matches: (info) => {
-      for (const rule of rules) if (rule.matches(info)) return true;
-      return false;
-    },
-  };
+  if (rules.includes(anyRule)) return anyRule;
+  const needs = needsOfAny(rules.map((rule) => rule.needs));
+  if (rules.length < manyRules) {
+    return {
+      matches: (info) => {
+        for (const rule of rules) if (rule.matches(info)) return true;
+        return false;
+      },
+      needs,
+    };
+  }
+  const index = RuleIndex.of(rules);
+  return { matches: (info) => index.first(info, rules.length) < rules.length, needs };
 }
 
 export function not(rule: Rule): Rule {
-  return { matches: (info) => !rule.matches(info) };
+  return { matches: (info) => !rule.matches(info), needs: noNeeds };
 }
 
 /** Compiles the members of a set with `compile`; at least one is needed. */
@@ -53,7 +73,7 @@ const noHeaders: FieldSource = { field: () => null };
 
 export function headerRule(matcher: HeaderMatcher, path: string): Result<Rule> {
   const match = compileHeaderMatcher(matcher, path);
-  return match.ok ? ok({ matches: (info) => match.value.matches(info.request ?? noHeaders) }) : match;
+  return match.ok ? ok({ matches: (info) => match.value.matches(info.request ?? noHeaders), needs: headerNeeds(matcher) }) : match;
 }
 
 /** The path without query and fragment. */
@@ -62,6 +82,7 @@ export function pathRule(matcher: PathMatcher, path: string): Result<Rule> {
   if (!match.ok) return match;
   return ok({
     matches: ({ request }) => request !== null && request.path !== '' && match.value.matches(pathOf(request.path)),
+    needs: textNeeds(pathDimension, matcher.rule?.value),
   });
 }
 
@@ -70,20 +91,31 @@ const uriTemplateType = 'type.googleapis.com/envoy.extensions.path.match.uri_tem
 /** The path without query and fragment, by Envoy's URI template extension. */
 export function templateRule({ typedConfig }: TypedExtensionConfig, path: string): Result<Rule> {
   if (typedConfig?.typeUrl !== uriTemplateType) return fail(`${path}.typed_config`, `must be ${uriTemplateType}`);
-  const match = compileUriTemplate(UriTemplateMatchConfig.decode(typedConfig.value).pathTemplate, `${path}.typed_config.path_template`);
+  const { pathTemplate } = UriTemplateMatchConfig.decode(typedConfig.value);
+  const match = compileUriTemplate(pathTemplate, `${path}.typed_config.path_template`);
   if (!match.ok) return match;
-  return ok({ matches: ({ request }) => request !== null && match.value.matches(pathOf(request.path)) });
+  return ok({ matches: ({ request }) => request !== null && match.value.matches(pathOf(request.path)), needs: templateNeeds(pathTemplate) });
 }
 
 /** Dynamic metadata. */
 export function metadataRule(matcher: MetadataMatcher, path: string): Result<Rule> {
   const match = compileMetadataMatcher(matcher, path);
-  return match.ok ? ok({ matches: (info) => match.value.matches(info.dynamicMetadata) }) : match;
+  return match.ok ? ok({ matches: (info) => match.value.matches(info.dynamicMetadata), needs: metadataNeeds(matcher) }) : match;
 }
 
-/** The address that `addressOf` gives, with its port, is in the range. */
-export function addressRule(range: CidrRange, path: string, addressOf: (info: StreamInfo) => string): Result<Rule> {
-  const set = compileCidrs([range], path);
-  if (!set.ok) return { ok: false, error: set.error.map((error) => ({ ...error, path: error.path.replace(`${path}[0]`, path) })) };
-  return ok({ matches: (info) => set.value.contains(addressWithoutPort(addressOf(info))) });
+/** An address, with its port, and what it is called in an index. */
+export interface AddressSource {
+  readonly id: string;
+  readonly of: (info: StreamInfo) => string;
+}
+
+/** The address is in the range. */
+export function addressRule(range: CidrRange, path: string, { id, of }: AddressSource): Result<Rule> {
+  const cidr = compileCidr(range, path);
+  if (!cidr.ok) return cidr;
+  const matches = (info: StreamInfo): boolean => {
+    const address = parseIp(addressWithoutPort(of(info)));
+    return address !== null && inCidr(address, cidr.value);
+  };
+  return ok({ matches, needs: rangeNeeds(addressDimension(id, of), cidr.value) });
 }

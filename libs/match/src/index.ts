@@ -4,6 +4,6 @@ export { compileRegex, compileRegexRewrite, maxPatternLength } from './safe-rege
 export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMatcher } from './header-match.ts';
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
-export { compileMetadataMatcher } from './metadata-match.ts';
+export { compileMetadataMatcher, metadataAt } from './metadata-match.ts';
 export { compileUriTemplate } from './uri-template.ts';
 export { celReason, compileCel, type CelExpression } from './cel/compile.ts';

@@ -16,10 +16,11 @@ export function compileMetadataMatcher(matcher: MetadataMatcher, path: string): 
   if (keys.length === 0 || keys.includes('')) return fail(`${path}.path`, 'a metadata matcher needs a path of keys');
   const test = compileValue(matcher.value, `${path}.value`, 0);
   if (!test.ok) return test;
-  return ok({ matches: (metadata) => test.value(lookUp(metadata?.[matcher.filter], keys)) !== matcher.invert });
+  return ok({ matches: (metadata) => test.value(metadataAt(metadata?.[matcher.filter], keys)) !== matcher.invert });
 }
 
-function lookUp(root: unknown, keys: readonly string[]): unknown {
+/** What stands at a path of keys; undefined when something on the way is no object. */
+export function metadataAt(root: unknown, keys: readonly string[]): unknown {
   let value = root;
   for (const key of keys) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
