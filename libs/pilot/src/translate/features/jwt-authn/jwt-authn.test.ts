@@ -43,7 +43,7 @@ test('every setting of a rule reaches its provider', () => {
   const config = filterOf(contextOf(policy(rule)));
   assert.deepEqual(providers(config)['origins-0'], {
     issuer: 'a', audiences: ['x'], local_jwks: { inline_string: jwks }, forward: true, from_headers: [{ name: 'x-jwt', value_prefix: 'T ' }], from_params: ['t'], from_cookies: ['c'], forward_payload_header: 'x-payload',
-    payload_in_metadata: 'payload', normalize_payload_in_metadata: { space_delimited_claims: ['scope', 'permission', 'roles'] }, claim_to_headers: [{ header_name: 'x-sub', claim_name: 'sub' }],
+    payload_in_metadata: 'payload', normalize_payload_in_metadata: { space_delimited_claims: ['scope', 'permission', 'roles'] }, claim_to_headers: [{ header_name: 'x-sub', claim_name: 'sub' }], jwt_cache_config: { jwt_cache_size: 1000 },
   });
   assert.deepEqual([config?.['rules'], config?.['bypass_cors_preflight']], [[{ match: { prefix: '/' }, requires: { requires_any: { requirements: [{ provider_name: 'origins-0' }, { allow_missing: {} }] } } }], true]);
 });

@@ -1,7 +1,7 @@
 import type { JwtRule } from '@meltemi/config';
 import { RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import {
-  JwtAuthentication, JwtClaimToHeader, JwtHeader, JwtProvider, JwtProvider_NormalizePayload, JwtRequirement, RequirementRule,
+  JwtAuthentication, JwtCacheConfig, JwtClaimToHeader, JwtHeader, JwtProvider, JwtProvider_NormalizePayload, JwtRequirement, RequirementRule,
 } from '@meltemi/api/gen/envoy/extensions/filters/http/jwt_authn/v3/config.ts';
 import { HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import type { PushContext } from '../../../push-context/push-context.ts';
@@ -31,6 +31,9 @@ export const jwtAuthn: HttpFeature = {
 /** Claims that hold several words, besides those a rule names. Source: OAuth's "scope", Google's "permission". */
 const listClaims = ['scope', 'permission'];
 
+/** Of each provider in each worker of a proxy, which also limits their memory. */
+const rememberedTokens = 1_000;
+
 function provider(push: PushContext, rule: JwtRule, clearRouteCache: boolean): JwtProvider {
   return create(JwtProvider, {
     issuer: rule.issuer,
@@ -46,6 +49,8 @@ function provider(push: PushContext, rule: JwtRule, clearRouteCache: boolean): J
     fromParams: [...rule.fromParams],
     fromCookies: [...rule.fromCookies],
     jwksSourceSpecifier: keySource(push, rule),
+    // Deviation: Istio sets none, and each request pays for a signature
+    jwtCacheConfig: create(JwtCacheConfig, { jwtCacheSize: rememberedTokens }),
   });
 }
 

@@ -80,6 +80,16 @@ test('a token expires while the proxy runs, cached or not', () => {
   assert.deepEqual(((answer) => [answer.status, answer.body])(ask(world, [good])), [401, 'Jwt is expired']);
 });
 
+test('a remembered token helps no forged one, and forged ones take no place from it', () => {
+  const world = served(oneProvider({ jwtCacheConfig: { jwtCacheSize: 1 } }));
+  assert.equal(ask(world, [good]).status, 200);
+  const [header, payload, signature = ''] = idp.token(claims).split('.');
+  const forged = [`${header}.${payload}.${other.token(claims).split('.')[2]}`, `${header}.${payload}.${signature.slice(0, -4)}AAAA`, `${header}.${Buffer.from(JSON.stringify({ ...claims, sub: 'root' })).toString('base64url')}.${signature}`];
+  for (const token of forged) assert.equal(ask(world, [bearer(token)]).status, 401);
+  assert.equal(ask(world, [good]).status, 200);
+  assert.equal(world.stats.counter('http.test.jwt_authn.jwt_cache_hit').value, 1);
+});
+
 test('tokens are found in headers, parameters and cookies', () => {
   const token = idp.token(claims);
   const places = { fromHeaders: [{ name: 'X-Token', valuePrefix: 'jwt=' }], fromParams: ['tok'], fromCookies: ['session'] };

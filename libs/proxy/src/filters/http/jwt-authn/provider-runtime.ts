@@ -2,9 +2,7 @@ import { type Jwt, KeySet } from '@meltemi/identity/jwt';
 import type { AsyncPort } from '../../../http/async-request.ts';
 import type { Provider } from './provider.ts';
 import { RemoteKeys, type FetchStats } from './remote-keys.ts';
-
-/** Longer tokens are verified each time. */
-const maxRememberedLength = 4 * 1024;
+import { VerifiedTokens } from './verified-tokens.ts';
 
 /** A provider at work in this worker: its keys now, and tokens that they have verified. */
 export class ProviderRuntime {
@@ -12,14 +10,13 @@ export class ProviderRuntime {
   /** Null when the keys are in the config. */
   readonly remote: RemoteKeys | null;
   readonly #local: KeySet | null;
-  readonly #remembered = new Map<string, Jwt>();
-  /** What verified the remembered tokens. */
-  #rememberedBy: KeySet | null = null;
+  readonly #verified: VerifiedTokens;
 
   constructor(provider: Provider, port: AsyncPort, stats: FetchStats) {
     this.provider = provider;
     this.#local = provider.keys instanceof KeySet ? provider.keys : null;
     this.remote = provider.keys instanceof KeySet ? null : new RemoteKeys(provider.keys, port, stats);
+    this.#verified = new VerifiedTokens(provider.cacheSize);
   }
 
   /** Null when they must be waited for. */
@@ -33,24 +30,11 @@ export class ProviderRuntime {
 
   /** A token that the keys in force have verified before; its times are still to be checked. */
   recall(token: string): Jwt | null {
-    if (!this.remembers || this.keys === null || this.keys !== this.#rememberedBy) return null;
-    const jwt = this.#remembered.get(token);
-    if (jwt === undefined) return null;
-    // To the end: the first one is the least used.
-    this.#remembered.delete(token);
-    this.#remembered.set(token, jwt);
-    return jwt;
+    const keys = this.remembers ? this.keys : null;
+    return keys === null ? null : this.#verified.recall(token, keys);
   }
 
   remember(token: string, jwt: Jwt, keys: KeySet): void {
-    if (!this.remembers || token.length > maxRememberedLength) return;
-    if (this.#rememberedBy !== keys) this.#remembered.clear();
-    this.#rememberedBy = keys;
-    this.#remembered.set(token, jwt);
-    if (this.#remembered.size <= this.provider.cacheSize) return;
-    for (const oldest of this.#remembered.keys()) {
-      this.#remembered.delete(oldest);
-      break;
-    }
+    if (this.remembers) this.#verified.remember(token, jwt, keys);
   }
 }
