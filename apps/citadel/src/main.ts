@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { KeptAuthority, openCertificateService, PluggedAuthority, type CertificateService } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService, PluggedAuthority, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, readCaFiles, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
+import { tokenCallers } from './token-callers.ts';
 
 /** How often a plugged-in authority is read again. */
 const reloadMs = 10_000;
@@ -22,7 +23,7 @@ await runProgram({
     await claimSocket(socketPath).catch((cause: unknown) => {
       throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
     });
-    const service = await openAuthority(values, await openKeystore(values, stateDir));
+    const service = await openAuthority(values, await openKeystore(values, stateDir), await tokenCallers(values, { log, stats, lifecycle }));
     const listen = formatAddress(values.listen);
     const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ...(values.cacerts !== undefined && { maintenanceMs: reloadMs }) });
     lifecycle.add('certificate service', () => server.stop(1000));
@@ -31,7 +32,7 @@ await runProgram({
   },
 });
 
-async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore): Promise<CertificateService> {
+async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore, callers: readonly TokenCallers[]): Promise<CertificateService> {
   const trustDomain = values['trust-domain'];
   const entropy = { bytes: (count: number) => randomBytes(count) };
   const { cacerts } = values;
@@ -40,6 +41,7 @@ async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedK
     : new PluggedAuthority({ trustDomain, read: () => readCaFiles(resolve(cacerts)), issuers: keystore, entropy });
   const opened = await openCertificateService({
     trustDomain, authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
+    tokenCallers: callers, registrationAuthorities: values['registration-authorities'],
   }).catch((cause: unknown) => {
     throw new StartError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });

@@ -1,5 +1,6 @@
 import { keyAlgorithms } from '@meltemi/identity';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+import { callerOptions, checkCallerOptions } from './caller-options.ts';
 
 /** Flags of citadel; the common ones come from the frame. */
 export const options = [
@@ -15,6 +16,7 @@ export const options = [
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of every identity issued here' },
   { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
   { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },
+  ...callerOptions,
 ] as const satisfies readonly OptionSpec[];
 
 export type CitadelOptions = OptionValues<typeof options>;
@@ -24,5 +26,6 @@ export function checkOptions(values: CitadelOptions): void {
   const { 'workload-cert-ttl': lifetimeMs, 'max-workload-cert-ttl': maxMs, 'trust-domain': trustDomain } = values;
   if (lifetimeMs < 1000) throw new StartError('--workload-cert-ttl: must be at least 1s', { exitCode: 2 });
   if (lifetimeMs > maxMs) throw new StartError('--workload-cert-ttl is longer than --max-workload-cert-ttl: raise the second or lower the first', { exitCode: 2 });
+  checkCallerOptions(values);
   if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain)) throw new StartError(`--trust-domain ${JSON.stringify(trustDomain)}: must be 1 to 255 of a-z, 0-9, '.', '-', '_'`, { exitCode: 2 });
 }

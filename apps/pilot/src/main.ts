@@ -3,7 +3,7 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { systemClock } from '@meltemi/base';
 import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
-import { joinTokenFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
 import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
 import { AutoRegistration, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, statusService, systemNames, withRegistered, type CacheChange } from '@meltemi/pilot-edge';
@@ -94,9 +94,11 @@ await runProgram({
 
     function startAgent(citadelAddress: string): IdentityAgent {
       const tokenFile = values['join-token-file'];
+      const rootCertFile = values['root-cert-file'];
       const started = startIdentityAgent({
         citadelAddress, identity: controlPlaneId(values['trust-domain'], 'pilot'), stateDir: values['state-dir'], log,
         ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }),
+        ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }),
       });
       lifecycle.add('identity agent', () => started.stop());
       started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`));

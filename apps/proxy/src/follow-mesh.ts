@@ -1,7 +1,7 @@
 import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { formatFieldErrors, type Lifecycle } from '@meltemi/base';
-import { channelCredentials, joinTokenFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { channelCredentials, joinTokenFile, rootFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { StartError, type Logger, type Readiness } from '@meltemi/observe-edge';
 import type { ControlThread } from '@meltemi/proxy-edge';
 import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
@@ -38,9 +38,10 @@ export function followMesh({ values, node, control, log, readiness, lifecycle, i
     if (citadelAddress === undefined) return undefined;
     const metadata = (node.metadata ?? {}) as Readonly<Record<string, string>>;
     const tokenFile = values['join-token-file'];
+    const rootCertFile = values['root-cert-file'];
     const started = startIdentityAgent({
       citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log, keyAlgorithm: values['workload-key-algorithm'],
-      ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
+      ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
     });
     lifecycle.add('identity agent', () => started.stop());
     const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`);

@@ -1,5 +1,5 @@
 import { formatFieldErrors, mathRandom, systemClock, type Clock, type Random } from '@meltemi/base';
-import { formatSpiffeId, parseSpiffeId, type KeyAlgorithm, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { formatSpiffeId, isJoinToken, parseSpiffeId, type KeyAlgorithm, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { requestCertificate, type IdentityProof, type IssuanceFailure } from './issuance.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { backdatedMs, renewalTime, retryDelayMs } from './renewal.ts';
@@ -16,8 +16,10 @@ export interface IdentityAgentOptions {
   readonly citadelAddress: string;
   /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
   readonly identity: string | SpiffeId;
-  /** For the first certificate: `joinTokenFile(path)` or `joinTokenText(token)`. Not needed while a kept certificate is still good. */
+  /** For the first certificate: `joinTokenFile(path)` or `joinTokenText(token)`. Other tokens than join tokens need `roots`, too. Not needed while a kept certificate is still good. */
   readonly joinToken?: JoinTokenSource;
+  /** The root certificates of the mesh, for tokens that name none: `rootFile(path)`. */
+  readonly roots?: () => Promise<string | undefined>;
   /** Keep certificate and key here (0600), so that a restart renews instead of joining again. Default: nothing touches the disk. */
   readonly stateDir?: string;
   /** Lifetime to ask for. Default: citadel's. */
@@ -143,7 +145,8 @@ class Agent implements IdentityAgent {
     const { citadelAddress, validityMs = 0, keyAlgorithm = 'ecdsa-p256' } = this.#options;
     const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, keyAlgorithm, now: this.#clock.now() });
     this.#tokenIsNext = proof.kind === 'certificate' && !outcome.ok;
-    if (proof.kind === 'token' && (outcome.ok || outcome.error.refused)) this.#deadToken = proof.token;
+    // Only join tokens are spent by use; others may be good again, when Kubernetes or the rules have changed.
+    if (proof.kind === 'token' && isJoinToken(proof.token) && (outcome.ok || outcome.error.refused)) this.#deadToken = proof.token;
     return outcome.ok ? outcome.value : outcome.error;
   }
 
@@ -151,8 +154,13 @@ class Agent implements IdentityAgent {
     const current = this.#current && this.#current.notAfter > this.#clock.now() ? this.#current : undefined;
     if (current && !this.#tokenIsNext) return { kind: 'certificate', certificate: current };
     const token = await this.#options.joinToken?.();
-    if (token !== undefined && token !== this.#deadToken) return { kind: 'token', token };
+    if (token !== undefined && token !== this.#deadToken) return this.#tokenProof(token);
     return current && { kind: 'certificate', certificate: current };
+  }
+
+  async #tokenProof(token: string): Promise<IdentityProof> {
+    const rootsPem = isJoinToken(token) ? undefined : await this.#options.roots?.();
+    return { kind: 'token', token, ...(rootsPem !== undefined && { rootsPem }) };
   }
 
   #noProof(): string {

@@ -1,5 +1,5 @@
 export { startIdentityAgent, type IdentityAgent, type IdentityAgentOptions, type AgentLog } from './agent.ts';
-export { joinTokenFile, joinTokenText, type JoinTokenSource } from './token-source.ts';
+export { joinTokenFile, joinTokenText, rootFile, type JoinTokenSource } from './token-source.ts';
 export { serverCredentials, type CertificateSource, type ServerCredentialsOptions } from './server-credentials.ts';
 export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
 export { VerifiedTlsCredentials, type TlsDialer } from './verified-tls.ts';

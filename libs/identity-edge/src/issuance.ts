@@ -4,12 +4,15 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, parseCertificates, parseJoinToken, verifyChain, withFederated } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, isJoinToken, parseCertificates, parseJoinToken, verifyChain, withFederated } from '@meltemi/identity';
 import type { Certificate, FederatedRoots, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
-/** How the caller proves itself to citadel: a fresh join token, or the certificate it has. */
-export type IdentityProof = { readonly kind: 'token'; readonly token: string } | { readonly kind: 'certificate'; readonly certificate: WorkloadCertificate };
+/**
+ * How the caller proves itself to citadel: a token, or the certificate it has. A join token names the root that citadel must lead to; with any other
+ * (of a service account, of an OpenID issuer) `rootsPem` says it: without roots nothing is sent.
+ */
+export type IdentityProof = { readonly kind: 'token'; readonly token: string; readonly rootsPem?: string } | { readonly kind: 'certificate'; readonly certificate: WorkloadCertificate };
 
 export interface IssuanceRequest {
   readonly citadelAddress: string;
@@ -62,12 +65,21 @@ function citadelCredentials({ proof, id, now }: IssuanceRequest): Result<Channel
     const secureContext = createSecureContext({ ca: certificate.trust.pem, cert: certificate.certChainPem, key: certificate.privateKeyPem });
     return ok(new VerifiedTlsCredentials({ ready: async () => undefined, context: () => ({ secureContext }), verify: (chain) => isCitadel(chain, certificate.trust, now) }));
   }
+  if (!isJoinToken(proof.token)) return credentialsByRoots(proof.rootsPem, id, now);
   const token = parseJoinToken(proof.token);
   if (!token.ok) return token;
   if (formatSpiffeId(token.value.id) !== formatSpiffeId(id)) return fail('', `the join token is for ${formatSpiffeId(token.value.id)}, not for ${formatSpiffeId(id)}`);
   const { rootFingerprint } = token.value;
   // OpenSSL has nothing to check the chain against yet; `verify` does it against the root that the token names.
   return ok(new VerifiedTlsCredentials({ ready: async () => undefined, context: () => ({ rejectUnauthorized: false }), verify: (chain) => isPinnedCitadel(chain, id.trustDomain, rootFingerprint, now) }));
+}
+
+function credentialsByRoots(rootsPem: string | undefined, { trustDomain }: SpiffeId, now: number): Result<ChannelCredentials> {
+  if (rootsPem === undefined) return fail('', 'the token is no join token, which would name the root of the mesh: give the file of the root certificate, too, or it could be sent to anybody');
+  const trust = createTrustBundle(trustDomain, [rootsPem]);
+  if (!trust.ok) return fail('', `the file of the root certificate: ${formatFieldErrors(trust.error)}`);
+  const secureContext = createSecureContext({ ca: trust.value.pem });
+  return ok(new VerifiedTlsCredentials({ ready: async () => undefined, context: () => ({ secureContext }), verify: (chain) => isCitadel(chain, trust.value, now) }));
 }
 
 function isPinnedCitadel(chain: readonly Certificate[], trustDomain: string, rootFingerprint: string, now: number): Result<unknown> {

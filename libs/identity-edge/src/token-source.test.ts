@@ -18,7 +18,7 @@ test('a token file is read each time; missing and empty ones are no token, and a
     writeFileSync(path, 'second');
     assert.equal(await source(), 'second');
     writeFileSync(path, 'x'.repeat(1_000_000));
-    assert.equal((await source())?.length, 8192);
+    assert.equal((await source())?.length, 16_384);
     await assert.rejects(joinTokenFile(dir)());
   } finally {
     rmSync(dir, { recursive: true, force: true });

@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { formatFieldErrors, systemClock, type Lifecycle } from '@meltemi/base';
+import { isSafeUrl, OidcCallers, parseOidcIssuers, ServiceAccountCallers, type OidcIssuer, type TokenCallers } from '@meltemi/citadel';
+import { inClusterApi, KubernetesTokenReviewer } from '@meltemi/citadel-edge';
+import type { StatsRegistry } from '@meltemi/observe';
+import { StartError, type Logger } from '@meltemi/observe-edge';
+import { httpKeyServer, JwksKeeper, type KeyServer } from '@meltemi/pilot-edge/jwks';
+import type { CitadelOptions } from './options.ts';
+
+/** Keys of issuers are fetched again so often: a key they start to use is known here before most notice, and no token can make us fetch. */
+const keysRefreshMs = 60_000;
+const keysTimeoutMs = 5000;
+const maxIssuersFileBytes = 1_048_576;
+
+interface Parts {
+  readonly log: Logger;
+  readonly stats: StatsRegistry;
+  readonly lifecycle: Lifecycle;
+}
+
+/** The kinds of tokens that the flags allow, in the order they are asked: an issuer of the file before Kubernetes. Throws StartError. */
+export async function tokenCallers(values: CitadelOptions, parts: Parts): Promise<TokenCallers[]> {
+  const { 'oidc-issuers': file, 'kubernetes-callers': kubernetes } = values;
+  return [
+    ...(file === undefined ? [] : [await oidcCallers(resolve(file), values['trust-domain'], parts)]),
+    ...(kubernetes ? [serviceAccountCallers(values, parts)] : []),
+  ];
+}
+
+function serviceAccountCallers(values: CitadelOptions, { lifecycle }: Parts): TokenCallers {
+  const given = inClusterApi(process.env);
+  const url = values['kubernetes-api-server'] ?? given?.url;
+  const caFile = values['kubernetes-ca-file'] ?? given?.caFile;
+  const tokenFile = values['kubernetes-token-file'] ?? given?.tokenFile;
+  if (url === undefined || caFile === undefined || tokenFile === undefined) throw new StartError('--kubernetes-callers: this is no Pod (KUBERNETES_SERVICE_HOST is not set); give --kubernetes-api-server, --kubernetes-ca-file and --kubernetes-token-file', { exitCode: 2 });
+  const reviewer = new KubernetesTokenReviewer({ url, caFile, tokenFile });
+  lifecycle.add('token reviewer', () => reviewer.stop());
+  return new ServiceAccountCallers({ trustDomain: values['trust-domain'], reviewer, audiences: values['token-audiences'] });
+}
+
+async function oidcCallers(path: string, trustDomain: string, { log, stats, lifecycle }: Parts): Promise<TokenCallers> {
+  const issuers = parseOidcIssuers(await readIssuers(path));
+  if (!issuers.ok) throw new StartError(`--oidc-issuers ${path}: ${formatFieldErrors(issuers.error)}`);
+  const server = safely(httpKeyServer());
+  const counter = (name: string, help: string): { inc(): void } => stats.counter(`citadel_oidc_${name}`, help).labels();
+  const keeper = new JwksKeeper({
+    server, clock: systemClock, log, refreshMs: keysRefreshMs, onChange: () => undefined,
+    stats: { fetched: counter('keys_fetched_total', 'Key sets of OpenID issuers fetched.'), failed: counter('keys_fetch_failures_total', 'Fetches of key sets of OpenID issuers that failed.') },
+  });
+  lifecycle.add('keys of issuers', async () => {
+    keeper.stop();
+    await server.close();
+  });
+  keeper.want(issuers.value.filter(({ keys }) => keys === undefined).map(({ issuer, jwksUri }) => ({ id: issuer, issuer, jwksUri, timeoutMs: keysTimeoutMs })));
+  return new OidcCallers({ trustDomain, issuers: issuers.value, fetchedKeys: ({ issuer }: OidcIssuer) => keeper.keySets.get(issuer)?.jwks });
+}
+
+async function readIssuers(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new StartError(`--oidc-issuers ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  });
+  if (text.length > maxIssuersFileBytes) throw new StartError(`--oidc-issuers ${path}: has more than ${maxIssuersFileBytes} characters`);
+  return text;
+}
+
+/** Also what an issuer's own configuration names must come over TLS. */
+function safely(server: KeyServer): KeyServer {
+  return {
+    get: async (url, limits) => {
+      if (!isSafeUrl(url)) throw new Error(`${url} is not https`);
+      return server.get(url, limits);
+    },
+    close: () => server.close(),
+  };
+}
