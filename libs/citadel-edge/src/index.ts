@@ -6,3 +6,7 @@ export type { CitadelLog } from './certificate-handlers.ts';
 export { claimSocket, SocketUnusable } from './token-socket.ts';
 export type { Sealing } from './sealing/open-sealing.ts';
 export { readKeyFile, readPassphraseFile, type SealingSecret } from './sealing/sealing-secret.ts';
+export { EtcdLeadership, type EtcdLeadershipOptions } from './etcd/etcd-leadership.ts';
+export { EtcdValues } from './etcd/etcd-values.ts';
+export { SealedKeystore } from './shared/sealed-keystore.ts';
+export type { NamedValue, SharedValues } from './shared/shared-values.ts';

@@ -9,12 +9,15 @@ import {
   GRPCUnavailableError,
   GRPCUnknownError,
   type IKeyValue,
+  type ILeaseKeepAliveRequest,
+  type ILeaseKeepAliveResponse,
   type ITxnRequest,
   type ITxnResponse,
   type IWatchRequest,
   type IWatchResponse,
 } from 'etcd3';
 import { setTimeout as delay } from 'node:timers/promises';
+import { withDeadline } from '@meltemi/base';
 import type { EtcdOptions } from './etcd-options.ts';
 import { prefixEnd } from './etcd-keys.ts';
 
@@ -109,14 +112,37 @@ export class EtcdClient {
     return (await this.retry((options) => this.#etcd.leaseClient.leaseGrant({ TTL: ttlSeconds }, options))).ID;
   }
 
+  /** Renews a lease once and says for how many seconds from the moment it was asked; 0: it is over. One attempt. */
+  async keepAlive(lease: string): Promise<number> {
+    const stream = await this.#etcd.leaseClient.leaseKeepAlive();
+    const answers = stream as unknown as ClientDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
+    const ended = new Promise<number>((resolve, reject) => {
+      answers.once('data', (answer: ILeaseKeepAliveResponse) => resolve(Number(answer.TTL)));
+      // A cancelled stream still reports that it was cancelled.
+      answers.on('error', reject);
+      answers.once('end', () => reject(new Error('etcd ended the renewal of a lease')));
+    });
+    try {
+      answers.write({ ID: lease });
+      return await withDeadline(ended, this.#attemptMs, 'the renewal of an etcd lease');
+    } finally {
+      answers.cancel();
+    }
+  }
+
+  /** Ends a lease, and with it the keys that hang on it. One attempt. */
+  async revokeLease(lease: string): Promise<void> {
+    await this.#etcd.leaseClient.leaseRevoke({ ID: lease });
+  }
+
   async compact(revision: number): Promise<void> {
     await this.retry((options) => this.#etcd.kv.compact({ revision }, options));
   }
 
-  /** A raw watch stream to some member, refused by members without a leader. End it with cancel(). */
-  async openWatch(): Promise<ClientDuplexStream<IWatchRequest, IWatchResponse>> {
+  /** A raw watch stream to some member, refused by members without a leader. End it with cancel(). `key` is one that this client may read. */
+  async openWatch(key: string): Promise<ClientDuplexStream<IWatchRequest, IWatchResponse>> {
     // etcd3 renews an expired login on calls only: a stream would be refused with the old one forever.
-    if (this.#signedIn) await this.getMany(['/']);
+    if (this.#signedIn) await this.getMany([key]);
     const stream = await this.#etcd.watchClient.watch({ interceptors: [requireLeader] });
     // etcd3 types the stream by the four members it uses itself; grpc-js made it.
     return stream as unknown as ClientDuplexStream<IWatchRequest, IWatchResponse>;

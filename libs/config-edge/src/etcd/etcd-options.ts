@@ -24,15 +24,15 @@ export interface EtcdTls {
   readonly serverName?: string;
 }
 
-/** "etcd://10.0.0.1:2379,10.0.0.2:2379/mesh-a" → endpoints and root. "etcds://" asks for TLS. The path is the root, default /meltemi. */
-export function parseEtcdUrl(text: string): Result<{ readonly endpoints: readonly string[]; readonly root: string; readonly tls: boolean }, string> {
+/** "etcd://10.0.0.1:2379,10.0.0.2:2379/mesh-a" → endpoints and root. "etcds://" asks for TLS. The path is the root; `defaultRoot` without one. */
+export function parseEtcdUrl(text: string, defaultRoot = '/meltemi'): Result<{ readonly endpoints: readonly string[]; readonly root: string; readonly tls: boolean }, string> {
   const [, scheme, hosts = '', path = ''] = /^(etcds?):\/\/([^/]+)(\/.*)?$/.exec(text) ?? [];
   if (scheme === undefined) return err(`"${text}" is no etcd address: write etcd://host:port[,host:port…][/root], or etcds:// for TLS`);
   const endpoints = hosts.split(',').map((host) => (/:\d+$/.test(host) ? host : `${host}:2379`));
   const wrong = endpoints.find((endpoint) => !isEndpoint(endpoint));
   if (wrong !== undefined) return err(`"${wrong}" in "${text}" is no host:port`);
   const root = path.replace(/\/+$/, '');
-  return ok({ endpoints, root: root === '' ? '/meltemi' : root, tls: scheme === 'etcds' });
+  return ok({ endpoints, root: root === '' ? defaultRoot : root, tls: scheme === 'etcds' });
 }
 
 /** What makes these options unusable, before anything is dialled. */

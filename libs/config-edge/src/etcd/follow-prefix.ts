@@ -65,7 +65,7 @@ class Follower {
   /** One connection's life; throws when it is lost. Ends when aborted. */
   async *run(): AsyncGenerator<PrefixStep> {
     if (this.#cursor === undefined) yield* this.#start();
-    const stream = await this.#options.client.openWatch();
+    const stream = await this.#options.client.openWatch(this.#options.prefix);
     const asking = setInterval(() => stream.write({ progress_request: {} }), this.#options.silenceMs / 3);
     asking.unref();
     const cancel = (): void => stream.cancel();
