@@ -22,6 +22,7 @@ const commands: readonly Entry[] = [
   { names: ['proxy-config', 'pc'], load: async () => (await import('./commands/proxy-config/proxy-config.ts')).proxyConfigCommand },
   { names: ['intercept'], load: async () => (await import('./commands/intercept/intercept.ts')).interceptCommand },
   { names: ['token'], load: async () => (await import('./commands/token/token.ts')).tokenCommand },
+  { names: ['auth'], load: async () => (await import('./commands/auth/auth.ts')).authCommand },
   { names: ['version'], load: async () => (await import('./commands/version/version.ts')).versionCommand },
   // Its script is made from all the others.
   { names: [], load: async () => (await import('./commands/completion/completion.ts')).completionCommand },

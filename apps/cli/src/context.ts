@@ -10,7 +10,7 @@ export interface MeshContext {
   /** The same over mTLS: host:port of pilot's --config-listen; then `citadelAddress`, `identity` and `stateDir` say who calls. */
   readonly configAddress?: string;
   readonly citadelAddress?: string;
-  /** `spiffe://…`, one of pilot's --config-allow. */
+  /** `spiffe://…`, an identity that pilot's --config-rbac or --config-allow names. */
   readonly identity?: string;
   /** Where the caller's key and certificate are kept. */
   readonly stateDir?: string;

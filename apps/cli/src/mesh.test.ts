@@ -56,6 +56,7 @@ const status: StatusServiceServer = {
   }),
   distribution: ({ request }, done) => done(null, { pilot: 'p', objects: request.keys.map((each) => ({ ...spread, key: each })) }),
   version: (_call, done) => done(null, { version: '0.1.0', node: 'p' }),
+  access: (_call, done) => done(null, { caller: 'the owner of the config socket', allowed: true, reason: 'ownership of the config socket' }),
 };
 
 const dump = {

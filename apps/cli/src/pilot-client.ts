@@ -24,7 +24,7 @@ export async function connectPilot(context: MeshContext): Promise<PilotClient> {
 
 /** The certificate is kept in the context's stateDir and renewed there; only the first needs a join token. */
 async function connectRemote({ citadelAddress, identity, stateDir, joinTokenFile: tokenFile }: MeshContext, address: string): Promise<PilotClient> {
-  if (!citadelAddress || !identity || !stateDir) throw new CliError('The context names a configAddress but not who you are: add citadelAddress (host:port), identity (spiffe://…, one of pilot\'s --config-allow), stateDir, and joinTokenFile for the first time.');
+  if (!citadelAddress || !identity || !stateDir) throw new CliError('The context names a configAddress but not who you are: add citadelAddress (host:port), identity (spiffe://…, one that pilot\'s --config-rbac or --config-allow names), stateDir, and joinTokenFile for the first time.');
   // Only here: a local command should not pay for loading it.
   const { channelCredentials, joinTokenFile, meshChannelOptions, startIdentityAgent } = await import('@meltemi/identity-edge');
   const silent = { info: () => undefined, warn: () => undefined };

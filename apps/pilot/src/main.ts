@@ -6,8 +6,9 @@ import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
 import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
-import { AutoRegistration, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, statusService, systemNames, withRegistered, type CacheChange } from '@meltemi/pilot-edge';
+import { AutoRegistration, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
+import { openAudit, readAccess } from './access.ts';
 import { admissionTests } from './admission-tests.ts';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
 import { bindSecure, bindSocket, configServer } from './config-servers.ts';
@@ -78,8 +79,15 @@ await runProgram({
     const ads = await startAds(agent);
     const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
     for (const route of debugRoutes(parts)) admin?.route(route);
-    const api = configServer(configService({ store, cache, discovery, clock: systemClock, log, expectations: admissionTests(values), onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) }), statusService(parts));
-    lifecycle.add('config API', () => api.forceShutdown());
+    const policy = await readAccess(values, { log, lifecycle });
+    const audit = openAudit(values, log, ({ verb, outcome }) => counters.changes.labels(verb, outcome).inc());
+    const expectations = admissionTests(values);
+    const apiFor = (identify: ConfigApiParts['identify']) => {
+      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
+      const server = configServer(api, statusService(parts, { identify, policy }));
+      lifecycle.add('config API', () => server.forceShutdown());
+      return server;
+    };
 
     // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.
     const loading = cache.start().then(() => jwks.tried(firstKeysMs)).then(() => {
@@ -88,8 +96,8 @@ await runProgram({
       loaded();
     });
     loading.catch((cause: unknown) => setImmediate(() => { throw cause; }));
-    if (values['config-socket'] !== undefined) await bindSocket(api, values['config-socket']);
-    const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(api, values['config-listen'], agent, values['config-allow'])) : undefined;
+    if (values['config-socket'] !== undefined) await bindSocket(apiFor(() => socketOwner), values['config-socket']);
+    const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(apiFor(certifiedCaller(values['trust-domain'])), values['config-listen'], agent)) : undefined;
     return { ports: { ...ads, ...(configPort === undefined ? {} : { config: configPort }) } };
 
     function startAgent(citadelAddress: string): IdentityAgent {

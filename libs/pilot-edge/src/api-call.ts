@@ -11,10 +11,10 @@ export class ApiError extends Error {
 }
 
 /** A call with one answer; what is thrown becomes its status. */
-export function unary<Request, Response>(answer: (request: Request) => Promise<Response>): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+export function unary<Request, Response>(answer: (request: Request, call: ServerUnaryCall<Request, Response>) => Promise<Response>): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   const run = async (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> => {
     try {
-      callback(null, await answer(call.request));
+      callback(null, await answer(call.request, call));
     } catch (cause) {
       callback({ code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause), metadata: new Metadata() });
     }

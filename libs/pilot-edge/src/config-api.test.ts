@@ -5,6 +5,8 @@ import { status, type ServerWritableStream } from '@grpc/grpc-js';
 import { ItemResult_Action, type ApplyResponse, type ListResponse, type WatchEvent, type WatchRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { systemClock, waitFor } from '@meltemi/base';
 import { defaultMeshConfig, memoryConfigStore, type ConfigStore } from '@meltemi/config';
+import { noRoles } from './access/testing/roles.ts';
+import { socketOwner } from './access/api-caller.ts';
 import { ConfigCache, type CacheChange } from './config-cache.ts';
 import { configService } from './config-api.ts';
 import type { Discovery } from './discovery.ts';
@@ -23,7 +25,7 @@ async function service(store: ConfigStore = memoryConfigStore({ clock: systemClo
     onFailure: (cause) => { throw cause; },
   });
   await cache.start();
-  const api = configService({ store, cache, discovery: discovery as Discovery, clock: systemClock, log: silent, onChange: (listener) => (listeners.add(listener), () => listeners.delete(listener)) });
+  const api = configService({ store, cache, discovery: discovery as Discovery, clock: systemClock, log: silent, identify: () => socketOwner, policy: noRoles, audit: { record: () => undefined }, onChange: (listener) => (listeners.add(listener), () => listeners.delete(listener)) });
   const apply = (...items: ReturnType<typeof rule>[]) => new Promise<ApplyResponse>((resolve, reject) => {
     api.apply({ request: { items, defaultNamespace: 'default', dryRun: false } } as never, (error, response) => (response ? resolve(response) : reject(error instanceof Error ? error : Object.assign(new Error(), error))));
   });

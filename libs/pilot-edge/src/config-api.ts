@@ -7,6 +7,11 @@ import {
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
 import { patchesSetAside, type PushContext } from '@meltemi/pilot';
+import type { AccessPolicy } from './access/access-policy.ts';
+import type { ApiCaller, IdentifiedCall } from './access/api-caller.ts';
+import type { AuditTrail } from './access/audit-trail.ts';
+import { audited, type ChangeBy } from './access/audited-change.ts';
+import { CallerAccess } from './access/config-access.ts';
 import { ApiError, unary } from './api-call.ts';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
@@ -24,9 +29,17 @@ export interface ConfigApiParts {
   readonly log: { info(fields: object, message: string): void };
   /** Expectations that changes are held against; left out: none. */
   readonly expectations?: ExpectationGate | undefined;
+  /** Who calls, by what the door proves; throws ApiError for nobody. */
+  readonly identify: (call: IdentifiedCall) => ApiCaller;
+  /** Who may do what, as of now. */
+  readonly policy: () => AccessPolicy;
+  /** Every change asked for is written there, made or not. */
+  readonly audit: AuditTrail;
 }
 
 const maxItems = 1000;
+/** Of one object as JSON: what etcd takes in one value, with room for what pilot adds. */
+const maxObjectBytes = 1024 * 1024;
 const defaultWaitMs = 30_000;
 const maxWaitMs = 600_000;
 const conflictRetries = 5;
@@ -34,21 +47,36 @@ const maxQueuedWatchEvents = 10_000;
 
 /** The gRPC config API (proto/meltemi/config/v1): validates before it stores, writes all of a request or none of it. */
 export function configService(parts: ConfigApiParts): ConfigServiceServer {
+  const access = (call: IdentifiedCall) => new CallerAccess(parts.identify(call), parts.policy);
   return {
-    apply: unary((request: ApplyRequest) => inTurn(parts, () => apply(parts, request))),
-    delete: unary((request: DeleteRequest) => inTurn(parts, () => remove(parts, request))),
-    get: unary(async ({ key }: { key?: ObjectKey | undefined }) => {
+    apply: unary((request: ApplyRequest, call) => audited(parts.audit, { access: access(call), verb: 'apply', dryRun: request.dryRun }, (by) => inTurn(parts, () => apply(parts, by, request)))),
+    delete: unary((request: DeleteRequest, call) => audited(parts.audit, { access: access(call), verb: 'delete', dryRun: request.dryRun }, (by) => inTurn(parts, () => remove(parts, by, request)))),
+    get: unary(async ({ key }: { key?: ObjectKey | undefined }, call) => {
+      if (key) access(call).must('get', key);
       const entry = key && parts.cache.get(key);
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
       return shown(parts)(entry);
     }),
-    list: unary(async (request: WatchRequest) => ({
-      objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request))).map(shown(parts)),
-      problems: parts.cache.problems().map(({ source, problem }) => ({ source, ...problem })),
-    })),
-    watch: (call) => watch(parts, call),
-    wait: (call) => void wait(parts, call),
+    list: unary(async (request: WatchRequest, call) => {
+      const by = access(call);
+      by.mustSeeSome('list', filterOf(request));
+      return {
+        objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request)) && by.sees('list', entry.key)).map(shown(parts)),
+        problems: by.mayOwn('list', 'sourceproblems') ? parts.cache.problems().map(({ source, problem }) => ({ source, ...problem })) : [],
+      };
+    }),
+    watch: (call) => streaming(call, () => watch(parts, access(call), call)),
+    wait: (call) => streaming(call, () => wait(parts, access(call), call)),
   };
+}
+
+/** A stream whose beginning may fail. */
+function streaming<Request, Response>(call: ServerWritableStream<Request, Response>, begin: () => void | Promise<void>): void {
+  try {
+    void begin();
+  } catch (cause) {
+    call.emit('error', { code: cause instanceof ApiError ? cause.code : status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
+  }
 }
 
 function inTurn<T>({ expectations }: ConfigApiParts, step: () => Promise<T>): Promise<T> {
@@ -85,16 +113,20 @@ function shown({ discovery }: ConfigApiParts): (entry: CacheEntry) => ApiObject 
   };
 }
 
-async function apply(parts: ConfigApiParts, request: ApplyRequest): Promise<ApplyResponse> {
+async function apply(parts: ConfigApiParts, by: ChangeBy, request: ApplyRequest): Promise<ApplyResponse> {
   if (request.items.length > maxItems) throw new ApiError(status.INVALID_ARGUMENT, `${request.items.length} objects in one request; the limit is ${maxItems}: apply them in parts`);
   const checked = request.items.map((item) => checkItem(item.json, request.defaultNamespace || 'default'));
-  const duplicates = duplicateKeys(checked.flatMap((item) => (item.raw ? [item.raw.key] : [])));
+  const keys = checked.flatMap((item) => (item.raw ? [item.raw.key] : []));
+  by.about(keys);
+  // Before anything is said about them: whether an object is there decides between the two.
+  for (const key of keys) if (!by.access.decide('create', key).allowed) by.access.must('update', key);
+  const duplicates = duplicateKeys(keys);
   const refused = checked.some((item) => item.result.action === ItemResult_Action.REFUSED) || duplicates.size > 0;
   if (refused) {
     const results = checked.map(({ result, raw }) => (raw && duplicates.has(keyText(raw.key)) ? refusedResult(raw.key, [{ path: 'metadata.name', message: `${keyText(raw.key)} is in this request twice: keep one` }]) : result));
     return { results, revision: '' };
   }
-  return commitApply(parts, request, checked.map(({ raw, result }, index) => ({ raw, result, expected: request.items[index]?.expectedResourceVersion ?? '' })));
+  return commitApply(parts, by, { request, items: checked.map(({ raw, result }, index) => ({ raw, result, expected: request.items[index]?.expectedResourceVersion ?? '' })) });
 }
 
 interface Checked {
@@ -113,6 +145,8 @@ function checkItem(json: string, defaultNamespace: string): Checked {
 }
 
 function parseItem(json: string, defaultNamespace: string): Result<RawObject> {
+  const bytes = Buffer.byteLength(json);
+  if (bytes > maxObjectBytes) return { ok: false, error: [{ path: '', message: `has ${bytes} bytes as JSON; an object may have ${maxObjectBytes}: split it` }] };
   let content: unknown;
   try {
     content = JSON.parse(json);
@@ -138,7 +172,7 @@ interface Pending {
 }
 
 /** Reads what is there, decides per object, commits against exactly what was read; retries when somebody else wrote in between. */
-async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: readonly Pending[]): Promise<ApplyResponse> {
+async function commitApply(parts: ConfigApiParts, { access }: ChangeBy, { request, items }: { readonly request: ApplyRequest; readonly items: readonly Pending[] }): Promise<ApplyResponse> {
   for (let attempt = 0; ; attempt++) {
     const writes: StoreWrite[] = [];
     const results: ItemResult[] = [];
@@ -148,6 +182,7 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
       // Something unreadable is there: an apply is how it is mended.
       const unreadable = !found.ok && found.error.code === 'invalid';
       const current = unreadable ? undefined : unwrap(found);
+      access.must(current || unreadable ? 'update' : 'create', raw.key);
       if (expected !== '' && current?.resourceVersion !== expected)
         throw new ApiError(status.FAILED_PRECONDITION, `${keyText(raw.key)} has changed: expected resource version ${expected}, found ${current?.resourceVersion ?? 'no such object'}. Read it again and apply on top`);
       if (current && sameContent(current.object, raw)) {
@@ -163,17 +198,20 @@ async function commitApply(parts: ConfigApiParts, request: ApplyRequest, items: 
     if (done.ok) {
       let at = 0;
       const versions = (held?.results ?? results).map((each) => (each.action === ItemResult_Action.UNCHANGED ? each : { ...each, resourceVersion: done.value.versions[at++] ?? '' }));
-      parts.log.info({ objects: writes.length, storeVersion: done.value.storeVersion }, 'applied');
-      return { results: versions, revision: done.value.storeVersion };
+        return { results: versions, revision: done.value.storeVersion };
     }
     if (done.error.code !== 'conflict' || attempt >= conflictRetries) throw storeFailure(done.error);
   }
 }
 
-async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<DeleteResponse> {
+async function remove(parts: ConfigApiParts, { access, about }: ChangeBy, request: DeleteRequest): Promise<DeleteResponse> {
   const results: ItemResult[] = [];
   const writes: StoreWrite[] = [];
-  for (const key of new Map(request.keys.map((each) => [keyText(each), each])).values()) {
+  if (request.keys.length > maxItems) throw new ApiError(status.INVALID_ARGUMENT, `${request.keys.length} objects in one request; the limit is ${maxItems}: delete them in parts`);
+  const keys = [...new Map(request.keys.map((each) => [keyText(each), each])).values()];
+  about(keys);
+  for (const key of keys) access.must('delete', key);
+  for (const key of keys) {
     const found = await parts.store.get(key);
     const there = (!found.ok && found.error.code === 'invalid') || unwrap(found) !== undefined;
     const entry = parts.cache.get(key);
@@ -192,9 +230,10 @@ async function remove(parts: ConfigApiParts, request: DeleteRequest): Promise<De
   return { results: held?.results ?? results, revision: done.storeVersion };
 }
 
-function watch(parts: ConfigApiParts, call: ServerWritableStream<WatchRequest, WatchEvent>): void {
+function watch(parts: ConfigApiParts, access: CallerAccess, call: ServerWritableStream<WatchRequest, WatchEvent>): void {
   const filter = filterOf(call.request);
-  const matching = (entry: CacheEntry) => matchesFilter(entry.key, filter);
+  access.mustSeeSome('watch', filter);
+  const matching = (entry: CacheEntry) => matchesFilter(entry.key, filter) && access.sees('watch', entry.key);
   const now = parts.cache.entries().filter(matching);
   let queued = 0;
   const send = (type: WatchEvent_Type, entry?: CacheEntry) => {
@@ -210,10 +249,16 @@ function watch(parts: ConfigApiParts, call: ServerWritableStream<WatchRequest, W
     stop();
     call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `the client reads too slowly: more than ${maxQueuedWatchEvents} events wait for it. List and watch again` });
   });
-  for (const end of ['cancelled', 'close', 'error']) call.on(end, stop);
+  // What proved the caller ends: it comes back with a new certificate, or not at all.
+  const { provenUntilMs } = access.caller;
+  const endsEarly = provenUntilMs === Infinity ? () => {} : parts.clock.after(provenUntilMs - parts.clock.now(), () => call.emit('error', { code: status.UNAUTHENTICATED, details: 'the client certificate has expired: connect and watch again' }));
+  for (const end of ['cancelled', 'close', 'error']) call.on(end, () => {
+    stop();
+    endsEarly();
+  });
 }
 
-async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitRequest, WaitProgress>): Promise<void> {
+async function wait(parts: ConfigApiParts, access: CallerAccess, call: ServerWritableStream<WaitRequest, WaitProgress>): Promise<void> {
   const ended = new AbortController();
   call.on('cancelled', () => ended.abort());
   const asked = Number(call.request.timeoutMs);
@@ -222,6 +267,8 @@ async function wait(parts: ConfigApiParts, call: ServerWritableStream<WaitReques
     let last: WaitProgress | undefined;
     const { revision: storeVersion, objects, removed, threshold, generation } = call.request;
     if (objects.length > maxItems) throw new ApiError(status.INVALID_ARGUMENT, `${objects.length} objects in one request; the limit is ${maxItems}`);
+    if (objects.length === 0) access.mustOwn('list', 'proxies');
+    for (const key of objects) access.must('get', key);
     for await (const progress of waitForRevision(parts, { storeVersion, objects, removed, threshold, generation }, signal)) {
       // A client that does not read misses steps on the way, never the last one.
       last = call.writableNeedDrain ? progress : void call.write(progress);

@@ -4,7 +4,7 @@ export { ConfigCache, type CacheEntry, type CacheChange, type ConfigCacheOptions
 export { Discovery } from './discovery.ts';
 export { type DiscoveryOptions, type Client, type Translate } from './discovery-types.ts';
 export { configService, apiObject, type ConfigApiParts } from './config-api.ts';
-export { statusService, proxyStatus, type StatusApiParts } from './status-api.ts';
+export { statusService, proxyStatus, type StatusApiParts, type StatusAccess } from './status-api.ts';
 export { debugRoutes } from './debug-routes.ts';
 export { waitForRevision } from './wait.ts';
 export { pilotStats, type PilotStats } from './stats.ts';
@@ -12,3 +12,7 @@ export { type VersionMemory } from './live-refusals.ts';
 export { httpKeyServer, JwksKeeper, type JwksKeeperOptions, type KeyServer } from './jwks/index.ts';
 export { expectationGate, type ExpectationGate } from './expectations/gate.ts';
 export { runTestProgram } from './expectations/test-program.ts';
+export { AccessPolicy, type AccessVerb, type AccessDecision } from './access/access-policy.ts';
+export { certifiedCaller, meshCaller, socketOwner, type ApiCaller, type IdentifiedCall } from './access/api-caller.ts';
+export { auditTrail, type AuditEntry, type AuditTrail } from './access/audit-trail.ts';
+export { rbacGroup, readRbacObjects, type RbacObjects } from './access/rbac-objects.ts';

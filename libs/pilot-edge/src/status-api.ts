@@ -1,6 +1,9 @@
 import { status } from '@grpc/grpc-js';
-import type { DistributionRequest, DistributionResponse, ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { AccessRequest, AccessResponse, DistributionRequest, DistributionResponse, ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { xdsType, type TypeStatus } from '@meltemi/xds';
+import type { AccessPolicy, AccessVerb } from './access/access-policy.ts';
+import type { ApiCaller, IdentifiedCall } from './access/api-caller.ts';
+import { CallerAccess, refusalText } from './access/config-access.ts';
 import { ApiError, unary } from './api-call.ts';
 import type { ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
@@ -21,13 +24,42 @@ export interface StatusApiParts {
   readonly node: string;
 }
 
-/** What `meltemi proxy-status` and `version` ask. */
-export function statusService(parts: StatusApiParts): StatusServiceServer {
+/** Who asks, and what they may know. As in ConfigApiParts. */
+export interface StatusAccess {
+  readonly identify: (call: IdentifiedCall) => ApiCaller;
+  readonly policy: () => AccessPolicy;
+}
+
+/** What `meltemi proxy-status`, `version` and `auth` ask. */
+export function statusService(parts: StatusApiParts, { identify, policy }: StatusAccess): StatusServiceServer {
+  const access = (call: IdentifiedCall) => new CallerAccess(identify(call), policy);
   return {
-    proxyStatus: (call, callback) => callback(null, proxyStatus(parts, call.request)),
-    distribution: unary((request: DistributionRequest) => distribution(parts, request)),
-    version: (_call, callback) => callback(null, { version: parts.version, node: parts.node }),
+    proxyStatus: unary(async (request: ProxyStatusRequest, call) => {
+      access(call).mustOwn('list', 'proxies');
+      return proxyStatus(parts, request);
+    }),
+    distribution: unary(async (request: DistributionRequest, call) => {
+      const by = access(call);
+      for (const key of request.keys.slice(0, maxKeys)) by.must('get', key);
+      return distribution(parts, request);
+    }),
+    // To everybody with a certificate of the mesh: nothing of either is a secret.
+    version: unary(async () => ({ version: parts.version, node: parts.node })),
+    access: unary(async (request: AccessRequest, call) => accessReview(access(call), request)),
   };
+}
+
+const verbs: readonly AccessVerb[] = ['get', 'list', 'watch', 'create', 'update', 'delete'];
+
+/** What a caller may do, told to that caller. */
+function accessReview(by: CallerAccess, request: AccessRequest): AccessResponse {
+  const caller = by.caller.name;
+  if (request.verb === '') return { caller, allowed: false, reason: '' };
+  const verb = verbs.find((each) => each === request.verb);
+  if (!verb) throw new ApiError(status.INVALID_ARGUMENT, `"${request.verb}" is none of ${verbs.join(', ')}`);
+  const key = { group: request.group, kind: request.kind, namespace: request.namespace, ...(request.name === '' ? {} : { name: request.name }) };
+  const decision = by.decide(verb, key);
+  return decision.allowed ? { caller, allowed: true, reason: decision.by } : { caller, allowed: false, reason: refusalText(by.caller, { verb, key, decision }) };
 }
 
 /** Which of the proxies connected here have these objects, refuse them or lag. */

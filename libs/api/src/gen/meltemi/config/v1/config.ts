@@ -265,6 +265,20 @@ export interface VersionResponse {
   node: string;
 }
 
+export interface AccessRequest {
+  verb: string;
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+}
+
+export interface AccessResponse {
+  caller: string;
+  allowed: boolean;
+  reason: string;
+}
+
 function createBaseObjectKey(): ObjectKey {
   return { group: "", kind: "", namespace: "", name: "" };
 }
@@ -2317,6 +2331,164 @@ export const VersionResponse: MessageFns<VersionResponse> = {
   },
 };
 
+function createBaseAccessRequest(): AccessRequest {
+  return { verb: "", group: "", kind: "", namespace: "", name: "" };
+}
+
+export const AccessRequest: MessageFns<AccessRequest> = {
+  encode(message: AccessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.verb !== "") {
+      writer.uint32(10).string(message.verb);
+    }
+    if (message.group !== "") {
+      writer.uint32(18).string(message.group);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.namespace !== "") {
+      writer.uint32(34).string(message.namespace);
+    }
+    if (message.name !== "") {
+      writer.uint32(42).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccessRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verb = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAccessResponse(): AccessResponse {
+  return { caller: "", allowed: false, reason: "" };
+}
+
+export const AccessResponse: MessageFns<AccessResponse> = {
+  encode(message: AccessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.caller !== "") {
+      writer.uint32(10).string(message.caller);
+    }
+    if (message.allowed !== false) {
+      writer.uint32(16).bool(message.allowed);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccessResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.caller = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.allowed = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type ConfigServiceService = typeof ConfigServiceService;
 export const ConfigServiceService = {
   apply: {
@@ -2484,12 +2656,22 @@ export const StatusServiceService = {
     responseSerialize: (value: VersionResponse): Buffer => Buffer.from(VersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): VersionResponse => VersionResponse.decode(value),
   },
+  access: {
+    path: "/meltemi.config.v1.StatusService/Access" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AccessRequest): Buffer => Buffer.from(AccessRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AccessRequest => AccessRequest.decode(value),
+    responseSerialize: (value: AccessResponse): Buffer => Buffer.from(AccessResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AccessResponse => AccessResponse.decode(value),
+  },
 } as const;
 
 export interface StatusServiceServer extends UntypedServiceImplementation {
   proxyStatus: handleUnaryCall<ProxyStatusRequest, ProxyStatusResponse>;
   distribution: handleUnaryCall<DistributionRequest, DistributionResponse>;
   version: handleUnaryCall<VersionRequest, VersionResponse>;
+  access: handleUnaryCall<AccessRequest, AccessResponse>;
 }
 
 export interface StatusServiceClient extends Client {
@@ -2537,6 +2719,21 @@ export interface StatusServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: VersionResponse) => void,
+  ): ClientUnaryCall;
+  access(
+    request: AccessRequest,
+    callback: (error: ServiceError | null, response: AccessResponse) => void,
+  ): ClientUnaryCall;
+  access(
+    request: AccessRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AccessResponse) => void,
+  ): ClientUnaryCall;
+  access(
+    request: AccessRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AccessResponse) => void,
   ): ClientUnaryCall;
 }
 
