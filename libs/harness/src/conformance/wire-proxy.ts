@@ -11,33 +11,42 @@ import { jsonToBinary } from '@meltemi/api';
 import type { TestAuthority } from './certificates.ts';
 import type { TestUpstream } from './upstream.ts';
 
-/** What the proxy under test is surrounded by. */
-export interface Surroundings {
-  readonly authority: TestAuthority;
-  readonly upstream: TestUpstream;
+/** What a proxy on the wire needs. */
+export interface WireNeeds {
+  readonly authority: Pick<TestAuthority, 'secret'>;
+  /** Stands behind every cluster; `address` is 127.0.0.1 unless said otherwise. */
+  readonly upstream: { readonly port: number; readonly address?: string };
   /** Stands behind external authorizers. */
-  readonly authorizer: TestUpstream;
+  readonly authorizer: { readonly port: number };
   /** A loopback address of its own: listeners keep their ports. */
   readonly address: string;
+}
+
+/** What the proxy under test is surrounded by. */
+export interface Surroundings extends WireNeeds {
+  readonly authority: TestAuthority;
+  readonly upstream: TestUpstream;
+  readonly authorizer: TestUpstream;
 }
 
 /** A real worker of our proxy with the resources that pilot makes for one proxy; every cluster leads to the test's upstream, and what the kernel says of captured connections is made up. */
 export class WireProxy {
   readonly view: ProxyView;
   readonly address: string;
-  /** Access log entries of the call that runs. */
+  /** Counters of the worker. */
+  readonly stats = new FlatStats();
+  readonly metrics = new StatsRegistry();
   #logged: StreamInfo[] = [];
   readonly #server: WorkerServer;
-  readonly #stats = new FlatStats();
   #destination: { ip: string; port: number } | null = null;
 
-  private constructor(view: ProxyView, { address }: Surroundings) {
+  private constructor(view: ProxyView, { address }: WireNeeds) {
     this.view = view;
     this.address = address;
     const log = { info: () => {}, warn: () => {}, error: (fields: object, message: string) => console.error(message, fields) };
     this.#server = createWorkerServer({
       node: nodeFacts({ id: view.proxy.id, cluster: '', metadata: { NAMESPACE: view.proxy.namespace, LABELS: view.proxy.labels } }),
-      stats: this.#stats, metrics: new StatsRegistry(), log,
+      stats: this.stats, metrics: this.metrics, log,
       // what happens to fewer than 100 % of requests does not happen
       random: { next: () => 0.999_999 },
       loadSocketOptions: () => Promise.resolve(ok({ originalDestination: () => this.#destination, setTransparent: () => ok(undefined) })),
@@ -45,7 +54,7 @@ export class WireProxy {
     });
   }
 
-  static async start(mesh: LoadedMesh, question: ProxyQuestion, surroundings: Surroundings): Promise<WireProxy> {
+  static async start(mesh: LoadedMesh, question: ProxyQuestion, surroundings: WireNeeds): Promise<WireProxy> {
     const view = new MeshViews({ ...mesh, meshConfig: { ...mesh.meshConfig, accessLogFile: '/dev/stdout' } }).of(question);
     if (!view.ok) throw new Error(view.error.map(({ path, message }) => `${path} ${message}`).join('\n'));
     const proxy = new WireProxy(view.value, surroundings);
@@ -53,12 +62,12 @@ export class WireProxy {
     return proxy;
   }
 
-  async #fill({ authority, upstream, authorizer }: Surroundings): Promise<void> {
+  async #fill({ authority, upstream, authorizer }: WireNeeds): Promise<void> {
     const { view } = this;
     const authorizers = authorizerClusters(view);
     for (const name of view.clusters.keys()) {
       const target = authorizers.has(name) ? authorizer : upstream;
-      const set = this.#server.setCluster(replaced(name, name === 'BlackHoleCluster' ? null : target.port));
+      const set = this.#server.setCluster(replaced(name, name === 'BlackHoleCluster' ? null : target));
       if (!set.ok) throw new Error(`cluster ${name}: ${set.error[0]?.message}`);
     }
     for (const [name, table] of view.routes) this.#server.setRouteTable(name, table);
@@ -73,12 +82,17 @@ export class WireProxy {
 
   /** Where a client connects for this call; null when nobody listens there. */
   entrance(call: Call, destination: { readonly ip: string; readonly port: number }): number | null {
-    this.#logged = [];
+    this.forgetLog();
+    return this.enter(call.mode, destination);
+  }
+
+  /** As `entrance`; the log goes on. Captured connections lead to `destination` from now on. */
+  enter(mode: Call['mode'], destination: { readonly ip: string; readonly port: number }): number | null {
     this.#destination = null;
     const bound = (name: string) => this.#server.listeners().find((one) => one.name === name)?.bound[0];
     const port = (target: ReturnType<typeof bound>) => (target?.kind === 'ip' ? target.port : null);
     if (this.view.proxy.type === 'router') return this.#routerPort(destination.port);
-    const captured = port(bound(call.mode === 'inbound' ? 'virtualInbound' : 'virtualOutbound'));
+    const captured = port(bound(mode === 'inbound' ? 'virtualInbound' : 'virtualOutbound'));
     if (captured !== null) {
       this.#destination = { ...destination };
       return captured;
@@ -98,9 +112,18 @@ export class WireProxy {
     return null;
   }
 
+  /** Access log entries of the call that runs. */
+  get logged(): readonly StreamInfo[] {
+    return this.#logged;
+  }
+
+  forgetLog(): void {
+    this.#logged = [];
+  }
+
   /** Connections so far that no filter chain took. */
   get unmatched(): number {
-    return this.#stats.entries({ filter: /\.no_filter_chain_match$/ }).reduce((sum, { value }) => sum + value, 0);
+    return this.stats.entries({ filter: /\.no_filter_chain_match$/ }).reduce((sum, { value }) => sum + value, 0);
   }
 
   /** The access log entry of a client's connection, by its address; null when there is none. */
@@ -122,8 +145,8 @@ function moved(listener: Listener, address: string): Listener {
 }
 
 /** The same name, with the test's upstream behind it. */
-function replaced(name: string, port: number | null): Cluster {
-  const endpoints = port === null ? [] : [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: '127.0.0.1', portValue: port } } } }] }];
+function replaced(name: string, target: WireNeeds['upstream'] | null): Cluster {
+  const endpoints = target === null ? [] : [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: target.address ?? '127.0.0.1', portValue: target.port } } } }] }];
   const compiled = compileCluster(ClusterMessage.decode(jsonToBinary('envoy.config.cluster.v3.Cluster', { name, type: 'STATIC', connectTimeout: '2s', loadAssignment: { clusterName: name, endpoints } })), resourceExtensions);
   if (!compiled.ok) throw new Error(compiled.error[0]?.message);
   return compiled.value.value;

@@ -24,5 +24,5 @@ export interface Http1ParserRules {
 /** Interim responses before one final response; more is a flood. */
 export const maxInterimResponses = 64;
 
-/** Extensions of one chunk-size line; nobody uses them, so longer is an attack. */
-export const maxChunkExtensionBytes = 4096;
+/** Extensions of all chunk-size lines of one message; nobody uses them, so more is an attack: four kilobytes to read for each byte of body. */
+export const maxChunkExtensionBytes = 16 * 1024;

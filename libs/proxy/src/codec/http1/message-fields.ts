@@ -136,7 +136,8 @@ export abstract class MessageFields {
     const length = Number(value);
     if (this.contentLength >= 0) return length === this.contentLength ? null : codecErrors.badContentLength;
     this.contentLength = length;
-    flat.push('content-length', value);
+    // A zero in front is octal to some.
+    flat.push('content-length', length > 0 && value.charCodeAt(0) === 48 ? String(length) : value);
     return null;
   }
 

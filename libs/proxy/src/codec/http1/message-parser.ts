@@ -117,6 +117,7 @@ export abstract class Http1MessageParser extends MessageFields {
       this.state = ParserState.chunkSize;
       this.#chunkDigits = 0;
       this.#remaining = 0;
+      this.#extensionBytes = 0;
       return false;
     }
     if (this.contentLength > 0) {
@@ -241,7 +242,6 @@ export abstract class Http1MessageParser extends MessageFields {
       this.fail(codecErrors.badChunk);
       return false;
     }
-    this.#extensionBytes = 0;
     this.state = byte === 13 ? ParserState.chunkSizeLf : ParserState.chunkExtension;
     return true;
   }

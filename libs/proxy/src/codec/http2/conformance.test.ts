@@ -231,3 +231,10 @@ test('RFC 8441: an extended CONNECT looks like an upgrade above, and its 101 is 
   wire.receive(headers(3, [':method', 'CONNECT', ':protocol', 'other', ':scheme', 'http', ':path', '/', ':authority', 'a.example'], 4));
   assert.equal(seen.at(-1), '3 GET / a.example [upgrade other]', 'which protocols may be switched to is the route\'s matter');
 });
+
+test('a tunnel by extended CONNECT has no length: none is told on, and none is checked', () => {
+  const { open, wire, seen } = serverSide(testOptions({ allowConnect: true }));
+  open();
+  wire.receive(headers(1, [':method', 'CONNECT', ':protocol', 'websocket', ':scheme', 'http', ':path', '/chat', ':authority', 'a.example', 'content-length', '5'], 4) + frame(0, 0, 1, 'more than five'));
+  assert.deepEqual(seen, ['1 GET /chat a.example [upgrade websocket]', '1 data more than five']);
+});

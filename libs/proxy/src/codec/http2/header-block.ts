@@ -5,7 +5,8 @@ import { Http2Field, type Http2FieldName } from './field-names.ts';
 import type { FieldSink } from './hpack/decoder.ts';
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
-const badInPath = /[^\x21-\x22\x24-\x7e\x80-\xff]/;
+/** As in HTTP/1. Deviation: Envoy passes bytes beyond ASCII on; behind it some take 0xA0 or 0x85 for the blank that ends the path. */
+const badInPath = /[^\x21-\x22\x24-\x7e]/;
 const badInHost = /[^A-Za-z0-9\-._~!$&'()*+,;=%:[\]]/;
 
 /** Collects and judges the fields of one block (RFC 9113 §8). One per connection, used again for each block. @hot */
@@ -89,7 +90,8 @@ export class HeaderBlock implements FieldSink {
 
   /** Trailers; null with `error` set when they are malformed. */
   trailers(): HeaderMap | null {
-    if (this.error === null && this.#pseudos !== 0) this.error = errors.badTrailers;
+    // A length behind the body could only mislead whoever reads it as HTTP/1 (RFC 9110 §6.5.1).
+    if (this.error === null && (this.#pseudos !== 0 || this.contentLength >= 0)) this.error = errors.badTrailers;
     return this.error === null ? new HeaderMap(this.#flat) : null;
   }
 
@@ -126,7 +128,9 @@ export class HeaderBlock implements FieldSink {
         return this.#cookie(value);
       case Http2Field.contentLength:
         this.#length(value);
-        break;
+        // A zero in front is octal to some readers of HTTP/1 behind us.
+        this.#flat.push(name, value.charCodeAt(0) === 48 && this.contentLength > 0 ? String(this.contentLength) : value);
+        return;
       case Http2Field.host:
         if (this.#host !== null && this.#host !== value) this.error ??= errors.badAuthority;
         this.#host = value;

@@ -144,6 +144,9 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
       head.method = 'GET';
       head.headers.add('upgrade', upgrade);
       head.upgrade = upgrade.toLowerCase();
+      // A tunnel has no length: a host that speaks HTTP/1 would take what comes for a body, or for the next request.
+      if (block.contentLength >= 0) head.headers.remove('content-length');
+      block.contentLength = -1;
     } else if (head.method === 'CONNECT') head.upgrade = 'connect';
     const stream = new Http2ServerStream(this, streamId, { head, openedMs: this.options.now(), expectContinue: block.expectContinue, isUpgrade: upgrade !== null });
     stream.expectedBytes = block.contentLength;
