@@ -126,7 +126,7 @@ export class TwoHops {
     assert.equal(ids.length, requests.length, 'a request without an id of ours');
     assert.equal(this.application.carelessCount, requests.length, 'a careless reader finds other requests');
     for (const hop of new Set<Entrance>([entrance, 'sidecar'])) {
-      const logged = () => this.decided(hop).map(({ requestId }) => requestId);
+      const logged = () => this.decided(hop).map(({ requestId }) => requestId ?? '');
       await waitFor(`${ids.length} entries in the log of ${hop}`, () => ids.every((id) => logged().includes(id)), { deadlineMs: 5000, everyMs: 2 });
       if (partly === undefined) assert.deepEqual(logged().toSorted(), ids.toSorted(), `the log of ${hop}`);
     }
