@@ -66,13 +66,27 @@ export class Attacker {
 
   /** Waits for so many responses. */
   async responses(count: number): Promise<RawResponse[]> {
-    return waitFor(`${count} responses; so far ${JSON.stringify(this.received.slice(0, 400))}`, () => this.parse().length >= count && this.parse(), { deadlineMs, everyMs: 1 });
+    return this.#wait(`${count} responses`, () => this.parse().length >= count && this.parse());
+  }
+
+  /** Waits for so many responses, or for the end of the connection. */
+  async responsesOrEnd(count: number): Promise<RawResponse[]> {
+    await this.#wait(`${count} responses or the end`, () => this.closed || this.parse().length >= count);
+    return this.parse();
   }
 
   /** Waits until the proxy has closed the connection. */
   async end(): Promise<RawResponse[]> {
-    await waitFor(`the end of the connection; so far ${JSON.stringify(this.received.slice(0, 400))}`, () => this.closed, { deadlineMs, everyMs: 1 });
+    await this.#wait('the end of the connection', () => this.closed);
     return this.parse();
+  }
+
+  async #wait<T>(what: string, condition: () => T | false): Promise<T> {
+    try {
+      return await waitFor(what, condition, { deadlineMs, everyMs: 1 });
+    } catch (cause) {
+      throw new Error(`waited for ${what}; ${this.parse().length} responses, ${this.closed ? 'closed' : 'open'}, the last bytes: ${JSON.stringify(this.received.slice(-300))}`, { cause });
+    }
   }
 
   close(): void {
