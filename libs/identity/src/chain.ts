@@ -36,6 +36,7 @@ export function verifyChain(chain: readonly Certificate[], bundle: TrustBundle, 
 function checkedPath(leaf: Certificate, intermediates: readonly Certificate[], { bundle, now }: { readonly bundle: TrustBundle; readonly now: number }): Result<Certificate[]> {
   const path = pathToRoot(leaf, intermediates, bundle);
   if (!path.ok) return path;
+  if (bundle.revoked?.serials.has(leaf.serial) === true) return fail('[0]', `certificate ${leaf.serial} is revoked`);
   for (const [depth, certificate] of path.value.entries()) {
     const reason = unfit(certificate, depth, now) ?? misnamed(path.value, depth);
     if (reason !== undefined) return fail(`[${depth}]`, reason);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificates, type Certificate } from './certificate.ts';
+import { parseRevocationLists } from './revocation-list.ts';
 import { isTrustDomain } from './spiffe.ts';
 
 /** The roots one trust domain is believed through. Immutable: a new set of roots is a new bundle. */
@@ -11,6 +12,16 @@ export interface TrustBundle {
   readonly pem: string;
   /** Other trust domains that are believed too, each through its own roots and for its own identities alone. Unset: none. */
   readonly federated?: readonly TrustBundle[];
+  /** Of the bundle's own trust domain: certificates that are not believed, though they have not ended. Unset: none. */
+  readonly revoked?: Revocations;
+}
+
+/** What the authorities of a trust domain have revoked. */
+export interface Revocations {
+  /** The newest list of each issuer whose certificates may still be alive, behind each other. */
+  readonly pem: string;
+  /** Of all lists. 128 random bits name a certificate whoever issued it, and an issuer that is retired can sign no new list. */
+  readonly serials: ReadonlySet<string>;
 }
 
 /** Another trust domain's roots, as they come from citadel or a file. */
@@ -54,8 +65,18 @@ export function withFederated(bundle: TrustBundle, others: readonly FederatedRoo
     if (!made.ok) return fail(`federated[${index}]`, `${made.error[0]?.path ?? ''}: ${made.error[0]?.message ?? 'no roots'}`);
     federated.push(made.value);
   }
-  const { trustDomain, roots, pem } = bundle;
-  return ok(Object.freeze({ trustDomain, roots, pem, ...(federated.length > 0 && { federated: Object.freeze(federated) }) }));
+  const { federated: _, ...own } = bundle;
+  return ok(Object.freeze({ ...own, ...(federated.length > 0 && { federated: Object.freeze(federated) }) }));
+}
+
+/** The bundle with these lists, PEM; "": without. They come from where the roots come from, so that their signatures say nothing more. */
+export function withRevocations(bundle: TrustBundle, listsPem: string): Result<TrustBundle> {
+  const { revoked: _, ...rest } = bundle;
+  if (listsPem === '') return ok(Object.freeze(rest));
+  const lists = parseRevocationLists(listsPem);
+  if (!lists.ok) return fail('revocation lists', lists.error[0]?.message ?? 'cannot be read');
+  const serials = new Set(lists.value.flatMap((list) => [...list.serials]));
+  return ok(Object.freeze({ ...rest, revoked: Object.freeze({ pem: lists.value.map((list) => list.pem).join(''), serials }) }));
 }
 
 /** SHA-256 over the certificate's DER, lower-case hex. */
