@@ -1,11 +1,12 @@
 // Makes one self-contained bundle of the app in the current folder: dist/main.js (and dist/worker.js where src/worker.ts exists);
 // an argument is the folder to put it in instead of dist.
 // The bundle runs with nothing but Node. Where it asks for the optional native helper, this platform's copy goes into dist/node_modules, and
-// the program also runs without it.
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+// the program also runs without it. dist/sbom.cdx.json lists every package of which something is in the bundle (CycloneDX).
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { sbomOf, type Program } from './sbom.ts';
 
 const app = process.cwd();
 const repository = resolve(import.meta.dirname, '../..');
@@ -49,17 +50,18 @@ const leaveUnusedClients: Plugin = {
 /** Calls C functions: the socket options that Node does not give. Native code cannot be bundled. */
 const nativeHelper = 'koffi';
 
-/** Only what runs: not the sources that the package carries to build itself. */
-function copyNativeHelper(): void {
+/** Only what runs: not the sources that the package carries to build itself. Returns the folders of the packages that it copied. */
+function copyNativeHelper(): readonly string[] {
   const native = `@koromix/koffi-${process.platform}-${process.arch}`;
   const modules = join(repository, 'node_modules');
   const to = join(outdir, 'node_modules');
   if (!existsSync(join(modules, native))) {
     console.log(`${nativeHelper} is not installed for this platform: the bundle does without`);
-    return;
+    return [];
   }
   for (const file of ['package.json', 'LICENSE.txt', 'index.js', 'index.cjs', 'src/koffi/index.js', 'src/koffi/index.cjs', 'src/koffi/src/static.js', 'src/koffi/src/static.cjs']) cpSync(join(modules, nativeHelper, file), join(to, nativeHelper, file));
   cpSync(join(modules, native), join(to, native), { recursive: true });
+  return [join(modules, nativeHelper), join(modules, native)];
 }
 
 const banner = `import { createRequire as __createRequire } from 'node:module';
@@ -82,7 +84,9 @@ const outputs = (await Promise.all(entryPoints.map(async (entry) => {
   });
   return Object.values(metafile.outputs);
 }))).flat();
-if (outputs.some((output) => output.imports.some(({ path }) => path === nativeHelper))) copyNativeHelper();
+const copied = outputs.some((output) => output.imports.some(({ path }) => path === nativeHelper)) ? copyNativeHelper() : [];
+const bundled = outputs.flatMap(({ inputs }) => Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [join(app, file)] : [])));
+writeFileSync(join(outdir, 'sbom.cdx.json'), `${JSON.stringify(sbomOf(JSON.parse(readFileSync(join(app, 'package.json'), 'utf8')) as Program, [...bundled, ...copied], repository), null, 2)}\n`);
 for (const file of readdirSync(outdir)) {
   // One character beyond ASCII may double what V8 keeps of the whole file.
   const beyond = file.endsWith('.js') ? /[^\0-\x7f].{0,40}/.exec(readFileSync(join(outdir, file), 'utf8')) : null;

@@ -18,6 +18,7 @@ const retryUntilMs = 45 * 60_000;
 const steps = [
   ['generated stubs are what the protos give', nx, ['run-many', '-t', 'generate:check', '--outputStyle=static']],
   ['types', nx, ['run-many', '-t', 'typecheck', '--outputStyle=static']],
+  ['dependencies', process.execPath, [join(repository, 'tools/ci/audit.mjs')]],
   ['lint and boundaries', nx, ['run-many', '-t', 'lint', '--outputStyle=static']],
   ['bundles', nx, ['run-many', '-t', 'build', '--outputStyle=static']],
   ['unit, contract and component tests', nx, ['run-many', '-t', 'test', '--outputStyle=static', '--parallel=2', '--nxBail=false'], 'again'],

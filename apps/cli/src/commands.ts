@@ -16,6 +16,7 @@ const commands: readonly Entry[] = [
   { names: ['diff'], load: async () => (await import('./commands/diff/diff.ts')).diffCommand },
   { names: ['test'], load: async () => (await import('./commands/test/test.ts')).testCommand },
   { names: ['validate'], load: async () => (await import('./commands/validate/validate.ts')).validateCommand },
+  { names: ['authz'], load: async () => (await import('./commands/authz/authz.ts')).authzCommand },
   { names: ['analyze'], load: async () => (await import('./commands/analyze/analyze.ts')).analyzeCommand },
   { names: ['migrate'], load: async () => (await import('./commands/migrate/migrate.ts')).migrateCommand },
   { names: ['proxy-status', 'ps'], load: async () => (await import('./commands/proxy-status/proxy-status.ts')).proxyStatusCommand },

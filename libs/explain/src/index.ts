@@ -13,3 +13,6 @@ export { journey, type Journey, type JourneyRequest, type Leg } from './journey/
 export { withAssumedPods } from './journey/assumed-pods.ts';
 export { laidOver, meshDiff, type MeshDiff, type ProxyChange, type RequestChange, type RequestVerdict, type ResourceChange } from './diff.ts';
 export { readRequests, requestsSeen } from './requests.ts';
+export {
+  defaultThresholds, holds, merged, policiesText, prove, readAccesses, readAccessLog, suggest, suggestionText, type Granularity, type Observation, type Plaintext, type Proof, type Suggestion, type SuggestOptions, type Thresholds,
+} from './suggest/index.ts';
