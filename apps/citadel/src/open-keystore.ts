@@ -1,19 +1,39 @@
-import { readKeyFile, readPassphraseFile, DiskKeystore, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
-import type { Keystore } from '@meltemi/citadel';
+import { resolve } from 'node:path';
+import { systemClock } from '@meltemi/base';
+import { alwaysLeader, type Keystore, type Leadership } from '@meltemi/citadel';
+import { defaultCitadelRoot, DiskKeystore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
+import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
 import { StartError } from '@meltemi/observe-edge';
 import type { CitadelOptions } from './options.ts';
 
-/** A keystore, and its name for people. */
+/** Where this citadel keeps things, and with whom it shares them. */
 export interface OpenedKeystore {
   readonly keystore: Keystore;
-  /** "--state-dir /var/lib/citadel". */
+  readonly leadership: Leadership;
+  /** Others may change it: it must be looked at often. */
+  readonly shared: boolean;
+  /** For people: "--keystore etcd at 10.0.0.1:2379". */
   readonly name: string;
+  stop(): Promise<void>;
 }
 
-/** The keystore that the flags name. Throws StartError saying what to do. */
-export async function openKeystore(values: CitadelOptions, stateDir: string): Promise<OpenedKeystore> {
+/** The keystore that the flags name; `onLead` is told when this citadel starts or ends to lead. Throws StartError saying what to do. */
+export async function openKeystore(values: CitadelOptions, stateDir: string, onLead: (leads: boolean, reason: string) => void): Promise<OpenedKeystore> {
   const sealing = await readSealing(values);
-  return { keystore: new DiskKeystore(stateDir, sealing), name: `--state-dir ${stateDir}` };
+  const text = values.keystore ?? `dir:${stateDir}`;
+  if (text.startsWith('dir:')) {
+    const dir = resolve(text.slice('dir:'.length));
+    const leadership = alwaysLeader();
+    onLead(true, 'the only one');
+    return { keystore: new DiskKeystore(dir, sealing), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => leadership.stop() };
+  }
+  const url = parseEtcdUrl(text, defaultCitadelRoot);
+  if (!url.ok) throw new StartError(`--keystore: ${url.error}; or dir:PATH for a folder`, { exitCode: 2 });
+  if (!sealing) throw new StartError('--keystore etcd://: give --keystore-key-file or --keystore-passphrase-file, too: etcd must not hold keys that its readers can use', { exitCode: 2 });
+  const etcd = etcdOptionsOf(url.value, values);
+  if (!etcd.ok) throw new StartError(`--keystore: ${etcd.error}`, { exitCode: 2 });
+  const opened = openEtcdKeystore({ etcd: etcd.value, sealing, clock: systemClock, onChange: onLead });
+  return { ...opened, shared: true, name: `--keystore etcd at ${url.value.endpoints.join(', ')}` };
 }
 
 async function readSealing(values: CitadelOptions): Promise<Sealing | undefined> {

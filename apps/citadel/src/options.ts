@@ -1,3 +1,4 @@
+import { etcdFlags } from '@meltemi/config-edge/etcd';
 import { keyAlgorithms } from '@meltemi/identity';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 import { callerOptions, checkCallerOptions } from './caller-options.ts';
@@ -5,7 +6,9 @@ import { callerOptions, checkCallerOptions } from './caller-options.ts';
 /** Flags of citadel; the common ones come from the frame. */
 export const options = [
   { name: 'listen', type: 'address', default: '127.0.0.1:15022', description: 'certificate service, trust bundle and health (gRPC over TLS)' },
-  { name: 'state-dir', type: 'string', required: true, placeholder: 'folder', description: 'keystore: keys of root and issuing CA, and join tokens; made with mode 0700' },
+  { name: 'state-dir', type: 'string', required: true, placeholder: 'folder', description: 'folder of this citadel: its socket, and the keystore unless --keystore says otherwise; made with mode 0700' },
+  { name: 'keystore', type: 'string', placeholder: 'url', description: 'where keys and join tokens are kept: dir:PATH, or etcd://host:port[,host:port][/root] (etcds:// for TLS) for several citadels at once; root /meltemi-citadel (default: dir:<state-dir>)' },
+  ...etcdFlags,
   { name: 'socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) where join tokens are minted; default: citadel.sock in the state dir' },
   { name: 'keystore-passphrase-file', type: 'string', placeholder: 'file', description: 'seal the keystore (AES-256-GCM) under the passphrase in the first line of this file; a plain keystore is sealed by the first start' },
   { name: 'keystore-key-file', type: 'string', placeholder: 'file', description: 'seal the keystore under the 32 random bytes in this file, as they are or in base64' },

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConfigStore } from '@meltemi/config';
-import { openEtcdStore, openStateDir, parseEtcdUrl, type EtcdTls } from '@meltemi/config-edge';
+import { openEtcdStore, openStateDir } from '@meltemi/config-edge';
+import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
 import { StartError, type Logger } from '@meltemi/observe-edge';
 import type { PilotOptions } from './options.ts';
 
@@ -17,8 +17,8 @@ export async function openStore(values: PilotOptions, log: Logger): Promise<Open
   if (text.startsWith('dir:')) return openDirectory(text.slice('dir:'.length), log);
   const url = parseEtcdUrl(text);
   if (!url.ok) throw new StartError(`--store: ${url.error}; or dir:PATH for an embedded store`, { exitCode: 2 });
-  const tls = url.value.tls ? etcdTls(values) : undefined;
-  const opened = openEtcdStore({ endpoints: url.value.endpoints, root: url.value.root, ...(tls ? { tls } : {}) });
+  const etcd = etcdOptionsOf(url.value, values);
+  const opened = etcd.ok ? openEtcdStore(etcd.value) : etcd;
   if (!opened.ok) throw new StartError(`--store: ${opened.error}`, { exitCode: 2 });
   return { store: opened.value, name: `etcd at ${url.value.endpoints.join(', ')}` };
 }
@@ -28,20 +28,4 @@ async function openDirectory(directory: string, log: Logger): Promise<OpenedStor
   if (!opened.ok) throw new StartError(`--store: ${opened.error}`);
   if (opened.value.recovered) log.warn({ directory }, `store recovered: ${opened.value.recovered}`);
   return { store: opened.value.store, name: `store in ${directory}` };
-}
-
-function etcdTls(values: PilotOptions): EtcdTls {
-  const read = (flag: 'etcd-cacert' | 'etcd-cert' | 'etcd-key') => {
-    const file = values[flag];
-    if (file === undefined) return undefined;
-    try {
-      return readFileSync(file);
-    } catch (cause) {
-      throw new StartError(`--${flag} ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { exitCode: 2 });
-    }
-  };
-  const ca = read('etcd-cacert');
-  if (!ca) throw new StartError('--store etcds://: give --etcd-cacert FILE, the roots that sign the etcd members', { exitCode: 2 });
-  const [cert, key, serverName] = [read('etcd-cert'), read('etcd-key'), values['etcd-server-name']];
-  return { ca, ...(cert ? { cert } : {}), ...(key ? { key } : {}), ...(serverName ? { serverName } : {}) };
 }

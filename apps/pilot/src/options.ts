@@ -1,3 +1,4 @@
+import { etcdFlags } from '@meltemi/config-edge/etcd';
 import { formatAddress, isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 
 /** Pilot's flags; the common ones come from the frame. */
@@ -5,10 +6,7 @@ export const options = [
   { name: 'config-dir', type: 'list', placeholder: 'path', description: 'directory or file of YAML to read configuration and registry from, watched, never written; may be repeated' },
   { name: 'mesh-config', type: 'string', placeholder: 'file', description: "file with Istio's MeshConfig, watched" },
   { name: 'store', type: 'string', placeholder: 'url', description: 'where applied objects are kept: dir:PATH, etcd://host:port[,host:port][/root], etcds:// for TLS (default: dir:<state-dir>/store)' },
-  { name: 'etcd-cacert', type: 'string', placeholder: 'file', description: 'PEM roots that sign the etcd members' },
-  { name: 'etcd-cert', type: 'string', placeholder: 'file', description: 'PEM client certificate for etcd' },
-  { name: 'etcd-key', type: 'string', placeholder: 'file', description: 'PEM key of the client certificate' },
-  { name: 'etcd-server-name', type: 'string', placeholder: 'name', description: 'DNS name in the etcd certificates, when members are dialled by address' },
+  ...etcdFlags,
   { name: 'state-dir', type: 'string', default: '.meltemi/pilot', placeholder: 'folder', description: 'embedded store, and key and certificate across restarts' },
   { name: 'listen', type: 'address', default: '127.0.0.1:15012', description: 'xDS over mTLS' },
   { name: 'plaintext-listen', type: 'address', description: 'xDS in plaintext, loopback only, never secrets (Istio: 127.0.0.1:15010); off unless given' },

@@ -9,6 +9,7 @@ export interface CitadelStats {
   readonly signingError: Counter;
   readonly rootExpirySeconds: Gauge;
   readonly authorityStale: Gauge;
+  readonly leader: Gauge;
 }
 
 export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
@@ -20,6 +21,7 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     issued: counter('success_cert_issuance_count', 'Certificates issued.'),
     signingError: counter('csr_sign_err_count', 'Certificates that could not be signed, or were not what was ordered.'),
     rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
+    leader: stats.gauge('citadel_server_leader', '1 while this citadel changes the authority of all that share its keystore.').labels(),
     authorityStale: stats.gauge('citadel_server_authority_stale', '1 while the authority in place could not be taken over and an earlier one signs.').labels(),
   };
 }

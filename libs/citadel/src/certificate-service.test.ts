@@ -206,6 +206,16 @@ test('the issuing CA is replaced half a year before its end, and its workloads c
   assert.equal(renewed.chainPem[2], chainPem[2]);
 });
 
+test('what another citadel issued a moment ago counts here, without waiting for the next look at the keystore', async () => {
+  const world = await open({ maxLifetimeMs: 90 * day });
+  const leader = await open({}, world.clock, world.keystore);
+  world.clock.advance(560 * day);
+  assert.ok((await leader.service.maintain()).ok);
+  const { certificate, chainPem } = await issued(leader, { token: await mint(leader) });
+  const renewed = await issued(world, { certificate });
+  assert.equal(renewed.chainPem[1], chainPem[1]);
+});
+
 function parsed(pem: string): Certificate[] {
   const certificates = parseCertificates(pem);
   return certificates.ok ? certificates.value : [];

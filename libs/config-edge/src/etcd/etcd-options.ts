@@ -24,8 +24,15 @@ export interface EtcdTls {
   readonly serverName?: string;
 }
 
+/** What an address says: where etcd is, what is ours there, and whether to speak TLS. */
+export interface EtcdUrl {
+  readonly endpoints: readonly string[];
+  readonly root: string;
+  readonly tls: boolean;
+}
+
 /** "etcd://10.0.0.1:2379,10.0.0.2:2379/mesh-a" → endpoints and root. "etcds://" asks for TLS. The path is the root; `defaultRoot` without one. */
-export function parseEtcdUrl(text: string, defaultRoot = '/meltemi'): Result<{ readonly endpoints: readonly string[]; readonly root: string; readonly tls: boolean }, string> {
+export function parseEtcdUrl(text: string, defaultRoot = '/meltemi'): Result<EtcdUrl, string> {
   const [, scheme, hosts = '', path = ''] = /^(etcds?):\/\/([^/]+)(\/.*)?$/.exec(text) ?? [];
   if (scheme === undefined) return err(`"${text}" is no etcd address: write etcd://host:port[,host:port…][/root], or etcds:// for TLS`);
   const endpoints = hosts.split(',').map((host) => (/:\d+$/.test(host) ? host : `${host}:2379`));

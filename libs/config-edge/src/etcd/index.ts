@@ -1,3 +1,3 @@
 export { EtcdClient, isTransient, type Listing } from './etcd-client.ts';
-export { prefixEnd } from './etcd-keys.ts';
-export { checkEtcdOptions, parseEtcdUrl, type EtcdOptions, type EtcdTls } from './etcd-options.ts';
+export { etcdFlags, etcdOptionsOf, type EtcdFlagValues } from './etcd-flags.ts';
+export { checkEtcdOptions, parseEtcdUrl, type EtcdOptions, type EtcdTls, type EtcdUrl } from './etcd-options.ts';
