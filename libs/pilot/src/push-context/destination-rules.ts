@@ -116,8 +116,18 @@ function isPrivate({ exportTo, namespace }: DestinationRule, mesh: MeshConfigSpe
   return exportTo.length === 1 && (exportTo[0] === '.' || exportTo[0] === namespace);
 }
 
+const resolvedRules = new WeakMap<Config<DestinationRuleSpec>, { readonly domain: string; readonly rule: DestinationRule }>();
+
+/** The same object for the same object: what is made from it is kept by its identity. */
 function resolved(config: Config<DestinationRuleSpec>, domain: string): DestinationRule {
-  const { meta, spec } = config;
+  const before = resolvedRules.get(config);
+  if (before?.domain === domain) return before.rule;
+  const rule = resolve(config, domain);
+  resolvedRules.set(config, { domain, rule });
+  return rule;
+}
+
+function resolve({ meta, spec }: Config<DestinationRuleSpec>, domain: string): DestinationRule {
   const selector = spec.workloadSelector?.matchLabels;
   return {
     name: meta.name,

@@ -149,3 +149,17 @@ test('a rule that brings a service, or that routes connections, changes the clus
   assert.deepEqual(names(connections, xdsType.cluster), names(before, xdsType.cluster));
   assert.notEqual(translate(connections, proxy, { typeUrl: xdsType.listener }).version, translate(brought, proxy, { typeUrl: xdsType.listener }).version);
 });
+
+test('a DestinationRule makes the clusters of its own host anew and no others', () => {
+  const client = productpage();
+  const clustersOf = (push: PushContext): ResourceSet['resources'] => translate(push, client, { typeUrl: xdsType.cluster }).resources;
+  const changedFrom = (before: ResourceSet['resources'], after: ResourceSet['resources']): string[] => [...after.values()].filter((cluster) => cluster.name.startsWith('outbound|') && before.get(cluster.name) !== cluster).map(({ name }) => name);
+  const first = meshOf([...start.values()]);
+  const before = clustersOf(first);
+  const changed = after(start, put(istio('DestinationRule', 'ratings', '{host: ratings, trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}')));
+  const second = meshOf([...changed.values()], {}, first);
+  assert.deepEqual(changedFrom(before, clustersOf(second)), ['outbound|9080||ratings.default.svc.cluster.local']);
+  assert.equal([...before.keys()].filter((name) => !clustersOf(second).has(name)).every((name) => name.includes('ratings')), true, 'its subsets are gone');
+  const strict = meshOf([...after(changed, put('apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: default}\nspec: {mtls: {mode: DISABLE}}\n')).values()], {}, second);
+  assert.ok(changedFrom(clustersOf(second), clustersOf(strict)).includes('outbound|9080||details.default.svc.cluster.local'), 'what all clusters read is seen by all');
+});

@@ -13,6 +13,7 @@ import { serviceKey } from '../registry/model.ts';
 import { cached, lastValue, ownedBy } from './cache.ts';
 import { anyHostCluster } from './clusters/dynamic.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
+import { keptClusters } from './clusters/kept.ts';
 import { destinationRuleOf, discoveryOf, outboundClusters } from './clusters/outbound.ts';
 import { passedThrough, sniDnatClusters } from './clusters/sni-dnat.ts';
 import { effectivePolicy } from './clusters/traffic-policy.ts';
@@ -163,9 +164,13 @@ function clusters(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsRe
 const isInbound = ({ name }: Cluster) => name === wellKnownClusters.inboundPassthrough;
 
 function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope): readonly XdsResource[] {
-  return cached(scope.reach, { kind: 'clusters', view: viewOf(push, proxy), ...passing(push, proxy) }, () =>
-    encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster)), ...(scope.dynamicDns ? [anyHostCluster(push, proxy)] : [])]))),
-  );
+  return cached(scope.reach, { kind: 'clusters', view: viewOf(push, proxy), ...passing(push, proxy) }, () => {
+    const others = () => [...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster)), ...(scope.dynamicDns ? [anyHostCluster(push, proxy)] : [])];
+    // a patch may read, and add, any of them
+    if (hasPatches(push, proxy)) return encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...others()])));
+    const made = (list: readonly Cluster[]) => encodedClusters(clustersConfigured(push, proxy, list));
+    return [...scope.services.flatMap((service) => keptClusters(push, proxy, service, () => made(outboundClusters(push, proxy, service)))), ...made(others())];
+  });
 }
 
 function inboundClusterResources(push: PushContext, proxy: Proxy): readonly XdsResource[] {
