@@ -150,7 +150,7 @@ test('a rule that brings a service, or that routes connections, changes the clus
   assert.notEqual(translate(connections, proxy, { typeUrl: xdsType.listener }).version, translate(brought, proxy, { typeUrl: xdsType.listener }).version);
 });
 
-test('a DestinationRule makes the clusters of its own host anew and no others', () => {
+test('a DestinationRule makes the clusters of its own host anew and no others, and leaves what comes in at others alone', () => {
   const client = productpage();
   const clustersOf = (push: PushContext): ResourceSet['resources'] => translate(push, client, { typeUrl: xdsType.cluster }).resources;
   const changedFrom = (before: ResourceSet['resources'], after: ResourceSet['resources']): string[] => [...after.values()].filter((cluster) => cluster.name.startsWith('outbound|') && before.get(cluster.name) !== cluster).map(({ name }) => name);
@@ -160,6 +160,8 @@ test('a DestinationRule makes the clusters of its own host anew and no others', 
   const second = meshOf([...changed.values()], {}, first);
   assert.deepEqual(changedFrom(before, clustersOf(second)), ['outbound|9080||ratings.default.svc.cluster.local']);
   assert.equal([...before.keys()].filter((name) => !clustersOf(second).has(name)).every((name) => name.includes('ratings')), true, 'its subsets are gone');
+  const inbound = (push: PushContext): unknown[] => [xdsType.cluster, xdsType.listener].flatMap((typeUrl) => [...translate(push, client, { typeUrl }).resources.values()].filter(({ name }) => name.startsWith('inbound|') || name === 'virtualInbound'));
+  for (const [index, resource] of inbound(second).entries()) assert.equal(resource, inbound(first)[index]);
   const strict = meshOf([...after(changed, put('apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: default}\nspec: {mtls: {mode: DISABLE}}\n')).values()], {}, second);
   assert.ok(changedFrom(clustersOf(second), clustersOf(strict)).includes('outbound|9080||details.default.svc.cluster.local'), 'what all clusters read is seen by all');
 });

@@ -46,3 +46,20 @@ export interface LastValue<T> {
 export function lastValue<T>(source: object, key: string, owner?: object): LastValue<T> {
   return owner ? ownedBy<LastValue<T>>(owner, { kind: key, source, version: '' }, () => ({})) : cached<LastValue<T>>(source, key, () => ({}));
 }
+
+interface Together {
+  readonly next: WeakMap<object, Together>;
+}
+
+const first: Together = { next: new WeakMap() };
+
+/** One identity for several objects: the same as long as each of them is. */
+export function together(...parts: readonly object[]): object {
+  let place = first;
+  for (const part of parts) {
+    const next: Together = place.next.get(part) ?? { next: new WeakMap() };
+    place.next.set(part, next);
+    place = next;
+  }
+  return place;
+}

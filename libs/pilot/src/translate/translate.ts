@@ -10,7 +10,7 @@ import { changedEndpoints } from '../registry/changed-endpoints.ts';
 import type { Registry } from '../registry/registry-types.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
-import { cached, lastValue, ownedBy } from './cache.ts';
+import { cached, lastValue, ownedBy, together } from './cache.ts';
 import { anyHostCluster } from './clusters/dynamic.ts';
 import { inboundClusters, wellKnown } from './clusters/inbound.ts';
 import { keptClusters } from './clusters/kept.ts';
@@ -23,6 +23,7 @@ import { hasPatches, withClusterPatches, withListenerPatches } from './envoy-fil
 import { gatewayListeners } from './gateway-servers.ts';
 import { localityPreference } from './locality.ts';
 import { buildGatewayListeners } from './listeners/gateway.ts';
+import { inboundPorts } from './inbound-ports.ts';
 import { inboundListeners } from './listeners/inbound.ts';
 import { outboundListeners } from './listeners/outbound.ts';
 import { clustersConfigured, gatewayListenersConfigured } from './proxy-config/resources.ts';
@@ -174,7 +175,15 @@ function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope)
 }
 
 function inboundClusterResources(push: PushContext, proxy: Proxy): readonly XdsResource[] {
-  return own(push, proxy, { kind: 'inbound-clusters', source: push.base, version: '' }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', clustersConfigured(push, proxy, [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)]))));
+  return own(push, proxy, { kind: 'inbound-clusters', ...inboundSource(push, proxy) }, () => encodedClusters(withClusterPatches(push, proxy, 'inbound', clustersConfigured(push, proxy, [...inboundClusters(push, proxy), ...wellKnown(push, proxy).filter(isInbound)]))));
+}
+
+/** What a sidecar's inbound side reads, besides its own view and policies. Rules for other services are none of it, so they leave it alone. */
+function inboundSource(push: PushContext, proxy: Proxy): { readonly source: object; readonly version: string } {
+  // EnvoyFilters are told of anew with each base
+  if (hasPatches(push, proxy)) return { source: push.base, version: '' };
+  const { mesh, features, peerAuthentications, services, envoyFilters } = push;
+  return { source: together(mesh, features, peerAuthentications, services, envoyFilters), version: JSON.stringify(inboundPorts(push, proxy)) };
 }
 
 /** A proxy's own resources; replicas, whose are alike, keep the same ones. */
@@ -196,10 +205,12 @@ const noneShared: readonly XdsResource[] = [];
 /** Inbound, and all of a gateway's, are its own; outbound is shared as long as nothing of the proxy itself is read. */
 function listenerResources(push: PushContext, proxy: Proxy, scope: Scope): { readonly own: readonly XdsResource[]; readonly shared: readonly XdsResource[] } {
   const policies = policyView(push, proxy);
-  const mine = own(push, proxy, { kind: 'listeners', source: proxy.type === 'router' ? push.shape : push.base, version: policies }, () =>
-    encodedListeners(proxy.type === 'router' ? withListenerPatches(push, proxy, 'outbound', gatewayListenersConfigured(push, proxy, buildGatewayListeners(push, proxy, scope))) : withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))),
-  );
-  if (proxy.type === 'router') return { own: mine, shared: noneShared };
+  if (proxy.type === 'router') {
+    const all = () => encodedListeners(withListenerPatches(push, proxy, 'outbound', gatewayListenersConfigured(push, proxy, buildGatewayListeners(push, proxy, scope))));
+    return { own: own(push, proxy, { kind: 'listeners', source: push.shape, version: policies }, all), shared: noneShared };
+  }
+  const { source, version } = inboundSource(push, proxy);
+  const mine = own(push, proxy, { kind: 'listeners', source, version: `${version} ${policies}` }, () => encodedListeners(withListenerPatches(push, proxy, 'inbound', inboundListeners(push, proxy))));
   return { own: mine, shared: perView(push, proxy, { kind: `outbound-listeners ${policies}`, source: listenersFrom(push, proxy, scope) }, (seen) => encodedListeners(withListenerPatches(push, seen, 'outbound', outboundListeners(push, seen, scope)))) };
 }
 
