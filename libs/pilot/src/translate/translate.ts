@@ -256,11 +256,20 @@ function endpoints(push: PushContext, proxy: Proxy, scope: Scope, names: readonl
 
 function edsNames(push: PushContext, proxy: Proxy, scope: Scope): readonly string[] {
   return cached(scope.reach, { kind: 'eds-names', view: viewOf(push, proxy), ...passing(push, proxy) }, () =>
-    clusters(push, proxy, scope)
-      .map(({ any }) => Cluster.decode(any.value))
-      .filter(({ clusterDiscoveryType: type }) => type?.$case === 'type' && type.value === Cluster_DiscoveryType.EDS)
-      .map(({ name }) => name),
+    clusters(push, proxy, scope).filter(asksForEndpoints).map(({ name }) => name),
   );
+}
+
+const asking = new WeakMap<XdsResource, boolean>();
+
+/** Found out from the bytes once for each cluster: an EnvoyFilter may have made it another kind. */
+function asksForEndpoints(cluster: XdsResource): boolean {
+  const known = asking.get(cluster);
+  if (known !== undefined) return known;
+  const { clusterDiscoveryType: type } = Cluster.decode(cluster.any.value);
+  const asks = type?.$case === 'type' && type.value === Cluster_DiscoveryType.EDS;
+  asking.set(cluster, asks);
+  return asks;
 }
 
 /** One cluster's endpoints. A subset nobody defines, or a service this proxy does not see, has no assignment. */
