@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatFieldErrors } from '@meltemi/base';
-import { formatMaterial, parseMaterial, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 import { replaceExpected, revisionOf, whileLocked } from './disk-files.ts';
 import { openDiskValues } from './disk-sealing.ts';
@@ -11,6 +11,7 @@ import type { ValueCodec } from './sealing/sealer.ts';
 
 const maxAuthorityBytes = 262_144;
 const maxIssuersBytes = 1_048_576;
+const maxRevocationsBytes = 4_194_304;
 const maxTokenBytes = 8192;
 
 /** A file and what it may hold; `name` is what a sealed value is bound to. */
@@ -33,6 +34,7 @@ interface Opened {
  *     sealing.json          when sealed: the key that seals the other files, itself encrypted; they are JSON of their own inside
  *     authority.json        certificates and keys of root and issuing CA
  *     issuers.json          issuing CAs that were plugged in: certificates, no keys
+ *     revocations.json      what was revoked, and the lists that say so; no keys
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
  *     tokens/<hash>.used    it has been used; made with O_EXCL, so exactly one use wins
  *
@@ -42,6 +44,7 @@ export class DiskKeystore implements Keystore {
   readonly #authority: ValueFile;
   readonly #dir: string;
   readonly #issuers: ValueFile;
+  readonly #revocations: ValueFile;
   readonly #tokensDir: string;
   readonly #sealing: Sealing | undefined;
   #opened: Promise<Opened> | undefined;
@@ -52,6 +55,7 @@ export class DiskKeystore implements Keystore {
     this.#sealing = sealing;
     this.#authority = { path: join(dir, 'authority.json'), name: 'authority', maxBytes: maxAuthorityBytes };
     this.#issuers = { path: join(dir, 'issuers.json'), name: 'issuers', maxBytes: maxIssuersBytes };
+    this.#revocations = { path: join(dir, 'revocations.json'), name: 'revocations', maxBytes: maxRevocationsBytes };
     this.#tokensDir = join(dir, 'tokens');
   }
 
@@ -79,6 +83,23 @@ export class DiskKeystore implements Keystore {
 
   async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
     return this.#replace(this.#issuers, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, expected);
+  }
+
+  async loadRevocations(): Promise<Kept<RevocationState> | undefined> {
+    const kept = await this.#load(this.#revocations);
+    if (kept === undefined) return undefined;
+    const state = parseRevocations(kept.value);
+    if (!state.ok) throw new Error(`${this.#revocations.path}: ${formatFieldErrors(state.error)}`);
+    return { ...kept, value: state.value };
+  }
+
+  async revocationsRevision(): Promise<string | undefined> {
+    const stored = await this.#read(this.#revocations);
+    return stored === undefined ? undefined : revisionOf(stored);
+  }
+
+  async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
+    return this.#replace(this.#revocations, formatRevocations(state), expected);
   }
 
   async addToken(record: TokenRecord): Promise<void> {

@@ -9,14 +9,17 @@ import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
 import { grantedNames } from './granted-names.ts';
 import { issueCertificate, type IssuedCertificate } from './issue.ts';
-import type { TokenStore } from './keystore.ts';
+import type { RevocationStore, TokenStore } from './keystore.ts';
+import { IssuedIndex } from './revocation/issued-index.ts';
+import { isSerial, type RevocationState, type RevokedRecord } from './revocation/revocation-state.ts';
+import { Revocations } from './revocation/revocations.ts';
 
 /** How citadel is set up. */
 export interface CertificateServiceOptions {
   readonly trustDomain: string;
   readonly authority: Authority;
-  /** Of join tokens. */
-  readonly keystore: TokenStore;
+  /** Of join tokens and revocations. */
+  readonly keystore: TokenStore & RevocationStore;
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** Lifetime when a request names none. Default 24 h. */
@@ -42,6 +45,21 @@ export interface Refusal extends CitadelError {
   readonly caller?: Caller;
 }
 
+/** What is to be revoked: certificates by serial, those of an identity, or both. */
+export interface RevokeRequest {
+  /** Hex, as certificates and audit lines show it; colons and capitals are fine. */
+  readonly serials: readonly string[];
+  /** "" for none. */
+  readonly spiffeId: string;
+}
+
+export interface RevokeOutcome {
+  /** Everything that is on the lists because of the request. */
+  readonly serials: readonly string[];
+  /** Of those asked for, the ones this citadel has not issued since it started: they count, but may be mistyped. */
+  readonly unknown: readonly string[];
+}
+
 const dayMs = 86_400_000;
 const defaultTokenLifetimeMs = 600_000;
 const maxTokenLifetimeMs = dayMs;
@@ -64,6 +82,8 @@ export class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #defaultLifetimeMs: number;
   readonly #maxLifetimeMs: number;
+  readonly #revocations: Revocations;
+  readonly #issued = new IssuedIndex();
   #authority: OpenAuthority | undefined;
   /** On the monotonic clock. */
   #pruneAt = 0;
@@ -71,6 +91,7 @@ export class CertificateService {
 
   constructor(options: CertificateServiceOptions) {
     this.#options = options;
+    this.#revocations = new Revocations(options.keystore);
     this.#maxLifetimeMs = options.maxLifetimeMs ?? 90 * dayMs;
     this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
   }
@@ -90,7 +111,9 @@ export class CertificateService {
   async refresh(): Promise<Result<void>> {
     const opened = await this.#options.authority.refresh(this.#options.clock.now());
     if (!opened.ok) return opened;
-    this.#authority = opened.value;
+    const withRevocations = await this.#revocations.refresh(opened.value, this.#options.clock.now());
+    if (!withRevocations.ok) return withRevocations;
+    this.#authority = withRevocations.value;
     return ok(undefined);
   }
 
@@ -117,14 +140,16 @@ export class CertificateService {
   async createCertificate(request: { readonly csr: string; readonly requestedMs: number; readonly proof: CallerProof }): Promise<Result<Issuance, Refusal>> {
     const { clock, keystore, tokenCallers = [] } = this.#options;
     const now = clock.now();
+    const by = { keystore, now, tokens: tokenCallers, revokedIdentity: (spiffeId: string, issuedAt: number) => this.#revocations.revokedIdentity(spiffeId, issuedAt) };
     let authority = this.#open();
-    let caller = await authenticate(request.proof, authority, { keystore, now, tokens: tokenCallers });
+    let caller = await authenticate(request.proof, authority, by);
     if (!caller.ok && (await this.#changedElsewhere(authority))) {
       authority = this.#open();
-      caller = await authenticate(request.proof, authority, { keystore, now, tokens: tokenCallers });
+      caller = await authenticate(request.proof, authority, by);
     }
     if (!caller.ok) return caller;
     const issued = await this.#certify(request, caller.value, { authority, now });
+    if (issued.ok) this.#issued.add(formatSpiffeId(issued.value.id), issued.value.certificate);
     return issued.ok ? ok({ ...issued.value, how: caller.value.how, caller: caller.value }) : err({ ...issued.error, caller: caller.value });
   }
 
@@ -165,6 +190,34 @@ export class CertificateService {
     const expiresAt = clock.now() + Math.min(request.lifetimeMs === 0 ? defaultTokenLifetimeMs : request.lifetimeMs, maxTokenLifetimeMs);
     await keystore.addToken({ hash: hashTokenSecret(secret), spiffeId: request.spiffeId, expiresAt });
     return ok({ token: formatJoinToken({ secret, id: id.value, rootFingerprint: fingerprintOf(servingOf(this.#open()).root) }), expiresAt, id: id.value });
+  }
+
+  /** Revokes for good: a certificate that is on a list never comes off before its end. Kept, and in force in `trust()`, when this resolves. */
+  async revoke({ serials, spiffeId }: RevokeRequest): Promise<Result<RevokeOutcome, CitadelError>> {
+    const { trustDomain, clock } = this.#options;
+    const now = clock.now();
+    const asked = serials.map((serial) => serial.toLowerCase().replaceAll(':', '').replace(/^0+(?=.)/, ''));
+    const bad = asked.findIndex((serial) => !isSerial(serial));
+    if (bad >= 0) return refuse('request', 'invalid', `${JSON.stringify(serials[bad]?.slice(0, 80))} is no serial number: 1 to 40 hex digits`);
+    const id = spiffeId === '' ? undefined : parseSpiffeId(spiffeId);
+    if (id && (!id.ok || id.value.trustDomain !== trustDomain)) return refuse('request', 'invalid', `spiffe_id: ${id.ok ? `this citadel serves trust domain ${trustDomain}` : id.error[0]?.message}`);
+    if (!id && asked.length === 0) return refuse('request', 'invalid', 'nothing to revoke: name serial numbers or an identity');
+    const certificates = [...asked.map((serial) => this.#recordOf(serial, now)), ...(id ? this.#issued.of(spiffeId, now).map((each) => ({ ...each, revokedAt: now, spiffeId })) : [])];
+    const identity = id && { spiffeId, before: Math.floor(now / 1000) * 1000 };
+    const revoked = await this.#revocations.revoke({ certificates, ...(identity && { identity }) }, this.#open(), now);
+    if (!revoked.ok) return refuse('request', 'invalid', revoked.error[0]?.message ?? 'cannot be revoked');
+    this.#authority = revoked.value;
+    return ok({ serials: [...new Set(certificates.map(({ serial }) => serial))], unknown: asked.filter((serial) => !this.#issued.find(serial)) });
+  }
+
+  /** Everything that is revoked and has not ended. */
+  revoked(): RevocationState {
+    return this.#revocations.state;
+  }
+
+  #recordOf(serial: string, now: number): RevokedRecord {
+    const known = this.#issued.find(serial);
+    return { serial, revokedAt: now, notAfter: known?.notAfter ?? now + this.#maxLifetimeMs, ...(known && { spiffeId: known.spiffeId }) };
   }
 
   /** Citadel's own server certificate, with a key made here; the root is in `trust`, for callers that know only its fingerprint. */

@@ -1,4 +1,4 @@
-export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance, type Refusal } from './certificate-service.ts';
+export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance, type Refusal, type RevokeOutcome, type RevokeRequest } from './certificate-service.ts';
 export type { Authority, IssuerPath, OpenAuthority, OpenRotation, Signing } from './authority.ts';
 export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
@@ -7,7 +7,8 @@ export type { CitadelError, CitadelErrorCode } from './errors.ts';
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';
 export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authority-material.ts';
-export type { AuthorityStore, IssuerStore, Kept, Keystore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
+export { formatRevocations, parseRevocations, type RevocationState, type RevokedIdentity, type RevokedRecord, type SignedList } from './revocation/revocation-state.ts';
+export type { AuthorityStore, IssuerStore, Kept, Keystore, RevocationStore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
 export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts';
 export { MemoryKeystore } from './memory-keystore.ts';
 export type { CitadelReport, ProxyReport, RotationFacts, SilentIssuance } from './rotation/facts.ts';

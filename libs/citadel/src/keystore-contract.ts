@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { Keystore } from './keystore.ts';
+import type { RevocationState } from './revocation/revocation-state.ts';
 
 /** One storage: `open` gives a keystore over it, `reopen` another over the same, as a restarted citadel would see it. */
 export interface KeystoreStorage {
@@ -9,6 +10,10 @@ export interface KeystoreStorage {
 }
 
 const material: AuthorityMaterial = { rootCertificatePem: 'root', rootKeyPem: 'root key', issuingCertificatePem: 'issuing', issuingKeyPem: 'issuing key', retiredIssuingPem: ['old'] };
+const revoked: RevocationState = {
+  number: 3, certificates: [{ serial: 'ab12', revokedAt: 1000, notAfter: 2000, spiffeId: 'spiffe://cluster.local/ns/a/sa/b' }, { serial: '7', revokedAt: 1, notAfter: 2 }],
+  identities: [{ spiffeId: 'spiffe://cluster.local/ns/a/sa/b', before: 1000 }], lists: [{ issuer: 'ab', notAfter: 5000, pem: 'list' }],
+};
 const token = { hash: 'ab'.repeat(32), spiffeId: 'spiffe://cluster.local/ns/a/sa/b', expiresAt: 1000 };
 
 /** What a keystore must do, whatever it is made of: each case gets a storage of its own. */
@@ -65,6 +70,17 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
     assert.equal(await other.saveIssuers(['other'], undefined), 'conflict');
     assert.equal(await other.saveIssuers(['first', 'second'], (await other.loadIssuers())?.revision), 'saved');
     assert.deepEqual((await reopen().loadIssuers())?.value, ['first', 'second']);
+  },
+
+  'what was revoked is there after a restart, and replaced only by who has seen it': async ({ open, reopen }) => {
+    const [mine, other] = [open(), reopen()];
+    assert.deepEqual([await mine.loadRevocations(), await mine.revocationsRevision()], [undefined, undefined]);
+    assert.equal(await mine.saveRevocations(revoked, undefined), 'saved');
+    assert.equal(await other.saveRevocations({ ...revoked, number: 9 }, undefined), 'conflict');
+    const kept = await other.loadRevocations();
+    assert.deepEqual([kept?.value, kept?.revision], [revoked, await mine.revocationsRevision()]);
+    assert.equal(await other.saveRevocations({ ...revoked, number: 4 }, kept?.revision), 'saved');
+    assert.equal((await reopen().loadRevocations())?.value.number, 4);
   },
 
   'a token can be taken once, also across a restart': async (storage) => {

@@ -1,5 +1,6 @@
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { LeaderTerm } from './leadership.ts';
+import type { RevocationState } from './revocation/revocation-state.ts';
 
 /** What was read, and an opaque name of the state it was read in: whoever saves says which state it replaces. */
 export interface Kept<T> {
@@ -26,6 +27,16 @@ export interface IssuerStore {
   loadIssuers(): Promise<Kept<readonly string[]> | undefined>;
   /** As saveAuthority. */
   saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome>;
+}
+
+/** Where is remembered what was revoked. */
+export interface RevocationStore {
+  /** Undefined when nothing ever was. Rejects when it is damaged. */
+  loadRevocations(): Promise<Kept<RevocationState> | undefined>;
+  /** The revision that loadRevocations would give. Cheap, as authorityRevision. */
+  revocationsRevision(): Promise<string | undefined>;
+  /** As saveAuthority. */
+  saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome>;
 }
 
 /** A join token as it is remembered: never the token itself. */
@@ -55,4 +66,4 @@ export interface TokenStore {
  * Where citadel keeps what must survive it. Every method resolves only when the change is durable, and rejects when it cannot be made so; after a crash the
  * old or the new state is there, never a mixture. Several citadels may share one whose storage is shared.
  */
-export interface Keystore extends AuthorityStore, IssuerStore, TokenStore {}
+export interface Keystore extends AuthorityStore, IssuerStore, RevocationStore, TokenStore {}

@@ -1,11 +1,13 @@
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { Kept, Keystore, SaveOutcome, TokenRecord, TokenState } from './keystore.ts';
 import type { LeaderTerm } from './leadership.ts';
+import type { RevocationState } from './revocation/revocation-state.ts';
 
 /** A keystore that forgets everything with the process. For tests. */
 export class MemoryKeystore implements Keystore {
   #authority: Kept<AuthorityMaterial> | undefined;
   #issuers: Kept<readonly string[]> | undefined;
+  #revocations: Kept<RevocationState> | undefined;
   #writes = 0;
   readonly #tokens = new Map<string, TokenState>();
 
@@ -30,6 +32,20 @@ export class MemoryKeystore implements Keystore {
   async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
     if (this.#issuers?.revision !== expected) return 'conflict';
     this.#issuers = { value: pathsPem, revision: this.#nextRevision() };
+    return 'saved';
+  }
+
+  async loadRevocations(): Promise<Kept<RevocationState> | undefined> {
+    return this.#revocations;
+  }
+
+  async revocationsRevision(): Promise<string | undefined> {
+    return this.#revocations?.revision;
+  }
+
+  async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
+    if (this.#revocations?.revision !== expected) return 'conflict';
+    this.#revocations = { value: state, revision: this.#nextRevision() };
     return 'saved';
   }
 

@@ -1,11 +1,11 @@
 import { formatFieldErrors } from '@meltemi/base';
-import { formatMaterial, parseMaterial, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { openSealing, type Sealing } from '../sealing/open-sealing.ts';
 import { Sealer } from '../sealing/sealer.ts';
 import type { SharedValues } from './shared-values.ts';
 
 /** Names of values. */
-const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', tokens: 'tokens/' } as const;
+const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', revocations: 'revocations', tokens: 'tokens/' } as const;
 
 /** The keystore of several citadels: every value sealed, so that the storage holds no key that can be read and no token that could be forged. */
 export class SealedKeystore implements Keystore {
@@ -45,6 +45,23 @@ export class SealedKeystore implements Keystore {
   async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
     const sealer = await this.#open();
     return this.#values.put(names.issuers, sealer.encode(JSON.stringify(pathsPem), names.issuers), { revision: expected });
+  }
+
+  async loadRevocations(): Promise<Kept<RevocationState> | undefined> {
+    const kept = await this.#load(names.revocations);
+    if (!kept) return undefined;
+    const state = parseRevocations(kept.value);
+    if (!state.ok) throw new Error(`the revocations in the keystore: ${formatFieldErrors(state.error)}`);
+    return { ...kept, value: state.value };
+  }
+
+  revocationsRevision(): Promise<string | undefined> {
+    return this.#values.revision(names.revocations);
+  }
+
+  async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
+    const sealer = await this.#open();
+    return this.#values.put(names.revocations, sealer.encode(formatRevocations(state), names.revocations), { revision: expected });
   }
 
   async addToken({ hash, spiffeId, expiresAt }: TokenRecord): Promise<void> {

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
 import { fingerprintOf, formatSpiffeId, isJoinToken, parseJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
 import type { OpenAuthority } from '../authority.ts';
+import { backdatedMs } from '../backdate.ts';
 import { refuse, type CitadelError } from '../errors.ts';
 import type { TokenStore } from '../keystore.ts';
+import type { RevokedIdentity } from '../revocation/revocation-state.ts';
 import type { Caller, CallerProof, TokenCallers } from './caller.ts';
 
 export interface AuthenticationParts {
@@ -12,6 +14,8 @@ export interface AuthenticationParts {
   readonly now: number;
   /** In the order they are asked. */
   readonly tokens: readonly TokenCallers[];
+  /** Why a certificate issued to an identity at a time counts no more, though it is on no list. */
+  readonly revokedIdentity: (spiffeId: string, issuedAt: number) => RevokedIdentity | undefined;
 }
 
 /** Who is asking. The texts help an honest caller and tell a guesser nothing: only holders of a real secret learn that it expired or was used. */
@@ -21,7 +25,7 @@ export async function authenticate(proof: CallerProof, authority: OpenAuthority,
     const kind = isJoinToken(token) ? undefined : by.tokens.find((callers) => callers.recognizes(token));
     return kind ? kind.authenticate(token, by.now) : byJoinToken(token, authority, by);
   }
-  if (proof.certificate) return byCertificate(proof.certificate, authority, by.now);
+  if (proof.certificate) return byCertificate(proof.certificate, authority, by);
   return refuse('authentication', 'unauthenticated', 'no proof of identity: send a join token as "authorization: Bearer …", or connect with a valid certificate of this mesh');
 }
 
@@ -49,11 +53,13 @@ function otherRoot(fingerprint: string, { retiredRoots = [] }: OpenAuthority): s
   return `the join token was made for a root that was retired at ${new Date(retired.retiredAt).toISOString()}: mint a new one`;
 }
 
-function byCertificate(leaf: Certificate, authority: OpenAuthority, now: number): Result<Caller, CitadelError> {
+function byCertificate(leaf: Certificate, authority: OpenAuthority, { now, revokedIdentity }: AuthenticationParts): Result<Caller, CitadelError> {
   const issuers = [authority.issuer, ...authority.retired];
   const issuer = issuers.find(([issuing]) => issuing.subject.equals(leaf.issuer) && leaf.x509.verify(issuing.publicKey)) ?? authority.issuer;
   const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
+  const revoked = revokedIdentity(formatSpiffeId(peer.value.id), leaf.notBefore + backdatedMs);
+  if (revoked) return refuse('authentication', 'unauthenticated', `the client certificate is refused: those of ${revoked.spiffeId} from before ${new Date(revoked.before).toISOString()} are revoked. Join again with a new token`);
   return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, settle: async () => ok(undefined) });
 }
 

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { beforeEach, test } from 'node:test';
+import { ManualClock } from '@meltemi/base';
+import { buildCsr, generateP256, isListOf, parseRevocationLists, verifyChain, type Certificate, type RevocationList } from '@meltemi/identity';
+import { openCertificateService, type CertificateService } from '../certificate-service.ts';
+import { KeptAuthority } from '../kept-authority.ts';
+import { MemoryKeystore } from '../memory-keystore.ts';
+
+const trustDomain = 'cluster.local';
+const cart = 'spiffe://cluster.local/ns/shop/sa/cart';
+const bank = 'spiffe://cluster.local/ns/bank/sa/bank';
+const day = 86_400_000;
+const year = 365 * day;
+const entropy = { bytes: randomBytes };
+const key = generateP256().privateKey;
+
+let clock: ManualClock;
+let keystore: MemoryKeystore;
+let service: CertificateService;
+
+beforeEach(async () => {
+  clock = new ManualClock(Date.UTC(2026, 0, 1));
+  keystore = new MemoryKeystore();
+  service = await open();
+});
+
+async function open(): Promise<CertificateService> {
+  const opened = await openCertificateService({ trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, entropy, clock });
+  assert.ok(opened.ok, JSON.stringify(opened));
+  return opened.value;
+}
+
+async function join(spiffeId = cart, at = service): Promise<Certificate> {
+  const minted = await at.createJoinToken({ spiffeId, lifetimeMs: 0 });
+  assert.ok(minted.ok);
+  const issued = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { token: minted.value.token } });
+  assert.ok(issued.ok, JSON.stringify(issued));
+  return issued.value.certificate;
+}
+
+async function renew(certificate: Certificate, at = service): Promise<string> {
+  const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
+  return outcome.ok ? 'renewed' : outcome.error.message;
+}
+
+async function revoke(request: { readonly serials?: readonly string[]; readonly spiffeId?: string }, at = service): Promise<{ readonly serials: readonly string[]; readonly unknown: readonly string[] }> {
+  const outcome = await at.revoke({ serials: [], spiffeId: '', ...request });
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  return outcome.value;
+}
+
+function lists(at = service): RevocationList[] {
+  const pem = at.trust().revoked?.pem;
+  if (pem === undefined) return [];
+  const parsed = parseRevocationLists(pem);
+  assert.ok(parsed.ok);
+  return parsed.value;
+}
+
+const holds = (leaf: Certificate, at = service): boolean => verifyChain([leaf, ...at.authority().issuer], at.trust(), { now: clock.now(), use: 'any' }).ok;
+
+test('a revoked certificate is believed by nobody who has the bundle, and does not renew; others do', async () => {
+  const [bad, good] = [await join(), await join()];
+  assert.equal(service.trust().revoked, undefined);
+  assert.deepEqual(await revoke({ serials: [bad.serial.toUpperCase().replace(/(..)(?=.)/g, '$1:')] }), { serials: [bad.serial], unknown: [] });
+  assert.deepEqual([holds(bad), holds(good)], [false, true]);
+  assert.match(await renew(bad), /is revoked\. Join again/);
+  assert.equal(await renew(good), 'renewed');
+  const [list, ...more] = lists();
+  assert.ok(list && more.length === 0 && isListOf(list, service.authority().issuer[0]));
+});
+
+test("an identity's certificates are revoked, also those nobody here remembers; new ones are good", async () => {
+  const forgotten = await join();
+  service = await open();
+  const known = await join();
+  const other = await join(bank);
+  clock.advance(5000);
+  assert.deepEqual((await revoke({ spiffeId: cart })).serials, [known.serial]);
+  assert.equal(holds(known), false);
+  assert.match(await renew(forgotten), /from before 2026-01-01T00:00:05\.000Z are revoked/);
+  assert.equal(await renew(other), 'renewed');
+  assert.equal(await renew(await join()), 'renewed');
+});
+
+test('what was revoked outlives a restart, and is seen by another citadel over the same keystore', async () => {
+  const bad = await join();
+  const other = await open();
+  await revoke({ serials: [bad.serial] });
+  assert.equal(await renew(bad, other), 'renewed');
+  assert.ok((await other.refresh()).ok);
+  assert.match(await renew(bad, other), /is revoked/);
+  assert.deepEqual(lists(other), lists());
+  const late = await join(cart, other);
+  await Promise.all([revoke({ serials: [late.serial] }, other), revoke({ serials: ['ab'] })]);
+  assert.ok((await service.refresh()).ok && (await other.refresh()).ok);
+  for (const at of [service, other, await open()]) assert.deepEqual([...at.trust().revoked?.serials ?? []].toSorted(), [bad.serial, late.serial, 'ab'].toSorted());
+});
+
+test('numbers only grow, lists are signed anew in good time and not before, and what has ended is forgotten', async () => {
+  const bad = await join();
+  await revoke({ serials: [bad.serial] });
+  const [first] = lists();
+  assert.ok(first && first.nextUpdate - clock.now() === 90 * day);
+  assert.ok((await service.maintain()).ok);
+  assert.deepEqual(lists(), [first]);
+  await revoke({ serials: ['abc'] });
+  assert.deepEqual(lists().map(({ number }) => number), [first.number + 1]);
+  clock.advance(46 * day);
+  assert.ok((await service.maintain()).ok);
+  const [again] = lists();
+  assert.ok(again && again.number === first.number + 2 && again.nextUpdate === clock.now() + 90 * day);
+  assert.deepEqual([...again.serials], ['abc']);
+  clock.advance(60 * day);
+  assert.ok((await service.maintain()).ok);
+  assert.deepEqual([service.revoked().certificates, [...(service.trust().revoked?.serials ?? [])]], [[], []]);
+});
+
+test('when the issuing CA is replaced its last list stays, and the new one has all that is revoked', async () => {
+  clock.advance(1.49 * year);
+  const bad = await join();
+  await revoke({ serials: [bad.serial] });
+  const before = service.issuingSerial();
+  clock.advance(0.02 * year);
+  assert.ok((await service.maintain()).ok);
+  assert.notEqual(service.issuingSerial(), before);
+  await revoke({ serials: ['abcd'] });
+  const both = lists();
+  assert.equal(both.length, 2);
+  assert.equal(both.filter((list) => isListOf(list, service.authority().issuer[0])).length, 1);
+  assert.ok(service.trust().revoked?.serials.has('abcd'));
+});
+
+test('what is no serial number, no identity of ours, or nothing at all is refused', async () => {
+  const problem = async (serials: readonly string[], spiffeId = ''): Promise<string> => {
+    const outcome = await service.revoke({ serials, spiffeId });
+    return outcome.ok ? 'revoked' : outcome.error.message;
+  };
+  assert.match(await problem([]), /nothing to revoke/);
+  assert.match(await problem(['xyz']), /"xyz" is no serial number/);
+  assert.match(await problem(['a'.repeat(41)]), /no serial number/);
+  assert.match(await problem([], 'spiffe://other/ns/a/sa/b'), /serves trust domain cluster\.local/);
+  assert.match(await problem([], 'cart'), /spiffe_id: "cart" is not spiffe/);
+  assert.match(await problem(Array.from({ length: 2001 }, () => randomBytes(16).toString('hex'))), /more than 2000 certificates/);
+  assert.equal(service.trust().revoked, undefined);
+  assert.deepEqual((await revoke({ serials: ['ff'] })).unknown, ['ff']);
+});
