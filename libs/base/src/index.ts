@@ -8,3 +8,4 @@ export { xxHash64 } from './xx-hash.ts';
 export { murmurHash2 } from './murmur-hash.ts';
 export { closest } from './closest.ts';
 export { addTo } from './multimap.ts';
+export { TokenBucket, RateByKey, type Rate } from './token-bucket.ts';

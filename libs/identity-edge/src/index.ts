@@ -7,3 +7,6 @@ export { meshChannelOptions } from './issuance.ts';
 export { callerIdentity, type AuthenticatedCall } from './caller.ts';
 export { mintJoinToken } from './mint.ts';
 export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';
+export { callLimits, type CallLimitsOptions } from './limits/call-limits.ts';
+export { limitConnections, defaultConnectionLimits, type ConnectionLimits, type ConnectionLimitsOptions, type ConnectionRefusalReason } from './limits/connection-limits.ts';
+export { clientOf } from './limits/client-of.ts';

@@ -3,7 +3,7 @@ import type { Counter, Family, Gauge, StatsRegistry } from '@meltemi/observe';
 /** What the access log service counts of itself. */
 export interface AccessLogStats {
   readonly streams: Gauge;
-  /** reason: identity, node, limit, draining */
+  /** reason: identity, node, limit, draining; client, rate and connection: one client had enough */
   readonly streamsRefused: Family<Counter>;
   /** kind: http, tcp */
   readonly entries: Family<Counter>;

@@ -1,15 +1,19 @@
 import { unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { Metadata, Server, status as grpcStatus } from '@grpc/grpc-js';
+import { Metadata, Server, status as grpcStatus, type ServerOptions } from '@grpc/grpc-js';
 import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import { systemClock, withDeadline } from '@meltemi/base';
+import { callLimits, defaultConnectionLimits, limitConnections } from '@meltemi/identity-edge';
 import { deltaSequencer, sotwSequencer } from '@meltemi/xds';
 import { AdsStream, type StreamPort } from './ads-stream.ts';
 import { certifiedPeer } from './peer-identity.ts';
 import type { AdsConnection, AdsLimits, AdsListener, AdsLog, AdsServer, AdsServerOptions, ClientHello, Peer } from './server-types.ts';
 import { deltaResponseChunks, sotwResponseChunks } from './wire/response-chunks.ts';
 
-export const defaultAdsLimits: AdsLimits = { maxRequestBytes: 4 << 20, maxResponseBytes: 64 << 20, maxNames: 100_000, maxStreams: 10_000 };
+export const defaultAdsLimits: AdsLimits = {
+  maxRequestBytes: 4 << 20, maxResponseBytes: 64 << 20, maxNames: 100_000, maxStreams: 10_000, maxStreamsPerClient: 2500,
+  streamRatePerClient: { perSecond: 200, burst: 2000 }, requestRate: { perSecond: 200, burst: 2000 }, connections: defaultConnectionLimits,
+};
 
 const silent: AdsLog = { info() {}, warn() {} };
 
@@ -28,6 +32,7 @@ export async function startAdsServer(options: AdsServerOptions): Promise<AdsServ
     try {
       await removeStaleSocket(listener.address);
       addresses.set(listener.name, await bind(server, listener));
+      limitConnections(server, { ...limits.connections, onRefused: options.onLimited });
     } catch (cause) {
       await stop(0);
       throw cause;
@@ -45,6 +50,7 @@ function streamPort(options: AdsServerOptions, limits: AdsLimits, streams: Set<A
     stalledDeadlineMs: options.stalledDeadlineMs ?? 60_000,
     maxStreamAgeMs: options.maxStreamAgeMs ?? 0,
     maxNames: limits.maxNames,
+    requestRate: limits.requestRate,
     maxResponseBytes: limits.maxResponseBytes,
     identifier: options.identifier ?? '',
     onConnect: (hello, connection) => options.onConnect(hello, connection),
@@ -88,8 +94,16 @@ function peerOf(call: AcceptedCall, listener: AdsListener): Peer {
   return { listener: listener.name, address: call.getPeer(), ...(der ? certifiedPeer(der) : { identity: undefined }) };
 }
 
-function channelOptions(options: AdsServerOptions, limits: AdsLimits): Record<string, number> {
+/** Of one connection: clients have one stream, or one for each type. */
+const maxStreamsPerConnection = 100;
+/** A connection without a stream is given up. */
+const maxIdleMs = 300_000;
+
+function channelOptions(options: AdsServerOptions, limits: AdsLimits): ServerOptions {
   return {
+    interceptors: [callLimits({ maxOpenPerClient: limits.maxStreamsPerClient, ratePerClient: limits.streamRatePerClient, onRefused: options.onLimited })],
+    'grpc.max_concurrent_streams': maxStreamsPerConnection,
+    'grpc.max_connection_idle_ms': maxIdleMs,
     'grpc.max_receive_message_length': limits.maxRequestBytes,
     'grpc.max_send_message_length': limits.maxResponseBytes,
     'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,

@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { status as grpcStatus } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import type { Clock } from '@meltemi/base';
+import { TokenBucket, type Clock, type Rate } from '@meltemi/base';
 import type { PushSequencer, RequestFields, ResourceSet, SequencerEvent, SequencerOptions, SubscribedNames, Subscription, TypeStatus } from '@meltemi/xds';
 import { shortTypeName } from '@meltemi/xds';
 import type { AdsConnection, AdsLog, ClientHandler, ClientHello, ConnectionRefusal, Push } from './server-types.ts';
@@ -17,6 +17,7 @@ export interface StreamPort {
   readonly stalledDeadlineMs: number;
   readonly maxStreamAgeMs: number;
   readonly maxNames: number;
+  readonly requestRate: Rate;
   readonly maxResponseBytes: number;
   readonly identifier: string;
   onConnect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal;
@@ -51,11 +52,15 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
   #handler: ClientHandler = {};
   #waitingPush: Push | undefined;
   #blocked = false;
+  /** Asks more often than it may: its next requests wait. */
+  #hasty = false;
+  readonly #requests: TokenBucket;
   #working = false;
   #closed = false;
   #wakeAt: number | undefined;
   #cancelWake = () => {};
   #cancelStall = () => {};
+  #cancelPace = () => {};
   #cancelExpiry = () => {};
   readonly #cancels: (() => void)[] = [];
   /** Set when something came up while a step was at work. */
@@ -66,6 +71,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     this.#hello = hello;
     this.#port = port;
     this.#dialect = dialect;
+    this.#requests = new TokenBucket(port.requestRate, port.clock.monotonic());
     this.#writer = responseWriter(call, dialect.encode, port.maxResponseBytes);
     this.#listen();
   }
@@ -108,7 +114,10 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
 
   #listen(): void {
     const { clock, firstRequestDeadlineMs, maxStreamAgeMs } = this.#port;
-    this.#call.on('data', (request: Request) => this.#work(() => this.#receive(request)));
+    this.#call.on('data', (request: Request) => {
+      this.#pace();
+      this.#work(() => this.#receive(request));
+    });
     this.#call.on('end', () => {
       this.#call.end();
       this.#finish('the client ended the stream');
@@ -208,8 +217,20 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
       this.#blocked = false;
       this.#cancelStall();
       if (this.#closed) return;
-      this.#call.resume();
+      if (!this.#hasty) this.#call.resume();
       this.#work(() => {});
+    });
+  }
+
+  /** Who asks too often is read later: HTTP/2 holds the client up, and nobody else. */
+  #pace(): void {
+    const waitMs = this.#requests.spend(1, this.#port.clock.monotonic());
+    if (waitMs === 0 || this.#hasty) return;
+    this.#hasty = true;
+    this.#call.pause();
+    this.#cancelPace = this.#port.clock.after(waitMs, () => {
+      this.#hasty = false;
+      if (!this.#blocked && !this.#closed) this.#call.resume();
     });
   }
 
@@ -268,6 +289,7 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     this.#closed = true;
     this.#cancelWake();
     this.#cancelStall();
+    this.#cancelPace();
     this.#cancelExpiry();
     for (const cancel of this.#cancels) cancel();
     this.#port.onClosed(this);

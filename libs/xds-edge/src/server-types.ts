@@ -1,6 +1,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import type { Clock } from '@meltemi/base';
+import type { Clock, Rate } from '@meltemi/base';
+import type { ConnectionLimits, ConnectionRefusalReason } from '@meltemi/identity-edge';
 import type { Refusal, RefusedResource, ResourceSet, SubscribedNames, TypeStatus, XdsSnapshot } from '@meltemi/xds';
 
 /** One door of the ADS server. */
@@ -92,7 +93,18 @@ export interface AdsLimits {
   readonly maxNames: number;
   /** Default 10,000. */
   readonly maxStreams: number;
+  /** Of one client: an identity, or an address where none is proved. Default a quarter of `maxStreams`. */
+  readonly maxStreamsPerClient: number;
+  /** How often one client may begin a stream; default 200 a second, 2,000 at once. */
+  readonly streamRatePerClient: Rate;
+  /** Requests of one stream: beyond it they wait unread. Default 200 a second, 2,000 at once. */
+  readonly requestRate: Rate;
+  /** Of connections, by address and identity. */
+  readonly connections: ConnectionLimits;
 }
+
+/** What a client was refused for. */
+export type AdsLimitReason = 'open' | 'rate' | ConnectionRefusalReason;
 
 export interface AdsServerOptions {
   readonly listeners: readonly AdsListener[];
@@ -101,6 +113,8 @@ export interface AdsServerOptions {
   /** Sent as control_plane.identifier; '' = none. */
   readonly identifier?: string;
   readonly limits?: Partial<AdsLimits>;
+  /** Told of each connection or stream that is refused for what its client has already. */
+  readonly onLimited?: (reason: AdsLimitReason, client: string) => void;
   /** Longest wait for an ACK before a push goes on; default 5,000. */
   readonly stepDeadlineMs?: number;
   /** Longest wait for a stream's first request; default 10,000. */

@@ -34,9 +34,17 @@ interface Http2Stream extends Writable {
   readonly session?: { readonly socket: { readonly bytesWritten: number } };
 }
 
+interface CallUnderCall {
+  readonly nextCall?: CallUnderCall;
+  readonly stream?: unknown;
+}
+
 /** The stream that carries a call whose headers were sent. */
 export function http2StreamOf(call: object): Http2Stream | undefined {
-  const inner = (call as { readonly call?: { readonly stream?: unknown } }).call?.stream;
+  let under = (call as { readonly call?: CallUnderCall }).call;
+  // each interceptor is a call around the next one
+  while (under?.nextCall) under = under.nextCall;
+  const inner = under?.stream;
   const found = typeof inner === 'object' && inner !== null ? (inner as Partial<Http2Stream>) : {};
   return typeof found.write === 'function' && typeof found.cork === 'function' && found.headersSent === true ? (found as Http2Stream) : undefined;
 }
