@@ -33,7 +33,7 @@ await runProgram({
     lifecycle.add('keystore', () => kept.stop());
     const service = await openAuthority(values, kept, await tokenCallers(values, { log, stats, lifecycle }));
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');
     return { ports: { grpc: server.port }, drain: (deadlineMs) => server.stop(deadlineMs) };

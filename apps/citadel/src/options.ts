@@ -20,6 +20,7 @@ export const options = [
   { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
   { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },
   ...callerOptions,
+  { name: 'max-requests-per-client', type: 'int', min: 1, max: 100_000, default: '200', description: 'calls a second of one identity, or of one address without one; five times as many at once' },
 ] as const satisfies readonly OptionSpec[];
 
 export type CitadelOptions = OptionValues<typeof options>;

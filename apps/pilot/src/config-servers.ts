@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { serverCredentials, type IdentityAgent } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
 import { formatAddress, StartError, type Address } from '@meltemi/observe-edge';
 
 /** Of a request; 1,000 objects of usual size are a tenth of it. */
@@ -47,9 +47,22 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
+/** A person and a few pipelines call; a dozen watch. */
+const [maxOpenPerCaller, ratePerCaller] = [64, { perSecond: 50, burst: 250 }];
+const connections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 1000, maxPerAddress: 500, maxPerIdentity: 200 };
+
+type OnLimited = (reason: string, client: string) => void;
+
+/** What one caller may ask of the config API over mTLS. */
+export function apiCallLimits(onRefused: OnLimited): ServerInterceptor {
+  return callLimits({ maxOpenPerClient: maxOpenPerCaller, ratePerClient: ratePerCaller, onRefused });
+}
+
 /** Binds over mTLS: every identity of the mesh may ask, the access rules say what it gets. */
-export function bindSecure(server: Server, address: Address, agent: IdentityAgent): Promise<number> {
-  return bind(server, formatAddress(address), serverCredentials(agent));
+export async function bindSecure(server: Server, { address, agent, onLimited }: { readonly address: Address; readonly agent: IdentityAgent; readonly onLimited: OnLimited }): Promise<number> {
+  const port = await bind(server, formatAddress(address), serverCredentials(agent));
+  limitConnections(server, { ...connections, onRefused: onLimited });
+  return port;
 }
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { systemClock } from '@meltemi/base';
 import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
@@ -11,7 +11,7 @@ import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { openAudit, readAccess } from './access.ts';
 import { admissionTests } from './admission-tests.ts';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
-import { bindSecure, bindSocket, configServer } from './config-servers.ts';
+import { apiCallLimits, bindSecure, bindSocket, configServer } from './config-servers.ts';
 import { MeshConfigReader } from './mesh-config.ts';
 import { openStore } from './open-store.ts';
 import { checkOptions, options } from './options.ts';
@@ -76,15 +76,19 @@ await runProgram({
     lifecycle.add('config cache', () => cache.stop());
 
     const agent = values['citadel-address'] === undefined ? undefined : startAgent(values['citadel-address']);
+    const limited = (door: string) => (reason: string, client: string): void => {
+      counters.limited.labels(door, reason).inc();
+      log.debug({ client, door, reason }, 'a client that has enough already is refused');
+    };
     const ads = await startAds(agent);
     const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
     for (const route of debugRoutes(parts)) admin?.route(route);
     const policy = await readAccess(values, { log, lifecycle });
     const audit = openAudit(values, log, ({ verb, outcome }) => counters.changes.labels(verb, outcome).inc());
     const expectations = admissionTests(values);
-    const apiFor = (identify: ConfigApiParts['identify']) => {
+    const apiFor = (identify: ConfigApiParts['identify'], interceptors: readonly ServerInterceptor[] = []) => {
       const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
-      const server = configServer(api, statusService(parts, { identify, policy }));
+      const server = configServer(api, statusService(parts, { identify, policy }), interceptors);
       lifecycle.add('config API', () => server.forceShutdown());
       return server;
     };
@@ -97,7 +101,7 @@ await runProgram({
     });
     loading.catch((cause: unknown) => setImmediate(() => { throw cause; }));
     if (values['config-socket'] !== undefined) await bindSocket(apiFor(() => socketOwner), values['config-socket']);
-    const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(apiFor(certifiedCaller(values['trust-domain'])), values['config-listen'], agent)) : undefined;
+    const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(apiFor(certifiedCaller(values['trust-domain']), [apiCallLimits(limited('config'))]), { address: values['config-listen'], agent, onLimited: limited('config') })) : undefined;
     return { ports: { ...ads, ...(configPort === undefined ? {} : { config: configPort }) } };
 
     function startAgent(citadelAddress: string): IdentityAgent {
@@ -119,7 +123,7 @@ await runProgram({
         ...(identity ? [{ name: secureListener, address: formatAddress(values.listen), credentials: serverCredentials(identity) }] : []),
         ...(plain ? [{ name: plaintextListener, address: formatAddress(plain), credentials: ServerCredentials.createInsecure() }] : []),
       ];
-      const server = await listening('listen', values.listen, startAdsServer({ listeners, identifier: `meltemi-pilot ${meltemiVersion}`, onConnect: (hello, connection) => discovery.connect(hello, connection), log }));
+      const server = await listening('listen', values.listen, startAdsServer({ listeners, identifier: `meltemi-pilot ${meltemiVersion}`, onConnect: (hello, connection) => discovery.connect(hello, connection), onLimited: limited('xds'), log }));
       lifecycle.add('xDS server', () => server.stop());
       return Object.fromEntries([...server.addresses].map(([name, bound]) => [name, Number(bound.slice(bound.lastIndexOf(':') + 1))]));
     }

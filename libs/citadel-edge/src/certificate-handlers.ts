@@ -8,6 +8,7 @@ import type { CitadelStats } from './stats.ts';
 
 /** What citadel says to its log; pino's loggers fit. */
 export interface CitadelLog {
+  debug?(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;

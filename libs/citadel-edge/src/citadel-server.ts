@@ -2,9 +2,9 @@ import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
-import { formatFieldErrors, type Clock, type Random } from '@meltemi/base';
+import { formatFieldErrors, type Clock, type Random, type Rate } from '@meltemi/base';
 import type { CertificateService } from '@meltemi/citadel';
-import { serverCredentials } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { StatsRegistry } from '@meltemi/observe';
 import { certificateHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
 import { Health } from './health-handlers.ts';
@@ -26,6 +26,9 @@ export interface CitadelServerOptions {
   readonly ownLifetimeMs?: number;
   /** How often the authority is looked after. Default an hour; less where it may be replaced from outside. */
   readonly maintenanceMs?: number;
+  /** How often one client (an identity, or an address without one) may ask. Default 200 a second, 1,000 at once. */
+  readonly ratePerClient?: Rate;
+  readonly connections?: Partial<ConnectionLimits>;
 }
 
 export interface CitadelServer {
@@ -43,6 +46,12 @@ const limits = {
   'grpc.keepalive_timeout_ms': 10_000,
 } as const satisfies ServerOptions;
 
+const defaultRatePerClient: Rate = { perSecond: 200, burst: 1000 };
+/** Calls are short: who has more open waits for its own. */
+const maxOpenPerClient = 200;
+/** A workload connects, asks, and is gone. */
+const defaultConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 4000, maxPerAddress: 2000, maxPerIdentity: 500 };
+
 const defaultMaintenanceMs = 3_600_000;
 
 /** Serves the certificate service, the trust bundle and health on one TLS port, and join tokens on a Unix socket. Rejects with the reason when either cannot be bound. */
@@ -51,7 +60,11 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
   const parts: HandlerParts = { service, log, stats: declareCitadelStats(options.stats) };
   const own = new OwnCertificate({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
   const health = new Health([IstioCertificateServiceService.createCertificate.path.split('/')[1] ?? '', TrustBundleService.get.path.split('/')[1] ?? '']);
-  const server = new Server(limits);
+  const limited = (reason: string, client: string): void => {
+    parts.stats.limited.labels(reason).inc();
+    log.debug?.({ client, reason }, 'a client that has enough already is refused');
+  };
+  const server = new Server({ ...limits, interceptors: [callLimits({ maxOpenPerClient, ratePerClient: options.ratePerClient ?? defaultRatePerClient, onRefused: limited })] });
   server.addService(IstioCertificateServiceService, certificateHandlers(parts));
   server.addService(TrustBundleService, trustBundleHandlers(parts));
   server.addService(HealthService, health.handlers());
@@ -73,6 +86,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     // Callers without a certificate come with a token, so certificates are asked for and not required.
     const credentials = serverCredentials(own, { clientCertificate: 'request', sendRoot: true });
     const port = await new Promise<number>((resolve, reject) => server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound))));
+    limitConnections(server, { ...defaultConnections, ...options.connections, onRefused: limited });
     return { port, stop };
   } catch (cause) {
     await stop(0);

@@ -1,4 +1,4 @@
-import type { Counter, Gauge, StatsRegistry } from '@meltemi/observe';
+import type { Counter, Family, Gauge, StatsRegistry } from '@meltemi/observe';
 
 /** Citadel's metrics, under the names of Istio's CA. */
 export interface CitadelStats {
@@ -10,6 +10,8 @@ export interface CitadelStats {
   readonly rootExpirySeconds: Gauge;
   readonly authorityStale: Gauge;
   readonly leader: Gauge;
+  /** Connections and calls of clients that have enough already. reason: see ConnectionRefusalReason; open and rate for calls. */
+  readonly limited: Family<Counter>;
 }
 
 export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
@@ -23,5 +25,6 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
     leader: stats.gauge('citadel_server_leader', '1 while this citadel changes the authority of all that share its keystore.').labels(),
     authorityStale: stats.gauge('citadel_server_authority_stale', '1 while the authority in place could not be taken over and an earlier one signs.').labels(),
+    limited: stats.counter('meltemi_citadel_clients_limited_total', 'Connections and calls refused because their client had enough already.', ['reason']),
   };
 }
