@@ -66,6 +66,8 @@ export interface Answer {
   readonly clusters?: readonly ClusterWeight[];
   /** HTTP status of an answer that the proxy itself makes. */
   readonly status?: number;
+  /** What a gRPC client is told when the proxy answers it; `status` is 200 then. */
+  readonly grpcStatus?: number;
   /** Of redirects. */
   readonly location?: string;
   /** %RESPONSE_CODE_DETAILS% of what the proxy itself answered. */

@@ -18,6 +18,7 @@ export interface Expected {
   readonly cluster?: string;
   readonly clusters?: readonly { readonly name: string; readonly weight: number }[];
   readonly status?: number;
+  readonly grpcStatus?: number;
   readonly location?: string;
   readonly policy?: string;
   readonly rule?: string;
@@ -44,7 +45,7 @@ const expected = object<Expected>({
   outcome: required(oneOf(outcomes)),
   listener: optional(string()), filterChain: optional(string()), virtualHost: optional(string()), route: optional(string()), cluster: optional(string()),
   clusters: optional(list(object<{ readonly name: string; readonly weight: number }>({ name: required(string()), weight: int('uint32') }))),
-  status: optional(int('uint32')), location: optional(string()), policy: optional(string()), rule: optional(string()), path: optional(string()), authority: optional(string()),
+  status: optional(int('uint32')), grpcStatus: optional(int('uint32')), location: optional(string()), policy: optional(string()), rule: optional(string()), path: optional(string()), authority: optional(string()),
 });
 
 const expectation = object<Expectation>({ name: string(), proxy: optional(proxySchema), call: required(callSchema), expect: required(expected) });

@@ -26,7 +26,8 @@ export interface Call {
   readonly address: string;
   /** Destination port; 0 = the port in `host`, else 80, or 443 with TLS. */
   readonly port: number;
-  readonly protocol: 'http' | 'http2' | 'tcp';
+  /** gRPC is HTTP/2 with its content type, POST by default. */
+  readonly protocol: 'http' | 'http2' | 'grpc' | 'tcp';
   /** What the client speaks: plaintext, TLS without or with a certificate. */
   readonly tls: 'none' | 'tls' | 'mtls';
   readonly sni?: string;
@@ -65,7 +66,7 @@ export const callSchema = object<Call>({
   mode: required(oneOf(['outbound', 'inbound', 'gateway'])),
   address: string(),
   port: int('uint32'),
-  protocol: oneOf(['http', 'http2', 'tcp']),
+  protocol: oneOf(['http', 'http2', 'grpc', 'tcp']),
   tls: oneOf(['none', 'tls', 'mtls']),
   sni: optional(string()),
   alpn: optional(alpn),

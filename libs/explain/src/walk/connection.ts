@@ -76,7 +76,7 @@ export function connectionView(listener: Listener, call: Call, { ip, port, sourc
   const inspects = (wanted: string) => listener.listenerFilters.some(({ kind, disabled }) => kind === wanted && disabled?.(port) !== true);
   // where nobody looks for TLS it is bytes like others
   const seen = call.tls !== 'none' && inspects('tls_inspector');
-  const http = call.tls === 'none' && call.protocol !== 'tcp' && inspects('http_inspector') ? [call.protocol === 'http2' ? 'h2c' : 'http/1.1'] : [];
+  const http = call.tls === 'none' && call.protocol !== 'tcp' && inspects('http_inspector') ? [call.protocol === 'http' ? 'http/1.1' : 'h2c'] : [];
   return {
     destinationPort: port, destinationIp: ip, serverName: seen ? sni.toLowerCase() : '', transportProtocol: seen ? 'tls' : 'raw_buffer',
     applicationProtocols: seen ? offeredAlpn(call) : http, directSourceIp: sourceIp, sourceIp, sourcePort, localIp,
@@ -102,6 +102,7 @@ export function clientSide(view: ProxyView, call: Call): Addresses & { readonly 
 const meshAlpn: Readonly<Record<Call['protocol'], readonly string[]>> = {
   http: ['istio-http/1.1', 'istio', 'http/1.1'],
   http2: ['istio-h2', 'istio', 'h2'],
+  grpc: ['istio-h2', 'istio', 'h2'],
   tcp: ['istio-peer-exchange', 'istio'],
 };
 

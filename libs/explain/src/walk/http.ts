@@ -58,8 +58,10 @@ const longestDelayMs = 24 * 3_600_000;
 function requestText(call: Call, localAddress: string): string | null {
   const pseudo = (name: string) => call.headers[`:${name}`];
   const host = hostOf(call) || localAddress;
-  const lines = [`${call.method || (pseudo('method') ?? 'GET')} ${call.path || (pseudo('path') ?? '/')} HTTP/1.1`, `host: ${host}`];
+  const grpc = call.protocol === 'grpc';
+  const lines = [`${call.method || (pseudo('method') ?? (grpc ? 'POST' : 'GET'))} ${call.path || (pseudo('path') ?? '/')} HTTP/1.1`, `host: ${host}`];
   for (const [name, value] of Object.entries(call.headers)) if (!name.startsWith(':') && name.toLowerCase() !== 'host') lines.push(`${name}: ${value}`);
+  if (grpc) lines.push('content-type: application/grpc', 'te: trailers');
   return lines.some((line) => /[\r\n]/.test(line)) ? null : `${lines.join('\r\n')}\r\n\r\n`;
 }
 
@@ -67,7 +69,8 @@ function requestText(call: Call, localAddress: string): string | null {
 function answeredOnTheWay(view: ProxyView, info: StreamInfo): HttpAnswer {
   const details = info.responseCodeDetails ?? '';
   const place = info.virtualHostName === '' ? {} : { virtualHost: info.virtualHostName, route: info.routeName };
-  const common = { status: info.responseCode, ...place, ...(details === '' ? {} : { details }) };
+  const grpcStatus = info.response?.headers.get('grpc-status') ?? null;
+  const common = { status: info.responseCode, ...(grpcStatus === null ? {} : { grpcStatus: Number(grpcStatus) }), ...place, ...(details === '' ? {} : { details }) };
   const rule = /^(?:rbac_access_denied_matched_policy|ext_authz_denied)\[(.*)\]$/.exec(details)?.[1];
   if (rule !== undefined) return { outcome: 'denied', ...common, ...policyOfRule(view, rule) };
   if (/^(jwt_authn_access_denied|ext_authz|rbac_access_denied)/.test(details)) return { outcome: 'denied', ...common };

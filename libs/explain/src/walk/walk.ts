@@ -124,7 +124,7 @@ function networkRbac({ view, steps }: OnTheWay, { name, config }: Extension, inf
 function networkAuthorizer({ view, call, steps }: OnTheWay, { name, config }: Extension, info: StreamInfo): Found | null {
   const { enabledMetadata = null } = config as { readonly enabledMetadata?: { matches(metadata: StreamInfo['dynamicMetadata']): boolean } | null };
   if (enabledMetadata !== null && !enabledMetadata.matches(info.dynamicMetadata)) return null;
-  const rule = Object.entries(info.dynamicMetadata?.['envoy.filters.network.rbac'] ?? {}).find(([key]) => key.endsWith('shadow_effective_policy_id'))?.[1];
+  const rule = Object.entries(info.dynamicMetadata?.['envoy.filters.network.rbac'] ?? {}).find(([key]) => key.includes('ext_authz') && key.endsWith('shadow_effective_policy_id'))?.[1];
   const provider = (typeof rule === 'string' ? providerOfRule(view, rule) : undefined) ?? Object.keys(call.extAuthz)[0] ?? '';
   const verdict = call.extAuthz[provider];
   steps.push({ at: 'network_filter', name, matched: true, detail: verdict === undefined ? `the call does not say what external authorizer "${provider}" answers: taken as allow` : `external authorizer "${provider}" answers ${verdict}` });

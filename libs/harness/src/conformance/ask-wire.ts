@@ -10,7 +10,7 @@ import type { Surroundings, WireProxy } from './wire-proxy.ts';
 const deadlineMs = 10_000;
 
 /** What a real client saw, in the words of `explain`. Names are those of the access log. */
-export type WireAnswer = Pick<Answer, 'outcome' | 'status' | 'location' | 'cluster' | 'route' | 'rule' | 'details'> & { readonly path?: string; readonly authority?: string };
+export type WireAnswer = Pick<Answer, 'outcome' | 'status' | 'grpcStatus' | 'location' | 'cluster' | 'route' | 'rule' | 'details'> & { readonly path?: string; readonly authority?: string };
 
 /** Sends one call through the proxy as a client would, and reads what comes of it. */
 export async function askWire(proxy: WireProxy, call: Call, surroundings: Surroundings): Promise<WireAnswer> {
@@ -18,7 +18,7 @@ export async function askWire(proxy: WireProxy, call: Call, surroundings: Surrou
   const port = proxy.entrance(call, side);
   if (port === null) return { outcome: 'no_listener' };
   surroundings.upstream.seen.length = 0;
-  surroundings.authorizer.verdict = Object.values(call.extAuthz).includes('deny') ? 'deny' : 'allow';
+  surroundings.authorizer.verdict = surroundings.grpcAuthorizer.verdict = Object.values(call.extAuthz).includes('deny') ? 'deny' : 'allow';
   const localAddress = call.sourceAddress.startsWith('127.') ? call.sourceAddress : proxy.address;
   const tcp = connectTcp({ host: proxy.address, port, localAddress });
   let socket: Socket = tcp;
@@ -28,7 +28,7 @@ export async function askWire(proxy: WireProxy, call: Call, surroundings: Surrou
     await opened(tcp, 'connect');
     client = addressOf(tcp);
     if (call.tls !== 'none') socket = await secured(tcp, call, { client: side, surroundings });
-    const spoken = call.protocol === 'http2' ? await speakHttp2(socket, call) : await speak(socket, call);
+    const spoken = call.protocol === 'http2' || call.protocol === 'grpc' ? await speakHttp2(socket, call) : await speak(socket, call);
     // a TCP session is logged at its end
     socket.end();
     if (proxy.unmatched > unmatched) return { outcome: 'no_filter_chain' };
@@ -56,6 +56,7 @@ interface Spoken {
   readonly text: string;
   readonly status: number;
   readonly location: string | null;
+  readonly grpcStatus?: number;
 }
 
 interface TlsScope {
@@ -88,7 +89,7 @@ function headers(call: Call): [string, string][] {
 }
 
 function targetOf(call: Call): { method: string; path: string; host: string } {
-  return { method: call.method || (call.headers[':method'] ?? 'GET'), path: call.path || (call.headers[':path'] ?? '/'), host: hostOf(call) || call.address };
+  return { method: call.method || (call.headers[':method'] ?? (call.protocol === 'grpc' ? 'POST' : 'GET')), path: call.path || (call.headers[':path'] ?? '/'), host: hostOf(call) || call.address };
 }
 
 async function speak(socket: Socket, call: Call): Promise<Spoken> {
@@ -115,9 +116,10 @@ async function speakHttp2(socket: Socket, call: Call): Promise<Spoken> {
   const answered = new Promise<Spoken>((resolve, reject) => {
     session.once('error', reject);
     session.once('close', () => resolve({ text: '', status: 0, location: null }));
-    const stream = session.request({ ':method': method, ':path': path, ':authority': host, ...Object.fromEntries(headers(call)) });
-    stream.once('response', (fields) => resolve({ text: 'answered', status: fields[':status'] ?? 0, location: fields.location ?? null }));
+    const stream = session.request({ ':method': method, ':path': path, ':authority': host, ...Object.fromEntries(headers(call)), ...(call.protocol === 'grpc' ? { 'content-type': 'application/grpc', te: 'trailers' } : {}) });
+    stream.once('response', (fields) => resolve({ text: 'answered', status: fields[':status'] ?? 0, location: fields.location ?? null, ...(fields['grpc-status'] === undefined ? {} : { grpcStatus: Number(fields['grpc-status']) }) }));
     stream.once('error', reject);
+    stream.end();
   });
   try {
     return await withDeadline(answered, deadlineMs, 'an answer');
@@ -135,7 +137,7 @@ function verdict(info: StreamInfo | null, spoken: Spoken, { call, surroundings }
   if (call.protocol === 'tcp') return tcpVerdict(spoken, info, surroundings.upstream.seen.at(-1)?.host);
   if (spoken.status === 0) return closed(info);
   const details = info?.responseCodeDetails ?? '';
-  const common = { status: spoken.status, ...(details === '' ? {} : { details }), ...(info?.routeName ? { route: info.routeName } : {}) };
+  const common = { status: spoken.status, ...(spoken.grpcStatus === undefined ? {} : { grpcStatus: spoken.grpcStatus }), ...(details === '' ? {} : { details }), ...(info?.routeName ? { route: info.routeName } : {}) };
   const rule = /^(?:rbac_access_denied_matched_policy)\[(.*)\]$/.exec(details)?.[1];
   if (rule !== undefined) return { outcome: 'denied', ...common, ...(rule === 'none' ? {} : { rule }) };
   if (/^(jwt_authn_access_denied|ext_authz)/.test(details)) return { outcome: 'denied', ...common };

@@ -5,7 +5,8 @@ import { formatFieldErrors } from '@meltemi/base';
 import { loadMesh, meshTestsOf, originText, runMeshTests, type MeshTest } from '@meltemi/explain';
 import { askWire, type WireAnswer } from './ask-wire.ts';
 import { TestAuthority } from './certificates.ts';
-import { testJwks } from './tokens.ts';
+import { GrpcAuthorizer } from './grpc-authorizer.ts';
+import { withTokens } from './tokens.ts';
 import { TestUpstream } from './upstream.ts';
 import { WireProxy, type Surroundings } from './wire-proxy.ts';
 
@@ -17,18 +18,21 @@ const files = readdirSync(cases).filter((name) => name.endsWith('.yaml') && (onl
 const authority = new TestAuthority();
 let upstream: TestUpstream;
 let authorizer: TestUpstream;
+let grpcAuthorizer: GrpcAuthorizer;
 
 before(async () => {
   upstream = await TestUpstream.start(authority.issue('spiffe://cluster.local/ns/default/sa/upstream'));
   authorizer = await TestUpstream.start(authority.issue('spiffe://cluster.local/ns/default/sa/upstream'));
+  grpcAuthorizer = await GrpcAuthorizer.start();
 });
 after(async () => {
   await upstream.stop();
   await authorizer.stop();
+  grpcAuthorizer.stop();
 });
 
 for (const [number, file] of files.entries()) {
-  const text = readFileSync(new URL(file, cases), 'utf8').replaceAll('${TEST_JWKS}', testJwks);
+  const text = withTokens(readFileSync(new URL(file, cases), 'utf8'));
   const mesh = loadMesh([{ name: file, text }]);
   const { tests, problems } = meshTestsOf(mesh);
   describe(file, () => {
@@ -52,7 +56,7 @@ function onTheWire(mesh: Parameters<typeof WireProxy.start>[0], group: readonly 
     let proxy: WireProxy;
     let surroundings: Surroundings;
     before(async () => {
-      surroundings = { authority, upstream, authorizer, address };
+      surroundings = { authority, upstream, authorizer, grpcAuthorizer, address };
       proxy = await WireProxy.start(mesh, first.proxy, surroundings);
     });
     after(() => proxy.stop());
@@ -65,7 +69,7 @@ function onTheWire(mesh: Parameters<typeof WireProxy.start>[0], group: readonly 
 }
 
 /** Of the names in an answer, a client and the access log can see these. */
-const visible = ['status', 'location', 'cluster', 'route', 'rule', 'path', 'authority'] as const;
+const visible = ['status', 'grpcStatus', 'location', 'cluster', 'route', 'rule', 'path', 'authority'] as const;
 
 function differences(answer: WireAnswer, { call, expect }: MeshTest): string[] {
   const found: string[] = [];

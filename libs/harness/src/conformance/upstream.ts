@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { KeyPair } from './certificates.ts';
 
+const lastChunk = '\r\n0\r\n\r\n';
 /** Of a record that begins a TLS connection. */
 const tlsHandshake = 0x16;
 
@@ -49,9 +50,12 @@ export class TestUpstream {
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString('latin1');
       const head = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n([\s\S]*?)\r\n\r\n/.exec(text);
+      // of bodies only the end matters, which may come later
+      const chunked = head !== null && /^transfer-encoding: *chunked$/im.test(head[3] ?? '');
+      if (chunked && !text.includes(lastChunk)) return;
       if (head) {
         this.seen.push({ path: head[2] ?? '', host: /^host: *(.*)$/im.exec(head[3] ?? '')?.[1] ?? '' });
-        text = text.slice(head[0].length);
+        text = text.slice(chunked ? text.indexOf(lastChunk) + lastChunk.length : head[0].length);
         socket.write(`HTTP/1.1 ${this.verdict === 'deny' ? '403 Forbidden' : '200 OK'}\r\ncontent-length: 2\r\n\r\nok`);
       } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong\r\n');
     });

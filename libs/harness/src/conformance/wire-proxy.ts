@@ -9,6 +9,7 @@ import { compileCluster, type Cluster, type Listener } from '@meltemi/snapshot';
 import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
 import { jsonToBinary } from '@meltemi/api';
 import type { TestAuthority } from './certificates.ts';
+import type { GrpcAuthorizer } from './grpc-authorizer.ts';
 import type { TestUpstream } from './upstream.ts';
 
 /** What a proxy on the wire needs. */
@@ -16,8 +17,10 @@ export interface WireNeeds {
   readonly authority: Pick<TestAuthority, 'secret'>;
   /** Stands behind every cluster; `address` is 127.0.0.1 unless said otherwise. */
   readonly upstream: { readonly port: number; readonly address?: string };
-  /** Stands behind external authorizers. */
+  /** Stands behind external authorizers over HTTP. */
   readonly authorizer: { readonly port: number };
+  /** And over gRPC, where one is asked. */
+  readonly grpcAuthorizer?: { readonly port: number };
   /** A loopback address of its own: listeners keep their ports. */
   readonly address: string;
 }
@@ -27,6 +30,7 @@ export interface Surroundings extends WireNeeds {
   readonly authority: TestAuthority;
   readonly upstream: TestUpstream;
   readonly authorizer: TestUpstream;
+  readonly grpcAuthorizer: GrpcAuthorizer;
 }
 
 /** A real worker of our proxy with the resources that pilot makes for one proxy; every cluster leads to the test's upstream, and what the kernel says of captured connections is made up. */
@@ -62,12 +66,12 @@ export class WireProxy {
     return proxy;
   }
 
-  async #fill({ authority, upstream, authorizer }: WireNeeds): Promise<void> {
+  async #fill({ authority, upstream, authorizer, grpcAuthorizer = authorizer }: WireNeeds): Promise<void> {
     const { view } = this;
-    const authorizers = authorizerClusters(view);
+    const [http, grpc] = [authorizerClusters(view, 'envoyExtAuthzHttp'), authorizerClusters(view, 'envoyExtAuthzGrpc')];
     for (const name of view.clusters.keys()) {
-      const target = authorizers.has(name) ? authorizer : upstream;
-      const set = this.#server.setCluster(replaced(name, name === 'BlackHoleCluster' ? null : target));
+      const target = http.has(name) ? authorizer : grpc.has(name) ? grpcAuthorizer : upstream;
+      const set = this.#server.setCluster(replaced(name, name === 'BlackHoleCluster' ? null : target, grpc.has(name)));
       if (!set.ok) throw new Error(`cluster ${name}: ${set.error[0]?.message}`);
     }
     for (const [name, table] of view.routes) this.#server.setRouteTable(name, table);
@@ -144,18 +148,21 @@ function moved(listener: Listener, address: string): Listener {
   return { ...listener, addresses: listener.addresses.slice(0, 1).map((at) => (at.kind === 'ip' ? { ...at, address, port: at.port < 1024 && !privileged ? 0 : at.port } : at)) };
 }
 
+const http2Options = { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', explicitHttpConfig: { http2ProtocolOptions: {} } } };
+
 /** The same name, with the test's upstream behind it. */
-function replaced(name: string, target: WireNeeds['upstream'] | null): Cluster {
+function replaced(name: string, target: WireNeeds['upstream'] | null, http2: boolean): Cluster {
   const endpoints = target === null ? [] : [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: target.address ?? '127.0.0.1', portValue: target.port } } } }] }];
-  const compiled = compileCluster(ClusterMessage.decode(jsonToBinary('envoy.config.cluster.v3.Cluster', { name, type: 'STATIC', connectTimeout: '2s', loadAssignment: { clusterName: name, endpoints } })), resourceExtensions);
+  const options = http2 ? { typedExtensionProtocolOptions: http2Options } : {};
+  const compiled = compileCluster(ClusterMessage.decode(jsonToBinary('envoy.config.cluster.v3.Cluster', { name, type: 'STATIC', connectTimeout: '2s', loadAssignment: { clusterName: name, endpoints }, ...options })), resourceExtensions);
   if (!compiled.ok) throw new Error(compiled.error[0]?.message);
   return compiled.value.value;
 }
 
-/** Clusters of MeshConfig's external authorizers. */
-function authorizerClusters({ mesh, clusters }: ProxyView): Set<string> {
+/** Clusters of MeshConfig's external authorizers that speak this way. */
+function authorizerClusters({ mesh, clusters }: ProxyView, kind: 'envoyExtAuthzHttp' | 'envoyExtAuthzGrpc'): Set<string> {
   const services = (mesh.meshConfig.extensionProviders ?? []).flatMap((provider) => {
-    const authz = (provider as { envoyExtAuthzHttp?: { service: string; port: number } }).envoyExtAuthzHttp;
+    const authz = (provider as { readonly [Kind in typeof kind]?: { readonly service: string; readonly port: number } })[kind];
     return authz ? [authz] : [];
   });
   return new Set([...clusters.keys()].filter((name) => services.some(({ service, port }) => name === `outbound|${port}||${service.replace(/^.*\//, '')}`)));
