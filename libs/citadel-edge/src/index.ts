@@ -1,7 +1,11 @@
 export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
 export { readCaFiles } from './ca-files.ts';
 export { DiskKeystore } from './disk-keystore.ts';
-export { inClusterApi, KubernetesTokenReviewer, type KubernetesApi } from './kubernetes-token-reviewer.ts';
+export { inClusterApi, type KubernetesApi } from './kubernetes/api.ts';
+export { KubernetesTokenReviewer } from './kubernetes/token-reviewer.ts';
+export { ApiSecrets, type ApiSecretsOptions } from './kubernetes/api-secrets.ts';
+export { SecretValues } from './kubernetes/secret-values.ts';
+export type { Secrets, StoredSecret } from './kubernetes/secrets.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
 export { claimSocket, SocketUnusable } from './token-socket.ts';
 export type { Sealing } from './sealing/open-sealing.ts';

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:https';
 import { readFileSync } from 'node:fs';
 import type { FakeToken } from '@meltemi/citadel';
+import { FakeSecretsApi } from './secrets-api.ts';
 
 interface Answer {
   readonly status: number;
@@ -8,7 +9,7 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A local HTTPS server that speaks the TokenReview API of Kubernetes, as far as citadel needs it. */
+/** A local HTTPS server that speaks the TokenReview API of Kubernetes and its Secrets, as far as citadel needs them. */
 export class ApiServerFixture {
   readonly #server: Server;
   readonly #accounts = new Map<string, FakeToken>();
@@ -18,6 +19,7 @@ export class ApiServerFixture {
   silent = false;
   /** What citadel itself must call with. */
   callerToken = 'citadels-own-token';
+  readonly secrets = new FakeSecretsApi();
 
   constructor(files: { readonly cert: string; readonly key: string }) {
     this.#server = createServer({ cert: readFileSync(files.cert), key: readFileSync(files.key) }, (request, response) => {
@@ -47,6 +49,7 @@ export class ApiServerFixture {
   }
 
   #handle(target: string, authorization: string | undefined, body: string): Answer {
+    if (target.includes('/api/v1/namespaces/')) return authorization === `Bearer ${this.callerToken}` ? this.secrets.handle(target, body) : { status: 401, body: '{"kind":"Status","code":401}' };
     if (target !== 'POST /apis/authentication.k8s.io/v1/tokenreviews') return { status: 404, body: '{}' };
     if (authorization !== `Bearer ${this.callerToken}`) return { status: 401, body: '{"kind":"Status","code":401}' };
     const { spec } = JSON.parse(body) as { spec: { token: string; audiences: string[] } };

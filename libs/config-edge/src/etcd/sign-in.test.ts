@@ -40,6 +40,24 @@ void describe('with a user name and a password', () => {
     await store.close();
   });
 
+  void test('needs no more than its own prefix, also to watch', async () => {
+    const etcd = new Etcd3({ hosts: cluster.endpoints.map((endpoint) => `http://${endpoint}`), auth: { username: 'root', password: 'right' } });
+    const role = etcd.role('pilot');
+    await role.create();
+    await role.grant({ permission: 'Readwrite', range: etcd.range({ prefix: '/meltemi/' }) });
+    await etcd.user('pilot').create('sails');
+    await etcd.user('pilot').addRole('pilot');
+    etcd.close();
+    const result = openEtcdStore({ endpoints: cluster.endpoints, auth: { username: 'pilot', password: 'sails' } });
+    if (!result.ok) assert.fail(result.error);
+    const watch = new Recorder(result.value, {});
+    await watch.until((each) => each.type === 'synced');
+    must(await result.value.commit([{ type: 'put', object: route('n', 'least', 1) }]));
+    await watch.until((each) => each.type === 'put' && weight(each.object) === 1);
+    await watch.stop();
+    await result.value.close();
+  });
+
   void test('is refused with a wrong password', async () => {
     const store = opened('wrong', 1000);
     const answer = await store.list();

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { tokenReviewerContract } from '@meltemi/citadel/token-reviewer-contract';
-import { inClusterApi, KubernetesTokenReviewer, type KubernetesApi } from './kubernetes-token-reviewer.ts';
-import { ApiServerFixture } from './testing/api-server.ts';
+import { inClusterApi, type KubernetesApi } from './api.ts';
+import { ApiServerFixture } from '../testing/api-server.ts';
+import { KubernetesTokenReviewer } from './token-reviewer.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'api-server-'));
 const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key') };
