@@ -4,6 +4,7 @@ export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
 export * from './callers/index.ts';
 export type { CitadelError, CitadelErrorCode } from './errors.ts';
+export { authorityExpiries, ExpiryWatch, expiryThresholds, type AuthorityExpiry, type AuthorityRole } from './expiry.ts';
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';
 export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authority-material.ts';
