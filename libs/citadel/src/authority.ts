@@ -1,6 +1,7 @@
 import type { Result } from '@meltemi/base';
 import type { Certificate, CertificateSigner, TrustBundle } from '@meltemi/identity';
 import type { RetiredRoot, RotationPhase } from './rotation/rotation-record.ts';
+import type { UpstreamCa } from './upstream/upstream-ca.ts';
 
 /** An issuing CA and the certificates that lead from it to a root, the root left out. */
 export type IssuerPath = readonly [issuing: Certificate, ...intermediates: Certificate[]];
@@ -27,7 +28,10 @@ export interface OpenRotation {
 }
 
 /** An authority ready to sign. Immutable: a rotation is a new one. */
-export interface OpenAuthority extends Signing {
+export interface OpenAuthority extends Omit<Signing, 'signer'> {
+  /** Undefined: its key is elsewhere, and `upstream` signs. */
+  readonly signer?: Signing['signer'];
+  readonly upstream?: UpstreamCa;
   /** Earlier issuers, and those of a second root that is believed, whose workloads may still be alive. */
   readonly retired: readonly IssuerPath[];
   /** Whom the mesh believes: `root`, and others that were given. */
@@ -37,6 +41,13 @@ export interface OpenAuthority extends Signing {
   readonly rotation?: OpenRotation;
   /** Roots that are believed no more, the oldest first: for messages. */
   readonly retiredRoots?: readonly RetiredRoot[];
+}
+
+/** An authority whose key is here. */
+export type SigningAuthority = OpenAuthority & Signing;
+
+export function isSigning(authority: OpenAuthority): authority is SigningAuthority {
+  return authority.signer !== undefined;
 }
 
 /** Where citadel's authority comes from. */

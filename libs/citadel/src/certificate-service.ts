@@ -1,15 +1,16 @@
 import { err, ok, type Clock, type Result } from '@meltemi/base';
-import { controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
 import type { SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { authenticate, hashTokenSecret } from './callers/authenticate.ts';
 import type { Caller, CallerProof, TokenCallers } from './callers/caller.ts';
-import type { Authority, OpenAuthority } from './authority.ts';
+import { isSigning, type Authority, type OpenAuthority } from './authority.ts';
 import { controlPlaneNames } from './control-plane-names.ts';
 import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
 import { grantedNames } from './granted-names.ts';
-import { issueCertificate, type IssuedCertificate } from './issue.ts';
+import { issueCertificate, type IssuedCertificate, type IssueOrder } from './issue.ts';
 import type { RevocationStore, TokenStore } from './keystore.ts';
+import { issueUpstream } from './upstream/issue-upstream.ts';
 import { IssuedIndex } from './revocation/issued-index.ts';
 import { isSerial, type RevocationState, type RevokedRecord } from './revocation/revocation-state.ts';
 import { Revocations } from './revocation/revocations.ts';
@@ -171,10 +172,16 @@ export class CertificateService {
     if (!names.ok) return names;
     if (!(request.requestedMs >= 0)) return refuse('request', 'invalid', 'validityDuration must not be negative');
     const lifetimeMs = Math.min(request.requestedMs === 0 ? this.#defaultLifetimeMs : request.requestedMs, this.#maxLifetimeMs);
-    const issued = issueCertificate(by.authority, { publicKey: csr.value.publicKey, ...names.value, lifetimeMs, now: by.now }, this.#options.entropy);
+    if (by.authority.upstream && csr.value.uris.length === 0) return refuse('request', 'invalid', 'the request must name its identity: another authority signs it, and reads the name there');
+    const issued = await this.#sign(by.authority, { publicKey: csr.value.publicKey, ...names.value, lifetimeMs, now: by.now }, request.csr);
     if (!issued.ok) return issued;
     const settled = await caller.settle();
     return settled.ok ? ok({ ...issued.value, id: names.value.id }) : settled;
+  }
+
+  async #sign(authority: OpenAuthority, order: IssueOrder, csr: string): Promise<Result<IssuedCertificate, CitadelError>> {
+    if (authority.upstream) return issueUpstream(authority, order, { upstream: authority.upstream, csr });
+    return isSigning(authority) ? issueCertificate(authority, order, this.#options.entropy) : refuse('signing', 'internal', 'the authority has no key');
   }
 
   /** Mints a token for one identity. `lifetimeMs` 0 means 10 minutes; at most a day. */
@@ -222,16 +229,32 @@ export class CertificateService {
 
   /** Citadel's own server certificate, with a key made here; the root is in `trust`, for callers that know only its fingerprint. */
   issueOwn(lifetimeMs: number = this.#defaultLifetimeMs): Result<WorkloadCertificate, CitadelError> {
-    const { trustDomain, clock, entropy } = this.#options;
     const authority = servingOf(this.#open());
-    const id = controlPlaneId(trustDomain, 'citadel');
+    const own = this.#ownOrder(lifetimeMs);
+    const issued = isSigning(authority) ? issueCertificate(authority, own.order, this.#options.entropy) : refuse('signing', 'internal', 'another authority signs for this citadel');
+    return issued.ok ? ok(own.complete(issued.value, authority)) : issued;
+  }
+
+  /** The same from wherever certificates come from. */
+  async obtainOwn(lifetimeMs: number = this.#defaultLifetimeMs): Promise<Result<WorkloadCertificate, CitadelError>> {
+    const authority = this.#open();
+    if (!authority.upstream) return this.issueOwn(lifetimeMs);
+    const own = this.#ownOrder(lifetimeMs);
+    const issued = await issueUpstream(authority, own.order, { upstream: authority.upstream, csr: own.csr() });
+    return issued.ok ? ok(own.complete(issued.value, authority)) : issued;
+  }
+
+  #ownOrder(lifetimeMs: number): { readonly order: IssueOrder; csr(): string; complete(issued: IssuedCertificate, authority: OpenAuthority): WorkloadCertificate } {
+    const id = controlPlaneId(this.#options.trustDomain, 'citadel');
     const keys = generateP256();
-    const issued = issueCertificate(authority, { id, publicKey: keys.publicKey, ...controlPlaneNames(id), lifetimeMs: Math.min(lifetimeMs, this.#maxLifetimeMs), now: clock.now() }, entropy);
-    if (!issued.ok) return issued;
-    const { certificate, chainPem } = issued.value;
-    const { serial, notBefore, notAfter } = certificate;
-    const privateKeyPem = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    return ok(Object.freeze({ certChainPem: chainPem.filter((pem) => pem !== authority.root.pem).join(''), privateKeyPem, spiffeId: formatSpiffeId(id), serial, notBefore, notAfter, trust: authority.trust }));
+    return {
+      order: { id, publicKey: keys.publicKey, ...controlPlaneNames(id), lifetimeMs: Math.min(lifetimeMs, this.#maxLifetimeMs), now: this.#options.clock.now() },
+      csr: () => buildCsr(keys.privateKey, { uris: [formatSpiffeId(id)] }),
+      complete: ({ certificate: { serial, notBefore, notAfter }, chainPem }, { root, trust }) => {
+        const privateKeyPem = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+        return Object.freeze({ certChainPem: chainPem.filter((pem) => pem !== root.pem).join(''), privateKeyPem, spiffeId: formatSpiffeId(id), serial, notBefore, notAfter, trust });
+      },
+    };
   }
 
   #open(): OpenAuthority {

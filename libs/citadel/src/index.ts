@@ -1,5 +1,7 @@
 export { openCertificateService, CertificateService, type CertificateServiceOptions, type Issuance, type Refusal, type RevokeOutcome, type RevokeRequest } from './certificate-service.ts';
 export type { Authority, IssuerPath, OpenAuthority, OpenRotation, Signing } from './authority.ts';
+export { UpstreamAuthority, type UpstreamAuthorityOptions } from './upstream/upstream-authority.ts';
+export type { UpstreamCa } from './upstream/upstream-ca.ts';
 export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
 export * from './callers/index.ts';

@@ -3,16 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { generateP256, parseSpiffeId } from '@meltemi/identity';
 import { issueCertificate, type IssueOrder } from './issue.ts';
-import type { OpenAuthority } from './authority.ts';
+import { isSigning, type SigningAuthority } from './authority.ts';
 import { KeptAuthority } from './kept-authority.ts';
 import { MemoryKeystore } from './memory-keystore.ts';
 
 const now = Date.UTC(2026, 0, 1);
 const entropy = { bytes: (count: number): Buffer => randomBytes(count) };
 
-async function authority(): Promise<OpenAuthority> {
+async function authority(): Promise<SigningAuthority> {
   const opened = await new KeptAuthority({ trustDomain: 'cluster.local', keystore: new MemoryKeystore(), entropy }).refresh(now);
-  assert.ok(opened.ok);
+  assert.ok(opened.ok && isSigning(opened.value));
   return opened.value;
 }
 
@@ -22,7 +22,7 @@ function order(changes: Partial<IssueOrder> = {}): IssueOrder {
   return { id: id.value, publicKey: generateP256().publicKey, dnsNames: [], ips: [], lifetimeMs: 3_600_000, now, ...changes };
 }
 
-function refusal(from: OpenAuthority, asked = order()): string {
+function refusal(from: SigningAuthority, asked = order()): string {
   const outcome = issueCertificate(from, asked, entropy);
   assert.ok(!outcome.ok, 'it was issued');
   return `${outcome.error.stage} ${outcome.error.code}: ${outcome.error.message}`;

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
 import { buildCertificate, formatSpiffeId, parseCertificate, spkiOf, verifyChain, type Certificate, type CertificateTemplate, type SpiffeId } from '@meltemi/identity';
-import type { OpenAuthority } from './authority.ts';
+import type { OpenAuthority, SigningAuthority } from './authority.ts';
 import { backdatedMs } from './backdate.ts';
 import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
@@ -26,7 +26,7 @@ export interface IssuedCertificate {
 }
 
 /** Template → sign → validate. What does not come out as ordered never leaves. */
-export function issueCertificate(authority: OpenAuthority, order: IssueOrder, entropy: Entropy): Result<IssuedCertificate, CitadelError> {
+export function issueCertificate(authority: SigningAuthority, order: IssueOrder, entropy: Entropy): Result<IssuedCertificate, CitadelError> {
   const template = templateOf(authority, order, entropy);
   if (template.notAfter <= order.now) return refuse('signing', 'internal', `the issuing CA ended at ${new Date(authority.issuer[0].notAfter).toISOString()}; citadel must make a new one`);
   const parsed = parseCertificate(buildCertificate(template, authority.signer));

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { createTrustBundle, generateP256, parseCertificates, verifyIssuer, type Certificate, type SpiffeId } from '@meltemi/identity';
-import type { Authority, IssuerPath, OpenAuthority } from './authority.ts';
+import type { Authority, IssuerPath, OpenAuthority, SigningAuthority } from './authority.ts';
 import type { Entropy } from './entropy.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuerStore } from './keystore.ts';
@@ -95,12 +95,12 @@ function openFiles({ trustDomain, entropy }: PluggedAuthorityOptions, files: CaF
   if (!path.ok) return path;
   const [, ...above] = path.value;
   const root = above.at(-1) ?? issuing.value;
-  const authority: OpenAuthority = { root, issuer: [issuing.value, ...above.slice(0, -1)], retired: [], signer: { key: key.value, certificate: issuing.value }, trust: trust.value };
+  const authority: SigningAuthority = { root, issuer: [issuing.value, ...above.slice(0, -1)], retired: [], signer: { key: key.value, certificate: issuing.value }, trust: trust.value };
   return tried(authority, { entropy, now });
 }
 
 /** Signs a certificate nobody gets: path lengths, name constraints and key usages are right, or the reason comes out here and not at the first workload. */
-function tried(authority: OpenAuthority, { entropy, now }: { readonly entropy: Entropy; readonly now: number }): Result<OpenAuthority> {
+function tried(authority: SigningAuthority, { entropy, now }: { readonly entropy: Entropy; readonly now: number }): Result<OpenAuthority> {
   const id: SpiffeId = { trustDomain: authority.trust.trustDomain, namespace: 'default', serviceAccount: 'default' };
   const trial = issueCertificate(authority, { id, publicKey: generateP256().publicKey, dnsNames: [], ips: [], lifetimeMs: 60_000, now }, entropy);
   return trial.ok ? ok(authority) : fail('ca-cert.pem', `cannot issue certificates for trust domain ${authority.trust.trustDomain}: ${trial.error.message}`);

@@ -1,6 +1,6 @@
 import { fail, formatFieldErrors, ok, type Result } from '@meltemi/base';
 import { buildRevocationList, fingerprintOf, parseRevocationLists, revocationListPem, withRevocations, type TrustBundle } from '@meltemi/identity';
-import type { OpenAuthority, Signing } from '../authority.ts';
+import { isSigning, type OpenAuthority, type Signing } from '../authority.ts';
 import type { Kept, RevocationStore } from '../keystore.ts';
 import { nothingRevoked, type RevocationState, type RevokedIdentity, type RevokedRecord, type SignedList } from './revocation-state.ts';
 
@@ -44,6 +44,7 @@ export class Revocations {
 
   /** Resolves when it is kept, with the authority that says so. */
   async revoke(revocation: Revocation, authority: OpenAuthority, now: number): Promise<Result<OpenAuthority>> {
+    if (authority.upstream) return fail('', 'another authority signs for this citadel: certificates are revoked there');
     const unable = signers(authority).find(({ issuer: [{ keyUsage }] }) => keyUsage && !keyUsage.has('crlSign'));
     if (unable) return fail('', 'the issuing CA may not sign revocation lists (its key usage cRLSign is missing): plug in one that may');
     await this.#load();
@@ -89,6 +90,7 @@ export class Revocations {
 /** In a rotation two: the one that signs for workloads, and the one that signs for citadel itself. */
 function signers(authority: OpenAuthority): Signing[] {
   const { serving } = authority;
+  if (!isSigning(authority)) return [];
   return serving && serving.issuer[0].pem !== authority.issuer[0].pem ? [authority, serving] : [authority];
 }
 
