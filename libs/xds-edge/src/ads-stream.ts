@@ -84,7 +84,6 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     if (this.#closed) return;
     if (this.#sequencer) this.#sequencer.push(push);
     else this.#waitingPush = push;
-    this.#port.log.info({ client: this.#hello.node.id, revision: push.revision, reason: push.reason }, 'push');
     this.#work(() => {});
   }
 

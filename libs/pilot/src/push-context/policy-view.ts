@@ -19,21 +19,26 @@ function identity(value: object): number {
 type Workload = Pick<Proxy, 'namespace' | 'labels'>;
 
 /** All that is read of a context. */
-const sections = ['authorization', 'requestAuthentications', 'telemetry', 'keySets', 'features'] as const satisfies readonly (keyof PushContext)[];
+type Sections = Pick<PushContext, 'authorization' | 'requestAuthentications' | 'telemetry' | 'keySets' | 'features'>;
 
-const views = new WeakMap<Workload, { readonly push: Pick<PushContext, (typeof sections)[number]>; readonly text: string }>();
+const views = new WeakMap<Workload, { readonly of: Sections; readonly text: string }>();
 
 /** Which policies apply to a proxy, and with which keys, as a text for caches: equal texts mean equal policies. Asked of the same sections again it costs a look-up. */
-export function policyView(push: PushContext, proxy: Workload): string {
+export function policyView(push: Sections, proxy: Workload): string {
   const known = views.get(proxy);
-  if (known && sections.every((name) => known.push[name] === push[name])) return known.text;
+  if (known && same(known.of, push)) return known.text;
   const { authorization, requestAuthentications, telemetry, keySets, features } = push;
   const text = viewText(push, proxy);
-  views.set(proxy, { push: { authorization, requestAuthentications, telemetry, keySets, features }, text });
+  views.set(proxy, { of: { authorization, requestAuthentications, telemetry, keySets, features }, text });
   return text;
 }
 
-function viewText(push: PushContext, proxy: Workload): string {
+/** Field by field: it is asked for every proxy at every change. */
+function same(a: Sections, b: Sections): boolean {
+  return a.authorization === b.authorization && a.requestAuthentications === b.requestAuthentications && a.telemetry === b.telemetry && a.keySets === b.keySets && a.features === b.features;
+}
+
+function viewText(push: Sections, proxy: Workload): string {
   const authorization = policiesFor(push.authorization, proxy, push.features).map(identity);
   const authentication = policiesFor(push.requestAuthentications, proxy, push.features);
   const keys = authentication.flatMap(({ spec }) => spec.jwtRules.map((rule) => push.keySets.get(keysId(rule) ?? '')));

@@ -15,7 +15,7 @@ export interface AppliedTelemetry {
  * The objects for a proxy, in the order they apply: the root namespace's, its own namespace's, then those that pick it. Of several for a whole
  * namespace the oldest counts. Source: Istio's telemetry.go.
  */
-export function telemetriesFor(push: PushContext, proxy: Pick<Proxy, 'namespace' | 'labels'>): Config<TelemetrySpec>[] {
+export function telemetriesFor(push: Pick<PushContext, 'telemetry' | 'features'>, proxy: Pick<Proxy, 'namespace' | 'labels'>): Config<TelemetrySpec>[] {
   const all = policiesFor(push.telemetry, proxy, push.features);
   const wide = (namespace: string) => all.filter((config) => config.meta.namespace === namespace && !isPicky(config.spec)).slice(0, 1);
   const own = proxy.namespace === push.telemetry.rootNamespace ? [] : wide(proxy.namespace);

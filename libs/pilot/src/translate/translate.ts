@@ -183,7 +183,8 @@ function inboundSource(push: PushContext, proxy: Proxy): { readonly source: obje
   // EnvoyFilters are told of anew with each base
   if (hasPatches(push, proxy)) return { source: push.base, version: '' };
   const { mesh, features, peerAuthentications, services, envoyFilters } = push;
-  return { source: together(mesh, features, peerAuthentications, services, envoyFilters), version: JSON.stringify(inboundPorts(push, proxy)) };
+  return ownedBy(proxy, { kind: 'inbound-source', source: push.base, version: `${ownView(push, proxy)}` }, () =>
+    ({ source: together(mesh, features, peerAuthentications, services, envoyFilters), version: JSON.stringify(inboundPorts(push, proxy)) }));
 }
 
 /** A proxy's own resources; replicas, whose are alike, keep the same ones. */
