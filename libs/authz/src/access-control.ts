@@ -4,7 +4,8 @@ import type { StreamInfo } from '@meltemi/http';
 import { compilePermission } from './permission.ts';
 import { compilePrincipal } from './principal.ts';
 import { RuleIndex } from './indexed/rule-index.ts';
-import { allOf, compileSet, oneOf, type Rule } from './rule.ts';
+import { allOf, type Rule } from './logic.ts';
+import { compileSet, oneOf } from './rule.ts';
 
 interface CompiledPolicy {
   readonly name: string;

@@ -1,2 +1,2 @@
 export { AccessControl, compileRbac, deniedDetails } from './access-control.ts';
-export type { Rule } from './rule.ts';
+export type { Rule } from './logic.ts';

@@ -5,7 +5,8 @@ import { compileStringMatcher } from '@meltemi/match';
 import { textNeeds } from './indexed/atoms.ts';
 import { portDimension, serverNameDimension } from './indexed/dimensions.ts';
 import { needOf, noNeeds } from './indexed/need.ts';
-import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, templateRule, type Rule } from './rule.ts';
+import { allOf, anyRule, not, type Rule } from './logic.ts';
+import { addressRule, compileSet, headerRule, maxDepth, metadataRule, oneOf, pathRule, templateRule } from './rule.ts';
 
 /** Compiles what a policy allows or denies. */
 export function compilePermission({ rule }: Permission, path: string, depth = 0): Result<Rule> {

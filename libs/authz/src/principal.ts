@@ -6,7 +6,8 @@ import { compileStringMatcher } from '@meltemi/match';
 import { principalNeeds } from './indexed/atoms.ts';
 import { noNeeds } from './indexed/need.ts';
 import { mapped } from './permission.ts';
-import { addressRule, allOf, anyRule, compileSet, headerRule, maxDepth, metadataRule, not, oneOf, pathRule, type Rule } from './rule.ts';
+import { allOf, anyRule, not, type Rule } from './logic.ts';
+import { addressRule, compileSet, headerRule, maxDepth, metadataRule, oneOf, pathRule } from './rule.ts';
 
 /** Compiles who a policy is about. */
 export function compilePrincipal({ identifier }: Principal, path: string, depth = 0): Result<Rule> {

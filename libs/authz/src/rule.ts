@@ -9,36 +9,15 @@ import { addressWithoutPort, pathOf, type StreamInfo } from '@meltemi/http';
 import { compileAll, compileCidr, compileHeaderMatcher, compileMetadataMatcher, compileStringMatcher, compileUriTemplate, inCidr, parseIp, type FieldSource } from '@meltemi/match';
 import { headerNeeds, metadataNeeds, rangeNeeds, templateNeeds, textNeeds } from './indexed/atoms.ts';
 import { addressDimension, pathDimension } from './indexed/dimensions.ts';
-import { needsOfAll, needsOfAny, noNeeds, type Needs } from './indexed/need.ts';
+import { needsOfAny } from './indexed/need.ts';
 import { RuleIndex } from './indexed/rule-index.ts';
-
-/** A compiled permission or principal. @hot */
-export interface Rule {
-  matches(info: StreamInfo): boolean;
-  /** By which an index finds it. */
-  readonly needs: Needs;
-}
+import { anyRule, type Rule } from './logic.ts';
 
 /** From so many on an index finds those that may match. */
 export const manyRules = 12;
 
 /** How permissions or principals may be nested. */
 export const maxDepth = 64;
-
-export const anyRule: Rule = { matches: () => true, needs: noNeeds };
-
-export function allOf(members: readonly Rule[]): Rule {
-  const rules = members.filter((rule) => rule !== anyRule);
-  const [only = anyRule] = rules;
-  if (rules.length < 2) return only;
-  return {
-    matches: (info) => {
-      for (const rule of rules) if (!rule.matches(info)) return false;
-      return true;
-    },
-    needs: needsOfAll(rules.map(({ needs }) => needs)),
-  };
-}
 
 /** Nothing matches an empty list. */
 export function oneOf(rules: readonly Rule[]): Rule {
@@ -57,10 +36,6 @@ export function oneOf(rules: readonly Rule[]): Rule {
   }
   const index = RuleIndex.of(rules);
   return { matches: (info) => index.first(info, rules.length) < rules.length, needs };
-}
-
-export function not(rule: Rule): Rule {
-  return { matches: (info) => !rule.matches(info), needs: noNeeds };
 }
 
 /** Compiles the members of a set with `compile`; at least one is needed. */

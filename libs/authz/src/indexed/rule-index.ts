@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@meltemi/http';
-import type { Rule } from '../rule.ts';
+import { anyRule, remainder, type Rule } from '../logic.ts';
 import type { Atom, Comparison, Dimension, Needs } from './need.ts';
 import { Table, type Bucket, type Found } from './table.ts';
 
@@ -10,65 +10,64 @@ const maxDepth = 4;
 /** A rule that would stand in more buckets than this is tried always instead: rules of many values find theirs themselves. */
 const maxBucketsOfRule = 1_000;
 
-/** A rule of an index: its place among all, and alternatives not used yet. */
+/** A rule of an index: its place among all, and what is left of it to be shown where it stands. */
 interface Entry {
   readonly at: number;
-  readonly needs: Needs;
-  /** What was found holds: nothing else needs to. */
-  readonly sure: boolean;
+  readonly rule: Rule;
 }
 
 /**
  * Finds the first of many rules that matches without trying those that cannot: each stands in a table under what it needs, most selective
- * first; those that need nothing known are tried always. Tried are rules themselves, so the answer is that of trying all in order. @hot
+ * first, and what that does not show already is tried; those that need nothing known are tried always. So the answer is that of trying all
+ * in order. @hot
  */
 export class RuleIndex implements Bucket {
-  readonly #rules: readonly Rule[];
-  /** Places of rules that are tried always, ascending. */
-  readonly #tried: readonly number[];
+  /** Tried always, in order. */
+  readonly #tried: readonly Rule[];
+  readonly #places: readonly number[];
   readonly #tables: readonly Table[];
 
-  private constructor(rules: readonly Rule[], tried: readonly number[], tables: readonly Table[]) {
-    this.#rules = rules;
-    this.#tried = tried;
+  private constructor(tried: readonly Entry[], tables: readonly Table[]) {
+    this.#tried = tried.map(({ rule }) => rule);
+    this.#places = tried.map(({ at }) => at);
     this.#tables = tables;
   }
 
   static of(rules: readonly Rule[]): RuleIndex {
-    return RuleIndex.#build(rules, rules.map(({ needs }, at) => ({ at, needs, sure: false })), 0);
+    return RuleIndex.#build(rules.map((rule, at) => ({ at, rule })), 0);
   }
 
-  static #found(rules: readonly Rule[], entries: readonly Entry[], depth: number): Found {
+  static #found(entries: readonly Entry[], depth: number): Found {
     const [first] = entries;
-    const rule = rules[first?.at ?? 0];
-    if (first === undefined || rule === undefined) return RuleIndex.#build(rules, entries, depth);
-    // those behind it are never asked for
-    if (first.sure) return first.at;
-    return entries.length === 1 ? new SingleRule(rule, first.at) : RuleIndex.#build(rules, entries, depth);
+    if (first === undefined) return RuleIndex.#build(entries, depth);
+    // nothing is left to be shown: those behind it are never asked for
+    if (first.rule === anyRule) return first.at;
+    return entries.length === 1 ? new SingleRule(first) : RuleIndex.#build(entries, depth);
   }
 
-  static #build(rules: readonly Rule[], entries: readonly Entry[], depth: number): RuleIndex {
-    if (entries.length <= fewRules || depth > maxDepth) return new RuleIndex(rules, entries.map(({ at }) => at), noTables);
+  static #build(entries: readonly Entry[], depth: number): RuleIndex {
+    if (entries.length <= fewRules || depth > maxDepth) return new RuleIndex(entries, noTables);
     const frequency = frequencies(entries);
-    const tried: number[] = [];
+    const tried: Entry[] = [];
     const drafts = new Map<string, Draft>();
     for (const entry of entries) {
-      const chosen = entry.sure ? null : mostSelective(entry.needs.alternatives, frequency, entries.length);
-      if (chosen === null) tried.push(entry.at);
-      else file(drafts, chosen, { at: entry.at, needs: { alternatives: entry.needs.alternatives.filter((one) => one !== chosen), enough: entry.needs.enough }, sure: chosen === entry.needs.enough });
+      const chosen = mostSelective(entry.rule.needs.alternatives, frequency, entries.length);
+      if (chosen === null) tried.push(entry);
+      else file(drafts, chosen, { at: entry.at, rule: remainder(entry.rule, chosen) });
     }
     const tables = [...drafts.values()].map(({ dimension, members }) => {
-      const built = (comparison: Comparison) => new Map([...members[comparison]].map(([value, bucket]) => [value, RuleIndex.#found(rules, bucket, depth + 1)] as const));
+      const built = (comparison: Comparison) => new Map([...members[comparison]].map(([value, bucket]) => [value, RuleIndex.#found(bucket, depth + 1)] as const));
       return new Table(dimension, { exact: built('exact'), prefix: built('prefix'), suffix: built('suffix'), pair: built('pair'), range: built('range') });
     });
-    return new RuleIndex(rules, tried, tables);
+    return new RuleIndex(tried, tables);
   }
 
   first(info: StreamInfo, below: number): number {
     let best = below;
-    for (const at of this.#tried) {
+    for (let i = 0; i < this.#tried.length; i++) {
+      const at = this.#places[i] ?? best;
       if (at >= best) break;
-      if (this.#rules[at]?.matches(info) !== true) continue;
+      if (this.#tried[i]?.matches(info) !== true) continue;
       best = at;
       break;
     }
@@ -82,7 +81,7 @@ class SingleRule implements Bucket {
   readonly #rule: Rule;
   readonly #at: number;
 
-  constructor(rule: Rule, at: number) {
+  constructor({ rule, at }: Entry) {
     this.#rule = rule;
     this.#at = at;
   }
@@ -116,8 +115,8 @@ const keyOf = ({ dimension, comparison, value }: Atom): string => `${dimension.i
 /** How many rules each atom stands in. */
 function frequencies(entries: readonly Entry[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { needs } of entries)
-    for (const atoms of needs.alternatives) if (atoms.length <= maxBucketsOfRule) for (const atom of atoms) counts.set(keyOf(atom), (counts.get(keyOf(atom)) ?? 0) + 1);
+  for (const { rule } of entries)
+    for (const atoms of rule.needs.alternatives) if (atoms.length <= maxBucketsOfRule) for (const atom of atoms) counts.set(keyOf(atom), (counts.get(keyOf(atom)) ?? 0) + 1);
   return counts;
 }
 

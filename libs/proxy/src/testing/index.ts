@@ -1,4 +1,6 @@
 export { Backend } from './backend.ts';
+export { filterJson, Served } from './served.ts';
+export { Wire } from './wire.ts';
 export { Draw } from './fuzz/draw.ts';
 export { runTarget, type Finding, type TargetRun } from './fuzz/run-target.ts';
 export type { FuzzTarget } from './fuzz/target.ts';
