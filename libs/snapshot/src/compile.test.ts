@@ -194,6 +194,18 @@ test('secrets hold certificates or trust', () => {
   assert.deepEqual(paths(secret({})), ['']);
 });
 
+test('the SPIFFE validator says whose roots vouch for which trust domain; others are refused', () => {
+  const validator = (config: object) => compileSecret(Secret.decode(jsonToBinary('envoy.extensions.transport_sockets.tls.v3.Secret', { name: 's', validation_context: { custom_validator_config: { name: 'v', typed_config: config } } })));
+  const spiffe = (...domains: object[]) => validator(typed('envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig', { trust_domains: domains }));
+  const compiled = value(spiffe({ name: 'a.example', trust_bundle: { inline_string: 'a' } }, { name: 'b.example', trust_bundle: { filename: '/b.pem' } })).value;
+  assert.ok(compiled.kind === 'validation');
+  assert.deepEqual(compiled.validation.trustDomains, [{ name: 'a.example', roots: { kind: 'inline', bytes: Buffer.from('a') } }, { name: 'b.example', roots: { kind: 'file', path: '/b.pem' } }]);
+  const at = 'validation_context.custom_validator_config';
+  assert.deepEqual(paths(spiffe()), [`${at}.typed_config.trust_domains`]);
+  assert.deepEqual(paths(spiffe({ name: 'a' }, { name: 'a', trust_bundle: { inline_string: 'a' } }, { name: 'spiffe://b', trust_bundle: { inline_string: 'b' } })), [`${at}.typed_config.trust_domains[0].trust_bundle`, `${at}.typed_config.trust_domains[1].name`, `${at}.typed_config.trust_domains[2].name`]);
+  assert.deepEqual(paths(validator(typed('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'))), [at]);
+});
+
 test('no decoded bytes make a compiler throw', () => {
   const fuzz = <T>(seed: Uint8Array, decode: (bytes: Uint8Array) => T, compile: (message: T) => unknown): void => {
     fc.assert(fc.property(fc.array(fc.tuple(fc.nat(seed.length - 1), fc.nat(255)), { maxLength: 6 }), (flips) => {

@@ -4,6 +4,7 @@ import type {
 import type {
   CommonTlsContext, CommonTlsContext_CombinedCertificateValidationContext, DownstreamTlsContext, UpstreamTlsContext,
 } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts';
+import type { SPIFFECertValidatorConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.ts';
 import type { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
@@ -64,10 +65,12 @@ export const validationFields: FieldTable<CertificateValidationContext> = {
   verifyCertificateSpki: use, verifyCertificateHash: use, matchTypedSubjectAltNames: use, matchSubjectAltNames: use,
   requireSignedCertificateTimestamp: refuse('certificate transparency is not checked'),
   crl: use, allowExpiredCertificate: use, trustChainVerification: use,
-  customValidatorConfig: refuse('custom certificate validators are not supported (list one trust domain per root in trusted_ca)'),
+  customValidatorConfig: use,
   onlyVerifyLeafCertCrl: refuse('revocation is checked for the whole chain'),
   maxVerifyDepth: use,
 };
+
+export const spiffeValidatorFields: FieldTable<SPIFFECertValidatorConfig> = { trustDomains: use };
 
 export const sanMatcherFields: FieldTable<SubjectAltNameMatcher> = { sanType: use, matcher: use, oid: refuse('OTHER_NAME SANs are not supported') };
 

@@ -62,6 +62,14 @@ export interface Validation {
   /** ACCEPT_UNTRUSTED: verification failures do not close the connection. */
   readonly acceptUntrusted: boolean;
   readonly maxVerifyDepth: number | null;
+  /** The SPIFFE validator: whose roots vouch for the identities of which trust domain; stands in for `trustedCa`. Null = any root vouches for any name. */
+  readonly trustDomains: readonly TrustDomainRoots[] | null;
+}
+
+/** The roots of one trust domain. */
+export interface TrustDomainRoots {
+  readonly name: string;
+  readonly roots: Source;
 }
 
 export interface SanMatcher {

@@ -1,6 +1,7 @@
 import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import type { CertificateValidationContext, TlsCertificate as CertificateMessage, TlsParameters } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/common.ts';
 import { DownstreamTlsContext, UpstreamTlsContext, type CommonTlsContext } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts';
+import { SPIFFECertValidatorConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.ts';
 import type { SdsSecretConfig, Secret as SecretMessage } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { compileStringMatcher } from '@meltemi/match';
 import { checkFields, durationMs, Report } from '@meltemi/route';
@@ -10,11 +11,12 @@ import { decodeAt, finish, type Context } from './context.ts';
 import type { Compiled } from './extensions.ts';
 import {
   combinedValidationFields, commonTlsFields, downstreamTlsFields, sanMatcherFields, secretFields, tlsCertificateFields, tlsParameterFields, upstreamTlsFields,
-  validationFields,
+  spiffeValidatorFields, validationFields,
 } from './tls-tables.ts';
-import type { DownstreamTls, SanMatcher, Secret, SecretValue, TlsCertificate, TlsCommon, UpstreamTls, Validation } from './tls-types.ts';
+import type { DownstreamTls, SanMatcher, Secret, SecretValue, TlsCertificate, TlsCommon, TrustDomainRoots, UpstreamTls, Validation } from './tls-types.ts';
 
 const prefix = 'type.googleapis.com/envoy.extensions.transport_sockets';
+const spiffeValidatorUrl = `${prefix}.tls.v3.SPIFFECertValidatorConfig`;
 const rawBufferUrl = `${prefix}.raw_buffer.v3.RawBuffer`;
 const readOnce = 'only secrets over SDS are watched, as in Envoy: give it by sds_config with a path_config_source';
 const versions = [null, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
@@ -167,7 +169,31 @@ function compileValidation(message: CertificateValidationContext, path: string, 
     trustedCa, systemRoots: message.systemRootCerts !== undefined, crl: sourceOf(message.crl), sanMatchers: compileSans(message, path, report),
     spki: message.verifyCertificateSpki, hashes,
     allowExpired: message.allowExpiredCertificate, acceptUntrusted, maxVerifyDepth: message.maxVerifyDepth ?? null,
+    trustDomains: compileValidator(message, `${path}.custom_validator_config`, report),
   };
+}
+
+/** Envoy's SPIFFE validator is the one custom validator there is. */
+function compileValidator({ customValidatorConfig: custom }: CertificateValidationContext, path: string, report: Report): TrustDomainRoots[] | null {
+  const any = custom?.typedConfig;
+  if (!custom) return null;
+  if (any?.typeUrl !== spiffeValidatorUrl) {
+    report.refuse(path, `${any?.typeUrl ?? custom.name} is not a certificate validator that can be used here: only the SPIFFE one is`);
+    return null;
+  }
+  const at = `${path}.typed_config`;
+  const config = decodeAt(SPIFFECertValidatorConfig, any.value, at, report);
+  if (!config) return null;
+  checkFields(config, spiffeValidatorFields, at, report);
+  if (config.trustDomains.length === 0) report.refuse(`${at}.trust_domains`, 'needs at least one');
+  return config.trustDomains.flatMap(({ name, trustBundle }, i) => {
+    const field = `${at}.trust_domains[${i}]`;
+    const roots = sourceOf(trustBundle);
+    if (!/^[a-z0-9._-]{1,255}$/.test(name)) report.refuse(`${field}.name`, `"${name}" is not a trust domain, like example.com`);
+    else if (config.trustDomains.findIndex((each) => each.name === name) < i) report.refuse(`${field}.name`, `"${name}" is listed already`);
+    if (!roots) report.refuse(`${field}.trust_bundle`, 'is required');
+    return roots ? [{ name, roots }] : [];
+  });
 }
 
 function compileSans(message: CertificateValidationContext, path: string, report: Report): SanMatcher[] {

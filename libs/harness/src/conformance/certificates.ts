@@ -37,7 +37,7 @@ export class TestAuthority {
 
   /** Secrets as a proxy takes them: names that speak of authorities validate, all others are certificates. */
   secret(name: string): SecretValue {
-    if (/ROOTCA|cacert|root/i.test(name)) return { kind: 'validation', validation: { trustedCa: inline(this.rootPem), systemRoots: false, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null } };
+    if (/ROOTCA|cacert|root/i.test(name)) return { kind: 'validation', validation: { trustedCa: inline(this.rootPem), systemRoots: false, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null, trustDomains: null } };
     const { certificate, key } = this.issue('spiffe://cluster.local/ns/default/sa/under-test');
     return { kind: 'certificate', certificate: { certificateChain: inline(certificate), privateKey: inline(key), password: null } };
   }

@@ -76,9 +76,9 @@ export class ReportSenders {
       return secret?.ok ? secret.value.value.value : undefined;
     });
     if (!material.ok) return undefined;
-    const { context, verifies, validation } = material.value;
+    const { context, verifies } = material.value;
     const checkServerIdentity = (_host: string, { raw }: { raw: Buffer }) => {
-      const reason = checkPeer(new X509Certificate(raw), validation);
+      const reason = checkPeer(new X509Certificate(raw), material.value);
       return reason === null ? undefined : new Error(reason);
     };
     const name = config.sni || 'access-log-service';

@@ -65,7 +65,7 @@ function googleTls({ rootCerts, certChain, privateKey }: GoogleTls, host: string
   return {
     minVersion: null, maxVersion: null, ciphers: null, ecdhCurves: null, signatureAlgorithms: null, alpn: ['h2'], certificateSdsNames: [], validationSdsName: null, sni: isIP(host) === 0 ? host : '',
     certificates: certChain && privateKey ? [{ certificateChain: certChain, privateKey, password: null }] : [],
-    validation: { trustedCa: rootCerts, systemRoots: rootCerts === null, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null },
+    validation: { trustedCa: rootCerts, systemRoots: rootCerts === null, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null, trustDomains: null },
   };
 }
 

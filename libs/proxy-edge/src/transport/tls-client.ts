@@ -47,7 +47,7 @@ export function clientTls(config: UpstreamTls, secrets: SecretLookup): Result<Cl
         ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
       };
     },
-    refusal: (server, peerName) => checkPeer(server, material.value.validation) ?? (peerName === '' || !verifies || provesName(server, peerName) ? null : `the certificate of the peer is not for ${peerName}`),
+    refusal: (server, peerName) => checkPeer(server, material.value) ?? (peerName === '' || !verifies || provesName(server, peerName) ? null : `the certificate of the peer is not for ${peerName}`),
   });
 }
 

@@ -28,7 +28,7 @@ export function tlsFixture(): TlsFixture {
   const trust = (...uris: string[]): Validation => ({
     trustedCa: { kind: 'inline', bytes: Buffer.from(rootPem) }, systemRoots: false, crl: null,
     sanMatchers: uris.map((uri) => ({ type: 'uri', matcher: { matches: (value: string) => value === uri } })),
-    spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null,
+    spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null, trustDomains: null,
   });
   const common = (uri: string) => ({
     minVersion: null, maxVersion: null, ciphers: null, ecdhCurves: null, signatureAlgorithms: null, alpn: ['istio'], certificates: [issue(uri)],

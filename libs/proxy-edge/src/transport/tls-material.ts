@@ -1,9 +1,11 @@
 import { hash, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
-import type { SanMatcher, SecretValue, Source, TlsCertificate, TlsCommon, Validation } from '@meltemi/snapshot';
+import type { TrustBundle } from '@meltemi/identity';
+import type { SanMatcher, SecretValue, TlsCertificate, TlsCommon, Validation } from '@meltemi/snapshot';
 import { localNames, subjectAltNames, type LocalNames } from './tls-info.ts';
+import { readSource } from './read-source.ts';
+import { allRoots, misplaced, trustDomainsOf } from './trust-domains.ts';
 
 /** Finds an SDS secret by name; undefined until it arrived. */
 export type SecretLookup = (name: string) => SecretValue | undefined;
@@ -12,6 +14,8 @@ export type SecretLookup = (name: string) => SecretValue | undefined;
 export interface TlsMaterial {
   readonly context: tls.SecureContext;
   readonly validation: Validation | null;
+  /** Whose roots vouch for which trust domain; null = any root for any name. */
+  readonly trustDomains: TrustBundle | null;
   /** A trusted CA is set and failures close the connection. */
   readonly verifies: boolean;
   readonly local: LocalNames | null;
@@ -47,15 +51,25 @@ export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, resumption
   if (!validation.ok) return validation;
   if (namesWithoutRoots(validation.value)) return fail('validation_context', 'names are checked without a trusted CA: anybody can write such a certificate; set trusted_ca');
   try {
-    return ok(build(config, certificates.value, validation.value, resumption));
+    const trustDomains = trustDomainsOf(validation.value);
+    if (!trustDomains.ok) return trustDomains;
+    return ok(build(config, { certificates: certificates.value, validation: validation.value, trustDomains: trustDomains.value }, resumption));
   } catch (cause) {
     return fail('', `the TLS context cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
 }
 
-function build(config: TlsCommon, certificates: readonly TlsCertificate[], validation: Validation | null, resumption: Resumption): TlsMaterial {
+interface Parts {
+  readonly certificates: readonly TlsCertificate[];
+  readonly validation: Validation | null;
+  readonly trustDomains: TrustBundle | null;
+}
+
+function build(config: TlsCommon, { certificates, validation, trustDomains }: Parts, resumption: Resumption): TlsMaterial {
   const chains = certificates.map((one) => readSource(one.certificateChain));
-  const ca = validation?.trustedCa ? readSource(validation.trustedCa) : null;
+  const ca = trustDomains ? allRoots(trustDomains) : validation?.trustedCa ? readSource(validation.trustedCa) : null;
+  // A ticket tells the leaf alone, and the client has it before its chain is looked at: nothing to check the trust domain by.
+  const tickets = resumption.tickets && trustDomains === null;
   const first = chains[0];
   const context = tls.createSecureContext({
     ...(chains.length > 0 && { cert: chains, key: certificates.map((one) => ({ pem: readSource(one.privateKey), ...(one.password && { passphrase: readSource(one.password).toString('utf8').trimEnd() }) })) }),
@@ -69,14 +83,14 @@ function build(config: TlsCommon, certificates: readonly TlsCertificate[], valid
     ecdhCurve: config.ecdhCurves ?? defaultCurves,
     // A resumed session keeps the peer identity of before; off unless asked. OpenSSL refuses to resume one with a client certificate
     // that has no id context; tickets of other contexts are of other keys anyway.
-    ...(resumption.tickets ? { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) } : { secureOptions: noTicket }),
+    ...(tickets ? { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) } : { secureOptions: noTicket }),
   });
   const verifies = validation !== null && (ca !== null || validation.systemRoots) && !validation.acceptUntrusted;
-  return { context, validation, verifies, local: first ? localNames(new X509Certificate(first)) : null };
+  return { context, validation, trustDomains, verifies, local: first ? localNames(new X509Certificate(first)) : null };
 }
 
 function namesWithoutRoots(validation: Validation | null): boolean {
-  return validation !== null && validation.sanMatchers.length > 0 && validation.trustedCa === null && !validation.systemRoots && !validation.acceptUntrusted;
+  return validation !== null && validation.sanMatchers.length > 0 && validation.trustedCa === null && validation.trustDomains === null && !validation.systemRoots && !validation.acceptUntrusted;
 }
 
 /** SSL_OP_NO_TICKET */
@@ -115,15 +129,8 @@ function mergedValidation(config: TlsCommon, secrets: SecretLookup): Result<Vali
     allowExpired: over.allowExpired || base.allowExpired,
     acceptUntrusted: over.acceptUntrusted || base.acceptUntrusted,
     maxVerifyDepth: over.maxVerifyDepth ?? base.maxVerifyDepth,
+    trustDomains: over.trustDomains ?? base.trustDomains,
   });
-}
-
-function readSource(source: Source): Buffer {
-  if (source.kind === 'inline') return source.bytes;
-  if (source.kind === 'file') return readFileSync(source.path);
-  const value = process.env[source.name];
-  if (value === undefined) throw new Error(`environment variable ${source.name} is not set`);
-  return Buffer.from(value, 'utf8');
 }
 
 /** What may be agreed on: not Istio's TCP metadata prefix, which is not spoken here. */
@@ -131,13 +138,15 @@ export function spokenProtocols(alpn: readonly string[]): string[] {
   return alpn.filter((protocol) => protocol !== 'istio-peer-exchange');
 }
 
-/** Null when the peer's certificate passes the SAN, SPKI and hash lists; else the reason. The chain itself is OpenSSL's part. */
-export function checkPeer(peer: X509Certificate | undefined, validation: Validation | null): string | null {
+/** Null when the peer's certificate passes its trust domain's roots and the SAN, SPKI and hash lists; else the reason. That the chain leads to a root at all is OpenSSL's part. */
+export function checkPeer(peer: X509Certificate | undefined, { validation, trustDomains }: Pick<TlsMaterial, 'validation' | 'trustDomains'>): string | null {
   if (validation === null || validation.acceptUntrusted) return null;
   const pinned = validation.spki.length > 0 || validation.hashes.length > 0;
-  if (validation.sanMatchers.length === 0 && !pinned) return null;
+  if (validation.sanMatchers.length === 0 && !pinned && trustDomains === null) return null;
   if (peer === undefined) return 'the peer showed no certificate';
   if (validation.sanMatchers.length > 0 && !matchesSan(peer, validation.sanMatchers)) return `verify SAN list: no name of the peer (${peer.subjectAltName ?? 'none'}) is among those allowed`;
+  const foreign = trustDomains && misplaced(peer, trustDomains, validation.allowExpired);
+  if (foreign !== null) return foreign;
   return !pinned || isPinned(peer, validation) ? null : 'verify pin: the peer certificate is not among those pinned';
 }
 

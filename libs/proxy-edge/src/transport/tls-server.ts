@@ -100,7 +100,7 @@ function refusal(socket: tls.TLSSocket, config: DownstreamTls, material: TlsMate
     // A resumed session was verified when it began.
     if (!material.validation?.allowExpired && peer.validToDate.getTime() < Date.now()) return 'the client certificate is not trusted: CERT_HAS_EXPIRED';
   }
-  return checkPeer(peer, material.validation);
+  return checkPeer(peer, material);
 }
 
 /** Node answers a client without a common protocol with a fatal alert, Envoy goes on without ALPN: then offer none. */
