@@ -1,7 +1,8 @@
+import { resolve } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { formatFieldErrors, type Lifecycle } from '@meltemi/base';
-import { channelCredentials, joinTokenFile, rootFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { channelCredentials, joinTokenFile, rootFile, SocketUnusable, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { StartError, type Logger, type Readiness } from '@meltemi/observe-edge';
 import type { ControlThread } from '@meltemi/proxy-edge';
 import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
@@ -22,16 +23,25 @@ export interface MeshOptions {
   readonly takeNames: ((table: Uint8Array) => void) | undefined;
 }
 
-/** Gets this workload's certificate from citadel and its configuration from pilot. Throws StartError for what cannot be followed. */
-export function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent, takeNames }: MeshOptions): void {
+/** Gets this workload's certificate from citadel and its configuration from pilot. Rejects with StartError for what cannot be followed. */
+export async function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent, takeNames }: MeshOptions): Promise<void> {
   const agent = startAgent();
   if (agent !== undefined) onAgent(agent);
+  if (agent !== undefined && values['workload-socket'] !== undefined) await serveIdentity(agent, values['workload-socket']);
   const dial = values['discovery-plaintext'] || !agent ? () => credentials.createInsecure() : () => channelCredentials(agent, 'pilot');
   const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
   const open = meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log);
   const following = control.follow({ ...meshSources(open, (up) => { if (up) connected(); }), takeNames });
   if (!following.ok) throw new StartError(formatFieldErrors(following.error));
   void following.value.initialized.then(initialized);
+
+  async function serveIdentity(identity: IdentityAgent, path: string): Promise<void> {
+    const { serveWorkloadSocket } = await import('@meltemi/proxy-edge/workload-socket');
+    const socket = await serveWorkloadSocket({ path: resolve(path), gid: values['workload-socket-group'], identity, log }).catch((cause: unknown) => {
+      throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
+    });
+    lifecycle.add('workload socket', () => socket.stop());
+  }
 
   function startAgent(): IdentityAgent | undefined {
     const citadelAddress = values['citadel-address'];

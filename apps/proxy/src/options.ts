@@ -41,6 +41,8 @@ export const options = [
   { name: 'root-cert-file', type: 'string', placeholder: 'file', description: "root certificate of the mesh, PEM, read again for each attempt; for tokens that are no join tokens, as Istio's /var/run/secrets/istio/root-cert.pem" },
   { name: 'state-dir', type: 'string', placeholder: 'folder', description: 'keeps key and certificate, so that a restart needs no new token' },
   { name: 'workload-key-algorithm', type: 'choice', choices: keyAlgorithms, default: 'ecdsa-p256', description: "key of the workload's certificate" },
+  { name: 'workload-socket', type: 'string', placeholder: 'file', description: "Unix socket (mode 0600) where other programs of this workload get its identity: Envoy's SDS (default, ROOTCA) and the SPIFFE Workload API; default: none" },
+  { name: 'workload-socket-group', type: 'int', min: 0, max: 4_294_967_294, placeholder: 'gid', description: 'members of this group may connect to --workload-socket too (mode 0660)' },
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
   { name: 'listen-address', type: 'string', placeholder: 'ip', description: "where admin, health and Prometheus ports bind (default: the node's address when it is a loopback one, else 127.0.0.1)" },
   { name: 'admin-port', type: 'int', min: 0, max: 65_535, default: '15000', description: 'admin port of a mesh proxy; 0 means any' },
@@ -71,12 +73,15 @@ export function roleOf(values: ProxyOptions): Role {
   const bootstrap = values['config-path'] !== undefined || values['config-yaml'] !== undefined;
   const discovery = values['discovery-address'];
   if (bootstrap && discovery !== undefined) throw usage('-c runs from a bootstrap and --discovery-address from pilot: give one of them');
+  if (values['workload-socket-group'] !== undefined && values['workload-socket'] === undefined) throw usage('--workload-socket-group has no effect without --workload-socket');
+  if (bootstrap && values['workload-socket'] !== undefined) throw usage('--workload-socket serves the identity that citadel gives: a proxy that runs from a bootstrap has none');
   if (bootstrap) return 'bootstrap';
   if (discovery === undefined) throw usage('nothing to run: give -c BOOTSTRAP (an Envoy v3 bootstrap), or --discovery-address HOST:PORT and --service-node to run from pilot');
   if (values['service-node'] === undefined) throw usage('--service-node is required with --discovery-address, like sidecar~10.0.0.1~app-0.default~default.svc.cluster.local');
   const host = discovery.slice(0, Math.max(0, discovery.lastIndexOf(':')));
   if (values['discovery-plaintext'] && !isLoopback(host.replace(/^\[|\]$/g, ''))) throw usage(`--discovery-plaintext: ${discovery} is not a loopback address; use mTLS`);
   if (!values['discovery-plaintext'] && values['citadel-address'] === undefined) throw usage('--citadel-address is required: pilot is reached over mTLS (or --discovery-plaintext on loopback)');
+  if (values['workload-socket'] !== undefined && values['citadel-address'] === undefined) throw usage('--workload-socket serves the identity that citadel gives: --citadel-address is required');
   return 'mesh';
 }
 

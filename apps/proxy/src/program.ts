@@ -114,7 +114,7 @@ await runProgram({
     async function startMesh(): Promise<void> {
       // Loaded here, so that a proxy without a mesh does without all of gRPC and the certificates' code.
       const { followMesh } = await import('./follow-mesh.ts');
-      followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started), takeNames: names && ((table) => names?.take(table)) });
+      await followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started), takeNames: names && ((table) => names?.take(table)) });
     }
 
     async function startNames(bound: Record<string, number>): Promise<void> {

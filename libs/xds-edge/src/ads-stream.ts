@@ -20,6 +20,8 @@ export interface StreamPort {
   readonly requestRate: Rate;
   readonly maxResponseBytes: number;
   readonly identifier: string;
+  /** The one type of a service that has its own: requests may leave it out, and others end the stream. Unset: all types. */
+  readonly onlyType?: string;
   onConnect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal;
   onClosed(stream: AdsConnection): void;
 }
@@ -141,7 +143,10 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     else this.#cancelExpiry = this.#port.clock.after(Math.min(leftMs + 1, expiryLookMs), () => this.#endAt(certificateEndsMs));
   }
 
-  #receive(request: Request): void {
+  #receive(received: Request): void {
+    const { onlyType } = this.#port;
+    const request = onlyType !== undefined && received.typeUrl === '' ? { ...received, typeUrl: onlyType } : received;
+    if (onlyType !== undefined && request.typeUrl !== onlyType) return this.close(`this service has resources of type ${onlyType} alone`, grpcStatus.INVALID_ARGUMENT);
     const sequencer = this.#sequencer ?? this.#greet(request);
     if (!sequencer) return;
     const events = sequencer.receive(request);

@@ -53,7 +53,7 @@ export class WireProxy {
       stats: this.stats, metrics: this.metrics, log,
       // what happens to fewer than 100 % of requests does not happen
       random: { next: () => 0.999_999 },
-      loadSocketOptions: () => Promise.resolve(ok({ originalDestination: () => this.#destination, setTransparent: () => ok(undefined) })),
+      loadSocketOptions: () => Promise.resolve(ok({ originalDestination: () => this.#destination, setTransparent: () => ok(undefined), peerCredentials: () => null })),
       openAccessLog: () => (info) => void this.#logged.push(info),
     });
   }

@@ -7,6 +7,14 @@ export interface SocketOptions {
   originalDestination(fd: number): Destination | null;
   /** Lets a listening socket take connections to addresses that are not this machine's (TPROXY), and answer from them. Needs CAP_NET_ADMIN. */
   setTransparent(fd: number): Result<void>;
+  /** Who is at the other end of a Unix socket (SO_PEERCRED): as the kernel saw it when it connected. Null when it cannot be told. */
+  peerCredentials(fd: number): PeerCredentials | null;
+}
+
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface Destination {
@@ -14,9 +22,10 @@ export interface Destination {
   readonly port: number;
 }
 
-/** Linux: SOL_IP and its SO_ORIGINAL_DST and IP_TRANSPARENT, SOL_IPV6 and its IP6T_SO_ORIGINAL_DST and IPV6_TRANSPARENT. */
+/** Linux: SOL_SOCKET and its SO_PEERCRED, SOL_IP and its SO_ORIGINAL_DST and IP_TRANSPARENT, SOL_IPV6 and its IP6T_SO_ORIGINAL_DST and IPV6_TRANSPARENT. */
 const ipv4 = { level: 0, originalDst: 80, transparent: 19, family: 2 } as const;
 const ipv6 = { level: 41, originalDst: 80, transparent: 75, family: 10 } as const;
+const unix = { level: 1, peerCredentials: 17, bytes: 12 } as const;
 const sockaddrBytes = 28;
 
 export const helperMissing =
@@ -61,6 +70,11 @@ function bind(libc: { get: Call; set: Set; errno: () => number }): SocketOptions
   return {
     // A dual-stack socket that carries IPv4 knows the destination by IPv4's option only.
     originalDestination: (fd) => ask(ipv4, fd) ?? ask(ipv6, fd),
+    peerCredentials(fd) {
+      length.writeUInt32LE(unix.bytes);
+      if (libc.get(fd, unix.level, unix.peerCredentials, address, length) !== 0 || length.readUInt32LE(0) !== unix.bytes) return null;
+      return { pid: address.readInt32LE(0), uid: address.readUInt32LE(4), gid: address.readUInt32LE(8) };
+    },
     setTransparent(fd) {
       const done = libc.set(fd, ipv6.level, ipv6.transparent, one, 4) === 0;
       // Dual-stack sockets take both options, IPv4 ones only their own.

@@ -1,0 +1,1 @@
+export { serveWorkloadSocket, type WorkloadSocket, type WorkloadSocketOptions } from './workload-socket.ts';
