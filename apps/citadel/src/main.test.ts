@@ -165,7 +165,7 @@ test('a keystore is sealed by the first start with a passphrase, and refused wit
 test('--help names every flag, --version the version', async () => {
   const help = run(launcher, '--help');
   assert.equal(await help.exit, 0);
-  for (const flag of ['--listen', '--socket', '--state-dir', '--keystore-passphrase-file', '--keystore-key-file', '--keystore-previous-passphrase-file', '--keystore-previous-key-file', '--cacerts', '--ca-key-algorithm', '--kubernetes-callers', '--oidc-issuers', '--registration-authorities', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level', '--keystore', '--etcd-cacert', '--etcd-username']) assert.ok(help.output.includes(flag), flag);
+  for (const flag of ['--listen', '--socket', '--state-dir', '--keystore-passphrase-file', '--keystore-key-file', '--keystore-previous-passphrase-file', '--keystore-previous-key-file', '--cacerts', '--ca-key-algorithm', '--kubernetes-callers', '--oidc-issuers', '--registration-authorities', '--upstream-ca-address', '--trust-domain', '--workload-cert-ttl', '--max-workload-cert-ttl', '--admin-listen', '--ports-file', '--log-level', '--keystore', '--etcd-cacert', '--etcd-username']) assert.ok(help.output.includes(flag), flag);
   const version = run(launcher, '--version');
   assert.equal(await version.exit, 0);
   assert.match(version.output, /\d+\.\d+\.\d+/);

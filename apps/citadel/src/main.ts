@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { KeptAuthority, openCertificateService, PluggedAuthority, type CertificateService, type TokenCallers } from '@meltemi/citadel';
-import { claimSocket, declareCitadelStats, readCaFiles, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
+import { openCertificateService, type CertificateService, type TokenCallers } from '@meltemi/citadel';
+import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
+import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
 import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
 import { tokenCallers } from './token-callers.ts';
@@ -12,6 +13,7 @@ import { tokenCallers } from './token-callers.ts';
 const reloadMs = 10_000;
 /** How often is looked for what other citadels changed. */
 const sharedReloadMs = 1000;
+const entropy = { bytes: (count: number) => randomBytes(count) };
 
 await runProgram({
   name: 'meltemi-citadel',
@@ -31,7 +33,9 @@ await runProgram({
       log.info({ audit: true, leads, reason }, leads ? 'this citadel changes the authority from now on' : 'this citadel changes the authority no more');
     });
     lifecycle.add('keystore', () => kept.stop());
-    const service = await openAuthority(values, kept, await tokenCallers(values, { log, stats, lifecycle }));
+    const chosen = chooseAuthority(values, kept, entropy);
+    lifecycle.add('authority', () => chosen.stop());
+    const service = await openAuthority(values, kept, chosen, await tokenCallers(values, { log, stats, lifecycle }));
     const listen = formatAddress(values.listen);
     const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
@@ -40,27 +44,18 @@ await runProgram({
   },
 });
 
-function maintenance({ cacerts }: CitadelOptions, { shared }: OpenedKeystore): { readonly maintenanceMs?: number } {
+function maintenance({ cacerts, 'upstream-ca-address': upstream }: CitadelOptions, { shared }: OpenedKeystore): { readonly maintenanceMs?: number } {
   if (shared) return { maintenanceMs: sharedReloadMs };
-  return cacerts === undefined ? {} : { maintenanceMs: reloadMs };
+  return (cacerts ?? upstream) === undefined ? {} : { maintenanceMs: reloadMs };
 }
 
-async function openAuthority(values: CitadelOptions, { keystore, leadership, name }: OpenedKeystore, callers: readonly TokenCallers[]): Promise<CertificateService> {
-  const trustDomain = values['trust-domain'];
-  const entropy = { bytes: (count: number) => randomBytes(count) };
-  const { cacerts } = values;
-  const authority = cacerts === undefined
-    ? new KeptAuthority({ trustDomain, keystore, leadership, entropy, keyAlgorithm: values['ca-key-algorithm'] })
-    : new PluggedAuthority({ trustDomain, read: () => readCaFiles(resolve(cacerts)), issuers: keystore, entropy });
+async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore, { authority, problem }: ChosenAuthority, callers: readonly TokenCallers[]): Promise<CertificateService> {
   const opened = await openCertificateService({
-    trustDomain, authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
+    trustDomain: values['trust-domain'], authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
     tokenCallers: callers, registrationAuthorities: values['registration-authorities'],
   }).catch((cause: unknown) => {
     throw new StartError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });
   if (opened.ok) return opened.value;
-  const reason = formatFieldErrors(opened.error);
-  throw new StartError(cacerts === undefined
-    ? `${name}: the authority in it is damaged: ${reason}. Restore it from a backup; it is never replaced by itself`
-    : `--cacerts ${cacerts}: ${reason}`);
+  throw new StartError(problem(formatFieldErrors(opened.error)));
 }

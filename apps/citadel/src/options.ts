@@ -2,6 +2,7 @@ import { etcdFlags } from '@meltemi/config-edge/etcd';
 import { keyAlgorithms } from '@meltemi/identity';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 import { callerOptions, checkCallerOptions } from './caller-options.ts';
+import { checkUpstreamOptions, upstreamOptions } from './upstream-options.ts';
 
 /** Flags of citadel; the common ones come from the frame. */
 export const options = [
@@ -20,6 +21,7 @@ export const options = [
   { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
   { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },
   ...callerOptions,
+  ...upstreamOptions,
   { name: 'max-requests-per-client', type: 'int', min: 1, max: 100_000, default: '200', description: 'calls a second of one identity, or of one address without one; five times as many at once' },
 ] as const satisfies readonly OptionSpec[];
 
@@ -31,5 +33,6 @@ export function checkOptions(values: CitadelOptions): void {
   if (lifetimeMs < 1000) throw new StartError('--workload-cert-ttl: must be at least 1s', { exitCode: 2 });
   if (lifetimeMs > maxMs) throw new StartError('--workload-cert-ttl is longer than --max-workload-cert-ttl: raise the second or lower the first', { exitCode: 2 });
   checkCallerOptions(values);
+  checkUpstreamOptions(values);
   if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain)) throw new StartError(`--trust-domain ${JSON.stringify(trustDomain)}: must be 1 to 255 of a-z, 0-9, '.', '-', '_'`, { exitCode: 2 });
 }

@@ -58,7 +58,7 @@ const defaultMaintenanceMs = 3_600_000;
 export async function startCitadelServer(options: CitadelServerOptions): Promise<CitadelServer> {
   const { service, clock, random, log } = options;
   const parts: HandlerParts = { service, log, stats: declareCitadelStats(options.stats) };
-  const own = new OwnCertificate({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
+  const own = await OwnCertificate.start({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
   const health = new Health([IstioCertificateServiceService.createCertificate.path.split('/')[1] ?? '', TrustBundleService.get.path.split('/')[1] ?? '']);
   const limited = (reason: string, client: string): void => {
     parts.stats.limited.labels(reason).inc();

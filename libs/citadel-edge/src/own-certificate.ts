@@ -1,5 +1,5 @@
-import type { Clock, Random } from '@meltemi/base';
-import type { CertificateService } from '@meltemi/citadel';
+import type { Clock, Random, Result } from '@meltemi/base';
+import type { CertificateService, CitadelError } from '@meltemi/citadel';
 import type { WorkloadCertificate } from '@meltemi/identity';
 import type { CertificateSource } from '@meltemi/identity-edge';
 
@@ -19,15 +19,20 @@ export class OwnCertificate implements CertificateSource {
   readonly #options: OwnCertificateOptions;
   readonly #listeners = new Set<(certificate: WorkloadCertificate) => void>();
   #current: WorkloadCertificate;
+  #stopped = false;
   #cancel: () => void = () => undefined;
 
-  /** Throws when the first certificate cannot be made. */
-  constructor(options: OwnCertificateOptions) {
+  private constructor(options: OwnCertificateOptions, first: WorkloadCertificate) {
     this.#options = options;
-    const first = options.service.issueOwn(options.lifetimeMs);
-    if (!first.ok) throw new Error(`citadel's own certificate: ${first.error.message}`);
-    this.#current = first.value;
+    this.#current = first;
     this.#schedule();
+  }
+
+  /** Rejects when the first certificate cannot be had. */
+  static async start(options: OwnCertificateOptions): Promise<OwnCertificate> {
+    const first = await options.service.obtainOwn(options.lifetimeMs);
+    if (!first.ok) throw new Error(`citadel's own certificate: ${first.error.message}`);
+    return new OwnCertificate(options, first.value);
   }
 
   subscribe(listener: (certificate: WorkloadCertificate) => void): () => void {
@@ -37,6 +42,7 @@ export class OwnCertificate implements CertificateSource {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#cancel();
     this.#listeners.clear();
   }
@@ -54,8 +60,19 @@ export class OwnCertificate implements CertificateSource {
   }
 
   #renew(): void {
-    const { service, lifetimeMs, onFailure, clock } = this.#options;
-    const next = service.issueOwn(lifetimeMs);
+    const { service, lifetimeMs } = this.#options;
+    // With a key of our own there is nothing to wait for: who calls finds the new one in force.
+    if (!service.authority().upstream) return this.#take(service.issueOwn(lifetimeMs));
+    void this.#obtain();
+  }
+
+  async #obtain(): Promise<void> {
+    this.#take(await this.#options.service.obtainOwn(this.#options.lifetimeMs));
+  }
+
+  #take(next: Result<WorkloadCertificate, CitadelError>): void {
+    if (this.#stopped) return;
+    const { onFailure, clock } = this.#options;
     if (!next.ok) {
       onFailure(next.error.message);
       this.#cancel = clock.after(retryMs, () => this.#renew());
