@@ -21,7 +21,7 @@ await runProgram({
 
     const servers: AccessLogServer[] = [];
     const serve = async (flag: 'listen' | 'insecure-listen', address: Address, trust: Pick<AccessLogServerOptions, 'credentials' | 'identify'>): Promise<number> => {
-      const server = new AccessLogServer({ ...trust, report: (attributes) => runtime.report(attributes), stats, log });
+      const server = new AccessLogServer({ ...trust, trustDomain: values['trust-domain'], report: (attributes) => runtime.report(attributes), stats, log });
       servers.push(server);
       lifecycle.add(`access log service (--${flag})`, () => server.stop());
       try {

@@ -100,6 +100,31 @@ test('a proxy that reports as another namespace or service account than its cert
   assert.match(expositionText(stats), /meltemi_als_streams_refused_total\{reason="identity"\} 2/);
 });
 
+test('a proxy of another trust domain reports nothing here, whatever its node says', async () => {
+  const authority = createTestAuthority();
+  const { connect, reports } = await serve({ credentials: authority.server(), identify: callerIdentity, trustDomain: 'another.example' });
+  const { call, result } = connect(authority.client('reviews'));
+  call.write(http([httpEntry()], nodeOf('reviews-v1', { serviceAccount: 'reviews' })));
+  const error = await result;
+  assert.equal(error?.code, status.PERMISSION_DENIED);
+  assert.match(error?.details ?? '', /spiffe:\/\/cluster\.local\/ns\/default\/sa\/reviews is not of trust domain another\.example/);
+  assert.equal(reports.length, 0);
+});
+
+test('a proxy that floods is read at its rate, and holds up no other', async () => {
+  const { connect, reports } = await serve({ entryRate: { perSecond: 1000, burst: 500 } });
+  const flood = connect();
+  const entries = Array.from({ length: 100 }, () => httpEntry({ peer: peerOf('source', 'flood', 'x') }));
+  for (let n = 0; n < 100; n += 1) flood.call.write(http(entries, n === 0 ? nodeOf('flood') : undefined));
+  await waitFor('the burst', () => reports.length >= 500);
+  const honest = connect();
+  honest.call.write(http([httpEntry()], nodeOf('a')));
+  honest.call.end();
+  assert.equal(await honest.result, null);
+  assert.ok(reports.length < 3000, `${reports.length} entries were read at once`);
+  flood.call.cancel();
+});
+
 test('without a client certificate, or with one of another authority, nothing gets through', async () => {
   const authority = createTestAuthority();
   const { connect, reports } = await serve({ credentials: authority.server(), identify: callerIdentity });

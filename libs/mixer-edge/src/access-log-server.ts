@@ -16,6 +16,8 @@ export interface AccessLogServerOptions {
   readonly credentials: ServerCredentials;
   /** Who calls, by the verified certificate (callerIdentity of identity-edge). Undefined only for plaintext: then nodes are believed. */
   readonly identify: ((call: Pick<Call, 'getAuthContext'>) => Result<SpiffeId>) | undefined;
+  /** Trust domain of the mesh: identities of others may not report. Undefined: any that TLS lets in. */
+  readonly trustDomain?: string;
   readonly report: (attributes: Attributes) => void;
   readonly stats: StatsRegistry;
   readonly log: Logger;
@@ -115,6 +117,7 @@ export class AccessLogServer {
     const peer = call.getPeer();
     const stream = new ReportingStream({
       identify: identify && (() => identify(call)),
+      trustDomain: this.#options.trustDomain,
       report,
       stats: this.#stats,
       now: () => performance.now(),
@@ -145,7 +148,7 @@ export class AccessLogServer {
         }
         return;
       }
-      log.warn({ peer, reason: refusal.details }, 'access log stream refused');
+      log.warn({ audit: true, peer, reason: refusal.details }, 'access log stream refused');
       end(refusal);
     });
     call.on('end', () => end());

@@ -11,6 +11,8 @@ const recheckMs = 60_000;
 export interface ReportingStreamPorts {
   /** Who is at the other end by its certificate; undefined on a plaintext server, where nobody proves anything. */
   readonly identify: (() => Result<SpiffeId>) | undefined;
+  /** Trust domain of the mesh: node names have none, so only its identities may report. */
+  readonly trustDomain: string | undefined;
   readonly report: (attributes: Attributes) => void;
   readonly stats: AccessLogStats;
   readonly now: () => number;
@@ -58,7 +60,7 @@ export class ReportingStream {
     this.#checkedMs = this.#ports.now();
     if (!message.identifier) return undefined;
     const parsed = parseReporter(message.identifier.node, identity ? formatSpiffeId(identity.value) : '');
-    const honest = parsed.ok && identity ? matchIdentity(parsed.value, identity.value) : parsed;
+    const honest = parsed.ok && identity ? matchIdentity(parsed.value, identity.value, this.#ports.trustDomain) : parsed;
     if (!honest.ok) {
       this.#ports.stats.streamsRefused.labels(parsed.ok ? 'identity' : 'node').inc();
       return refuse(parsed.ok ? status.PERMISSION_DENIED : status.INVALID_ARGUMENT, honest.error);
@@ -78,7 +80,8 @@ export class ReportingStream {
 }
 
 /** A proxy may report only for the workload whose certificate it holds. */
-function matchIdentity(reporter: Reporter, identity: SpiffeId): Result<Reporter> {
+function matchIdentity(reporter: Reporter, identity: SpiffeId, trustDomain: string | undefined): Result<Reporter> {
+  if (trustDomain !== undefined && identity.trustDomain !== trustDomain) return fail('identifier.node', `${formatSpiffeId(identity)} is not of trust domain ${trustDomain}, whose workloads report here`);
   const says = `the node says ${reporter.namespace}/${reporter.serviceAccount || '(no service account)'}, the certificate ${formatSpiffeId(identity)}`;
   if (reporter.namespace !== identity.namespace) return fail('identifier.node', `namespace does not match: ${says}`);
   if (reporter.serviceAccount !== '' && reporter.serviceAccount !== identity.serviceAccount) return fail('identifier.node', `service account does not match: ${says}`);

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { formatFieldErrors } from '@meltemi/base';
-import { anyExtension, proxyFromNode, refusedOf, type CheckedContext, type PushContext, type SetAside } from '@meltemi/pilot';
+import { anyExtension, proxyFromNode, refusedOf, type CheckedContext, type Proxy, type PushContext, type SetAside } from '@meltemi/pilot';
 import { shortTypeName, xdsSnapshot, xdsType, type Refusal, type RefusedResource, type ResourceSet } from '@meltemi/xds';
 import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } from '@meltemi/xds-edge';
 import { agentVersion } from './agent-version.ts';
@@ -9,6 +9,7 @@ import { Debounce } from './debounce.ts';
 import type { Client, DiscoveryOptions, Lately } from './discovery-types.ts';
 import { LiveRefusals, noMemory, provenPart, type VersionMemory } from './live-refusals.ts';
 import { ObjectRevisions } from './object-revisions.ts';
+import { foreignClaim, misnamed } from './proxy-claims.ts';
 import { QuietRanges } from './quiet-ranges.ts';
 import { isUnchanged, sameResources } from './same-resources.ts';
 import { SecretAnswers } from './secret-answers.ts';
@@ -160,14 +161,12 @@ export class Discovery {
   connect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal {
     const proxy = proxyFromNode(hello.node);
     if (!proxy.ok) return refuse(status.INVALID_ARGUMENT, formatFieldErrors(proxy.error));
-    const forbidden = this.#options.authorize(hello, proxy.value);
-    if (forbidden !== undefined) {
-      this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: forbidden }, 'proxy refused');
-      return refuse(status.PERMISSION_DENIED, forbidden);
-    }
+    const forbidden = this.#options.authorize(hello, proxy.value) ?? this.#lie(hello, proxy.value);
+    if (forbidden !== undefined) return this.#lies(hello, forbidden);
     const unregistered = this.#options.registration?.connect(hello, proxy.value);
     if (unregistered !== undefined) {
-      this.#options.log.warn({ node: hello.node.id, peer: hello.peer, reason: unregistered }, 'proxy cannot be registered');
+      this.#options.stats.proxiesRefused.labels('registration').inc();
+      this.#options.log.warn({ audit: true, node: hello.node.id, peer: hello.peer, reason: unregistered }, 'proxy cannot be registered');
       return refuse(status.FAILED_PRECONDITION, unregistered);
     }
     const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), quiet: new QuietRanges(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
@@ -177,6 +176,18 @@ export class Discovery {
     this.#options.log.info({ proxy: client.proxy.id, protocol: hello.protocol, peer: hello.peer.address }, 'proxy connected');
     this.#progress();
     return this.#handler(hello.connectionId, client);
+  }
+
+  /** What a certified proxy says of itself and is not. Asked when it comes, or else before it is sent anything. */
+  #lie({ peer }: ClientHello, proxy: Proxy): string | undefined {
+    if (peer.identity === undefined) return undefined;
+    return (proxy.proxyless ? undefined : misnamed(proxy)) ?? (this.#checked && foreignClaim(this.#checked.push, proxy));
+  }
+
+  #lies({ node, peer }: ClientHello, reason: string): ConnectionRefusal {
+    this.#options.stats.proxiesRefused.labels('identity').inc();
+    this.#options.log.warn({ audit: true, node: node.id, peer, reason }, 'proxy refused');
+    return refuse(status.PERMISSION_DENIED, reason);
   }
 
   #handler(id: string, client: ClientState): ClientHandler {
@@ -344,6 +355,8 @@ export class Discovery {
   #pushTo(client: ClientState, checked: CheckedContext): void {
     const { clock, stats, translate } = this.#options;
     const started = clock.monotonic();
+    const lie = client.pushed === 0 ? this.#lie(client.connection.hello, client.proxy) : undefined;
+    if (lie !== undefined) return client.connection.close(this.#lies(client.connection.hello, lie).refuse.message, status.PERMISSION_DENIED);
     const subscriptions = client.connection.subscriptions();
     const sets = new Map<string, ResourceSet>();
     for (const typeUrl of [...servedTypes, ...typesOnDemand.filter((each) => subscriptions.has(each))]) {

@@ -15,6 +15,7 @@ export function pilotStats(stats: StatsRegistry) {
     keysFetched: stats.counter('pilot_jwks_resolver_network_fetch_success_total', 'Key sets of issuers that were fetched.', []).labels(),
     keysFailed: stats.counter('pilot_jwks_resolver_network_fetch_fail_total', 'Key sets of issuers that could not be fetched.', []).labels(),
     secretsWithheld: stats.counter('pilot_sds_certificate_errors_total', 'Total number of failures to fetch SDS key and certificate.', []).labels(),
+    proxiesRefused: stats.counter('meltemi_pilot_proxies_refused_total', 'Proxies that are not who they say, or may not register, by reason.', ['reason']),
     limited: stats.counter('meltemi_pilot_clients_limited_total', 'Connections, streams and calls refused because their client had enough already, by door and reason.', ['door', 'reason']),
     changes: stats.counter('meltemi_pilot_config_changes_total', 'Changes asked of the config API, by verb and outcome.', ['verb', 'outcome']),
     events: stats.counter('pilot_config_events', 'Changes of configuration and registry objects seen, by kind and event.', ['kind', 'event']),
