@@ -67,7 +67,7 @@ await runProgram({
       memory: cache, onContext: ({ push, setAside }) => {
         if (features.ipAutoallocate && push.registry.services !== services) cache.keepAddresses(givenAddresses(push.registry));
         services = push.registry.services;
-        counters.quarantined.set(setAside.length + cache.entries().filter((entry) => entry.errors.length > 0).length);
+        counters.quarantined.set(setAside.length + cache.quarantinedCount);
       },
       debounceQuietMs: values['debounce-after'], debounceMaxMs: values['debounce-max'], reconnectGraceMs: values['reconnect-grace'],
     });

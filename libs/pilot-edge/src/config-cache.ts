@@ -89,6 +89,13 @@ export class ConfigCache {
     return [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
   }
 
+  /** How many objects are set aside for what is in them. */
+  get quarantinedCount(): number {
+    let count = 0;
+    for (const { errors } of this.#entries.values()) if (errors.length > 0) count += 1;
+    return count;
+  }
+
   /** What is in force. */
   *configs(): Generator<Config> {
     for (const entry of this.#entries.values()) if (entry.config) yield entry.config;

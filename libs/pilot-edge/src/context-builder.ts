@@ -35,9 +35,10 @@ export class ContextBuilder {
   next(previous: CheckedContext | undefined): CheckedContext {
     const { configs, mesh, memory, refusals, log } = this.#options;
     const objects = [...configs()];
-    const newest = new Map<string, Config>();
-    for (const config of objects) newest.set(keyText(config.key), config);
-    const options = { ...this.#fixed, configs: objects, previous, proxies: [...this.#alsoAsk.values()], lastGood: (key: Config['key']) => memory.lastGood(key), refusedLive: new Map([...refusals.barred((text) => newest.get(text)), ...brokenSecrets(objects)]) };
+    let newest: ReadonlyMap<string, Config> | undefined;
+    // most of the time nobody asks
+    const newestOf = (text: string) => (newest ??= new Map(objects.map((config) => [keyText(config.key), config]))).get(text);
+    const options = { ...this.#fixed, configs: objects, previous, proxies: [...this.#alsoAsk.values()], lastGood: (key: Config['key']) => memory.lastGood(key), refusedLive: new Map([...refusals.barred(newestOf), ...brokenSecrets(objects)]) };
     const checked = checkedContext({ ...options, meshConfig: mesh() });
     for (const { key, config, errors, lastGoodInForce } of checked.setAside)
       if (!previous?.setAside.some((before) => before.config === config)) log.warn({ object: keyText(key), errors, lastGoodInForce }, 'object quarantined');

@@ -73,7 +73,7 @@ export function proxyStatus(parts: StatusApiParts, request: ProxyStatusRequest):
   const proxies = parts.discovery.clients().filter((client) => request.proxyId === '' || client.proxy.name === request.proxyId).map((client) => proxyState(client, parts.node));
   return {
     proxies: proxies.sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
-    quarantinedObjects: parts.cache.entries().filter((entry) => entry.errors.length > 0).length + parts.discovery.setAside.length,
+    quarantinedObjects: parts.cache.quarantinedCount + parts.discovery.setAside.length,
     sourceProblems: parts.cache.problems().length,
   };
 }

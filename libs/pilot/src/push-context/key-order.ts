@@ -14,13 +14,16 @@ export function textOf(config: Config): string {
 
 const worthMerging = 200;
 
-/** By key text, whatever order they came in. Most were in the last list: that order is kept, and what is new is sorted in. */
-export function inKeyOrder(configs: readonly Config[], previous: readonly Config[] | undefined): Config[] {
-  if (!previous || configs.length < worthMerging) return configs.toSorted(byKey);
+/** By key text, whatever order they came in. Most were in the last list: that order is kept, and what is new is sorted in; the last list itself when it is the same. */
+export function inKeyOrder(configs: readonly Config[], previous: readonly Config[] | undefined): readonly Config[] {
+  if (!previous || configs.length < worthMerging) {
+    const sorted = configs.toSorted(byKey);
+    return previous?.length === sorted.length && previous.every((config, index) => config === sorted[index]) ? previous : sorted;
+  }
   const present = new Set(configs);
   const known = new Set(previous);
   const kept = previous.filter((config) => present.has(config));
-  if (kept.length === configs.length) return kept;
+  if (kept.length === configs.length) return kept.length === previous.length ? previous : kept;
   // Two sorted runs, which sorting only merges.
   return [...kept, ...configs.filter((config) => !known.has(config)).toSorted(byKey)].sort(byKey);
 }

@@ -174,7 +174,7 @@ function inputKind({ group, kind }: ConfigKey): string {
   return group === gatewayApiGroup && kind === 'Gateway' ? convertedKinds.gateway : kind;
 }
 
-function sortByKind(configs: Iterable<Config>, previous: PushContext | undefined): Map<string, Config[]> {
+function sortByKind(configs: Iterable<Config>, previous: PushContext | undefined): Map<string, readonly Config[]> {
   const sorted = new Map<string, Config[]>();
   for (const config of configs) {
     if (!kindsByGroup[config.key.group]?.includes(config.key.kind)) continue;
@@ -187,7 +187,7 @@ function sortByKind(configs: Iterable<Config>, previous: PushContext | undefined
 }
 
 /** Objects in namespaces that the mesh does not look at are not there. */
-function discovered(inputs: Map<string, Config[]>, mesh: MeshConfigSpec): Map<string, Config[]> {
+function discovered(inputs: Map<string, readonly Config[]>, mesh: MeshConfigSpec): Map<string, readonly Config[]> {
   if (mesh.discoverySelectors.length === 0) return inputs;
   const known = discoveredNamespaces(mesh.discoverySelectors, inputs.get('Namespace') ?? []);
   return new Map([...inputs].map(([kind, list]) => [kind, list.filter(({ meta }) => meta.namespace === '' || known(meta.namespace))]));
@@ -203,7 +203,7 @@ function withGenerated(written: ReadonlyMap<string, readonly Config[]>, { gatewa
 }
 
 function sameList(a: readonly Config[] = [], b: readonly Config[] = []): boolean {
-  return a.length === b.length && a.every((config, index) => config === b[index]);
+  return a === b || (a.length === b.length && a.every((config, index) => config === b[index]));
 }
 
 /** Tries all at once; only when that fails, finds out who is to blame. */

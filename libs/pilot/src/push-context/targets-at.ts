@@ -12,6 +12,11 @@ export function targetsAt(push: PushContext, workload: Workload): ServiceTarget[
   return written.length > 0 ? written.filter(({ service }) => service.namespace === workload.namespace) : labelled(push, workload);
 }
 
+/** What `targetsAt` reads: as long as each part is the same object, so are the targets. */
+export function targetsFrom(push: PushContext, { addresses }: Pick<Workload, 'addresses'>): readonly unknown[] {
+  return [push.services, push.inputs.get('Service'), ...addresses.flatMap((address) => [push.registry.targets.get(address), push.registry.workloads.get(address)])];
+}
+
 /** True when no endpoint names the workload's addresses: then labels tell what it serves. */
 export function servesByLabel(push: PushContext, { addresses }: Pick<Workload, 'addresses'>): boolean {
   return !addresses.some((address) => push.registry.targets.has(address));

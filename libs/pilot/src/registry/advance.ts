@@ -77,9 +77,15 @@ function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
 }
 
 function changesOf<Spec>(before: readonly Config<Spec>[], after: readonly Config<Spec>[]): Changes<Spec> {
-  if (before.length === after.length && before.every((config, index) => config === after[index])) return { gone: [], come: [] };
-  const [old, fresh] = [new Set(before), new Set(after)];
-  return { gone: before.filter((config) => !fresh.has(config)), come: after.filter((config) => !old.has(config)) };
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start += 1;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
+  // of thousands, few stand between what did not change
+  const [left, right] = [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+  const [old, fresh] = [new Set(left), new Set(right)];
+  return { gone: left.filter((config) => !fresh.has(config)), come: right.filter((config) => !old.has(config)) };
 }
 
 /** Undefined when an address had, or gets, a second owner. */
@@ -123,21 +129,16 @@ function touchedServices(previous: Registry, services: readonly Config<KubeServi
     ...[...changed.slices.gone, ...changed.slices.come].map(({ meta }) => `${meta.namespace}/${meta.labels['kubernetes.io/service-name'] ?? ''}`),
     ...[...changed.endpoints.gone, ...changed.endpoints.come].map(({ meta }) => `${meta.namespace}/${meta.name}`),
   ]);
+  const served = new Set([...addresses].flatMap((address) => (previous.targets.get(address) ?? []).map((target) => serviceKey(target.service))));
   const byKey = new Map(previous.services.map((service) => [serviceKey(service), service]));
   return services.flatMap((config) => {
     const { meta, spec } = config;
     const service = byKey.get(serviceKey({ namespace: meta.namespace, hostname: kubernetesHostname(meta.name, meta.namespace, options.domain) }));
     if (!service) return [];
     const selected = Object.keys(spec.selector).length > 0 && pods.some((pod) => pod.meta.namespace === meta.namespace && selects(spec.selector, pod.meta.labels));
-    const touched = selected || named.has(`${meta.namespace}/${meta.name}`) || servedAt(previous.endpoints.get(serviceKey(service)), addresses);
+    const touched = selected || named.has(`${meta.namespace}/${meta.name}`) || served.has(serviceKey(service));
     return touched ? [{ config, service }] : [];
   });
-}
-
-function servedAt(ports: EndpointMap | undefined, addresses: ReadonlySet<string>): boolean {
-  if (addresses.size === 0) return false;
-  for (const list of ports?.values() ?? []) for (const { address } of list) if (addresses.has(address)) return true;
-  return false;
 }
 
 /** Lists that did not change stay the same objects: caches hang on them. */

@@ -1,5 +1,6 @@
 import { patchesFor } from '../push-context/envoy-filters.ts';
 import { proxyConfigParts } from '../push-context/proxy-config.ts';
+import { targetsFrom } from '../push-context/targets-at.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import { serviceKey } from '../registry/model.ts';
@@ -25,7 +26,7 @@ function numberOf(text: string): number {
 }
 
 const views = new WeakMap<Proxy, { readonly filters: object; readonly labels: readonly string[]; readonly id: number }>();
-const ownViews = new WeakMap<Proxy, { readonly registry: object; readonly view: number; readonly id: number }>();
+const ownViews = new WeakMap<Proxy, { readonly view: number; readonly servesFrom: readonly unknown[]; readonly id: number }>();
 
 /** Stands for `viewFields`, some labels, the EnvoyFilters and the ProxyConfig of a proxy: proxies with one number get the same outbound resources. */
 export function viewOf(push: PushContext, proxy: Proxy): number {
@@ -41,10 +42,11 @@ export function viewOf(push: PushContext, proxy: Proxy): number {
 export function ownView(push: PushContext, proxy: Proxy): number {
   const view = viewOf(push, proxy);
   const known = ownViews.get(proxy);
-  if (known?.registry === push.registry && known.view === view) return known.id;
+  const servesFrom = targetsFrom(push, proxy);
+  if (known?.view === view && known.servesFrom.length === servesFrom.length && servesFrom.every((part, index) => part === known.servesFrom[index])) return known.id;
   const targets = serviceTargets(push, proxy).map(({ service, port, targetPort }) => [serviceKey(service), port.number, targetPort]);
   const id = numberOf(JSON.stringify([view, proxy.labels, proxy.addresses, proxy.appAddress, targets, proxy.cluster, proxy.serviceAccount, proxy.metadata['MESH_ID'], proxy.metadata['HTTP10'], proxy.metadata['UNPRIVILEGED_POD']]));
-  ownViews.set(proxy, { registry: push.registry, view, id });
+  ownViews.set(proxy, { view, servesFrom, id });
   return id;
 }
 
