@@ -70,7 +70,7 @@ before(async () => {
   ];
   const thresholds = (limits: Json): Json => ({ circuit_breakers: { thresholds: [limits] } });
   const log = fileLog(logFile, { log_format: { text_format_source: { inline_string: '%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER%\n' } } });
-  proxy = await startProxy(bootstrap([httpListener({ virtualHosts: [{ name: 'all', domains: ['*'], routes, include_request_attempt_count: true, include_attempt_count_in_response: true }], hcm: { access_log: [log] } })], [
+  proxy = await startProxy(bootstrap([httpListener({ virtualHosts: [{ name: 'all', domains: ['*'], routes, include_request_attempt_count: true, include_attempt_count_in_response: true }], hcm: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] }, access_log: [log] } })], [
     cluster('app', [app.port]), cluster('flaky', [flaky.port]), cluster('silent', [silent.port]), cluster('resetting', [resetting.port]), cluster('halfway', [halfway.port]), cluster('dead', [dead]),
     cluster('half-dead', [dead, second.port]), cluster('half-silent', [silent.port, second.port]), cluster('empty', []), cluster('unroutable', [{ endpoint: { address: { socket_address: { address: '192.0.2.1', port_value: 9 } } } }], { connect_timeout: '0.2s' }),
     cluster('busy', [app.port], thresholds({ max_requests: 1 })), cluster('busy-connections', [app.port], thresholds({ max_connections: 1, max_pending_requests: 1 })),

@@ -30,7 +30,7 @@ const actions: Json = {
 };
 
 const variants: Record<string, Json> = {
-  web: {},
+  web: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] } },
   edge: { use_remote_address: true },
   hops: { use_remote_address: true, xff_num_trusted_hops: 1 },
   inner: { xff_num_trusted_hops: 1 },
@@ -149,9 +149,9 @@ describe('forwarding headers', () => {
     assert.equal(headers['x-forwarded-port'], String(proxy.port('skip')));
   });
   test('what only callers inside may say is dropped when it comes from outside', async () => {
-    const forged = { 'x-envoy-retry-on': '5xx', 'x-envoy-upstream-rq-timeout-ms': '1', 'x-envoy-internal': 'true', 'x-envoy-external-address': '6.6.6.6' };
+    const forged = { 'x-envoy-retry-on': '5xx', 'x-envoy-upstream-rq-timeout-ms': '1', 'x-envoy-internal': 'true', 'x-envoy-external-address': '6.6.6.6', 'x-envoy-original-dst-host': '10.0.0.1:22' };
     const headers = await upstream('edge', { headers: { ...forged, 'x-forwarded-for': '8.8.8.8' } });
-    for (const name of ['x-envoy-retry-on', 'x-envoy-upstream-rq-timeout-ms', 'x-envoy-internal']) assert.equal(headers[name], undefined, name);
+    for (const name of ['x-envoy-retry-on', 'x-envoy-upstream-rq-timeout-ms', 'x-envoy-internal', 'x-envoy-original-dst-host']) assert.equal(headers[name], undefined, name);
     assert.equal(headers['x-envoy-external-address'], '127.0.0.1');
   });
   test('an external request id is replaced at the edge, kept with preserve_external_request_id', async () => {

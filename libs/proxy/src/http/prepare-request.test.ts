@@ -25,11 +25,22 @@ test('at the edge the client is the TCP peer, and what it claims is taken away',
   assert.deepEqual(fields, { 'x-request-id': generated, 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'http', 'x-envoy-external-address': '203.0.113.9' });
 });
 
-test('a private peer without x-forwarded-for is internal and keeps its say', () => {
-  const { fields } = prepared({}, { 'x-envoy-max-retries': '9', 'x-request-id': 'mine' }, '10.1.2.3:1');
+test('a peer within the internal addresses and without x-forwarded-for keeps its say', () => {
+  const internalAddresses = { contains: (address: string) => address.startsWith('10.') } as HcmConfig['internalAddresses'];
+  const { fields } = prepared({ internalAddresses }, { 'x-envoy-max-retries': '9', 'x-request-id': 'mine' }, '10.1.2.3:1');
   assert.equal(fields['x-envoy-internal'], 'true');
   assert.equal(fields['x-envoy-max-retries'], '9');
   assert.equal(fields['x-request-id'], 'mine');
+});
+
+test('a private address alone makes nobody internal: the balancer in front of a gateway has one', () => {
+  const { fields } = prepared({}, { 'x-envoy-max-retries': '9', 'x-envoy-original-dst-host': '10.0.0.1:22', 'x-request-id': 'mine' }, '10.1.2.3:1');
+  assert.deepEqual(fields, { 'x-request-id': generated, 'x-forwarded-for': '10.1.2.3', 'x-forwarded-proto': 'http', 'x-envoy-external-address': '10.1.2.3' });
+});
+
+test('what proxies say of a request nobody says with underscores', () => {
+  const { fields } = prepared({ useRemoteAddress: false }, { x_forwarded_for: '10.0.0.1', 'x-forwarded_client-cert': 'By=me', x_envoy_internal: 'true', x_request_id: 'forged', x_own: 'kept', 'x-request-id': 'mine', other_name: 'kept' });
+  assert.deepEqual(fields, { x_own: 'kept', 'x-request-id': 'mine', other_name: 'kept', 'x-forwarded-proto': 'http' });
 });
 
 test('with trusted hops the client is found from the right of x-forwarded-for', () => {

@@ -1,5 +1,6 @@
 import { addressWithoutPort, remoteAddress, type HeaderMap, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
+import { decisionTraceFilter, traceHeader } from '../filters/http/decision-trace/decision-trace.ts';
 import type { NodeFacts } from '../node.ts';
 import { isInternalAddress, originOf } from './forwarded.ts';
 import type { RequestIds } from './request-id.ts';
@@ -11,8 +12,8 @@ const internalOnly = new Set([
   'x-envoy-upstream-rq-timeout-ms', 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-rq-timeout-alt-response', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-force-trace',
   'x-envoy-ip-tags', 'x-envoy-hedge-on-per-try-timeout',
 ]);
-/** And what no client at the edge may claim. */
-const notFromEdge = new Set(['x-envoy-decorator-operation', 'x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node', 'x-envoy-original-path']);
+/** What proxies say of a request, and CGI's readers of headers cannot tell from the same with underscores. */
+const saidByProxies = /^x-(?:forwarded-|envoy-|request-id$|real-ip$)/;
 
 /**
  * Makes a request trustworthy before any filter sees it: forwarding headers, request id, client certificate header, and nothing
@@ -26,6 +27,8 @@ export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids:
   let requestId = -1;
   let clientCert = false;
   let control = false;
+  let underscores = false;
+  let trace = false;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? '';
     if (name.charCodeAt(0) !== 120) continue;
@@ -34,9 +37,13 @@ export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids:
     else if (name === 'x-request-id') requestId = i;
     else if (name === 'x-forwarded-client-cert') clientCert = true;
     else if (name.startsWith('x-envoy-')) control = true;
+    else if (name === traceHeader) trace = true;
+    else if (name.includes('_')) underscores = true;
   }
   const idValue = requestId < 0 ? null : (flat[requestId + 1] ?? null);
+  if (underscores) dropLookalikes(headers);
   const edge = setForwarded(config, head, info, forwardedFor, forwardedProto, control);
+  if (trace && edge) dropQuestion(config, headers);
   if (clientCert || info.connection.tls !== null || config.forwardClientCert !== 'sanitize') applyXfcc(config, info.connection.tls, headers);
   info.requestId = idValue;
   if (config.generateRequestId && (idValue === null || (edge && !config.preserveExternalRequestId))) {
@@ -91,6 +98,26 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
 function dropForged(headers: HeaderMap, internal: boolean, edge: boolean): void {
   headers.remove('x-envoy-internal');
   if (internal) return;
-  for (const name of internalOnly) headers.remove(name);
-  if (edge) for (const name of notFromEdge) headers.remove(name);
+  if (edge) dropNamed(headers, isControl);
+  else for (const name of internalOnly) headers.remove(name);
+}
+
+/** Deviation: Envoy takes those away that it knows of; what an address in x-envoy-original-dst-host or the next name does is no client's business. */
+function isControl(name: string): boolean {
+  return name.startsWith('x-envoy-');
+}
+
+/** Nobody outside asks proxies behind the edge under the edge's name; where the edge itself answers, its filter knows who may. */
+function dropQuestion(config: HcmConfig, headers: HeaderMap): void {
+  if (!config.httpFilters.some(({ typeUrl }) => typeUrl === decisionTraceFilter.typeUrls[0])) headers.remove(traceHeader);
+}
+
+/** Deviation: Envoy passes x_forwarded_for on. */
+function dropLookalikes(headers: HeaderMap): void {
+  dropNamed(headers, (name) => name.includes('_') && saidByProxies.test(name.replaceAll('_', '-')));
+}
+
+function dropNamed(headers: HeaderMap, matches: (name: string) => boolean): void {
+  const names = headers.flat.filter((name, i) => i % 2 === 0 && matches(name));
+  for (const name of names) headers.remove(name);
 }

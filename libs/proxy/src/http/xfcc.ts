@@ -14,7 +14,6 @@ export function applyXfcc(config: HcmConfig, tls: TlsInfo | null, headers: Heade
   }
   if (mode === 'forward-only') return;
   const own = ownElement(config, tls);
-  if (own === '') return;
   const sent = mode === 'append-forward' ? headers.getAll(name) : null;
   headers.set(name, sent === null ? own : `${sent},${own}`);
 }

@@ -1,4 +1,5 @@
 import type { Jwt, JsonObject } from '@meltemi/identity/jwt';
+import type { HeaderMap } from '@meltemi/http';
 import type { StreamControls } from '../../../filter.ts';
 import { removeToken, type FoundToken } from './locations.ts';
 import type { Provider } from './provider.ts';
@@ -6,10 +7,15 @@ import type { Provider } from './provider.ts';
 /** Where other filters find what tokens said. */
 export const jwtMetadata = 'envoy.filters.http.jwt_authn';
 
-/** Takes away what only a verified token may put into a request. */
-export function sanitize(provider: Provider, { request }: StreamControls): void {
-  if (provider.payloadHeader !== '') request.headers.remove(provider.payloadHeader);
-  for (const { header } of provider.claimHeaders) request.headers.remove(header);
+/** Takes away what only a verified token may put into a request, also with underscores: who reads headers as CGI does sees no difference. */
+export function sanitize(provider: Provider, { request: { headers } }: StreamControls): void {
+  if (provider.payloadHeader !== '') removeAlike(headers, provider.payloadHeader);
+  for (const { header } of provider.claimHeaders) removeAlike(headers, header);
+}
+
+function removeAlike(headers: HeaderMap, name: string): void {
+  const plain = name.replaceAll('_', '-');
+  for (const other of headers.flat.filter((_, i) => i % 2 === 0)) if (other.length === plain.length && other.replaceAll('_', '-') === plain) headers.remove(other);
 }
 
 /** What a verified token does to its request. */
@@ -40,10 +46,10 @@ function claimAt(payload: JsonObject, path: readonly string[]): unknown {
   return value;
 }
 
-/** A claim as a header's value; "" for what has none: lists, objects, and texts that would end the field. */
+/** A claim as a header's value; "" for what has none: lists, objects, and texts with control characters. */
 function fieldText(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value !== 'string' || /[\0\r\n]/.test(value)) return '';
+  if (typeof value !== 'string' || /\p{Cc}/u.test(value)) return '';
   return Buffer.from(value).toString('latin1');
 }
 
