@@ -22,7 +22,7 @@ let nginx: Nginx;
 let mesh: TwoHops;
 before(async () => {
   nginx = await startNginx('keepalive_requests 1000000; location = /admin { return 200 forbidden; } location /admin/ { return 200 forbidden; } location / { return 200 fine; }');
-  mesh = await TwoHops.start(129, policy, nginx);
+  mesh = await TwoHops.start(129, policy, { behind: nginx });
 });
 after(async () => {
   await mesh.stop();

@@ -3,12 +3,18 @@ import { waitFor } from '@meltemi/base';
 import { loadMesh, type ProxyQuestion } from '@meltemi/explain';
 import type { StreamInfo } from '@meltemi/http';
 import { TestAuthority } from '../conformance/certificates.ts';
-import { WireProxy } from '../conformance/wire-proxy.ts';
+import { WireProxy, type WireNeeds } from '../conformance/wire-proxy.ts';
 import { Attacker } from './attacker.ts';
 import { RawApplication } from './raw-application.ts';
 
 /** Where an attacker stands: outside, or beside the application with a sidecar of its own. */
 export type Entrance = 'gateway' | 'client' | 'sidecar';
+
+export interface TwoHopsOptions {
+  /** Serves in the application's place. */
+  readonly behind?: { readonly port: number };
+  readonly authority?: WireNeeds['authority'];
+}
 
 /** What may get to the application, as "METHOD target". */
 export interface Passed {
@@ -55,21 +61,18 @@ export class TwoHops {
   readonly gateway: WireProxy;
   readonly client: WireProxy;
   readonly sidecar: WireProxy;
-  readonly authority: TestAuthority;
 
-  private constructor(parts: Pick<TwoHops, 'application' | 'gateway' | 'client' | 'sidecar' | 'authority'>) {
+  private constructor(parts: Pick<TwoHops, 'application' | 'gateway' | 'client' | 'sidecar'>) {
     this.application = parts.application;
     this.gateway = parts.gateway;
     this.client = parts.client;
     this.sidecar = parts.sidecar;
-    this.authority = parts.authority;
   }
 
-  /** `net`: three addresses 127.<net>.0.1 to 3 are taken. `more`: further objects. `behind`: serves in the application's place. */
-  static async start(net: number, more = '', behind?: { readonly port: number }): Promise<TwoHops> {
+  /** `net`: three addresses 127.<net>.0.1 to 3 are taken. `more`: further objects. */
+  static async start(net: number, more = '', { behind, authority = new TestAuthority() }: TwoHopsOptions = {}): Promise<TwoHops> {
     const mesh = loadMesh([{ name: 'mesh.yaml', text: objects + more }]);
     assert.deepEqual(mesh.setAside, []);
-    const authority = new TestAuthority();
     const application = await RawApplication.start();
     const at = (number: number, upstream: { readonly port: number }) => ({ authority, upstream, authorizer: upstream, address: `127.${net}.0.${number}` });
     const sidecar = await WireProxy.start(mesh, question({ labels: { app: 'web' }, ip: podIp, serviceAccount: 'web' }), at(1, behind ?? application));
@@ -77,7 +80,7 @@ export class TwoHops {
     const next = { port: inbound ?? 0, address: sidecar.address };
     const gateway = await WireProxy.start(mesh, question({ type: 'router', labels: { istio: 'ingressgateway' } }), { ...at(2, next), upstream: next });
     const client = await WireProxy.start(mesh, question({ labels: { app: 'client' }, ip: '10.1.1.9' }), { ...at(3, next), upstream: next });
-    return new TwoHops({ application, gateway, client, sidecar, authority });
+    return new TwoHops({ application, gateway, client, sidecar });
   }
 
   async stop(): Promise<void> {
@@ -91,11 +94,16 @@ export class TwoHops {
     return this[entrance];
   }
 
+  /** Where a client of this proxy connects. */
+  entranceOf(entrance: Entrance): { readonly host: string; readonly port: number } {
+    const proxy = this.proxy(entrance);
+    const mode = ({ gateway: 'gateway', client: 'outbound', sidecar: 'inbound' } as const)[entrance];
+    return { host: proxy.address, port: proxy.enter(mode, { ip: entrance === 'client' ? '10.96.4.1' : podIp, port: 8080 }) ?? 0 };
+  }
+
   /** A connection of the attacker's. */
   connect(entrance: Entrance): Promise<Attacker> {
-    const proxy = this.proxy(entrance);
-    const port = entrance === 'gateway' ? proxy.enter('gateway', { ip: '', port: 8080 }) : proxy.enter(entrance === 'client' ? 'outbound' : 'inbound', entrance === 'client' ? { ip: '10.96.4.1', port: 8080 } : { ip: podIp, port: 8080 });
-    return Attacker.connect({ host: proxy.address, port: port ?? 0 });
+    return Attacker.connect(this.entranceOf(entrance));
   }
 
   /** Forgets what was seen so far. */

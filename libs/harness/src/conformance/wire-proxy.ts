@@ -76,12 +76,17 @@ export class WireProxy {
     }
     for (const [name, table] of view.routes) this.#server.setRouteTable(name, table);
     const listeners = view.listeners.map((listener) => moved(listener, this.address));
-    for (const secret of new Set(listeners.flatMap(({ sdsNames }) => [...sdsNames]))) this.#server.setSecret(secret, authority.secret(secret));
+    this.refreshSecrets(authority);
     // those that hand connections on come last
     for (const listener of listeners.toSorted((a, b) => Number(a.useOriginalDst) - Number(b.useOriginalDst))) {
       const started = await this.#server.setListener(listener);
       if (!started.ok) throw new Error(`listener ${listener.name}: ${started.error.map(({ path, message }) => `${path} ${message}`).join('; ')}`);
     }
+  }
+
+  /** Gives every secret that the listeners name, anew. */
+  refreshSecrets(authority: WireNeeds['authority']): void {
+    for (const secret of new Set(this.view.listeners.flatMap(({ sdsNames }) => [...sdsNames]))) this.#server.setSecret(secret, authority.secret(secret));
   }
 
   /** Where a client connects for this call; null when nobody listens there. */

@@ -102,6 +102,9 @@ export interface SubjectAltNames {
 
 const kindOf: Readonly<Record<string, keyof SubjectAltNames>> = { URI: 'uri', DNS: 'dns', 'IP Address': 'ip', email: 'email' };
 
+/** A name of DNS with anything else in it could only be taken for another kind of name: policies compare principals with these, too. */
+const hostName = /^[\w.*-]+$/;
+
 /** Node's text "URI:spiffe://a, DNS:b" taken apart; values that Node quotes (they hold ", ") are JSON strings. */
 export function subjectAltNames(certificate: Pick<X509Certificate, 'subjectAltName'> | undefined): SubjectAltNames {
   const names = { uri: [] as string[], dns: [] as string[], ip: [] as string[], email: [] as string[] };
@@ -109,6 +112,7 @@ export function subjectAltNames(certificate: Pick<X509Certificate, 'subjectAltNa
   for (const match of text.matchAll(/(URI|DNS|IP Address|email):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
     const kind = kindOf[match[1] ?? ''];
     const value = match[2] ?? '';
+    if (kind === 'dns' && !hostName.test(value)) continue;
     if (kind !== undefined) names[kind].push(value.startsWith('"') ? unquote(value) : value);
   }
   return names;

@@ -83,7 +83,8 @@ function build(config: TlsCommon, { certificates, validation, trustDomains }: Pa
     ecdhCurve: config.ecdhCurves ?? defaultCurves,
     // A resumed session keeps the peer identity of before; off unless asked. OpenSSL refuses to resume one with a client certificate
     // that has no id context; tickets of other contexts are of other keys anyway.
-    ...(tickets ? { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) } : { secureOptions: noTicket }),
+    secureOptions: tickets ? noRenegotiation : noTicket | noRenegotiation,
+    ...(tickets && { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) }),
   });
   const verifies = validation !== null && (ca !== null || validation.systemRoots) && !validation.acceptUntrusted;
   return { context, validation, trustDomains, verifies, local: first ? localNames(new X509Certificate(first)) : null };
@@ -95,6 +96,8 @@ function namesWithoutRoots(validation: Validation | null): boolean {
 
 /** SSL_OP_NO_TICKET */
 const noTicket = 0x4000;
+/** SSL_OP_NO_RENEGOTIATION: as Envoy's TLS library. Who a peer is was asked when its connection began. */
+const noRenegotiation = 0x4000_0000;
 
 function withTls13(ciphers: string): string {
   return ciphers.includes('TLS_') ? ciphers : `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${ciphers}`;
@@ -141,6 +144,8 @@ export function spokenProtocols(alpn: readonly string[]): string[] {
 /** Null when the peer's certificate passes its trust domain's roots and the SAN, SPKI and hash lists; else the reason. That the chain leads to a root at all is OpenSSL's part. */
 export function checkPeer(peer: X509Certificate | undefined, { validation, trustDomains }: Pick<TlsMaterial, 'validation' | 'trustDomains'>): string | null {
   if (validation === null || validation.acceptUntrusted) return null;
+  const spiffe = peer === undefined ? null : notSpiffe(peer);
+  if (spiffe !== null) return spiffe;
   const pinned = validation.spki.length > 0 || validation.hashes.length > 0;
   if (validation.sanMatchers.length === 0 && !pinned && trustDomains === null) return null;
   if (peer === undefined) return 'the peer showed no certificate';
@@ -148,6 +153,15 @@ export function checkPeer(peer: X509Certificate | undefined, { validation, trust
   const foreign = trustDomains && misplaced(peer, trustDomains, validation.allowExpired);
   if (foreign !== null) return foreign;
   return !pinned || isPinned(peer, validation) ? null : 'verify pin: the peer certificate is not among those pinned';
+}
+
+/** What a certificate with a SPIFFE id lacks to be a workload's (X509-SVID §2 and §4.1), where OpenSSL does not look. Null for others. */
+function notSpiffe(peer: X509Certificate): string | null {
+  const names = peer.subjectAltName ?? '';
+  const first = names.indexOf('URI:');
+  if (first < 0 || !names.includes('spiffe://')) return null;
+  if (peer.ca) return 'the certificate of the peer is one of an authority: no workload has such a one';
+  return names.includes('URI:', first + 4) ? 'the certificate of the peer has several URIs: a SPIFFE identity is the only one' : null;
 }
 
 function matchesSan(peer: X509Certificate, matchers: readonly SanMatcher[]): boolean {

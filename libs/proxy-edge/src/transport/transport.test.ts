@@ -94,8 +94,9 @@ test('a character beyond latin1 leaves as UTF-8, and never as the line break its
   assert.equal(sink.text, `x: ${Buffer.from('\u010a\u{1f600}').toString('latin1')}\u00e9${Buffer.from('\ufffd').toString('latin1')}`);
 });
 
-test('a name with line breaks in a certificate stays quoted; one with separators is read whole', () => {
-  assert.deepEqual(subjectAltNames({ subjectAltName: 'URI:"spiffe://a\\u000d\\u000ax: 1", DNS:"b, URI:spiffe://c"' }), { uri: ['"spiffe://a\\u000d\\u000ax: 1"'], dns: ['b, URI:spiffe://c'], ip: [], email: [] });
+test('a name with line breaks in a certificate stays quoted; one with separators is read whole; what is no host is no name of DNS', () => {
+  const text = 'URI:"spiffe://a\\u000d\\u000ax: 1", URI:"spiffe://a, DNS:b", DNS:"b, URI:spiffe://c", DNS:spiffe://d, DNS:*.e_1.test';
+  assert.deepEqual(subjectAltNames({ subjectAltName: text }), { uri: ['"spiffe://a\\u000d\\u000ax: 1"', 'spiffe://a, DNS:b'], dns: ['*.e_1.test'], ip: [], email: [] });
 });
 
 test('a slow reader makes writes return false, and drain comes when it read', async (t) => {
