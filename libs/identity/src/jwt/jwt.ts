@@ -39,6 +39,8 @@ export function parseJwt(token: string): Result<Jwt, JwtStatus> {
   const { alg, kid } = header.value;
   if (typeof alg !== 'string') return err(jwtStatus.badAlgorithm);
   if (!isAlgorithm(alg)) return err(jwtStatus.unknownAlgorithm);
+  // RFC 7515 §4.1.11: what the issuer calls critical must be understood, and nothing of it is here. Deviation: Envoy does not look.
+  if (header.value['crit'] !== undefined) return err(jwtStatus.criticalHeader);
   if (kid !== undefined && typeof kid !== 'string') return err(jwtStatus.badKeyId);
   const payload = decodeObject(payloadText, jwtStatus.payloadBadBase64, jwtStatus.payloadBadJson);
   if (!payload.ok) return payload;

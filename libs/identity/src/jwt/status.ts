@@ -38,5 +38,6 @@ export const jwtStatus = {
   badKeys: status(30, '[keys] in Jwks is not an array'),
   noValidKey: status(31, "Jwks doesn't have any valid public key"),
   noKeyMatches: status(32, "Jwks doesn't have key to match kid or alg from Jwt"),
+  criticalHeader: status(8, 'Jwt header [crit] names extensions that are not supported'),
   fetchFails: status(40, 'Jwks remote fetch is failed'),
 } as const;

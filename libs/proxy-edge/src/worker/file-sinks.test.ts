@@ -57,3 +57,17 @@ test('while the disk takes nothing, about a megabyte waits and further lines are
   const size = readFileSync(path, 'utf8').length;
   assert.ok(size >= 15 * 2 ** 16 && size <= 17 * 2 ** 16, `${size} bytes`);
 });
+
+test('what a header holds ends no line and moves no cursor: letters beyond ASCII stay, control characters there are shown', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sink-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'access.log');
+  const sinks = new FileSinks(1, (_path, error) => { throw error; });
+  const sink = sinks.open(path);
+  const hostile = 'agent \x9b31m\x85[forged] "GET / HTTP/1.1" 200 \xe9\u00a0';
+  write(sink, `${hostile}\n`);
+  write(sink, `${hostile.repeat(30)}\n`);
+  await sinks.written();
+  const shown = 'agent \\x9b31m\\x85[forged] "GET / HTTP/1.1" 200 \xe9\u00a0';
+  assert.equal(readFileSync(path, 'utf8'), `${shown}\n${shown.repeat(30)}\n`);
+});

@@ -39,6 +39,11 @@ export class FileSinks {
   }
 }
 
+/** Bytes of headers that terminals and readers of lines take for more than a letter: 0x9B begins an escape sequence, 0x85 a line. */
+function shown(piece: string): string {
+  return piece.replace(/[\x7f-\x9f]/g, (control) => `\\x${control.charCodeAt(0).toString(16)}`);
+}
+
 /** Lines become bytes piece by piece: as text, 64 KB of them would be thousands of strings that every garbage collection copies. */
 class FileSink implements LineSink, TextSink {
   readonly #path: string;
@@ -72,10 +77,10 @@ class FileSink implements LineSink, TextSink {
   /** A piece of the line that began, as UTF-8. */
   text(piece: string): void {
     const { length } = piece;
-    // A UTF-16 unit takes at most three bytes.
-    const chunk = this.#room(length * 3);
+    // A UTF-16 unit takes at most three bytes, one that is escaped four.
+    const chunk = this.#room(length * 4);
     const start = this.#used;
-    this.#used += length <= shortText && writeShort(chunk, start, piece) < 128 ? length : chunk.write(piece, start);
+    this.#used += length <= shortText && writeShort(chunk, start, piece) < 128 ? length : chunk.write(shown(piece), start);
   }
 
   end(): void {

@@ -11,6 +11,9 @@ import { buildLocalReply, type BuiltReply } from './local-reply.ts';
 import { setServerAndDate } from './prepare-response.ts';
 import { PrefaceSniffer, type ServerCodec } from './server-codec.ts';
 
+/** A head that no timeout of the config is for. Deviation: Envoy waits for the rest of it for ever, which costs a client a connection and us as well. */
+const longestHeadMs = 60_000;
+
 /** One downstream connection under a connection manager: its codec, and the streams that run on it. */
 export class HttpSession implements RequestHandler {
   readonly manager: HttpConnectionManager;
@@ -71,8 +74,7 @@ export class HttpSession implements RequestHandler {
     }
     const idle = nowMs - this.#lastActiveMs;
     if (this.#readingHead) {
-      const limit = config.requestHeadersTimeoutMs || config.requestTimeoutMs;
-      if (limit > 0 && idle > limit) {
+      if (idle > (config.requestHeadersTimeoutMs || config.requestTimeoutMs || longestHeadMs)) {
         stats.rqHeaderTimeout.inc();
         this.connection.destroy();
       }

@@ -126,3 +126,17 @@ test('a response that a client of HTTP/2 gives no window for ends with the strea
   for (let i = 0; i < 4; i++) world.pass(1000);
   assert.equal(world.stats.entries().find(({ name }) => name === 'http2.tx_flush_timeout')?.value, 1);
 });
+
+test('a head that does not end, or comes in drops, is not waited for longer than a minute, also when no timeout is set', () => {
+  for (const hcm of [{}, { streamIdleTimeout: '0s', commonHttpProtocolOptions: { idleTimeout: '3600s' } }]) {
+    const { served, wire } = connected(hcm);
+    wire.receive('GET / HT');
+    for (let i = 0; i < 59; i++) {
+      served.pass(1_000);
+      wire.receive('x');
+    }
+    assert.equal(wire.closed, false);
+    served.pass(3_000);
+    assert.equal(wire.closed, true);
+  }
+});

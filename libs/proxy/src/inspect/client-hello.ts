@@ -5,6 +5,8 @@ export interface ClientHello {
   readonly alpn: readonly string[];
 }
 
+const visible = /^[!-~]*$/;
+
 /** A ClientHello larger than this is not waited for; Envoy's limit. Post-quantum ones are about 1.6 KB. */
 export const maxClientHelloBytes = 64 * 1024;
 
@@ -73,7 +75,9 @@ function skip(body: Buffer, at: number, lengthBytes: number): number {
 
 function readServerName(data: Buffer): string {
   if (data.length < 5 || data[2] !== 0) return '';
-  return data.toString('latin1', 5, Math.min(data.length, 5 + data.readUInt16BE(3))).toLowerCase();
+  const name = data.toString('latin1', 5, Math.min(data.length, 5 + data.readUInt16BE(3)));
+  // It is compared with hosts, and written into logs: a line end in it would be one there.
+  return visible.test(name) ? name.toLowerCase() : '';
 }
 
 function readAlpn(data: Buffer): string[] {

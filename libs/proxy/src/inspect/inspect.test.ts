@@ -27,6 +27,12 @@ test('server name and protocols are read, also when the hello spans records', ()
   assert.deepEqual(readClientHello(Buffer.concat([record(hello), Buffer.from([20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 2, 9, 9])])), expected);
 });
 
+test('a server name that is no visible text is none: it would get into logs as it stands', () => {
+  const named = (name: string) => readClientHello(record(Buffer.concat([Buffer.from([1]), vector(3, Buffer.from([3, 3]), Buffer.alloc(32), vector(1), vector(2, Buffer.from([0x13, 1])), vector(1, Buffer.from([0])), vector(2, extension(0, vector(2, Buffer.from([0]), vector(2, Buffer.from(name, 'latin1'))))))])));
+  for (const name of ['a\n[forged] "GET / HTTP/1.1" 200', 'a\r', 'a\0.test', 'a b', 'a\x1b[31m', 'a\x85b', 'a\x9b31m']) assert.deepEqual(named(name), { serverName: '', alpn: [] }, JSON.stringify(name));
+  assert.deepEqual(named('A_b-1.test'), { serverName: 'a_b-1.test', alpn: [] });
+});
+
 test('an incomplete hello asks for more, other bytes are not TLS', () => {
   const whole = record(hello);
   for (let length = 0; length < whole.length; length++) assert.equal(readClientHello(whole.subarray(0, length)), 'more');

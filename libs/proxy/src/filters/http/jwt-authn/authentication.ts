@@ -11,6 +11,12 @@ export interface Authenticators {
   readonly cacheMiss: { inc(): void };
 }
 
+/** A token that was verified. */
+interface Accepted {
+  readonly claimant: Claimant;
+  readonly jwt: Jwt;
+}
+
 /** Told once: null when the requirement is met. */
 type Done = (status: JwtStatus | null) => void;
 
@@ -26,6 +32,8 @@ export class Authentication {
   readonly #shared: Authenticators;
   readonly #stream: StreamControls;
   #cancelWait: (() => void) | null = null;
+  /** Good, but what they do to the request waits until those beside them are, too. */
+  #accepted: Accepted[] = [];
 
   constructor(shared: Authenticators, stream: StreamControls) {
     this.#shared = shared;
@@ -83,14 +91,14 @@ export class Authentication {
     if (runtime === undefined) return done(jwtStatus.unknownIssuer);
     const tokens = findTokens(runtime.provider.locations, this.#stream.request);
     if (tokens.length === 0) return this.#failed(runtime, jwtStatus.missing, done);
-    return this.#checkTokens(tokens, (token, next) => this.#checkToken({ runtime, audiences: audiences ?? runtime.provider.audiences, token }, next), done);
+    return this.#checkAllTokens(tokens, (token, next) => this.#checkToken({ runtime, audiences: audiences ?? runtime.provider.audiences, token }, next), done);
   }
 
   /** Tokens of several providers; which one made a token its issuer says. Deviation: with allow_missing every token must be good, in Envoy the last one. */
   #checkOptional(runtimes: readonly ProviderRuntime[], failed: boolean, done: Done): void {
     const tokens = new Map<string, FoundToken>();
     for (const { provider } of runtimes) for (const token of findTokens(provider.locations, this.#stream.request)) tokens.set(`${token.kind} ${token.name} ${token.prefix} ${token.text}`, token);
-    this.#checkTokens([...tokens.values()], (token, next) => this.#checkAnyones(runtimes, token, failed ? () => next(null) : next), done);
+    this.#checkAllTokens([...tokens.values()], (token, next) => this.#checkAnyones(runtimes, token, failed ? () => next(null) : next), done);
   }
 
   #checkAnyones(runtimes: readonly ProviderRuntime[], token: FoundToken, done: Done): void {
@@ -100,6 +108,15 @@ export class Authentication {
     const runtime = here.find(({ provider }) => provider.issuer === parsed.value.issuer) ?? here.find(({ provider }) => provider.issuer === '');
     if (runtime === undefined) return done(jwtStatus.unknownIssuer);
     return this.#checkToken({ runtime, audiences: runtime.provider.audiences, token }, done);
+  }
+
+  #checkAllTokens(tokens: readonly FoundToken[], check: (token: FoundToken, done: Done) => void, done: Done): void {
+    this.#checkTokens(tokens, check, (status) => {
+      const accepted = this.#accepted;
+      this.#accepted = [];
+      if (status === null) for (const { claimant, jwt } of accepted) applyToken(claimant.runtime.provider, claimant.token, jwt, this.#stream);
+      done(status);
+    });
   }
 
   /** All must be good: a bad one beside a good one might be the one that an upstream believes. The last is looked at first, as in Envoy. */
@@ -148,8 +165,8 @@ export class Authentication {
     return this.#accept(claimant, jwt, done);
   }
 
-  #accept({ runtime, token }: Claimant, jwt: Jwt, done: Done): void {
-    applyToken(runtime.provider, token, jwt, this.#stream);
+  #accept(claimant: Claimant, jwt: Jwt, done: Done): void {
+    this.#accepted.push({ claimant, jwt });
     done(null);
   }
 
