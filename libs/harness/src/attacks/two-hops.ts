@@ -14,6 +14,8 @@ export interface TwoHopsOptions {
   /** Serves in the application's place. */
   readonly behind?: { readonly port: number };
   readonly authority?: WireNeeds['authority'];
+  /** The gateway's own word is looked at: no sidecar behind it. Default false. */
+  readonly withoutSidecar?: boolean;
 }
 
 /** What may get to the application, as "METHOD target". */
@@ -70,7 +72,7 @@ export class TwoHops {
   }
 
   /** `net`: three addresses 127.<net>.0.1 to 3 are taken. `more`: further objects. */
-  static async start(net: number, more = '', { behind, authority = new TestAuthority() }: TwoHopsOptions = {}): Promise<TwoHops> {
+  static async start(net: number, more = '', { behind, authority = new TestAuthority(), withoutSidecar = false }: TwoHopsOptions = {}): Promise<TwoHops> {
     const mesh = loadMesh([{ name: 'mesh.yaml', text: objects + more }]);
     assert.deepEqual(mesh.setAside, []);
     const application = await RawApplication.start();
@@ -78,7 +80,7 @@ export class TwoHops {
     const sidecar = await WireProxy.start(mesh, question({ labels: { app: 'web' }, ip: podIp, serviceAccount: 'web' }), at(1, behind ?? application));
     const inbound = sidecar.enter('inbound', { ip: podIp, port: 8080 });
     const next = { port: inbound ?? 0, address: sidecar.address };
-    const gateway = await WireProxy.start(mesh, question({ type: 'router', labels: { istio: 'ingressgateway' } }), { ...at(2, next), upstream: next });
+    const gateway = await WireProxy.start(mesh, question({ type: 'router', labels: { istio: 'ingressgateway' } }), { ...at(2, next), upstream: withoutSidecar ? application : next });
     const client = await WireProxy.start(mesh, question({ labels: { app: 'client' }, ip: '10.1.1.9' }), { ...at(3, next), upstream: next });
     return new TwoHops({ application, gateway, client, sidecar });
   }
@@ -95,10 +97,10 @@ export class TwoHops {
   }
 
   /** Where a client of this proxy connects. */
-  entranceOf(entrance: Entrance): { readonly host: string; readonly port: number } {
+  entranceOf(entrance: Entrance, port = 8080): { readonly host: string; readonly port: number } {
     const proxy = this.proxy(entrance);
     const mode = ({ gateway: 'gateway', client: 'outbound', sidecar: 'inbound' } as const)[entrance];
-    return { host: proxy.address, port: proxy.enter(mode, { ip: entrance === 'client' ? '10.96.4.1' : podIp, port: 8080 }) ?? 0 };
+    return { host: proxy.address, port: proxy.enter(mode, { ip: entrance === 'client' ? '10.96.4.1' : podIp, port }) ?? 0 };
   }
 
   /** A connection of the attacker's. */

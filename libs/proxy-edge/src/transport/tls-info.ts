@@ -128,7 +128,8 @@ function unquote(text: string): string {
   }
 }
 
-/** Node writes one attribute a line, most significant first; RFC 2253 wants them the other way round, joined by ",". */
+/** Node writes one attribute a line, most significant first; RFC 2253 wants them the other way round, joined by ",", and letters beyond ASCII as their bytes. */
 function distinguishedName(text: string | undefined): string {
-  return (text ?? '').split('\n').filter(Boolean).reverse().join(',');
+  const name = (text ?? '').split('\n').filter(Boolean).reverse().join(',');
+  return name.replace(/[^\0-\x7f]+/gu, (letters) => [...Buffer.from(letters)].map((byte) => `\\${byte.toString(16).toUpperCase()}`).join(''));
 }
