@@ -70,7 +70,7 @@ export class Forge {
 
   secret(name: string): SecretValue {
     const inline = (text: string) => ({ kind: 'inline' as const, bytes: Buffer.from(text) });
-    if (/ROOTCA|cacert|root/i.test(name)) return { kind: 'validation', validation: { trustedCa: inline(this.roots.map((root) => this.#read(`${root}.crt`)).join('')), systemRoots: false, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null } };
+    if (/ROOTCA|cacert|root/i.test(name)) return { kind: 'validation', validation: { trustedCa: inline(this.roots.map((root) => this.#read(`${root}.crt`)).join('')), systemRoots: false, crl: null, sanMatchers: [], spki: [], hashes: [], allowExpired: false, acceptUntrusted: false, maxVerifyDepth: null, trustDomains: null } };
     const { certificate, key } = this.pair('under-test');
     return { kind: 'certificate', certificate: { certificateChain: inline(certificate), privateKey: inline(key), password: null } };
   }
