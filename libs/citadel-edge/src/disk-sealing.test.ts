@@ -12,6 +12,7 @@ import type { Sealing } from './sealing/open-sealing.ts';
 import type { SealingSecret } from './sealing/sealing-secret.ts';
 
 const material = { rootCertificatePem: 'root', rootKeyPem: 'TOP-SECRET', issuingCertificatePem: 'issuing', issuingKeyPem: 'TOP-SECRET', retiredIssuingPem: [] };
+const revocations = { number: 1, certificates: [], identities: [{ spiffeId: 'spiffe://cluster.local/ns/a/sa/b', before: 1000 }], lists: [] };
 const token = { hash: 'ab'.repeat(32), spiffeId: 'spiffe://cluster.local/ns/a/sa/b', expiresAt: 1000 };
 const keyFile = (): SealingSecret => ({ kind: 'key file', bytes: randomBytes(32) });
 const passphrase = (text: string): SealingSecret => ({ kind: 'passphrase', bytes: Buffer.from(text) });
@@ -34,12 +35,14 @@ function textsIn(dir: string): Record<string, string> {
 async function fill(store: DiskKeystore): Promise<void> {
   assert.equal(await store.saveAuthority(material, undefined), 'saved');
   assert.equal(await store.saveIssuers(['TOP-SECRET'], undefined), 'saved');
+  assert.equal(await store.saveRevocations(revocations, undefined), 'saved');
   await store.addToken(token);
 }
 
 async function holdsAll(store: DiskKeystore): Promise<void> {
   assert.deepEqual((await store.loadAuthority())?.value, material);
   assert.deepEqual((await store.loadIssuers())?.value, ['TOP-SECRET']);
+  assert.deepEqual((await store.loadRevocations())?.value, revocations);
   assert.deepEqual(await store.findToken(token.hash), { ...token, used: false });
 }
 
@@ -54,7 +57,7 @@ for (const [kind, secret] of [['passphrase', passphrase('correct horse battery')
       await fill(new DiskKeystore(dir));
       await holdsAll(new DiskKeystore(dir, { secret }));
       const sealed = textsIn(dir);
-      assert.deepEqual(Object.keys(sealed), ['authority.json', 'issuers.json', 'sealing.json', `tokens/${token.hash}.json`]);
+      assert.deepEqual(Object.keys(sealed), ['authority.json', 'issuers.json', 'revocations.json', 'sealing.json', `tokens/${token.hash}.json`]);
       for (const [file, text] of Object.entries(sealed)) assert.doesNotMatch(text, /TOP-SECRET|spiffe|root/, file);
       await holdsAll(new DiskKeystore(dir, { secret }));
       const other = { ...secret, bytes: Buffer.from(secret.bytes.map((byte) => byte ^ 1)) };
