@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
-import { buildCertificate, formatSpiffeId, parseCertificate, spkiOf, verifyChain, type Certificate, type CertificateTemplate, type SpiffeId } from '@meltemi/identity';
+import { buildCertificate, formatSpiffeId, parseCertificate, verifyChain, type Certificate, type CertificateTemplate, type SpiffeId } from '@meltemi/identity';
 import type { OpenAuthority, SigningAuthority } from './authority.ts';
 import { backdatedMs } from './backdate.ts';
 import type { Entropy } from './entropy.ts';
@@ -60,7 +60,7 @@ function differs(certificate: Certificate, template: CertificateTemplate, author
   if (formatSpiffeId(chain.value.id) !== formatSpiffeId(order.id)) return 'another identity';
   if (certificate.dnsNames.join() !== order.dnsNames.join()) return 'other DNS names';
   if (certificate.ips.join() !== order.ips.join()) return 'other IP addresses';
-  if (!spkiOf(certificate.publicKey).equals(spkiOf(order.publicKey))) return 'another key';
+  if (!certificate.publicKey.equals(order.publicKey)) return 'another key';
   if (certificate.notAfter !== template.notAfter || certificate.notBefore !== template.notBefore) return 'another lifetime';
   if (certificate.notAfter > authority.issuer[0].notAfter) return 'a life beyond the end of its issuer';
   if (certificate.serial.length < minSerialDigits) return 'a serial number that could be guessed';

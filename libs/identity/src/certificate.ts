@@ -2,7 +2,7 @@ import { X509Certificate, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { contents, contextParts, decodeDer, DerError, type DerNode, encodeDer, isContext, parts, readObjectId, readTime, tag } from './der.ts';
 import { decodeExtensions, oid, type Extension } from './extensions.ts';
-import { readPublicKey } from './keys.ts';
+import { acceptedKey } from './keys.ts';
 import { decodeNameConstraints, type NameConstraints } from './name-constraints.ts';
 import { decodeNames, noNames, type SubjectNames } from './names.ts';
 import { formatPem, parsePem } from './pem.ts';
@@ -77,16 +77,17 @@ function readCertificate(der: Buffer, node: DerNode): Certificate {
   const [notBefore, notAfter] = parts(validity, tag.sequence, 'validity');
   const extensionsNode = optional.find((field) => isContext(field, 3));
   const extensions = extensionsNode ? decodeExtensions(contextParts(extensionsNode, 'extensions')[0]) : new Map<string, Extension>();
+  const x509 = openssl(der);
   return Object.freeze({
     der,
     pem: formatPem(label, der),
-    x509: openssl(der),
+    x509,
     serial: contents(serial, tag.integer, 'serial').toString('hex').replace(/^0+(?=.)/, ''),
     subject: encodeDer(subject),
     issuer: encodeDer(issuer),
     notBefore: readTime(notBefore, 'notBefore'),
     notAfter: readTime(notAfter, 'notAfter'),
-    publicKey: readPublicKey(encodeDer(spki)),
+    publicKey: acceptedKey(() => x509.publicKey),
     ...readExtensions(extensions),
   });
 }

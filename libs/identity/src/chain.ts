@@ -113,8 +113,17 @@ function pathToRoot(leaf: Certificate, intermediates: readonly Certificate[], bu
   }
 }
 
-function issued(issuer: Certificate, subject: Certificate): boolean {
-  return issuer.subject.equals(subject.issuer) && issuer.ca && subject.x509.verify(issuer.publicKey);
+/** Certificates do not change, so a signature that was right once is right for good. Who is looked up again and again are issuing CAs and their roots. */
+const signedBy = new WeakMap<Certificate, WeakSet<Certificate>>();
+
+/** True when `issuer` is the CA that `subject` names, and signed it. */
+export function issued(issuer: Certificate, subject: Certificate): boolean {
+  const known = signedBy.get(subject);
+  if (known?.has(issuer) === true) return true;
+  if (!issuer.subject.equals(subject.issuer) || !issuer.ca || !subject.x509.verify(issuer.publicKey)) return false;
+  if (known) known.add(issuer);
+  else signedBy.set(subject, new WeakSet([issuer]));
+  return true;
 }
 
 /** Why a certificate may not stand at `depth` (0 is the leaf) at time `now`; undefined when it may. */

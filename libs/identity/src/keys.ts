@@ -64,9 +64,16 @@ export function verifySigned(data: Uint8Array, algorithm: DerNode | undefined, s
 
 /** Reads a SubjectPublicKeyInfo. Accepted: EC P-256 and P-384, RSA of 2048 to 4096 bits (what Istio's own agents make). Throws DerError. */
 export function readPublicKey(spki: Buffer): KeyObject {
+  const key = acceptedKey(() => createPublicKey({ key: spki, format: 'der', type: 'spki' }));
+  if (isPlainEc(spki)) spkis.set(key, spki);
+  return key;
+}
+
+/** The same for a key that OpenSSL has read already; `read` may throw. */
+export function acceptedKey(read: () => KeyObject): KeyObject {
   let key: KeyObject;
   try {
-    key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+    key = read();
   } catch {
     throw new DerError('the public key cannot be read');
   }
@@ -76,9 +83,22 @@ export function readPublicKey(spki: Buffer): KeyObject {
   return key;
 }
 
-/** SubjectPublicKeyInfo as DER: the identity of a key, for comparing. */
+/** What keys are exported to: OpenSSL takes longer for that than for a signature. */
+const spkis = new WeakMap<KeyObject, Buffer>();
+/** Up to the point, which is not compressed: the only form that OpenSSL writes. */
+const plainEc = ['3059301306072a8648ce3d020106082a8648ce3d03010703420004', '3076301006072a8648ce3d020106052b8104002203620004'].map((hex) => Buffer.from(hex, 'hex'));
+
+function isPlainEc(spki: Buffer): boolean {
+  return plainEc.some((head) => spki.length === 2 + (head[1] ?? 0) && spki.subarray(0, head.length).equals(head));
+}
+
+/** SubjectPublicKeyInfo as DER: the identity of a key, for comparing. Not to be changed. */
 export function spkiOf(key: KeyObject): Buffer {
-  return key.export({ type: 'spki', format: 'der' });
+  const known = spkis.get(key);
+  if (known) return known;
+  const spki = key.export({ type: 'spki', format: 'der' });
+  spkis.set(key, spki);
+  return spki;
 }
 
 /** The key bits alone, what key identifiers are hashed from. */

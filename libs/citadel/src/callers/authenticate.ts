@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ok, type Result } from '@meltemi/base';
-import { fingerprintOf, formatSpiffeId, isJoinToken, parseJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
+import { fingerprintOf, formatSpiffeId, isJoinToken, issued, parseJoinToken, verifyChain, type Certificate } from '@meltemi/identity';
 import type { OpenAuthority } from '../authority.ts';
 import { backdatedMs } from '../backdate.ts';
 import { refuse, type CitadelError } from '../errors.ts';
@@ -55,7 +55,7 @@ function otherRoot(fingerprint: string, { retiredRoots = [] }: OpenAuthority): s
 
 function byCertificate(leaf: Certificate, authority: OpenAuthority, { now, revokedIdentity }: AuthenticationParts): Result<Caller, CitadelError> {
   const issuers = [authority.issuer, ...authority.retired];
-  const issuer = issuers.find(([issuing]) => issuing.subject.equals(leaf.issuer) && leaf.x509.verify(issuing.publicKey)) ?? authority.issuer;
+  const issuer = issuers.find(([issuing]) => issued(issuing, leaf)) ?? authority.issuer;
   const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
   const revoked = revokedIdentity(formatSpiffeId(peer.value.id), leaf.notBefore + backdatedMs);
