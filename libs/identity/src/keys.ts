@@ -27,8 +27,24 @@ export function generateP256(): KeyPair {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' });
 }
 
+interface SignatureKind {
+  readonly digest: string;
+  readonly algorithm: DerNode;
+}
+
+/** Of the keys that sign: an authority's is asked for every certificate. */
+const signatureKinds = new WeakMap<KeyObject, SignatureKind>();
+
 /** How a key signs: P-384 with SHA-384, every other with SHA-256; RSA as PKCS #1 v1.5, what every TLS library reads. */
-function signatureOf(key: KeyObject): { readonly digest: string; readonly algorithm: DerNode } {
+function signatureOf(key: KeyObject): SignatureKind {
+  const known = signatureKinds.get(key);
+  if (known) return known;
+  const kind = signatureKindOf(key);
+  signatureKinds.set(key, kind);
+  return kind;
+}
+
+function signatureKindOf(key: KeyObject): SignatureKind {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'rsa') return { digest: 'sha256', algorithm: sequence(objectId(oid.sha256WithRsa), nothing()) };
   if (type !== 'ec') throw new Error(`a key of type ${type ?? 'unknown'} does not sign certificates here: use ECDSA or RSA`);
