@@ -7,6 +7,7 @@ import { startEtcdCluster, type EtcdCluster } from '@meltemi/config-edge/testing
 import { keystoreContract } from '@meltemi/citadel/keystore-contract';
 import { SealedKeystore } from '../shared/sealed-keystore.ts';
 import { sharedValuesContract } from '../shared/shared-values-contract.ts';
+import { EtcdReportStore } from './etcd-reports.ts';
 import { EtcdValues } from './etcd-values.ts';
 
 const material = { rootCertificatePem: 'root', rootKeyPem: 'TOP-SECRET', issuingCertificatePem: 'issuing', issuingKeyPem: 'TOP-SECRET', retiredIssuingPem: [] };
@@ -58,6 +59,17 @@ void describe('a keystore in etcd, which knows citadel by name and lets it at it
       const values = new EtcdValues(client, nextRoot());
       await t.test(name, () => run({ open: () => new SealedKeystore(values, { secret }), reopen: () => new SealedKeystore(values, { secret }) }));
     }
+  });
+
+  void test('who follows the roots is told to other citadels, more at once than etcd takes in one transaction', async () => {
+    const root = nextRoot();
+    const [mine, other] = [new EtcdReportStore(clientOf('citadel'), root), new EtcdReportStore(clientOf('citadel'), root)];
+    const reports = new Map(Array.from({ length: 250 }, (_, index) => [`proxy/a/${index}`, `report ${index}`]));
+    await mine.writeReports(reports);
+    await other.writeReports(new Map([['citadel/b', 'beat']]));
+    assert.deepEqual(await other.loadReports(), new Map([...reports, ['citadel/b', 'beat']].toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)) as [string, string][]));
+    await mine.writeReports(new Map([...reports.keys()].map((key) => [key, undefined])));
+    assert.deepEqual(await mine.loadReports(), new Map([['citadel/b', 'beat']]));
   });
 
   void test('shows nothing to who reads etcd, and nothing at all to pilot', async () => {
