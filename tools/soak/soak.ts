@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LocalMesh, repository, soak, type SoakReport } from '@meltemi/harness';
 
-const usage = `npm run soak [-- options]: runs Bookinfo behind its sidecars under steady traffic: no request may fail, no process may end or grow. Then streams
+const usage = `npm run soak [-- options]: runs Bookinfo behind its sidecars under steady traffic while certificates are renewed: no request may fail, no process may end or grow. Then streams
 through the proxy whose reader stalls, over HTTP/1.1, HTTP/2 and TCP, each plain and in TLS on both sides: the sender must be held back, memory stay flat.
 
   --minutes N          how long (default 30); fractions allowed; given alone: nothing but this
   --rate N             requests a second (default 50)
   --switch-seconds N   switch a route this often with meltemi apply --wait (default 30; 0: never)
+  --cert-seconds N     lifetime of every certificate of the mesh, renewed at half of it (default 60; 0: citadel's own default)
   --max-growth-mb N    memory a process may gain after warming up (default 32)
   --net N              1 to 254: the loopback network 127.N.x.x it uses (default 88)
   --keep               keep the work folder with its logs
@@ -23,12 +24,12 @@ const manifests = ['deploy/laptop/control-plane.yaml', 'deploy/samples/bookinfo/
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      minutes: { type: 'string' }, rate: { type: 'string', default: '50' }, 'switch-seconds': { type: 'string', default: '30' }, 'max-growth-mb': { type: 'string', default: '32' },
+      minutes: { type: 'string' }, rate: { type: 'string', default: '50' }, 'switch-seconds': { type: 'string', default: '30' }, 'cert-seconds': { type: 'string', default: '60' }, 'max-growth-mb': { type: 'string', default: '32' },
       net: { type: 'string', default: '88' }, keep: { type: 'boolean' }, 'streams-gb': { type: 'string' }, 'stall-seconds': { type: 'string', default: '10' }, help: { type: 'boolean', short: 'h' },
     },
   });
-  const [minutes = 0, rate = 0, switchSeconds = -1, growthMb = 0, net = 0] = [values.minutes ?? '30', values.rate, values['switch-seconds'], values['max-growth-mb'], values.net].map(Number);
-  if (values.help || !(minutes > 0) || !(rate > 0) || !(switchSeconds >= 0) || !(growthMb > 0) || !(net >= 1 && net <= 254)) {
+  const [minutes = 0, rate = 0, switchSeconds = -1, growthMb = 0, net = 0, certSeconds = -1] = [values.minutes ?? '30', values.rate, values['switch-seconds'], values['max-growth-mb'], values.net, values['cert-seconds']].map(Number);
+  if (values.help || !(minutes > 0) || !(rate > 0) || !(switchSeconds >= 0) || !(growthMb > 0) || !(certSeconds === 0 || certSeconds >= 1) || !(net >= 1 && net <= 254)) {
     console.log(usage);
     return values.help ? 0 : 2;
   }
@@ -39,13 +40,13 @@ async function main(): Promise<number> {
     console.log(usage);
     return 2;
   }
-  const bookinfo = onlyStreams ? 0 : await overBookinfo({ seconds: minutes * 60, perSecond: rate, switchSeconds, maxGrowthBytes: growthMb * 2 ** 20 }, { net, keep: values.keep === true });
+  const bookinfo = onlyStreams ? 0 : await overBookinfo({ seconds: minutes * 60, perSecond: rate, switchSeconds, maxGrowthBytes: growthMb * 2 ** 20 }, { net, certSeconds, keep: values.keep === true });
   return bookinfo !== 0 || gigabytes === 0 ? bookinfo : streams(gigabytes, stallSeconds);
 }
 
-async function overBookinfo(how: Omit<Parameters<typeof soak>[1], 'onProgress'>, { net, keep }: { readonly net: number; readonly keep: boolean }): Promise<number> {
+async function overBookinfo(how: Omit<Parameters<typeof soak>[1], 'onProgress'>, { net, certSeconds, keep }: { readonly net: number; readonly certSeconds: number; readonly keep: boolean }): Promise<number> {
   const workDir = mkdtempSync(join(tmpdir(), 'meltemi-soak-'));
-  const mesh = new LocalMesh({ workDir, manifests: manifests.map((path) => join(repository, path)), from: 'bundle', net, onStep: (text) => console.log(`  · ${text}`) });
+  const mesh = new LocalMesh({ workDir, manifests: manifests.map((path) => join(repository, path)), from: 'bundle', net, ...(certSeconds > 0 && { citadelArgs: ['--workload-cert-ttl', `${certSeconds}s`] }), onStep: (text) => console.log(`  · ${text}`) });
   const stop = async () => {
     await mesh.stop();
     if (!keep) rmSync(workDir, { recursive: true, force: true });

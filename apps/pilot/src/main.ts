@@ -113,7 +113,7 @@ await runProgram({
         ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }),
       });
       lifecycle.add('identity agent', () => started.stop());
-      started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`));
+      started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => started.lastFailure()));
       return started;
     }
 

@@ -54,7 +54,7 @@ export async function followMesh({ values, node, control, log, readiness, lifecy
       ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
     });
     lifecycle.add('identity agent', () => started.stop());
-    const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`);
+    const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => started.lastFailure());
     started.subscribe((certificate) => {
       certified();
       control.identity(certificate, Date.now()).catch((cause: unknown) => log.error({ err: cause }, 'the renewed certificate is not in use'));

@@ -172,7 +172,7 @@ await runProgram({
       return [...adminRoutes({
         store: control.store, metrics: stats, flat,
         bootstrapJson: () => (loaded ? binaryToJson('envoy.config.bootstrap.v3.Bootstrap', Bootstrap.encode(loaded.bootstrap).finish()) : undefined),
-        certificate: () => agent?.current(),
+        certificate: () => agent?.current(), certificateFailure: () => agent?.lastFailure(), waitingFor: () => readiness.describe(),
         refreshStats: () => control.workers.refreshStats(),
         describe: () => control.workers.describe(),
         state: () => (readiness.ready ? 'LIVE' : readiness.describe() === 'draining' ? 'DRAINING' : 'PRE_INITIALIZING'),

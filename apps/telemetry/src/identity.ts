@@ -18,6 +18,6 @@ export function startIdentity(citadelAddress: string, values: TelemetryOptions, 
     log: parts.log,
   });
   parts.lifecycle.add('identity agent', () => agent.stop());
-  agent.subscribe(parts.readiness.waitFor(`certificate from citadel at ${citadelAddress}`));
+  agent.subscribe(parts.readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => agent.lastFailure()));
   return agent;
 }

@@ -84,9 +84,8 @@ test('a busy gRPC port names its flag', async () => {
 test('until citadel answers it is up but not ready, and says so', async () => {
   const telemetry = processes.start(['--citadel-address', '127.0.0.1:1', '--join-token-file', join(processes.folder, 'no-token')]);
   assert.ok(((await telemetry.ports())['als'] ?? 0) > 0);
-  const response = await telemetry.get('/healthz/ready');
-  assert.equal(response.status, 503);
-  assert.equal(await response.text(), 'waiting for: certificate from citadel at 127.0.0.1:1\n');
+  assert.equal((await telemetry.get('/healthz/ready')).status, 503);
+  await waitFor('the reason', async () => /^waiting for: certificate from citadel at 127\.0\.0\.1:1 \(.+\)\n$/.test(await (await telemetry.get('/healthz/ready')).text()));
 });
 
 test('who reached a workload with what is told as its own proxy saw it', async () => {

@@ -5,6 +5,7 @@ export { readDeployments, yamlFiles, type Deployment, type Container } from './m
 export { addressPlan, type AddressPlan } from './addresses.ts';
 export { podObject, proxyIdentity, type Workload } from './workload.ts';
 export { Traffic, get, type TrafficSpec, type TrafficReport, type TrafficAnswer, type GetOptions } from './traffic.ts';
+export { LineTraffic, sayLine } from './tcp-traffic.ts';
 export { meltemi, applyAndWait, type CliResult } from './cli.ts';
 export { LiveConfig } from './live-config.ts';
 export { soak, type SoakOptions, type SoakReport } from './soak.ts';

@@ -24,6 +24,8 @@ export interface LocalMeshOptions {
   readonly store?: string;
   /** Extra flags of pilot, such as --etcd-cacert. */
   readonly pilotArgs?: readonly string[];
+  /** Extra flags of citadel, such as --workload-cert-ttl. */
+  readonly citadelArgs?: readonly string[];
   /** Extra flags of telemetry, such as --own-prometheus. */
   readonly telemetryArgs?: readonly string[];
   /** The gateway's address; default: the next workload address. npm start uses 127.0.0.1. */
@@ -60,7 +62,7 @@ export class LocalMesh {
     this.control = options.controlAddress ?? this.#plan.control;
     for (const dir of ['logs', 'ports', 'tokens', 'registry', 'state', 'run']) mkdirSync(join(options.workDir, dir), { recursive: true, mode: 0o700 });
     this.citadel = this.#program('citadel', [
-      '--listen', `${this.control}:15022`, '--admin-listen', `${this.control}:15023`, '--socket', this.citadelSocket, '--state-dir', this.#state('citadel'), '--trust-domain', this.#trustDomain,
+      '--listen', `${this.control}:15022`, '--admin-listen', `${this.control}:15023`, '--socket', this.citadelSocket, '--state-dir', this.#state('citadel'), '--trust-domain', this.#trustDomain, ...(options.citadelArgs ?? []),
     ]);
     this.pilot = this.#program('pilot', this.#pilotArgs());
     this.telemetry = this.#program('telemetry', [
@@ -119,6 +121,20 @@ export class LocalMesh {
     await Promise.all([this.pilot.stop(), this.telemetry.stop()]);
     await this.citadel.stop();
     rmSync(this.contextFile, { force: true });
+  }
+
+  /** A fresh join token in every program's token file, as somebody brings them when certificates have ended. Citadel must run. */
+  async freshTokens(): Promise<void> {
+    await this.#mint('pilot', 'istio-system', 'meltemi-pilot');
+    await this.#mint('telemetry', 'istio-system', 'meltemi-telemetry');
+    for (const { podName: pod, deployment } of this.workloads) await this.#mint(pod, deployment.namespace, deployment.serviceAccount);
+  }
+
+  /** The sidecar of one more pod of a Deployment, without an application; its token is minted now. Start and stop it yourself. */
+  async sidecarOf(deployment: string): Promise<RunningWorkload> {
+    const workload = this.#plan1(this.workload(deployment).deployment);
+    await this.#mint(workload.podName, workload.deployment.namespace, workload.deployment.serviceAccount);
+    return { ...workload, app: undefined, proxy: this.#proxy(workload) };
   }
 
   /** Every process, by name. */

@@ -163,5 +163,6 @@ export function workloadCertificate(of: CertificateParts): Result<WorkloadCertif
 function failureOf(cause: unknown, address: string): IssuanceFailure {
   const error = cause as Partial<ServiceError>;
   const refused = error.code === status.UNAUTHENTICATED || error.code === status.PERMISSION_DENIED || error.code === status.INVALID_ARGUMENT;
-  return { refused, message: `citadel at ${address}: ${error.details ?? error.message ?? String(cause)}` };
+  // grpc-js ends its text with a note that is often empty
+  return { refused, message: `citadel at ${address}: ${(error.details ?? error.message ?? String(cause)).replace(/ Resolution note: $/, '')}` };
 }

@@ -15,6 +15,10 @@ export interface AdminParts {
   readonly flat: FlatStats;
   readonly bootstrapJson: () => unknown;
   readonly certificate: () => WorkloadCertificate | undefined;
+  /** What it waits for until it is ready, and why. */
+  readonly waitingFor?: () => string;
+  /** Why there is no newer one. */
+  readonly certificateFailure?: () => string | undefined;
   /** Merges the workers' statistics first. */
   readonly refreshStats: () => Promise<void>;
   readonly describe: () => Promise<WorkerDescription>;
@@ -32,14 +36,14 @@ export function adminRoutes(parts: AdminParts): AdminRoute[] {
   const get = (path: string, description: string, handle: AdminRoute['handle']): AdminRoute => ({ method: 'GET', path, description, handle });
   const post = (path: string, description: string, handle: AdminRoute['handle']): AdminRoute => ({ method: 'POST', path, description, handle });
   return [
-    get('/certs', 'certificates in use', () => jsonResponse(certsPage(parts.certificate()))),
+    get('/certs', 'certificates in use', () => jsonResponse(certsPage(parts.certificate(), parts.certificateFailure?.()))),
     get('/clusters', 'upstream hosts (?format=json)', async ({ query }) => {
       const { hosts } = await parts.describe();
       return query.get('format') === 'json' ? jsonResponse(clustersJson(parts.store, hosts)) : text(clustersText(parts.store, hosts));
     }),
     get('/config_dump', 'what is in force (?include_eds, ?name_regex=)', (request) => dump(parts, request)),
     get('/listeners', 'listening addresses (?format=json)', async ({ query }) => listeners(await parts.describe(), query)),
-    get('/ready', 'LIVE, or why not', () => (parts.state() === 'LIVE' ? text('LIVE\n') : { ...text(`${parts.state()}\n`), status: 503 })),
+    get('/ready', 'LIVE, or why not', () => (parts.state() === 'LIVE' ? text('LIVE\n') : { ...text(`${parts.state()}\n${parts.waitingFor === undefined ? '' : `${parts.waitingFor()}\n`}`), status: 503 })),
     get('/server_info', 'version, state, command line', () => jsonResponse(parts.serverInfo())),
     get('/stats', 'statistics (?filter=regex, ?usedonly, ?format=json|prometheus)', (request) => stats(parts, request)),
     get('/stats/prometheus', 'statistics for Prometheus', () => prometheus(parts)),

@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import type { WorkloadCertificate } from '@meltemi/identity';
 
-/** Envoy's /certs: the certificates in use, without keys. */
-export function certsPage(certificate: WorkloadCertificate | undefined): unknown {
-  if (!certificate) return { certificates: [] };
-  return { certificates: [{ ca_cert: pemBlocks(certificate.trust.pem).map(describe), cert_chain: pemBlocks(certificate.certChainPem).map(describe) }] };
+/** Envoy's /certs: the certificates in use, without keys; `meltemi_last_failure` says why there is no newer one. */
+export function certsPage(certificate: WorkloadCertificate | undefined, failure: string | undefined): unknown {
+  const said = failure === undefined ? {} : { meltemi_last_failure: failure };
+  if (!certificate) return { certificates: [], ...said };
+  return { ...said, certificates: [{ ca_cert: pemBlocks(certificate.trust.pem).map(describe), cert_chain: pemBlocks(certificate.certChainPem).map(describe) }] };
 }
 
 function describe(pem: string): unknown {
