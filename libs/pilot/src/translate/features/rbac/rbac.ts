@@ -17,8 +17,13 @@ export const tcpStatPrefix = 'tcp.';
 /** AUDIT, DENY and ALLOW policies. No ALLOW policy for a workload allows all that no other denies. */
 export const rbac: HttpFeature = {
   name: 'envoy.filters.http.rbac',
-  filter: (context) => policySets(context, false).map(({ set, action }) => httpRbac({ ...set, ...(set.shadowRules ? { shadowRulesStatPrefix: shadowPrefix[action] } : {}) })),
+  filter: (context) => policySets(context, false).map(({ set, action }) => httpRbac({ ...set, ...(set.shadowRules ? { shadowRulesStatPrefix: shadowPrefix[action] } : {}), trackPerRuleStats: countsPolicies(action, set) })),
 };
+
+/** Whoever denies, audits or is only tried is counted by name. What ALLOW policies let in is not: they are met by every request. Deviation: Istio counts none. */
+function countsPolicies(action: SetOptions['action'], set: PolicySet): boolean {
+  return action !== 'ALLOW' || set.shadowRules !== undefined;
+}
 
 /** The same for connections: rules over requests allow nothing here, and deny without their conditions. */
 export function tcpRbac(context: FeatureContext): Filter[] {

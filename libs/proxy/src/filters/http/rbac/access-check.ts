@@ -3,6 +3,7 @@ import type { RBAC } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
 import type { StreamInfo } from '@meltemi/http';
 import type { Counter, FlatStats } from '@meltemi/observe';
+import { PolicyCounters } from './policy-counters.ts';
 import { traceMetadata } from '../decision-trace/decision-trace.ts';
 
 /** Policies in force and policies only tried, either of which may be missing. */
@@ -30,6 +31,8 @@ export interface AccessNames {
   readonly shadowStatPrefix: string;
   /** Namespace of the metadata. */
   readonly metadata: string;
+  /** Which policies get counters of their own: all that match, those that deny, or none. */
+  readonly perPolicy: 'all' | 'denying' | 'none';
 }
 
 /** Evaluates, counts and tells the access log. @hot */
@@ -41,6 +44,10 @@ export class AccessCheck {
   readonly #denied: Counter;
   readonly #shadowAllowed: Counter;
   readonly #shadowDenied: Counter;
+  readonly #policyAllowed: PolicyCounters | null;
+  readonly #policyDenied: PolicyCounters | null;
+  readonly #policyShadowAllowed: PolicyCounters | null;
+  readonly #policyShadowDenied: PolicyCounters | null;
 
   constructor(names: AccessNames, stats: FlatStats) {
     const base = joined(names.statPrefix, 'rbac');
@@ -52,6 +59,11 @@ export class AccessCheck {
     this.#denied = stats.counter(joined(enforced, 'denied'));
     this.#shadowAllowed = stats.counter(joined(shadow, 'shadow_allowed'));
     this.#shadowDenied = stats.counter(joined(shadow, 'shadow_denied'));
+    const [all, denying] = [names.perPolicy === 'all', names.perPolicy !== 'none'];
+    this.#policyAllowed = all ? new PolicyCounters(stats, enforced, 'allowed') : null;
+    this.#policyDenied = denying ? new PolicyCounters(stats, enforced, 'denied') : null;
+    this.#policyShadowAllowed = all ? new PolicyCounters(stats, shadow, 'shadow_allowed') : null;
+    this.#policyShadowDenied = denying ? new PolicyCounters(stats, shadow, 'shadow_denied') : null;
   }
 
   /** Tries the shadow policies: nothing but a counter and metadata comes of it. */
@@ -59,7 +71,10 @@ export class AccessCheck {
     const policy = policies.match(info);
     const allowed = policies.allows(policy);
     (allowed ? this.#shadowAllowed : this.#shadowDenied).inc();
-    if (policy !== null) info.setMetadata(this.#namespace, this.#policyKey, policy);
+    if (policy !== null) {
+      (allowed ? this.#policyShadowAllowed : this.#policyShadowDenied)?.inc(policy);
+      info.setMetadata(this.#namespace, this.#policyKey, policy);
+    }
     info.setMetadata(this.#namespace, this.#resultKey, allowed ? 'allowed' : 'denied');
   }
 
@@ -70,6 +85,7 @@ export class AccessCheck {
     if (policies.action === 'log') info.setMetadata('envoy.common', 'access_log_hint', policy !== null);
     const allowed = policies.allows(policy);
     (allowed ? this.#allowed : this.#denied).inc();
+    if (policy !== null) (allowed ? this.#policyAllowed : this.#policyDenied)?.inc(policy);
     // who asked what was decided is told which rule it was; for others that would be work for nothing
     if (allowed && policy !== null && info.dynamicMetadata?.[traceMetadata.namespace] !== undefined) info.setMetadata(this.#namespace, 'enforced_effective_policy_id', policy);
     return allowed;

@@ -1,7 +1,7 @@
 import { deniedDetails } from '@meltemi/authz';
 import { RBAC, RBACPerRoute } from '@meltemi/api/gen/envoy/extensions/filters/http/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
-import { refuse, use, warn, type FieldTable } from '@meltemi/route';
+import { refuse, use, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -11,6 +11,7 @@ import { AccessCheck, compileAccessRules, noRules, type AccessRules } from './ac
 export interface RbacConfig extends AccessRules {
   readonly rulesStatPrefix: string;
   readonly shadowStatPrefix: string;
+  readonly countsPolicies: boolean;
 }
 
 /** Lets a request pass or answers 403, by policies over who asks and what for. A route's policies replace the chain's. */
@@ -28,7 +29,7 @@ export const rbacFilter: HttpFilterFactory = {
   },
   bind(config, ctx) {
     const base = config as RbacConfig;
-    const names = { statPrefix: `http.${ctx.hcm.statPrefix}`, rulesStatPrefix: base.rulesStatPrefix, shadowStatPrefix: base.shadowStatPrefix, metadata: 'envoy.filters.http.rbac' };
+    const names = { statPrefix: `http.${ctx.hcm.statPrefix}`, rulesStatPrefix: base.rulesStatPrefix, shadowStatPrefix: base.shadowStatPrefix, metadata: 'envoy.filters.http.rbac', perPolicy: base.countsPolicies ? 'all' : 'none' } as const;
     const filter = new RbacStream(base, ctx.filterName, new AccessCheck(names, ctx.stats));
     return { events: FilterEvents.decodeHead, create: () => filter };
   },
@@ -37,7 +38,7 @@ export const rbacFilter: HttpFilterFactory = {
 const settings: FieldTable<RBAC> = {
   rules: use, shadowRules: use, rulesStatPrefix: use, shadowRulesStatPrefix: use,
   matcher: refuse('the matching API is not supported: use rules'), shadowMatcher: refuse('the matching API is not supported: use shadow_rules'),
-  trackPerRuleStats: warn('statistics per policy are not kept'),
+  trackPerRuleStats: use,
 };
 
 function compile(message: RBAC, ctx: Pick<ParseContext, 'path' | 'warn'>): Result<RbacConfig> {
@@ -45,7 +46,7 @@ function compile(message: RBAC, ctx: Pick<ParseContext, 'path' | 'warn'>): Resul
   const rules = compileAccessRules(message, ctx.path);
   if (!rules.ok) errors.push(...rules.error);
   if (errors.length > 0 || !rules.ok) return err(errors);
-  return ok({ ...rules.value, rulesStatPrefix: message.rulesStatPrefix, shadowStatPrefix: message.shadowRulesStatPrefix });
+  return ok({ ...rules.value, rulesStatPrefix: message.rulesStatPrefix, shadowStatPrefix: message.shadowRulesStatPrefix, countsPolicies: message.trackPerRuleStats });
 }
 
 /** Keeps nothing between calls: one for all streams. @hot */

@@ -27,7 +27,7 @@ export const networkRbacFilter: NetworkFilterFactory = {
   bind(config, ctx) {
     const compiled = config as RbacConfig;
     if (compiled.rules === null && compiled.shadow === null) return { create: () => null };
-    const check = new AccessCheck({ statPrefix: compiled.statPrefix, rulesStatPrefix: '', shadowStatPrefix: compiled.shadowStatPrefix, metadata: 'envoy.filters.network.rbac' }, ctx.stats);
+    const check = new AccessCheck({ statPrefix: compiled.statPrefix, rulesStatPrefix: '', shadowStatPrefix: compiled.shadowStatPrefix, metadata: 'envoy.filters.network.rbac', perPolicy: 'denying' }, ctx.stats);
     return { create: () => new RbacConnection(compiled, check) };
   },
 };
