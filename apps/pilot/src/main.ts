@@ -4,9 +4,9 @@ import { systemClock } from '@meltemi/base';
 import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
-import { explainListenError, formatAddress, meltemiVersion, runProgram, type Address } from '@meltemi/observe-edge';
+import { explainListenError, formatAddress, meltemiVersion, runProgram, StartError, type Address } from '@meltemi/observe-edge';
 import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
-import { AutoRegistration, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
+import { AutoRegistration, BlockedAddresses, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { openAudit, readAccess } from './access.ts';
 import { admissionTests } from './admission-tests.ts';
@@ -49,7 +49,9 @@ await runProgram({
     });
     let started = false;
     const features = featuresFrom(process.env);
-    const keyServer = httpKeyServer();
+    const blocked = BlockedAddresses.and(process.env['BLOCKED_CIDRS_IN_JWKS_URIS'] ?? '');
+    if (!blocked.ok) throw new StartError(`BLOCKED_CIDRS_IN_JWKS_URIS: ${blocked.error}`, { exitCode: 2 });
+    const keyServer = httpKeyServer(blocked.value);
     const jwks = new JwksKeeper({ server: keyServer, clock: systemClock, log, stats: { fetched: counters.keysFetched, failed: counters.keysFailed }, onChange: () => { if (started) discovery.changed('keys of issuers'); } });
     lifecycle.add('keys of issuers', () => {
       jwks.stop();

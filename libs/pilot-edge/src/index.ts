@@ -9,7 +9,7 @@ export { debugRoutes } from './debug-routes.ts';
 export { waitForRevision } from './wait.ts';
 export { pilotStats, type PilotStats } from './stats.ts';
 export { type VersionMemory } from './live-refusals.ts';
-export { httpKeyServer, JwksKeeper, type JwksKeeperOptions, type KeyServer } from './jwks/index.ts';
+export { BlockedAddresses, httpKeyServer, JwksKeeper, type JwksKeeperOptions, type KeyServer } from './jwks/index.ts';
 export { expectationGate, type ExpectationGate } from './expectations/gate.ts';
 export { runTestProgram } from './expectations/test-program.ts';
 export { AccessPolicy, type AccessVerb, type AccessDecision } from './access/access-policy.ts';

@@ -113,3 +113,13 @@ test('a start waits for the first try of each, and not for ever', async () => {
   await settle();
   assert.equal(tried, true);
 });
+
+test('an issuer that is asked over https cannot send us to http', async () => {
+  const { server, kept, settle, warnings } = keeper();
+  server.answers.set('https://ann/.well-known/openid-configuration', JSON.stringify({ jwks_uri: 'http://ann/jwks' }));
+  server.answers.set('http://ann/jwks', set('1'));
+  kept.want([{ ...wanted('https://ann', ''), id: ann.id }]);
+  await settle();
+  assert.deepEqual([server.asked, kept.keySets.size], [['https://ann/.well-known/openid-configuration'], 0]);
+  assert.match(JSON.stringify(warnings), /over http/);
+});

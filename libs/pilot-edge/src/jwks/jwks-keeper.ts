@@ -103,7 +103,7 @@ export class JwksKeeper {
   async #read(entry: Entry): Promise<string> {
     const { issuer, jwksUri, timeoutMs } = entry.wanted;
     const limits = { timeoutMs, signal: entry.signal };
-    const uri = jwksUri !== '' ? jwksUri : jwksUriIn(await this.#options.server.get(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, limits));
+    const uri = jwksUri !== '' ? jwksUri : jwksUriIn(await this.#options.server.get(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, limits), issuer);
     return checked(await this.#options.server.get(uri, limits));
   }
 
@@ -152,9 +152,11 @@ class Entry {
   }
 }
 
-function jwksUriIn(text: string): string {
+/** An issuer that is asked over https does not send us to http, where anyone on the way could answer. */
+function jwksUriIn(text: string, issuer: string): string {
   const uri = (parsed(text) as { readonly jwks_uri?: unknown } | null)?.jwks_uri;
   if (typeof uri !== 'string' || !/^https?:\/\//i.test(uri)) throw new Error('the OpenID configuration of the issuer names no jwks_uri');
+  if (/^https:/i.test(issuer) && !/^https:/i.test(uri)) throw new Error('the OpenID configuration of the issuer, which was read over https, names a jwks_uri over http');
   return uri;
 }
 

@@ -1,6 +1,7 @@
 import { lookup, type LookupAddress } from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
+import { BlockedAddresses } from './blocked-addresses.ts';
 
 /** Documents of issuers, over HTTP. */
 export interface KeyServer {
@@ -11,48 +12,43 @@ export interface KeyServer {
 
 /** Of a document; a key set of a hundred keys has some 60 kB. */
 const maxBytes = 1024 * 1024;
+const maxHeaderSize = 16 * 1024;
+/** However long a policy would wait for it. */
+const maxTimeoutMs = 60_000;
 
 /**
- * Where no issuer is, but clouds keep credentials: a policy's author must not read those through us. Blocked when connecting, so that no name
- * that resolves there is a way around. Source: Istio's jwks_resolver.go.
+ * Follows no redirects: keys come from where the policy says, or not at all. TLS trusts the system's authorities and NODE_EXTRA_CA_CERTS.
+ * Addresses are checked when connecting, so that no name that resolves to one that is blocked is a way around.
  */
-const blocked = new BlockList();
-blocked.addSubnet('169.254.0.0', 16);
-blocked.addSubnet('fe80::', 10, 'ipv6');
-blocked.addSubnet('fd00:ec2::254', 128, 'ipv6');
-blocked.addAddress('100.100.100.200');
-blocked.addAddress('168.63.129.16');
-
-/** Follows no redirects: keys come from where the policy says, or not at all. TLS trusts the system's authorities and NODE_EXTRA_CA_CERTS. */
-export function httpKeyServer(): KeyServer {
-  const agent = new Agent({ connections: 4, maxResponseSize: maxBytes, keepAliveTimeout: 1_000, connect: { lookup: guardedLookup } });
+export function httpKeyServer(blocked: BlockedAddresses = BlockedAddresses.byDefault): KeyServer {
+  const agent = new Agent({ connections: 4, maxResponseSize: maxBytes, maxHeaderSize, keepAliveTimeout: 1_000, connect: { lookup: guardedLookup(blocked) } });
   return {
     async get(url, { timeoutMs, signal }) {
-      const { hostname } = new URL(url);
+      const { hostname, protocol } = new URL(url);
+      if (protocol !== 'http:' && protocol !== 'https:') throw new Error(`keys come over http or https, not ${protocol}`);
       const literal = hostname.replace(/^\[|\]$/g, '');
-      if (isIP(literal) !== 0 && isBlocked(literal)) throw new Error(`${literal} is not an address that keys may come from`);
-      const { statusCode, body } = await request(url, { dispatcher: agent, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), headers: { accept: 'application/json' } });
+      if (isIP(literal) !== 0 && blocked.has(literal)) throw new Error(`${literal} is not an address that keys may come from`);
+      const within = AbortSignal.any([signal, AbortSignal.timeout(Math.min(timeoutMs, maxTimeoutMs))]);
+      const { statusCode, body } = await request(url, { dispatcher: agent, signal: within, headers: { accept: 'application/json' } });
       if (statusCode >= 200 && statusCode < 300) return body.text();
-      await body.dump({ limit: maxBytes });
+      body.on('error', () => {});
+      body.destroy();
       throw new Error(`the server answers ${statusCode}`);
     },
     close: () => agent.destroy(),
   };
 }
 
-function isBlocked(address: string): boolean {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  return blocked.check(mapped ?? address, mapped === undefined && address.includes(':') ? 'ipv6' : 'ipv4');
-}
-
 /** Looks up as usual, without the addresses that are blocked. */
-const guardedLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    const list: LookupAddress[] = (error ? [] : addresses).filter(({ address }) => !isBlocked(address));
-    const [first] = list;
-    if (error) callback(error, '', 0);
-    else if (!first) callback(Object.assign(new Error(`${hostname} has no address that keys may come from`), { code: 'ENOTFOUND' }), '', 0);
-    else if (options.all === true) callback(null, list);
-    else callback(null, first.address, first.family);
-  });
-};
+function guardedLookup(blocked: BlockedAddresses): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      const list: LookupAddress[] = (error ? [] : addresses).filter(({ address }) => !blocked.has(address));
+      const [first] = list;
+      if (error) callback(error, '', 0);
+      else if (!first) callback(Object.assign(new Error(`${hostname} has no address that keys may come from`), { code: 'ENOTFOUND' }), '', 0);
+      else if (options.all === true) callback(null, list);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
