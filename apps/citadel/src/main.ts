@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { openCertificateService, type CertificateService, type TokenCallers } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService, Roster, RootRotation, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
@@ -36,8 +36,10 @@ await runProgram({
     const chosen = chooseAuthority(values, kept, entropy);
     lifecycle.add('authority', () => chosen.stop());
     const service = await openAuthority(values, kept, chosen, await tokenCallers(values, { log, stats, lifecycle }));
+    const roster = new Roster({ id: randomBytes(8).toString('hex'), store: kept.reports, clock: systemClock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
+    const rotation = chosen.authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority: chosen.authority, roster, clock: systemClock, leadership: kept.leadership }) } : {};
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, roster, ...rotation, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');
     return { ports: { grpc: server.port }, drain: (deadlineMs) => server.stop(deadlineMs) };

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { systemClock } from '@meltemi/base';
-import { alwaysLeader, type Keystore, type Leadership } from '@meltemi/citadel';
-import { defaultCitadelRoot, DiskKeystore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
+import { alwaysLeader, type Keystore, type Leadership, type ReportStore } from '@meltemi/citadel';
+import { defaultCitadelRoot, DiskKeystore, DiskReportStore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
 import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
 import { StartError } from '@meltemi/observe-edge';
 import type { CitadelOptions } from './options.ts';
@@ -10,6 +10,8 @@ import type { CitadelOptions } from './options.ts';
 export interface OpenedKeystore {
   readonly keystore: Keystore;
   readonly leadership: Leadership;
+  /** Who follows the roots: kept where the keystore is. */
+  readonly reports: ReportStore;
   /** Others may change it: it must be looked at often. */
   readonly shared: boolean;
   /** For people: "--keystore etcd at 10.0.0.1:2379". */
@@ -25,7 +27,7 @@ export async function openKeystore(values: CitadelOptions, stateDir: string, onL
     const dir = resolve(text.slice('dir:'.length));
     const leadership = alwaysLeader();
     onLead(true, 'the only one');
-    return { keystore: new DiskKeystore(dir, sealing), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => leadership.stop() };
+    return { keystore: new DiskKeystore(dir, sealing), reports: new DiskReportStore(dir), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => leadership.stop() };
   }
   const url = parseEtcdUrl(text, defaultCitadelRoot);
   if (!url.ok) throw new StartError(`--keystore: ${url.error}; or dir:PATH for a folder`, { exitCode: 2 });

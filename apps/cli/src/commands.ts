@@ -22,6 +22,7 @@ const commands: readonly Entry[] = [
   { names: ['proxy-status', 'ps'], load: async () => (await import('./commands/proxy-status/proxy-status.ts')).proxyStatusCommand },
   { names: ['proxy-config', 'pc'], load: async () => (await import('./commands/proxy-config/proxy-config.ts')).proxyConfigCommand },
   { names: ['intercept'], load: async () => (await import('./commands/intercept/intercept.ts')).interceptCommand },
+  { names: ['ca'], load: async () => (await import('./commands/ca/ca.ts')).caCommand },
   { names: ['token'], load: async () => (await import('./commands/token/token.ts')).tokenCommand },
   { names: ['auth'], load: async () => (await import('./commands/auth/auth.ts')).authCommand },
   { names: ['version'], load: async () => (await import('./commands/version/version.ts')).versionCommand },

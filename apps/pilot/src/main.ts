@@ -114,7 +114,7 @@ await runProgram({
         ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }),
         ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }),
       });
-      lifecycle.add('identity agent', () => started.stop());
+      lifecycle.add('identity agent', () => started.leave());
       started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => started.lastFailure()));
       return started;
     }

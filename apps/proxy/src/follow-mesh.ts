@@ -50,14 +50,19 @@ export async function followMesh({ values, node, control, log, readiness, lifecy
     const tokenFile = values['join-token-file'];
     const rootCertFile = values['root-cert-file'];
     const started = startIdentityAgent({
-      citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log, keyAlgorithm: values['workload-key-algorithm'],
+      citadelAddress, identity: `spiffe://${values['trust-domain']}/ns/${metadata['NAMESPACE']}/sa/${metadata['SERVICE_ACCOUNT']}`, log, name: node.id, keyAlgorithm: values['workload-key-algorithm'],
       ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }), ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }), ...(values['state-dir'] === undefined ? {} : { stateDir: values['state-dir'] }),
     });
-    lifecycle.add('identity agent', () => started.stop());
+    lifecycle.add('identity agent', () => started.leave());
     const certified = readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => started.lastFailure());
-    started.subscribe((certificate) => {
+    started.subscribe(async (certificate) => {
       certified();
-      control.identity(certificate, Date.now()).catch((cause: unknown) => log.error({ err: cause }, 'the renewed certificate is not in use'));
+      try {
+        await control.identity(certificate, Date.now());
+      } catch (cause) {
+        log.error({ err: cause }, 'the renewed certificate is not in use');
+        throw cause;
+      }
     });
     return started;
   }

@@ -17,7 +17,7 @@ export function startIdentity(citadelAddress: string, values: TelemetryOptions, 
     ...(stateDir === undefined ? {} : { stateDir }),
     log: parts.log,
   });
-  parts.lifecycle.add('identity agent', () => agent.stop());
+  parts.lifecycle.add('identity agent', () => agent.leave());
   agent.subscribe(parts.readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => agent.lastFailure()));
   return agent;
 }

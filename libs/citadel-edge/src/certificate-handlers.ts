@@ -2,9 +2,12 @@ import { status, type sendUnaryData, type ServerUnaryCall, type StatusObject } f
 import type { IstioCertificateServiceServer } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import type { JoinTokensServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, ok, withDeadline, type Result } from '@meltemi/base';
-import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance, Refusal } from '@meltemi/citadel';
+import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance, Refusal, Roster } from '@meltemi/citadel';
 import { formatSpiffeId, parseCertificate } from '@meltemi/identity';
+import { bundleMessage } from './bundle-message.ts';
+import { remember } from './followers.ts';
 import type { CitadelStats } from './stats.ts';
+import type { TrustWatchers } from './trust-watchers.ts';
 
 /** What citadel says to its log; pino's loggers fit. */
 export interface CitadelLog {
@@ -18,6 +21,8 @@ export interface HandlerParts {
   readonly service: CertificateService;
   readonly stats: CitadelStats;
   readonly log: CitadelLog;
+  readonly roster: Roster;
+  readonly watchers: TrustWatchers;
 }
 
 /** Citadel answers within this, whatever deadline the caller set or forgot. */
@@ -40,6 +45,7 @@ export function certificateHandlers(parts: HandlerParts): IstioCertificateServic
         parts.stats.csr.inc();
         const { csr, validityDuration } = call.request;
         const issued = await parts.service.createCertificate({ csr, requestedMs: Number(validityDuration) * 1000, proof: proofOf(call) });
+        if (issued.ok) await remember(issued.value, call.metadata, { service: parts.service, roster: parts.roster, now: Date.now() });
         record(parts, call.getPeer(), issued);
         return issued.ok ? ok({ certChain: [...issued.value.chainPem] }) : issued;
       }),
@@ -51,9 +57,9 @@ export function trustBundleHandlers(parts: HandlerParts): TrustBundleServer {
   return {
     get: (_call, done) =>
       answer(parts, done, async () => {
-        const { trustDomain, roots, federated = [] } = parts.service.trust();
-        return ok({ trustDomain, rootsPem: roots.map((root) => root.pem), federated: federated.map((other) => ({ trustDomain: other.trustDomain, rootsPem: other.roots.map((root) => root.pem) })) });
+        return ok(bundleMessage(parts.service.trust()));
       }),
+    watch: parts.watchers.watch,
   };
 }
 

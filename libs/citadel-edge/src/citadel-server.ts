@@ -2,15 +2,17 @@ import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
-import { formatFieldErrors, type Clock, type Random, type Rate } from '@meltemi/base';
-import type { CertificateService } from '@meltemi/citadel';
+import type { Clock, Random, Rate } from '@meltemi/base';
+import { MemoryReportStore, Roster, type CertificateService, type RootRotation } from '@meltemi/citadel';
 import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { StatsRegistry } from '@meltemi/observe';
+import { AuthorityUpkeep } from './authority-upkeep.ts';
 import { certificateHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
 import { Health } from './health-handlers.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import { declareCitadelStats } from './stats.ts';
 import { serveTokenSocket } from './token-socket.ts';
+import { TrustWatchers } from './trust-watchers.ts';
 
 export interface CitadelServerOptions {
   readonly service: CertificateService;
@@ -29,6 +31,10 @@ export interface CitadelServerOptions {
   /** How often one client (an identity, or an address without one) may ask. Default 200 a second, 1,000 at once. */
   readonly ratePerClient?: Rate;
   readonly connections?: Partial<ConnectionLimits>;
+  /** Who follows the trust bundle. Default: one that forgets with the process. */
+  readonly roster?: Roster;
+  /** Changes the root, where it is citadel's own; it needs the same roster. */
+  readonly rotation?: RootRotation;
 }
 
 export interface CitadelServer {
@@ -47,17 +53,19 @@ const limits = {
 } as const satisfies ServerOptions;
 
 const defaultRatePerClient: Rate = { perSecond: 200, burst: 1000 };
-/** Calls are short: who has more open waits for its own. */
-const maxOpenPerClient = 200;
-/** A workload connects, asks, and is gone. */
-const defaultConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 4000, maxPerAddress: 2000, maxPerIdentity: 500 };
+/** Each replica of a workload follows the roots over one stream, and asks now and then. */
+const maxOpenPerClient = 1200;
+const defaultConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 25_000, maxPerAddress: 5000, maxPerIdentity: 2500 };
 
 const defaultMaintenanceMs = 3_600_000;
 
 /** Serves the certificate service, the trust bundle and health on one TLS port, and join tokens on a Unix socket. Rejects with the reason when either cannot be bound. */
 export async function startCitadelServer(options: CitadelServerOptions): Promise<CitadelServer> {
   const { service, clock, random, log } = options;
-  const parts: HandlerParts = { service, log, stats: declareCitadelStats(options.stats) };
+  const stats = declareCitadelStats(options.stats);
+  const roster = options.roster ?? new Roster({ id: 'only', store: new MemoryReportStore(false), clock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
+  const watchers = new TrustWatchers({ service, roster, clock });
+  const parts: HandlerParts = { service, log, stats, roster, watchers };
   const own = await OwnCertificate.start({ service, clock, random, lifetimeMs: options.ownLifetimeMs, onFailure: (reason) => log.error({ reason }, "citadel's own certificate was not renewed") });
   const health = new Health([IstioCertificateServiceService.createCertificate.path.split('/')[1] ?? '', TrustBundleService.get.path.split('/')[1] ?? '']);
   const limited = (reason: string, client: string): void => {
@@ -68,18 +76,27 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
   server.addService(IstioCertificateServiceService, certificateHandlers(parts));
   server.addService(TrustBundleService, trustBundleHandlers(parts));
   server.addService(HealthService, health.handlers());
-  const socket = await serveTokenSocket(options.socketPath, parts).catch((cause: unknown) => {
+  const upkeep = new AuthorityUpkeep({
+    service, roster, rotation: options.rotation, stats, log, clock, maintenanceMs: options.maintenanceMs ?? defaultMaintenanceMs,
+    onChange: () => {
+      own.renew();
+      watchers.publish();
+    },
+  });
+  const socket = await serveTokenSocket(options.socketPath, { ...parts, rotation: options.rotation, refresh: () => upkeep.refresh() }).catch((cause: unknown) => {
     own.stop();
     throw cause;
   });
-  const stopMaintenance = maintain(options, parts, own);
+  upkeep.start();
   let stopped: Promise<void> | undefined;
   const stop = (deadlineMs: number): Promise<void> => (stopped ??= stopAll(deadlineMs));
   const stopAll = async (deadlineMs: number): Promise<void> => {
-    stopMaintenance();
+    upkeep.stop();
     health.drain();
+    watchers.drain();
     await Promise.all([shutDown(server, deadlineMs), shutDown(socket.server, deadlineMs)]);
     await socket.remove();
+    await roster.stop();
     own.stop();
   };
   try {
@@ -92,31 +109,6 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     await stop(0);
     throw cause;
   }
-}
-
-/** Looks after the authority now and then. A failure changes nothing, and is said once for as long as it lasts. */
-function maintain(options: CitadelServerOptions, { stats }: HandlerParts, own: OwnCertificate): () => void {
-  const { service, clock, log, maintenanceMs = defaultMaintenanceMs } = options;
-  let cancel: () => void = () => undefined;
-  let failure = '';
-  let issuing = service.issuingSerial();
-  stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
-  const run = async (): Promise<void> => {
-    const outcome = await service.maintain().catch((cause: unknown) => ({ ok: false as const, error: [{ path: '', message: String(cause) }] }));
-    const reason = outcome.ok ? '' : formatFieldErrors(outcome.error);
-    if (reason !== '' && reason !== failure) log.error({ reason }, 'the authority could not be brought up to date; it goes on with what it has');
-    failure = reason;
-    stats.authorityStale.set(reason === '' ? 0 : 1);
-    if (issuing !== service.issuingSerial()) {
-      issuing = service.issuingSerial();
-      log.info({ audit: true, issuing, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'a new issuing CA signs from now on');
-      stats.rootExpirySeconds.set(Math.floor(service.rootNotAfter() / 1000));
-      own.renew();
-    }
-    cancel = clock.after(maintenanceMs, () => void run());
-  };
-  cancel = clock.after(maintenanceMs, () => void run());
-  return () => cancel();
 }
 
 function shutDown(server: Server, deadlineMs: number): Promise<void> {

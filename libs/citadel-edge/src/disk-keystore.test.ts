@@ -63,7 +63,7 @@ test('two processes over one directory cannot both take a token', () =>
 test('a damaged authority is named and left alone, without quoting it', () =>
   inDirectory(async (dir) => {
     await new DiskKeystore(dir).saveAuthority(material, undefined);
-    for (const [text, reason] of [['{"version":2}', /newer citadel/], ['{"rootKeyPem": "top-secret', /is not JSON/], ['{"rootKeyPem":"top-secret"}', /rootCertificatePem is missing/], ['x'.repeat(300_000), /the limit is/]] as const) {
+    for (const [text, reason] of [['{"version":3}', /newer citadel/], ['{"rootKeyPem": "top-secret', /is not JSON/], ['{"rootKeyPem":"top-secret"}', /rootCertificatePem is missing/], ['x'.repeat(300_000), /the limit is/]] as const) {
       writeFileSync(join(dir, 'authority.json'), text);
       await assert.rejects(new DiskKeystore(dir).loadAuthority(), (error: Error) => reason.test(error.message) && !error.message.includes('top-secret'));
       assert.equal(readFileSync(join(dir, 'authority.json'), 'utf8'), text);

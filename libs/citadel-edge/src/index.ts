@@ -7,6 +7,7 @@ export { KubernetesTokenReviewer } from './kubernetes/token-reviewer.ts';
 export { ApiSecrets, type ApiSecretsOptions } from './kubernetes/api-secrets.ts';
 export { SecretValues } from './kubernetes/secret-values.ts';
 export type { Secrets, StoredSecret } from './kubernetes/secrets.ts';
+export { DiskReportStore } from './disk-reports.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
 export { claimSocket, SocketUnusable } from './token-socket.ts';
 export type { Sealing } from './sealing/open-sealing.ts';

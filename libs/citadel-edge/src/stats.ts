@@ -1,3 +1,4 @@
+import { rotationPhases, type RotationPhase } from '@meltemi/citadel';
 import type { Counter, Family, Gauge, StatsRegistry } from '@meltemi/observe';
 
 /** Citadel's metrics, under the names of Istio's CA. */
@@ -12,6 +13,8 @@ export interface CitadelStats {
   readonly leader: Gauge;
   /** Connections and calls of clients that have enough already. reason: see ConnectionRefusalReason; open and rate for calls. */
   readonly limited: Family<Counter>;
+  readonly rotationPhase: Gauge;
+  readonly rotationLagging: Gauge;
 }
 
 export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
@@ -26,5 +29,11 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     leader: stats.gauge('citadel_server_leader', '1 while this citadel changes the authority of all that share its keystore.').labels(),
     authorityStale: stats.gauge('citadel_server_authority_stale', '1 while the authority in place could not be taken over and an earlier one signs.').labels(),
     limited: stats.counter('meltemi_citadel_clients_limited_total', 'Connections and calls refused because their client had enough already.', ['reason']),
+    rotationPhase: stats.gauge('citadel_server_root_rotation_phase', 'Of a change of the root: 0 none, 1 the new root is distributed, 2 it signs, 3 the old one is retired.').labels(),
+    rotationLagging: stats.gauge('citadel_server_root_rotation_lagging', 'How many proxies and other callers the next step of a root rotation has to wait for.').labels(),
   };
+}
+
+export function rotationPhaseNumber(phase: RotationPhase | undefined): number {
+  return phase === undefined ? 0 : rotationPhases.indexOf(phase) + 1;
 }

@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { JoinTokensService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { JoinTokensService, RootRotationService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { bindPrivately, claimSocket as claim, SocketUnusable } from '@meltemi/identity-edge';
 import { joinTokenHandlers, type HandlerParts } from './certificate-handlers.ts';
+import { rotationHandlers, type RotationParts } from './rotation-handlers.ts';
 
 /** A gRPC server on a Unix socket of mode 0600. */
 export interface TokenSocket {
@@ -22,10 +23,11 @@ export function claimSocket(path: string): Promise<void> {
   return claim(path, about);
 }
 
-/** Serves JoinTokens at `path`, after claimSocket; a socket left by a dead citadel is replaced. */
-export async function serveTokenSocket(path: string, parts: HandlerParts): Promise<TokenSocket> {
+/** Serves JoinTokens and RootRotation at `path`, after claimSocket; a socket left by a dead citadel is replaced. */
+export async function serveTokenSocket(path: string, parts: HandlerParts & RotationParts): Promise<TokenSocket> {
   const server = new Server({ 'grpc.max_receive_message_length': 65_536, 'grpc.max_concurrent_streams': 100 });
   server.addService(JoinTokensService, joinTokenHandlers(parts));
+  server.addService(RootRotationService, rotationHandlers(parts));
   const bind = (bound: string) => new Promise<void>((resolve, reject) => server.bindAsync(`unix:${bound}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())));
   try {
     await bindPrivately(path, bind, about);

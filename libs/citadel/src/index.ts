@@ -16,8 +16,9 @@ export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts'
 export { MemoryKeystore } from './memory-keystore.ts';
 export type { CitadelReport, ProxyReport, RotationFacts, SilentIssuance } from './rotation/facts.ts';
 export { settleMs, short, type Holdup } from './rotation/holdups.ts';
+export { standingOf, type Standing } from './rotation/standing.ts';
 export { MemoryReportStore, type ReportStore } from './rotation/report-store.ts';
 export { Roster, type ProxyName, type RosterOptions } from './rotation/roster.ts';
 export { RootRotation, type RotationProgress, type RotationRefusal, type RotationRequest } from './rotation/root-rotation.ts';
-export type { RetiredRoot, RootMaterial, RotationPhase, RotationRecord } from './rotation/rotation-record.ts';
+export { rotationPhases, type RetiredRoot, type RootMaterial, type RotationPhase, type RotationRecord } from './rotation/rotation-record.ts';
 export { rotationActions, type Move, type RotationAction } from './rotation/transition.ts';

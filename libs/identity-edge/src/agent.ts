@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { formatFieldErrors, mathRandom, systemClock, type Clock, type Random } from '@meltemi/base';
-import { formatSpiffeId, isJoinToken, parseSpiffeId, type KeyAlgorithm, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { formatSpiffeId, isJoinToken, parseCertificates, parseSpiffeId, trustedRootsOf, verifyChain, type KeyAlgorithm, type SpiffeId, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
 import { requestCertificate, type IdentityProof, type IssuanceFailure } from './issuance.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { backdatedMs, renewalTime, retryDelayMs } from './renewal.ts';
 import type { JoinTokenSource } from './token-source.ts';
+import { TrustFollower, type InForce } from './trust-follower.ts';
 
 /** What the agent says to its log; pino's loggers fit. */
 export interface AgentLog {
@@ -26,6 +29,8 @@ export interface IdentityAgentOptions {
   readonly validityMs?: number;
   /** Of the workload's keys, each made for one certificate. Default ECDSA P-256. */
   readonly keyAlgorithm?: KeyAlgorithm;
+  /** What the program calls itself where citadel says who lags: a proxy's node id. Default: the host's name. */
+  readonly name?: string;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log: AgentLog;
@@ -38,12 +43,20 @@ export interface IdentityAgent {
   current(): WorkloadCertificate | undefined;
   /** The first certificate; rejects with the last failure's text when there is none within `deadlineMs` (default 30 s) or the agent stops. */
   ready(deadlineMs?: number): Promise<WorkloadCertificate>;
-  /** Calls `listener` with the current certificate, if any, and with every later one. Returns how to unsubscribe. */
-  subscribe(listener: (certificate: WorkloadCertificate) => void): () => void;
+  /**
+   * Calls `listener` with the current certificate, if any, and with every later one, and with the same certificate again when whom to believe has changed.
+   * A promise that it returns says when it is in force; citadel waits for that before it goes on with a change of the root. Returns how to unsubscribe.
+   */
+  subscribe(listener: CertificateListener): () => void;
   /** Why the last attempt failed; undefined when it did not. For readiness and status pages. */
   lastFailure(): string | undefined;
+  /** Ends at once; tells citadel if it can. */
   stop(): void;
+  /** Ends, and resolves when citadel knows that nobody has to wait for this program, or half a second later. For programs that end in good order. */
+  leave(): Promise<void>;
 }
+
+export type CertificateListener = (certificate: WorkloadCertificate) => unknown;
 
 /** Starts the agent; returns at once. Throws only when `identity` is not a SPIFFE id: that is a bug or a bad flag. */
 export function startIdentityAgent(options: IdentityAgentOptions): IdentityAgent {
@@ -62,7 +75,14 @@ class Agent implements IdentityAgent {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #kept: KeptIdentity | undefined;
-  readonly #listeners = new Set<(certificate: WorkloadCertificate) => void>();
+  readonly #listeners = new Set<CertificateListener>();
+  readonly #follower: TrustFollower;
+  readonly #followerName: string;
+  /** How often roots came over the stream: what a request brought from before that is older. */
+  #trustTaken = 0;
+  /** What every listener believes. */
+  #trusted: readonly string[] = [];
+  #renewalAt = Number.POSITIVE_INFINITY;
   #current: WorkloadCertificate | undefined;
   #failures = 0;
   #lastFailure: string | undefined;
@@ -79,6 +99,14 @@ class Agent implements IdentityAgent {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? mathRandom;
     this.#kept = options.stateDir === undefined ? undefined : new KeptIdentity(options.stateDir);
+    const name = (options.name ?? hostname()).replaceAll(/[^\x21-\x7e]/g, '_').slice(0, 256) || 'unnamed';
+    const run = randomBytes(8).toString('hex');
+    this.#followerName = `${name} ${run}`;
+    this.#follower = new TrustFollower({
+      citadelAddress: options.citadelAddress, trustDomain: id.trustDomain, name, run, clock: this.#clock, random: this.#random,
+      take: (trust) => this.#takeTrust(trust), renewWithin: (ms) => this.#renewWithin(ms),
+      onProblem: (reason) => options.log.warn({ reason }, 'citadel does not let this program follow the roots'),
+    });
   }
 
   start(): void {
@@ -93,9 +121,9 @@ class Agent implements IdentityAgent {
     return this.#lastFailure;
   }
 
-  subscribe(listener: (certificate: WorkloadCertificate) => void): () => void {
+  subscribe(listener: CertificateListener): () => void {
     this.#listeners.add(listener);
-    if (this.#current) listener(this.#current);
+    if (this.#current) void putInForce([listener], this.#current);
     return () => this.#listeners.delete(listener);
   }
 
@@ -118,9 +146,14 @@ class Agent implements IdentityAgent {
   }
 
   stop(): void {
+    void this.leave();
+  }
+
+  leave(): Promise<void> {
     this.#stopping.abort();
     this.#cancelTimer();
     this.#listeners.clear();
+    return this.#follower.stop();
   }
 
   async #startUp(): Promise<void> {
@@ -128,14 +161,15 @@ class Agent implements IdentityAgent {
     if (this.#stopping.signal.aborted) return;
     if (kept && !kept.ok) this.#options.log.warn({ reason: formatFieldErrors(kept.error) }, 'kept identity is not usable; joining anew');
     if (!kept?.ok) return this.#attempt();
-    this.#emit(kept.value);
     this.#scheduleRenewal(kept.value, kept.value.notBefore + backdatedMs);
+    await this.#use(kept.value);
   }
 
   async #attempt(): Promise<void> {
+    const before = this.#trustTaken;
     const outcome = await this.#request().catch((cause: unknown): IssuanceFailure => ({ refused: false, message: cause instanceof Error ? cause.message : String(cause) }));
     if (this.#stopping.signal.aborted) return;
-    if ('certChainPem' in outcome) await this.#accept(outcome);
+    if ('certChainPem' in outcome) await this.#accept(before === this.#trustTaken ? outcome : this.#withNewerTrust(outcome));
     else this.#retry(outcome);
   }
 
@@ -143,7 +177,7 @@ class Agent implements IdentityAgent {
     const proof = await this.#proof();
     if (!proof) return { refused: true, message: this.#noProof() };
     const { citadelAddress, validityMs = 0, keyAlgorithm = 'ecdsa-p256' } = this.#options;
-    const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, keyAlgorithm, now: this.#clock.now() });
+    const outcome = await requestCertificate({ citadelAddress, id: this.id, proof, validityMs, keyAlgorithm, now: this.#clock.now(), follower: this.#followerName });
     this.#tokenIsNext = proof.kind === 'certificate' && !outcome.ok;
     // Only join tokens are spent by use; others may be good again, when Kubernetes or the rules have changed.
     if (proof.kind === 'token' && isJoinToken(proof.token) && (outcome.ok || outcome.error.refused)) this.#deadToken = proof.token;
@@ -172,15 +206,55 @@ class Agent implements IdentityAgent {
   async #accept(certificate: WorkloadCertificate): Promise<void> {
     this.#failures = 0;
     this.#lastFailure = undefined;
+    await this.#keep(certificate);
+    if (this.#stopping.signal.aborted) return;
+    this.#scheduleRenewal(certificate, this.#clock.now());
+    this.#options.log.info({ spiffeId: certificate.spiffeId, serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString() }, 'certificate obtained');
+    await this.#use(certificate);
+  }
+
+  async #keep(certificate: WorkloadCertificate): Promise<void> {
     try {
       await this.#kept?.save(certificate);
     } catch (cause) {
       this.#options.log.warn({ reason: cause instanceof Error ? cause.message : String(cause) }, 'the identity could not be kept; a restart will need a join token');
     }
-    if (this.#stopping.signal.aborted) return;
-    this.#emit(certificate);
-    this.#options.log.info({ spiffeId: certificate.spiffeId, serial: certificate.serial, notAfter: new Date(certificate.notAfter).toISOString() }, 'certificate obtained');
-    this.#scheduleRenewal(certificate, this.#clock.now());
+  }
+
+  /** Puts a new certificate in force, then follows the roots with it. */
+  async #use(certificate: WorkloadCertificate): Promise<void> {
+    const problem = await this.#emit(certificate);
+    if (!this.#stopping.signal.aborted && this.#current === certificate) this.#follower.follow(this.#inForce(certificate, problem));
+  }
+
+  /** New roots: the certificate stays, whom to believe changes. */
+  async #takeTrust(trust: TrustBundle): Promise<InForce> {
+    this.#trustTaken += 1;
+    const current = this.#current;
+    if (!current) throw new Error('the roots are followed with a certificate');
+    const certificate = Object.freeze({ ...current, trust });
+    const problem = await this.#emit(certificate);
+    await this.#keep(certificate);
+    this.#options.log.info({ roots: trustedRootsOf(trust).map((root) => root.slice(0, 12)), ...(problem !== '' && { problem }) }, problem === '' ? 'new roots are in force' : 'new roots are not in force everywhere');
+    return this.#inForce(certificate, problem);
+  }
+
+  #inForce(certificate: WorkloadCertificate, problem: string): InForce {
+    if (problem === '' || this.#trusted.length === 0) this.#trusted = trustedRootsOf(certificate.trust);
+    return { certificate, trusted: this.#trusted, problem };
+  }
+
+  /** The request was answered with the roots of a moment before. */
+  #withNewerTrust(certificate: WorkloadCertificate): WorkloadCertificate {
+    const trust = this.#current?.trust;
+    const chain = parseCertificates(certificate.certChainPem);
+    return trust && chain.ok && verifyChain(chain.value, trust, { now: this.#clock.now(), use: 'any' }).ok ? Object.freeze({ ...certificate, trust }) : certificate;
+  }
+
+  #renewWithin(ms: number): void {
+    const at = this.#clock.now() + ms;
+    // One that comes soon anyway, or was asked for before, stays.
+    if (this.#renewalAt > at) this.#renewAt(this.#clock.now() + ms * this.#random.next());
   }
 
   #retry(failure: IssuanceFailure): void {
@@ -193,6 +267,11 @@ class Agent implements IdentityAgent {
 
   #scheduleRenewal(certificate: WorkloadCertificate, issuedAt: number): void {
     const at = renewalTime({ issuedAt, notAfter: certificate.notAfter }, this.#random);
+    this.#renewAt(at);
+  }
+
+  #renewAt(at: number): void {
+    this.#renewalAt = at;
     this.#after(Math.max(0, at - this.#clock.now()));
   }
 
@@ -201,8 +280,14 @@ class Agent implements IdentityAgent {
     this.#cancelTimer = this.#clock.after(delayMs, () => void this.#attempt());
   }
 
-  #emit(certificate: WorkloadCertificate): void {
+  /** Resolves when every listener has it in force, with why not otherwise. */
+  #emit(certificate: WorkloadCertificate): Promise<string> {
     this.#current = certificate;
-    for (const listener of this.#listeners) listener(certificate);
+    return putInForce([...this.#listeners], certificate);
   }
+}
+
+async function putInForce(listeners: readonly CertificateListener[], certificate: WorkloadCertificate): Promise<string> {
+  const outcomes = await Promise.allSettled(listeners.map(async (listener) => listener(certificate)));
+  return outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason instanceof Error ? outcome.reason.message : String(outcome.reason)] : [])).join('; ');
 }

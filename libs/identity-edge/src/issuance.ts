@@ -24,6 +24,8 @@ export interface IssuanceRequest {
   readonly keyAlgorithm: KeyAlgorithm;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** Under which name the caller will follow the trust bundle: name, space, run. Unset: it will not. */
+  readonly follower?: string;
 }
 
 /** Why no certificate came back. `refused`: citadel does not accept the proof, so asking again with the same one is useless. */
@@ -84,12 +86,13 @@ function credentialsByRoots(rootsPem: string | undefined, { trustDomain }: Spiff
 
 function isPinnedCitadel(chain: readonly Certificate[], trustDomain: string, rootFingerprint: string, now: number): Result<unknown> {
   const root = chain.find((certificate) => fingerprintOf(certificate) === rootFingerprint);
-  if (!root) return fail('', `it does not lead to the root that the join token names (SHA-256 ${rootFingerprint}): wrong address, another mesh, or a citadel that lost its keys`);
+  if (!root) return fail('', `it does not lead to the root that the join token names (SHA-256 ${rootFingerprint}): its root has been retired since (mint a new token), wrong address, another mesh, or a citadel that lost its keys`);
   const bundle = createTrustBundle(trustDomain, [root.pem]);
   return bundle.ok ? isCitadel(chain, bundle.value, now) : bundle;
 }
 
-function isCitadel(chain: readonly Certificate[], bundle: TrustBundle, now: number): Result<unknown> {
+/** Whether it is citadel that presented the chain. */
+export function isCitadel(chain: readonly Certificate[], bundle: TrustBundle, now: number): Result<unknown> {
   const peer = verifyChain(chain, bundle, { now, use: 'server' });
   if (!peer.ok) return peer;
   const expected = formatSpiffeId(controlPlaneId(bundle.trustDomain, 'citadel'));
@@ -107,6 +110,7 @@ async function callCitadel(request: IssuanceRequest, credentials: ChannelCredent
   const bundles = new TrustBundleClient(request.citadelAddress, credentials, { ...options, channelOverride: issuer.getChannel() });
   const metadata = new Metadata();
   if (request.proof.kind === 'token') metadata.set('authorization', `Bearer ${request.proof.token.trim()}`);
+  if (request.follower !== undefined) metadata.set('meltemi-follower', request.follower);
   const deadline = { deadline: Date.now() + callDeadlineMs };
   try {
     // The roots first: they cost nothing, and a token is spent only when all else has worked.

@@ -11,3 +11,4 @@ export { buildRevocationList, isListOf, parseRevocationLists, revocationListPem,
 export { spiffeIdOf } from './peer.ts';
 export { formatJoinToken, isJoinToken, parseJoinToken, type JoinToken } from './join-token.ts';
 export type { WorkloadCertificate } from './workload-certificate.ts';
+export { bundleVersion, trustedRootsOf } from './trust-bundle.ts';

@@ -83,3 +83,14 @@ export function withRevocations(bundle: TrustBundle, listsPem: string): Result<T
 export function fingerprintOf(certificate: Pick<Certificate, 'der'>): string {
   return createHash('sha256').update(certificate.der).digest('hex');
 }
+
+/** SHA-256 of the roots of the bundle's own trust domain, sorted. */
+export function trustedRootsOf({ roots }: Pick<TrustBundle, 'roots'>): string[] {
+  return roots.map(fingerprintOf).toSorted();
+}
+
+/** The same for bundles that say the same, federated ones included. */
+export function bundleVersion({ trustDomain, roots, federated = [] }: TrustBundle): string {
+  const said = [{ trustDomain, roots }, ...federated].map((bundle) => [bundle.trustDomain, ...trustedRootsOf(bundle)]);
+  return createHash('sha256').update(JSON.stringify(said)).digest('hex').slice(0, 32);
+}

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { KeptAuthority, openCertificateService, PluggedAuthority } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService, PluggedAuthority, Roster, RootRotation, settleMs } from '@meltemi/citadel';
 import { mintJoinToken } from '@meltemi/identity-edge';
 import { expositionText, StatsRegistry } from '@meltemi/observe';
 import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from '../citadel-server.ts';
 import { readCaFiles } from '../ca-files.ts';
 import { DiskKeystore } from '../disk-keystore.ts';
+import { DiskReportStore } from '../disk-reports.ts';
 
 /** A real citadel on an ephemeral port with its own directory, for this package's tests. */
 export class CitadelFixture {
@@ -39,7 +40,9 @@ export class CitadelFixture {
     const authority = this.#caDir === undefined ? new KeptAuthority({ trustDomain, keystore, entropy }) : new PluggedAuthority({ trustDomain, read: () => readCaFiles(this.#caDir ?? ''), issuers: keystore, entropy });
     const opened = await openCertificateService({ trustDomain, authority, keystore, clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy });
     if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
-    this.#server = await startCitadelServer({ service: opened.value, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
+    const roster = new Roster({ id: randomBytes(4).toString('hex'), store: new DiskReportStore(join(this.dir, 'state')), clock: systemClock, listeningSince: Date.now() - settleMs, onFailure: (reason) => this.log.error({ reason }, 'roster') });
+    const rotation = authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority, roster, clock: systemClock }) } : {};
+    this.#server = await startCitadelServer({ service: opened.value, roster, ...rotation, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
     this.#port = this.#server.port;
     return this;
   }

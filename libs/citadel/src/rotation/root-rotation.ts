@@ -2,6 +2,7 @@ import { err, ok, type Clock, type Result } from '@meltemi/base';
 import { fingerprintOf, parseCertificates } from '@meltemi/identity';
 import type { AuthorityMaterial } from '../authority-material.ts';
 import type { KeptAuthority, RootMaking } from '../kept-authority.ts';
+import type { Leadership } from '../leadership.ts';
 import type { RotationFacts } from './facts.ts';
 import { holdups, type Holdup, type RotationRoots } from './holdups.ts';
 import type { Roster } from './roster.ts';
@@ -38,6 +39,8 @@ export interface RootRotationOptions {
   readonly authority: KeptAuthority;
   readonly roster: Roster;
   readonly clock: Clock;
+  /** Which of several citadels takes the steps of a rotation that goes on by itself. Default: this one. */
+  readonly leadership?: Pick<Leadership, 'term'>;
 }
 
 /** Changes the root of citadel's own authority, step by step, each in one save. A citadel that dies between two leaves a state that any other goes on from. */
@@ -80,7 +83,9 @@ export class RootRotation {
 
   /** Takes the next step of a rotation that goes on by itself, when nobody would be cut off. Undefined: nothing was to do, or not yet. */
   async advance(): Promise<Move | undefined> {
-    const rotation = (await this.#options.authority.material())?.rotation;
+    const { authority, leadership } = this.#options;
+    if (leadership && !leadership.term()) return undefined;
+    const rotation = (await authority.material())?.rotation;
     if (!rotation?.automatic || rotation.paused) return undefined;
     const stepped = await this.act({ action: 'step' });
     return stepped.ok ? stepped.value : undefined;

@@ -10,6 +10,8 @@ export interface RosterOptions {
   readonly id: string;
   readonly store: ReportStore;
   readonly clock: Clock;
+  /** Whoever was connected before is given a moment from here on to come back. Default: now. */
+  readonly listeningSince?: number;
   /** A write failed; it is tried again. */
   readonly onFailure: (reason: string) => void;
 }
@@ -39,7 +41,7 @@ export class Roster {
 
   constructor(options: RosterOptions) {
     this.#options = options;
-    this.#listeningSince = options.clock.now();
+    this.#listeningSince = options.listeningSince ?? options.clock.now();
   }
 
   /** A program was heard of, or what is known of it has changed. False when there are too many already: then it counts as one that does not report. */

@@ -3,7 +3,7 @@ import { Cluster as ClusterMessage } from '@meltemi/api/gen/envoy/config/cluster
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import type { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import type { WorkloadCertificate } from '@meltemi/identity';
+import { bundleVersion, type WorkloadCertificate } from '@meltemi/identity';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { nodeFacts, type DrainStrategy } from '@meltemi/proxy';
 import { compileCluster, compileSecret, type Cluster, type Reference, type SecretValue, type OverloadConfig } from '@meltemi/snapshot';
@@ -103,11 +103,13 @@ export class ControlThread {
     return this.workers.start();
   }
 
-  /** A first or renewed identity: new handshakes use it, open connections stay. */
+  /** A first or renewed identity, or other roots: new handshakes use it when this resolves, open connections stay. Rejects when a worker does not use it. */
   async identity(certificate: WorkloadCertificate, nowMs: number): Promise<void> {
     const secrets = identitySecrets(certificate);
-    for (const secret of secrets) this.store.put('secrets', { ...secret, version: certificate.serial, lastUpdatedMs: nowMs, origin: 'dynamic' });
-    await this.workers.apply({ ...emptyUpdate, secrets: { set: secrets, removed: [] } });
+    const version = `${certificate.serial}-${bundleVersion(certificate.trust).slice(0, 8)}`;
+    for (const secret of secrets) this.store.put('secrets', { ...secret, version, lastUpdatedMs: nowMs, origin: 'dynamic' });
+    const [refusal] = await this.workers.apply({ ...emptyUpdate, secrets: { set: secrets, removed: [] } });
+    if (refusal) throw new Error(`worker: ${refusal.name}: ${refusal.message}`);
   }
 
   /** True when static resources need something from a source. */

@@ -10,8 +10,10 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -41,6 +43,72 @@ export interface GetTrustBundleResponse {
 export interface FederatedBundle {
   trustDomain: string;
   rootsPem: string[];
+}
+
+export interface WatchTrustRequest {
+  name: string;
+  run: string;
+  trustedRoots: string[];
+  problem: string;
+  leaving: boolean;
+}
+
+export interface WatchTrustResponse {
+  version: string;
+  bundle?: GetTrustBundleResponse | undefined;
+  signingRoot: string;
+  renewWithinMs: bigint;
+}
+
+export interface RotationStatusRequest {
+}
+
+export interface RotationActRequest {
+  action: string;
+  automatic: boolean;
+  without: string[];
+}
+
+export interface RotationStatus {
+  phase: string;
+  paused: boolean;
+  automatic: boolean;
+  startedAt: string;
+  since: string;
+  roots: RootStatus[];
+  issuerSerial: string;
+  issuerNotAfter: string;
+  next: string;
+  holdups: RotationHoldup[];
+  holdupsTotal: number;
+  followers: FollowerGroup[];
+  cannotRotate: string;
+}
+
+export interface RootStatus {
+  fingerprint: string;
+  subject: string;
+  notAfter: string;
+  role: string;
+  certificates: number;
+}
+
+export interface FollowerGroup {
+  trustedRoots: string[];
+  certificateRoot: string;
+  connected: number;
+  away: number;
+}
+
+export interface RotationHoldup {
+  kind: string;
+  spiffeId: string;
+  name: string;
+  address: string;
+  connected: boolean;
+  heardAt: string;
+  until: string;
+  reason: string;
 }
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
@@ -320,6 +388,765 @@ export const FederatedBundle: MessageFns<FederatedBundle> = {
   },
 };
 
+function createBaseWatchTrustRequest(): WatchTrustRequest {
+  return { name: "", run: "", trustedRoots: [], problem: "", leaving: false };
+}
+
+export const WatchTrustRequest: MessageFns<WatchTrustRequest> = {
+  encode(message: WatchTrustRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.run !== "") {
+      writer.uint32(18).string(message.run);
+    }
+    for (const v of message.trustedRoots) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.problem !== "") {
+      writer.uint32(34).string(message.problem);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(40).bool(message.leaving);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchTrustRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchTrustRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.trustedRoots.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchTrustResponse(): WatchTrustResponse {
+  return { version: "", bundle: undefined, signingRoot: "", renewWithinMs: 0n };
+}
+
+export const WatchTrustResponse: MessageFns<WatchTrustResponse> = {
+  encode(message: WatchTrustResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.bundle !== undefined) {
+      GetTrustBundleResponse.encode(message.bundle, writer.uint32(18).fork()).join();
+    }
+    if (message.signingRoot !== "") {
+      writer.uint32(26).string(message.signingRoot);
+    }
+    if (message.renewWithinMs !== 0n) {
+      if (BigInt.asIntN(64, message.renewWithinMs) !== message.renewWithinMs) {
+        throw new globalThis.Error("value provided for field message.renewWithinMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.renewWithinMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchTrustResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchTrustResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bundle = GetTrustBundleResponse.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signingRoot = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.renewWithinMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotationStatusRequest(): RotationStatusRequest {
+  return {};
+}
+
+export const RotationStatusRequest: MessageFns<RotationStatusRequest> = {
+  encode(_: RotationStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotationStatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotationStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotationActRequest(): RotationActRequest {
+  return { action: "", automatic: false, without: [] };
+}
+
+export const RotationActRequest: MessageFns<RotationActRequest> = {
+  encode(message: RotationActRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.action !== "") {
+      writer.uint32(10).string(message.action);
+    }
+    if (message.automatic !== false) {
+      writer.uint32(16).bool(message.automatic);
+    }
+    for (const v of message.without) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotationActRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotationActRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.automatic = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.without.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotationStatus(): RotationStatus {
+  return {
+    phase: "",
+    paused: false,
+    automatic: false,
+    startedAt: "",
+    since: "",
+    roots: [],
+    issuerSerial: "",
+    issuerNotAfter: "",
+    next: "",
+    holdups: [],
+    holdupsTotal: 0,
+    followers: [],
+    cannotRotate: "",
+  };
+}
+
+export const RotationStatus: MessageFns<RotationStatus> = {
+  encode(message: RotationStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== "") {
+      writer.uint32(10).string(message.phase);
+    }
+    if (message.paused !== false) {
+      writer.uint32(16).bool(message.paused);
+    }
+    if (message.automatic !== false) {
+      writer.uint32(24).bool(message.automatic);
+    }
+    if (message.startedAt !== "") {
+      writer.uint32(34).string(message.startedAt);
+    }
+    if (message.since !== "") {
+      writer.uint32(42).string(message.since);
+    }
+    for (const v of message.roots) {
+      RootStatus.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.issuerSerial !== "") {
+      writer.uint32(58).string(message.issuerSerial);
+    }
+    if (message.issuerNotAfter !== "") {
+      writer.uint32(66).string(message.issuerNotAfter);
+    }
+    if (message.next !== "") {
+      writer.uint32(74).string(message.next);
+    }
+    for (const v of message.holdups) {
+      RotationHoldup.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.holdupsTotal !== 0) {
+      writer.uint32(88).uint32(message.holdupsTotal);
+    }
+    for (const v of message.followers) {
+      FollowerGroup.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.cannotRotate !== "") {
+      writer.uint32(106).string(message.cannotRotate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotationStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotationStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.automatic = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.startedAt = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.since = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.roots.push(RootStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.issuerSerial = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.issuerNotAfter = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.holdups.push(RotationHoldup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.holdupsTotal = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.followers.push(FollowerGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.cannotRotate = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRootStatus(): RootStatus {
+  return { fingerprint: "", subject: "", notAfter: "", role: "", certificates: 0 };
+}
+
+export const RootStatus: MessageFns<RootStatus> = {
+  encode(message: RootStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fingerprint !== "") {
+      writer.uint32(10).string(message.fingerprint);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.notAfter !== "") {
+      writer.uint32(26).string(message.notAfter);
+    }
+    if (message.role !== "") {
+      writer.uint32(34).string(message.role);
+    }
+    if (message.certificates !== 0) {
+      writer.uint32(40).uint32(message.certificates);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RootStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRootStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.notAfter = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.certificates = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFollowerGroup(): FollowerGroup {
+  return { trustedRoots: [], certificateRoot: "", connected: 0, away: 0 };
+}
+
+export const FollowerGroup: MessageFns<FollowerGroup> = {
+  encode(message: FollowerGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.trustedRoots) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.certificateRoot !== "") {
+      writer.uint32(18).string(message.certificateRoot);
+    }
+    if (message.connected !== 0) {
+      writer.uint32(24).uint32(message.connected);
+    }
+    if (message.away !== 0) {
+      writer.uint32(32).uint32(message.away);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowerGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowerGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.trustedRoots.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.certificateRoot = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connected = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.away = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotationHoldup(): RotationHoldup {
+  return { kind: "", spiffeId: "", name: "", address: "", connected: false, heardAt: "", until: "", reason: "" };
+}
+
+export const RotationHoldup: MessageFns<RotationHoldup> = {
+  encode(message: RotationHoldup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.spiffeId !== "") {
+      writer.uint32(18).string(message.spiffeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.connected !== false) {
+      writer.uint32(40).bool(message.connected);
+    }
+    if (message.heardAt !== "") {
+      writer.uint32(50).string(message.heardAt);
+    }
+    if (message.until !== "") {
+      writer.uint32(58).string(message.until);
+    }
+    if (message.reason !== "") {
+      writer.uint32(66).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotationHoldup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotationHoldup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.heardAt = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.until = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type JoinTokensService = typeof JoinTokensService;
 export const JoinTokensService = {
   create: {
@@ -379,10 +1206,20 @@ export const TrustBundleService = {
       Buffer.from(GetTrustBundleResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetTrustBundleResponse => GetTrustBundleResponse.decode(value),
   },
+  watch: {
+    path: "/meltemi.citadel.v1.TrustBundle/Watch" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchTrustRequest): Buffer => Buffer.from(WatchTrustRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchTrustRequest => WatchTrustRequest.decode(value),
+    responseSerialize: (value: WatchTrustResponse): Buffer => Buffer.from(WatchTrustResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchTrustResponse => WatchTrustResponse.decode(value),
+  },
 } as const;
 
 export interface TrustBundleServer extends UntypedServiceImplementation {
   get: handleUnaryCall<GetTrustBundleRequest, GetTrustBundleResponse>;
+  watch: handleBidiStreamingCall<WatchTrustRequest, WatchTrustResponse>;
 }
 
 export interface TrustBundleClient extends Client {
@@ -401,6 +1238,9 @@ export interface TrustBundleClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetTrustBundleResponse) => void,
   ): ClientUnaryCall;
+  watch(): ClientDuplexStream<WatchTrustRequest, WatchTrustResponse>;
+  watch(options: Partial<CallOptions>): ClientDuplexStream<WatchTrustRequest, WatchTrustResponse>;
+  watch(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<WatchTrustRequest, WatchTrustResponse>;
 }
 
 export const TrustBundleClient = makeGenericClientConstructor(
@@ -409,6 +1249,76 @@ export const TrustBundleClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): TrustBundleClient;
   service: typeof TrustBundleService;
+  serviceName: string;
+};
+
+export type RootRotationService = typeof RootRotationService;
+export const RootRotationService = {
+  status: {
+    path: "/meltemi.citadel.v1.RootRotation/Status" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotationStatusRequest): Buffer =>
+      Buffer.from(RotationStatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotationStatusRequest => RotationStatusRequest.decode(value),
+    responseSerialize: (value: RotationStatus): Buffer => Buffer.from(RotationStatus.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotationStatus => RotationStatus.decode(value),
+  },
+  act: {
+    path: "/meltemi.citadel.v1.RootRotation/Act" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotationActRequest): Buffer => Buffer.from(RotationActRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotationActRequest => RotationActRequest.decode(value),
+    responseSerialize: (value: RotationStatus): Buffer => Buffer.from(RotationStatus.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotationStatus => RotationStatus.decode(value),
+  },
+} as const;
+
+export interface RootRotationServer extends UntypedServiceImplementation {
+  status: handleUnaryCall<RotationStatusRequest, RotationStatus>;
+  act: handleUnaryCall<RotationActRequest, RotationStatus>;
+}
+
+export interface RootRotationClient extends Client {
+  status(
+    request: RotationStatusRequest,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+  status(
+    request: RotationStatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+  status(
+    request: RotationStatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+  act(
+    request: RotationActRequest,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+  act(
+    request: RotationActRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+  act(
+    request: RotationActRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotationStatus) => void,
+  ): ClientUnaryCall;
+}
+
+export const RootRotationClient = makeGenericClientConstructor(
+  RootRotationService,
+  "meltemi.citadel.v1.RootRotation",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RootRotationClient;
+  service: typeof RootRotationService;
   serviceName: string;
 };
 

@@ -1,0 +1,127 @@
+import { formatFieldErrors, type Clock } from '@meltemi/base';
+import { short, type CertificateService, type Move, type Roster, type RootRotation } from '@meltemi/citadel';
+import { bundleVersion, fingerprintOf, trustedRootsOf } from '@meltemi/identity';
+import type { CitadelLog } from './certificate-handlers.ts';
+import { rotationPhaseNumber, type CitadelStats } from './stats.ts';
+
+export interface AuthorityUpkeepOptions {
+  readonly service: CertificateService;
+  readonly roster: Roster;
+  /** Undefined: the root is not citadel's to change. */
+  readonly rotation: RootRotation | undefined;
+  readonly stats: CitadelStats;
+  readonly log: CitadelLog;
+  readonly clock: Clock;
+  readonly maintenanceMs: number;
+  /** What signs, is believed or is shown has changed, and is in force. */
+  readonly onChange: () => void;
+}
+
+/** How soon what another citadel did is seen, and a rotation that goes on by itself takes its next step. */
+const idleTickMs = 3000;
+const rotatingTickMs = 500;
+
+/** Keeps the authority up to date and a rotation going. A failure changes nothing, and is said once for as long as it lasts. */
+export class AuthorityUpkeep {
+  readonly #options: AuthorityUpkeepOptions;
+  #state: string;
+  #issuing: string;
+  #failure = '';
+  #maintainedAt: number;
+  #running: Promise<void> = Promise.resolve();
+  #cancel: () => void = () => undefined;
+  #stopped = false;
+
+  constructor(options: AuthorityUpkeepOptions) {
+    this.#options = options;
+    this.#state = this.#stateNow();
+    this.#issuing = options.service.issuingSerial();
+    this.#maintainedAt = options.clock.monotonic();
+  }
+
+  start(): void {
+    this.#tell();
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  /** Puts in force what is in the keystore now. Resolves when that is done, also when it failed. */
+  refresh(): Promise<void> {
+    const done = this.#running.then(() => this.#refresh());
+    this.#running = done;
+    return done;
+  }
+
+  #schedule(): void {
+    const { clock, service, rotation, maintenanceMs } = this.#options;
+    const tickMs = service.authority().rotation ? rotatingTickMs : rotation ? Math.min(idleTickMs, maintenanceMs) : maintenanceMs;
+    if (this.#stopped) return;
+    this.#cancel = clock.after(tickMs, () => void this.#tick().finally(() => this.#schedule()));
+  }
+
+  async #tick(): Promise<void> {
+    await this.refresh();
+    const { rotation, log } = this.#options;
+    if (!rotation || this.#stopped) return;
+    try {
+      const move = await rotation.advance();
+      if (move) {
+        log.info({ audit: true, move }, movedText[move] ?? 'the rotation of the root went on');
+        await this.refresh();
+      }
+      await this.#count(rotation);
+    } catch (cause) {
+      this.#fail(cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    const { service, clock, maintenanceMs, stats } = this.#options;
+    const due = clock.monotonic() - this.#maintainedAt >= maintenanceMs;
+    const outcome = await (due ? service.maintain() : service.refresh()).catch((cause: unknown) => ({ ok: false as const, error: [{ path: '', message: String(cause) }] }));
+    if (due) this.#maintainedAt = clock.monotonic();
+    this.#fail(outcome.ok ? '' : formatFieldErrors(outcome.error));
+    stats.authorityStale.set(outcome.ok ? 0 : 1);
+    const state = this.#stateNow();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell();
+    this.#options.onChange();
+  }
+
+  #fail(reason: string): void {
+    if (reason !== '' && reason !== this.#failure) this.#options.log.error({ reason }, 'the authority could not be brought up to date; it goes on with what it has');
+    this.#failure = reason;
+  }
+
+  #stateNow(): string {
+    const { issuer, trust, serving, rotation } = this.#options.service.authority();
+    return [issuer[0].serial, bundleVersion(trust), serving?.issuer[0].serial ?? '', rotation?.phase ?? ''].join(' ');
+  }
+
+  /** What signs and is believed now: to metrics, the log, other citadels. */
+  #tell(): void {
+    const { service, stats, log, roster } = this.#options;
+    const { root, trust, rotation } = service.authority();
+    stats.rootExpirySeconds.set(Math.floor(root.notAfter / 1000));
+    stats.rotationPhase.set(rotationPhaseNumber(rotation?.phase));
+    const trustedRoots = trustedRootsOf(trust);
+    roster.beat({ signingRoot: fingerprintOf(root), trustedRoots });
+    const issuing = service.issuingSerial();
+    if (issuing !== this.#issuing) log.info({ audit: true, issuing, root: short(fingerprintOf(root)), rootNotAfter: new Date(root.notAfter).toISOString() }, 'a new issuing CA signs from now on');
+    this.#issuing = issuing;
+  }
+
+  async #count(rotation: RootRotation): Promise<void> {
+    const { service, stats } = this.#options;
+    stats.rotationLagging.set(service.authority().rotation ? (await rotation.progress()).holdups.length : 0);
+  }
+}
+
+const movedText: Readonly<Partial<Record<Move, string>>> = {
+  switch: 'every connected proxy trusts the new root: it signs from now on', retire: 'nobody has a certificate of the old root any more: it is not believed from now on', finish: 'nobody trusts the old root any more: its key is forgotten, the rotation is done',
+};
