@@ -17,9 +17,11 @@ export async function remember(issued: Issuance, metadata: Metadata, { service, 
   const follower = followerOf(metadata);
   const spiffeId = formatSpiffeId(issued.id);
   if (follower) {
-    // Whoever is connected already says itself when it uses the new certificate.
-    if (roster.get({ spiffeId, ...follower })?.connected) return;
-    if (roster.put({ spiffeId, ...follower, address: '', trustedRoots, certificateRoot, serial, certificateNotAfter: notAfter, connected: false, heardAt: now, problem: '' })) return;
+    const known = roster.get({ spiffeId, ...follower });
+    // Whoever is connected says itself when it uses the new certificate; who is not may use the one before for a while.
+    if (known?.connected) return;
+    const told = known ? { ...known, certificateNotAfter: Math.max(known.certificateNotAfter, notAfter) } : { spiffeId, ...follower, address: '', trustedRoots, certificateRoot, serial, certificateNotAfter: notAfter, connected: false, heardAt: now, problem: '' };
+    if (roster.put(told)) return;
   }
   await roster.silent({ certificateRoot, trustedRoots, notAfter });
 }

@@ -115,6 +115,12 @@ test('an agent that ends in good order is waited for no more; one that is killed
   assert.equal((await act('step', { without: ['ratings'] })).phase, 'switched');
 });
 
+test('an agent that ends before it ever followed is waited for no more', async () => {
+  const brief = await agent(reviews);
+  await brief.leave();
+  await waitFor('it to be forgotten', async () => (await status()).followers.length === 0);
+});
+
 test('who has no certificate of the mesh cannot follow, and a stream that says nothing is ended', async () => {
   const { TrustBundleClient } = await import('@meltemi/api/gen/meltemi/citadel/v1/citadel.ts');
   const { channelCredentials } = await import('@meltemi/identity-edge');

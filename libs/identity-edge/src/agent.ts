@@ -153,7 +153,7 @@ class Agent implements IdentityAgent {
     this.#stopping.abort();
     this.#cancelTimer();
     this.#listeners.clear();
-    return this.#follower.stop();
+    return this.#follower.stop(this.#current && this.#inForce(this.#current, ''));
   }
 
   async #startUp(): Promise<void> {

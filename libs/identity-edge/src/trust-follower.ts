@@ -64,10 +64,12 @@ export class TrustFollower {
     this.#connect();
   }
 
-  /** Says that nobody has to wait for this program any more, and ends. Resolves when it is said, or half a second later. */
-  stop(): Promise<void> {
-    this.#stopped = true;
+  /** Says that nobody has to wait for this program any more, and ends. Resolves when it is said, or half a second later. `last`: what it had, if it has not followed yet. */
+  stop(last: InForce | undefined): Promise<void> {
     this.#cancelRetry();
+    this.#inForce ??= last;
+    if (!this.#stopped && !this.#stream) this.#connect();
+    this.#stopped = true;
     const [stream, client] = [this.#stream, this.#client];
     this.#stream = undefined;
     this.#client = undefined;

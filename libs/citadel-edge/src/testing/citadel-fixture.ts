@@ -41,7 +41,7 @@ export class CitadelFixture {
     const opened = await openCertificateService({ trustDomain, authority, keystore, clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy });
     if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
     const roster = new Roster({ id: randomBytes(4).toString('hex'), store: new DiskReportStore(join(this.dir, 'state')), clock: systemClock, listeningSince: Date.now() - settleMs, onFailure: (reason) => this.log.error({ reason }, 'roster') });
-    const rotation = authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority, roster, clock: systemClock }) } : {};
+    const rotation = authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority, roster, clock: systemClock, inFlightMs: 0 }) } : {};
     this.#server = await startCitadelServer({ service: opened.value, roster, ...rotation, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
     this.#port = this.#server.port;
     return this;

@@ -18,6 +18,8 @@ export interface ProxyReport {
   readonly connected: boolean;
   /** When it was last heard of, milliseconds since the epoch. */
   readonly heardAt: number;
+  /** Since when it has had these roots and a certificate of this one. */
+  readonly since: number;
   /** Why it has not put in force what it was sent; "" when it has, or has not said. */
   readonly problem: string;
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ProxyReport, RotationFacts } from './facts.ts';
-import { holdups, settleMs } from './holdups.ts';
+import { holdups, inFlightMs, settleMs } from './holdups.ts';
 
 const roots = { signing: 'old', other: 'new' };
 const proxy: ProxyReport = {
-  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:999', trustedRoots: ['old'], certificateRoot: 'old', serial: '01', certificateNotAfter: 5000, connected: true, heardAt: 700, problem: '',
+  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:999', trustedRoots: ['old'], certificateRoot: 'old', serial: '01', certificateNotAfter: 5000, connected: true, heardAt: 700, since: -10_000, problem: '',
 };
 const facts = (changes: Partial<RotationFacts>): RotationFacts => ({ proxies: [], silent: [], citadels: [], listeningSince: -settleMs, ...changes });
 
@@ -18,6 +18,12 @@ test('a proxy that does not trust the new root holds the switch up, and is named
 test('a proxy that could not put the root in force says why', () => {
   const [first] = holdups('switch', roots, facts({ proxies: [{ ...proxy, problem: 'worker 1 is stuck' }] }), { now: 1000 });
   assert.equal(first?.reason, 'does not trust root new yet (worker 1 is stuck)');
+});
+
+test('a proxy that is ready holds a step up for as long as handshakes of before may be under way', () => {
+  const ready = facts({ proxies: [{ ...proxy, trustedRoots: ['old', 'new'], since: 900 }] });
+  assert.match(holdups('switch', roots, ready, { now: 1000 })[0]?.reason ?? '', /ready since a moment ago/);
+  assert.deepEqual(holdups('switch', roots, ready, { now: 900 + inFlightMs }), []);
 });
 
 test('a proxy that is away counts as long as its certificate is good', () => {

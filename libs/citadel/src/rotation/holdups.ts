@@ -27,16 +27,18 @@ export interface RotationRoots {
 
 /** How long whoever was connected to a citadel of before has to come back. */
 export const settleMs = 5000;
+/** How long a handshake that began with the roots or the certificate of before may take to end. */
+export const inFlightMs = 5000;
 /** A citadel that was not heard of for so long is gone. */
 export const citadelGoneMs = 15_000;
 
 /** Everybody who stands against a move, but for those who are left behind by name (proxy name, SPIFFE id, or `silent`). Empty: it may be made. */
-export function holdups(move: Move, roots: RotationRoots, facts: RotationFacts, options: { readonly now: number; readonly without?: readonly string[] }): Holdup[] {
+export function holdups(move: Move, roots: RotationRoots, facts: RotationFacts, options: { readonly now: number; readonly without?: readonly string[]; readonly inFlightMs?: number }): Holdup[] {
   const needs = needsOf(move, roots);
   if (!needs) return [];
   const { now, without = [] } = options;
   const alive = facts.proxies.filter((proxy) => proxy.connected || proxy.certificateNotAfter > now);
-  const proxies = alive.filter((proxy) => !without.includes(proxy.name) && !without.includes(proxy.spiffeId)).flatMap((proxy) => proxyHoldup(proxy, needs));
+  const proxies = alive.filter((proxy) => !without.includes(proxy.name) && !without.includes(proxy.spiffeId)).flatMap((proxy) => proxyHoldup(proxy, needs, { now, inFlightMs: options.inFlightMs ?? inFlightMs }));
   const silent = without.includes('silent') ? [] : facts.silent.filter(({ latestNotAfter }) => latestNotAfter > now).flatMap((issuance) => silentHoldup(issuance, needs));
   const citadels = facts.citadels.filter(({ heardAt }) => now - heardAt < citadelGoneMs).flatMap((citadel) => citadelHoldup(citadel, needs));
   return [...settling(facts, now), ...citadels, ...proxies, ...silent];
@@ -67,11 +69,12 @@ function needsOf(move: Move, { signing, other }: RotationRoots): Needs | undefin
   }
 }
 
-function proxyHoldup(proxy: ProxyReport, { trusted, unused, dropped }: Needs): Holdup[] {
+function proxyHoldup(proxy: ProxyReport, { trusted, unused, dropped }: Needs, by: { readonly now: number; readonly inFlightMs: number }): Holdup[] {
   const problem = proxy.problem === '' ? '' : ` (${proxy.problem})`;
   const reason = trusted !== undefined && !proxy.trustedRoots.includes(trusted) ? `does not trust root ${short(trusted)} yet${problem}`
     : unused !== undefined && proxy.certificateRoot === unused ? `still has a certificate of root ${short(unused)}`
     : dropped !== undefined && proxy.trustedRoots.includes(dropped) ? `still trusts root ${short(dropped)}${problem}`
+    : dropped === undefined && by.now - proxy.since < by.inFlightMs ? 'is ready since a moment ago: handshakes that began before may still be under way'
     : undefined;
   if (reason === undefined) return [];
   const { spiffeId, name, address, connected, heardAt, certificateNotAfter } = proxy;

@@ -63,7 +63,7 @@ function isTexts(value: unknown): value is readonly string[] {
 
 function isProxyReport(value: unknown): value is ProxyReport {
   return isFields(value) && ['spiffeId', 'name', 'run', 'address', 'certificateRoot', 'serial', 'problem'].every((name) => typeof value[name] === 'string')
-    && typeof value['certificateNotAfter'] === 'number' && typeof value['heardAt'] === 'number' && typeof value['connected'] === 'boolean' && isTexts(value['trustedRoots']);
+    && typeof value['certificateNotAfter'] === 'number' && typeof value['heardAt'] === 'number' && typeof value['since'] === 'number' && typeof value['connected'] === 'boolean' && isTexts(value['trustedRoots']);
 }
 
 function isSilentIssuance(value: unknown): value is SilentIssuance {

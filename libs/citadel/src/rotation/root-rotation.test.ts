@@ -30,7 +30,7 @@ async function openCitadel(parts: { keystore: Keystore; store: MemoryReportStore
   if (!opened.ok) assert.fail(JSON.stringify(opened.error));
   const roster = new Roster({ id, store, clock, onFailure: assert.fail });
   clock.advance(10_000);
-  return { service: opened.value, roster, rotation: new RootRotation({ authority, roster, clock }) };
+  return { service: opened.value, roster, rotation: new RootRotation({ authority, roster, clock, inFlightMs: 0 }) };
 }
 
 function parts(): { keystore: MemoryKeystore; store: MemoryReportStore; clock: ManualClock } {
@@ -44,7 +44,7 @@ async function act({ rotation, service }: Citadel, action: RotationAction, witho
 }
 
 const proxyOf = (service: CertificateService, changes: Partial<ProxyReport> = {}): ProxyReport => ({
-  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:9', trustedRoots: service.trust().roots.map(fingerprintOf), certificateRoot: fingerprintOf(service.authority().root), serial: '1',
+  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:9', trustedRoots: service.trust().roots.map(fingerprintOf), certificateRoot: fingerprintOf(service.authority().root), serial: '1', since: 0,
   certificateNotAfter: start + dayMs, connected: true, heardAt: start, problem: '', ...changes,
 });
 

@@ -41,6 +41,8 @@ export interface RootRotationOptions {
   readonly clock: Clock;
   /** Which of several citadels takes the steps of a rotation that goes on by itself. Default: this one. */
   readonly leadership?: Pick<Leadership, 'term'>;
+  /** How long handshakes may be under way. Default 5 s. */
+  readonly inFlightMs?: number;
 }
 
 /** Changes the root of citadel's own authority, step by step, each in one save. A citadel that dies between two leaves a state that any other goes on from. */
@@ -60,7 +62,7 @@ export class RootRotation {
       if (!move.ok) return err({ message: move.error, holdups: [] });
       made = move.value;
       const roots = rootsOf(material);
-      const against = holdups(made, roots, await roster.facts(), { now: clock.now(), without });
+      const against = holdups(made, roots, await roster.facts(), { ...this.#timing(), without });
       if (against.length > 0) return err({ message: refusalText(made, against), holdups: against });
       return ok(moved(material, made, { now: clock.now(), automatic, leaving: roots.other, ...(made === 'begin' && { next: await making.newRoot() }) }));
     };
@@ -71,14 +73,19 @@ export class RootRotation {
 
   /** Rejects when a keystore fails. */
   async progress(): Promise<RotationProgress> {
-    const { authority, roster, clock } = this.#options;
+    const { authority, roster } = this.#options;
     const facts = await roster.facts();
     const material = await authority.material();
     const rotation = material?.rotation;
     const next = rotation && moveOf('step', { ...rotation, paused: false });
     if (!material || !rotation || !next?.ok) return { phase: undefined, paused: false, automatic: false, next: undefined, holdups: [], facts };
     const { phase, paused, automatic } = rotation;
-    return { phase, paused, automatic, next: next.value, holdups: holdups(next.value, rootsOf(material), facts, { now: clock.now() }), facts };
+    return { phase, paused, automatic, next: next.value, holdups: holdups(next.value, rootsOf(material), facts, this.#timing()), facts };
+  }
+
+  #timing(): { readonly now: number; readonly inFlightMs?: number } {
+    const { clock, inFlightMs } = this.#options;
+    return { now: clock.now(), ...(inFlightMs !== undefined && { inFlightMs }) };
   }
 
   /** Takes the next step of a rotation that goes on by itself, when nobody would be cut off. Undefined: nothing was to do, or not yet. */

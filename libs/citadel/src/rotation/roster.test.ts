@@ -6,7 +6,7 @@ import { MemoryReportStore } from './report-store.ts';
 import { Roster } from './roster.ts';
 
 const report: ProxyReport = {
-  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:9', trustedRoots: ['old'], certificateRoot: 'old', serial: '1', certificateNotAfter: 100_000, connected: true, heardAt: 10, problem: '',
+  spiffeId: 'spiffe://td/ns/a/sa/b', name: 'p', run: '1', address: '10.0.0.1:9', trustedRoots: ['old'], certificateRoot: 'old', serial: '1', certificateNotAfter: 100_000, connected: true, heardAt: 10, since: 0, problem: '',
 };
 const rosterOf = (id: string, store: MemoryReportStore, clock: ManualClock): Roster => new Roster({ id, store, clock, onFailure: assert.fail });
 const beat = { signingRoot: 'old', trustedRoots: ['old'] };
@@ -52,6 +52,17 @@ test('a program that moved from one citadel to another is connected, whatever th
   one.put({ ...report, connected: false, heardAt: 99 });
   await Promise.all([one.flush(), two.flush()]);
   assert.deepEqual((await one.facts()).proxies, [report]);
+});
+
+test('a program has what it has since it changed, not since it last said so', async () => {
+  const clock = new ManualClock(0);
+  const roster = rosterOf('1', new MemoryReportStore(), clock);
+  const sinceAfter = async (change: Partial<ProxyReport>): Promise<number | undefined> => {
+    clock.advance(100);
+    roster.put({ ...report, ...change });
+    return (await roster.facts()).proxies[0]?.since;
+  };
+  assert.deepEqual([await sinceAfter({}), await sinceAfter({ heardAt: 99 }), await sinceAfter({ trustedRoots: ['new'] }), await sinceAfter({ trustedRoots: ['new'], certificateRoot: 'new' })], [100, 100, 300, 400]);
 });
 
 test('replicas of one identity are bounded', () => {

@@ -45,9 +45,12 @@ export class Roster {
   }
 
   /** A program was heard of, or what is known of it has changed. False when there are too many already: then it counts as one that does not report. */
-  put(report: ProxyReport): boolean {
-    const key = proxyKey(this.#options.id, report);
-    const known = this.#own.has(key);
+  put(told: Omit<ProxyReport, 'since'>): boolean {
+    const key = proxyKey(this.#options.id, told);
+    const before = this.#own.get(key);
+    const known = before !== undefined;
+    const same = before?.certificateRoot === told.certificateRoot && before.trustedRoots.join() === told.trustedRoots.join();
+    const report = { ...told, since: same ? before.since : this.#options.clock.now() };
     const ofIdentity = this.#ofIdentity.get(report.spiffeId) ?? 0;
     if (!known && (this.#own.size >= maxProxies || ofIdentity >= maxOfIdentity)) return false;
     if (!known) this.#ofIdentity.set(report.spiffeId, ofIdentity + 1);

@@ -27,7 +27,7 @@ const servedBy = ({ rootCertificatePem, rotation }: AuthorityMaterial): string =
 
 function factsOf(world: World): RotationFacts {
   const proxies = world.proxies.map(({ trusts, certificate }, index): ProxyReport => ({
-    spiffeId: `spiffe://td/ns/a/sa/${index}`, name: `p${index}`, run: '', address: '', trustedRoots: trusts, certificateRoot: certificate, serial: '', certificateNotAfter: far, connected: true, heardAt: 0, problem: '',
+    spiffeId: `spiffe://td/ns/a/sa/${index}`, name: `p${index}`, run: '', address: '', trustedRoots: trusts, certificateRoot: certificate, serial: '', certificateNotAfter: far, connected: true, heardAt: 0, since: -far, problem: '',
   }));
   return { proxies, silent: [], citadels: [], listeningSince: -far };
 }
