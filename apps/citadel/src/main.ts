@@ -4,6 +4,7 @@ import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { KeptAuthority, openCertificateService, Roster, RootRotation, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
+import { federated, follow, openFederation, startBundleServer } from './federation.ts';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
 import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
@@ -35,14 +36,17 @@ await runProgram({
     lifecycle.add('keystore', () => kept.stop());
     const chosen = chooseAuthority(values, kept, entropy);
     lifecycle.add('authority', () => chosen.stop());
-    const service = await openAuthority(values, kept, chosen, await tokenCallers(values, { log, stats, lifecycle }));
+    const federation = await openFederation(values, { stateDir, log });
+    const service = await openAuthority(values, kept, federated(chosen, federation), await tokenCallers(values, { log, stats, lifecycle }));
+    if (federation) await follow(federation, { service, log, lifecycle });
     const roster = new Roster({ id: randomBytes(8).toString('hex'), store: kept.reports, clock: systemClock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
     const rotation = chosen.authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority: chosen.authority, roster, clock: systemClock, leadership: kept.leadership }) } : {};
     const listen = formatAddress(values.listen);
     const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, roster, ...rotation, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
+    const bundlePort = await startBundleServer(values, { service, log, lifecycle });
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');
-    return { ports: { grpc: server.port }, drain: (deadlineMs) => server.stop(deadlineMs) };
+    return { ports: { grpc: server.port, ...(bundlePort !== undefined && { bundle: bundlePort }) }, drain: (deadlineMs) => server.stop(deadlineMs) };
   },
 });
 

@@ -3,6 +3,7 @@ import { keyAlgorithms } from '@meltemi/identity';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 import { callerOptions, checkCallerOptions } from './caller-options.ts';
 import { checkUpstreamOptions, upstreamOptions } from './upstream-options.ts';
+import { federationOptions } from './federation-options.ts';
 
 /** Flags of citadel; the common ones come from the frame. */
 export const options = [
@@ -23,6 +24,7 @@ export const options = [
   ...callerOptions,
   ...upstreamOptions,
   { name: 'max-requests-per-client', type: 'int', min: 1, max: 100_000, default: '200', description: 'calls a second of one identity, or of one address without one; five times as many at once' },
+  ...federationOptions,
 ] as const satisfies readonly OptionSpec[];
 
 export type CitadelOptions = OptionValues<typeof options>;

@@ -16,3 +16,5 @@ export { defaultCitadelRoot, openEtcdKeystore, type EtcdKeystore, type EtcdKeyst
 export { SealedKeystore } from './shared/sealed-keystore.ts';
 export type { NamedValue, SharedValues } from './shared/shared-values.ts';
 export { declareCitadelStats, type CitadelStats } from './stats.ts';
+export { OwnCertificate, type OwnCertificateOptions } from './own-certificate.ts';
+export { readBounded } from './read-bounded.ts';

@@ -12,3 +12,4 @@ export { spiffeIdOf } from './peer.ts';
 export { formatJoinToken, isJoinToken, parseJoinToken, type JoinToken } from './join-token.ts';
 export type { WorkloadCertificate } from './workload-certificate.ts';
 export { bundleVersion, trustedRootsOf } from './trust-bundle.ts';
+export { parseBundleDocument, formatBundleDocument, type BundleDocument } from './bundle-document.ts';

@@ -10,7 +10,9 @@ export const meshExceptions: readonly KindExceptions[] = [
     fields: [
       ...refused('has no effect: there is no ambient mode, so no HBONE', 'hboneIdleTimeout'),
       ...refused('has no effect: give pilot its sources as flags (--manifests, --store)', 'configSources'),
-      ...refused('has no effect: proxies trust the roots that citadel gives them', 'caCertificates', 'verifyCertificateAtClient'),
+      ...refused('has no effect: proxies trust the roots that citadel gives them', 'verifyCertificateAtClient'),
+      { path: 'caCertificates', support: 'approximated', consequence: 'counts for the trust domains it names, through citadel --mesh-config; without trustDomains it has no effect' },
+      ...refused('has no effect: certificates come from citadel', 'caCertificates[].certSigners'),
       ...refused('has no effect: certificates come from citadel', 'ca', 'certificates'),
       ...refused('has no effect: statistics have Envoy’s names', 'inboundClusterStatName', 'outboundClusterStatName'),
       ...refused('has no effect: every service is of one cluster', 'serviceSettings', 'serviceScopeConfigs'),

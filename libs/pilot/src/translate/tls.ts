@@ -33,12 +33,17 @@ export function tlsSocket(context: { readonly upstream: UpstreamTlsContext } | {
   return typed('envoy.transport_sockets.tls', any);
 }
 
-/** The client's side of mesh mTLS: `accounts` are the SPIFFE ids the server may have; none means any identity of the mesh. */
-export function istioMutualUpstream(options: { readonly sni: string; readonly accounts: readonly string[]; readonly http2: boolean }): UpstreamTlsContext {
+/**
+ * The client's side of mesh mTLS: `accounts` are the SPIFFE ids the server may have; none means any identity of the mesh. Deviation: where other trust
+ * domains are federated, that is any of our own trust domain and its aliases; servers of others are named, by DestinationRule or ServiceEntry.
+ */
+export function istioMutualUpstream(options: { readonly sni: string; readonly accounts: readonly string[]; readonly http2: boolean; readonly mesh: MeshConfigSpec }): UpstreamTlsContext {
+  const { mesh, accounts } = options;
+  const ours = accounts.length > 0 || federatedDomains(mesh).length === 0 ? [] : [mesh.trustDomain, ...mesh.trustDomainAliases].map(inTrustDomain);
   const common = create(CommonTlsContext, {
     tlsParams: create(TlsParameters, { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 }),
     tlsCertificateSdsSecretConfigs: [workloadSecret(ownCertificate)],
-    validationContextType: combinedValidation(options.accounts.map(exactly), workloadSecret(meshRoot)),
+    validationContextType: combinedValidation([...accounts.map(exactly), ...ours], workloadSecret(meshRoot)),
     alpnProtocols: options.http2 ? ['istio-peer-exchange', 'istio', 'h2'] : ['istio-peer-exchange', 'istio'],
   });
   return create(UpstreamTlsContext, { commonTlsContext: common, sni: options.sni });
@@ -65,7 +70,7 @@ function httpProtocols({ proxy }: ServerOptions): string[] {
  */
 export function istioMutualDownstream(options: ServerOptions): DownstreamTlsContext {
   const { mesh } = options;
-  const domains = [mesh.trustDomain, ...mesh.trustDomainAliases];
+  const domains = [...new Set([mesh.trustDomain, ...mesh.trustDomainAliases, ...federatedDomains(mesh)])];
   const common = create(CommonTlsContext, {
     tlsParams: create(TlsParameters, {
       tlsMinimumProtocolVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
@@ -74,10 +79,15 @@ export function istioMutualDownstream(options: ServerOptions): DownstreamTlsCont
       ecdhCurves: [...(mesh.meshMTLS?.ecdhCurves ?? [])],
     }),
     tlsCertificateSdsSecretConfigs: [workloadSecret(ownCertificate)],
-    validationContextType: combinedValidation(options.subjectAltNames?.map(exactly) ?? domains.map((domain) => create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } })), workloadSecret(meshRoot)),
+    validationContextType: combinedValidation(options.subjectAltNames?.map(exactly) ?? domains.map(inTrustDomain), workloadSecret(meshRoot)),
     alpnProtocols: [...(options.http ? [] : ['istio-peer-exchange']), ...httpProtocols(options), 'istio'],
   });
   return create(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: true });
+}
+
+/** Other trust domains whose identities may come in: each proxy knows by which roots. Policies tell them apart, aliases not. */
+function federatedDomains(mesh: MeshConfigSpec): readonly string[] {
+  return mesh.caCertificates.flatMap(({ trustDomains }) => trustDomains);
 }
 
 /** TLS a client originates itself (DestinationRule SIMPLE or MUTUAL). `http2` asks for h2 by ALPN. */
@@ -173,6 +183,10 @@ function credentialSecret(name: string): SdsSecretConfig {
   if (name === 'builtin://-cacert') return workloadSecret(meshRoot);
   const written = name.replace(/^sds:\/\//, '');
   return { name: /^(kubernetes|kubernetes-gateway|configmap):\/\//.test(written) ? written : `kubernetes://${written}`, sdsConfig: secretsSource() };
+}
+
+function inTrustDomain(domain: string): StringMatcher {
+  return create(StringMatcher, { matchPattern: { $case: 'prefix', value: `spiffe://${domain}/` } });
 }
 
 function exactly(value: string): StringMatcher {

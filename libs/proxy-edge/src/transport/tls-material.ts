@@ -75,7 +75,7 @@ function build(config: TlsCommon, { certificates, validation, trustDomains }: Pa
     ...(chains.length > 0 && { cert: chains, key: certificates.map((one) => ({ pem: readSource(one.privateKey), ...(one.password && { passphrase: readSource(one.password).toString('utf8').trimEnd() }) })) }),
     // Without a CA of its own Node would trust the public ones.
     ...(validation?.systemRoots !== true && { ca: ca ?? [] }),
-    ...(validation?.crl && { crl: readSource(validation.crl) }),
+    ...(validation?.crl && trustDomains === null && { crl: readSource(validation.crl) }),
     minVersion: config.minVersion ?? 'TLSv1.2',
     ...(config.maxVersion !== null && { maxVersion: config.maxVersion }),
     ...(config.ciphers !== null && { ciphers: withTls13(config.ciphers) }),

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
-import { createTrustBundle, parseChain, verifyFederated, withFederated, type TrustBundle } from '@meltemi/identity';
+import { createTrustBundle, parseChain, verifyFederated, withFederated, withRevocations, type TrustBundle } from '@meltemi/identity';
 import type { Validation } from '@meltemi/snapshot';
 import { readSource } from './read-source.ts';
 
@@ -14,7 +14,10 @@ export function trustDomainsOf(validation: Validation | null): Result<TrustBundl
   const pem = ({ roots }: typeof first): string => readSource(roots).toString('utf8');
   const own = createTrustBundle(first.name, [pem(first)]);
   if (!own.ok) return fail('custom_validator_config', `trust domain ${first.name}: ${own.error[0]?.message ?? 'no roots'}`);
-  const all = withFederated(own.value, others.map((each) => ({ trustDomain: each.name, rootsPem: [pem(each)] })));
+  // OpenSSL would ask for a list of every authority, federated ones included.
+  const listed = withRevocations(own.value, validation?.crl ? readSource(validation.crl).toString('utf8') : '');
+  if (!listed.ok) return fail('crl', listed.error[0]?.message ?? 'cannot be read');
+  const all = withFederated(listed.value, others.map((each) => ({ trustDomain: each.name, rootsPem: [pem(each)] })));
   return all.ok ? all : fail('custom_validator_config', all.error[0]?.message ?? 'no roots');
 }
 

@@ -86,11 +86,17 @@ function answersOf(certificate: WorkloadCertificate): Answers {
     spiffeId: certificate.spiffeId, hint: '', bundle: rootsOf(trust), x509Svid: derOf(certificate.certChainPem),
     x509SvidKey: createPrivateKey(certificate.privateKeyPem).export({ type: 'pkcs8', format: 'der' }),
   };
-  return { svid: { svids: [svid], crl: [], federatedBundles: federated }, bundles: { crl: [], bundles: { [trustDomainId(trust)]: svid.bundle, ...federated } } };
+  const crl = revocationLists(trust);
+  return { svid: { svids: [svid], crl, federatedBundles: federated }, bundles: { crl, bundles: { [trustDomainId(trust)]: svid.bundle, ...federated } } };
 }
 
 function trustDomainId({ trustDomain }: TrustBundle): string {
   return `spiffe://${trustDomain}`;
+}
+
+function revocationLists({ revoked }: TrustBundle): Buffer[] {
+  const blocks = revoked ? parsePem(revoked.pem, 'X509 CRL', { maxBytes: 16 << 20 }) : undefined;
+  return blocks?.ok ? blocks.value : [];
 }
 
 function rootsOf({ roots }: TrustBundle): Buffer {

@@ -194,3 +194,13 @@ test('a DestinationRule\'s connection pool holds at the server, too; a Sidecar\'
   assert.equal(limit(app + pod + pool), 3);
   assert.equal(limit(`${app + pod + pool}apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default}\nspec: {inboundConnectionPool: {tcp: {maxConnections: 4}}}\n`), 4);
 });
+
+const mtls = rule('trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}', 'ext.example');
+const names = (cluster: Json) => (((((cluster['transport_socket'] as Json)['typed_config'] as Json)['common_tls_context'] as Json)['combined_validation_context'] as Json)['default_validation_context'] as Json)['match_subject_alt_names'];
+
+test('a server of which no name is known is of our own trust domain as soon as others are federated', () => {
+  const world = external.replace(', subjectAltNames: [san.example]', '') + mtls;
+  const named = (mesh: Partial<MeshConfigSpec>) => names(clusterOf(world, 'outbound|80||ext.example', { mesh }));
+  assert.equal(named({}), undefined);
+  assert.deepEqual(named({ trustDomain: 'a.example', trustDomainAliases: ['old.example'], caCertificates: [{ pem: '', certSigners: [], trustDomains: ['b.example'] }] }), [{ prefix: 'spiffe://a.example/' }, { prefix: 'spiffe://old.example/' }]);
+});

@@ -69,7 +69,7 @@ function secure(push: PushContext, cluster: Cluster, { cache, tls, choice, ident
   const http2 = upgradesToHttp2(choice);
   const secured = tls !== undefined && tls.mode !== 'DISABLE';
   if (secured) {
-    const upstream = tls.mode === 'ISTIO_MUTUAL' ? istioMutualUpstream({ sni: tls.sni, accounts: tls.subjectAltNames, http2 }) : originatedUpstream(tls, { http2, fallbackNames: [...identities], mesh: push.mesh });
+    const upstream = tls.mode === 'ISTIO_MUTUAL' ? istioMutualUpstream({ sni: tls.sni, accounts: tls.subjectAltNames, http2, mesh: push.mesh }) : originatedUpstream(tls, { http2, fallbackNames: [...identities], mesh: push.mesh });
     cluster.transportSocket = tlsSocket({ upstream });
   }
   const autoSni = secured && tls.sni === '';

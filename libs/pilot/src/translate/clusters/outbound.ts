@@ -132,9 +132,9 @@ function applyTls(push: PushContext, cluster: Cluster, target: TlsTarget): void 
     options = { ...choice, autoSni, autoSanValidation };
   } else if (settings?.mode === 'ISTIO_MUTUAL') {
     const accounts = settings.subjectAltNames.length > 0 ? settings.subjectAltNames : acceptedIdentities(push, service);
-    cluster.transportSocket = tlsSocket({ upstream: istioMutualUpstream({ sni: settings.sni || sni, accounts, http2 }) });
+    cluster.transportSocket = tlsSocket({ upstream: istioMutualUpstream({ sni: settings.sni || sni, accounts, http2, mesh: push.mesh }) });
   } else if (settings === undefined && wantsAutoMtls(push, target)) {
-    const socket = tlsSocket({ upstream: istioMutualUpstream({ sni, accounts: acceptedIdentities(push, service), http2 }) });
+    const socket = tlsSocket({ upstream: istioMutualUpstream({ sni, accounts: acceptedIdentities(push, service), http2, mesh: push.mesh }) });
     // nobody chooses among hosts that were dialled: it was found out that all of them can
     if (resolution === 'passthrough') cluster.transportSocket = socket;
     else cluster.transportSocketMatches = [{ name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: socket }, { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer() }];
