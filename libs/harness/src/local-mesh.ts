@@ -24,8 +24,14 @@ export interface LocalMeshOptions {
   readonly store?: string;
   /** Extra flags of pilot, such as --etcd-cacert. */
   readonly pilotArgs?: readonly string[];
-  /** Extra flags of citadel, such as --workload-cert-ttl. */
+  /** Default cluster.local; the MeshConfig must say the same. */
+  readonly trustDomain?: string;
+  /** Extra flags of citadel, such as --bundle-listen. */
   readonly citadelArgs?: readonly string[];
+  /** Extra flags of each proxy, by its Deployment's name, such as --workload-socket. */
+  readonly proxyArgs?: (deployment: string) => readonly string[];
+  /** Without telemetry: nothing is reported. */
+  readonly withoutTelemetry?: boolean;
   /** Extra flags of telemetry, such as --own-prometheus. */
   readonly telemetryArgs?: readonly string[];
   /** The gateway's address; default: the next workload address. npm start uses 127.0.0.1. */
@@ -54,10 +60,11 @@ export class LocalMesh {
   readonly pilot: MeshProcess;
   readonly telemetry: MeshProcess;
   readonly #plan: AddressPlan;
-  readonly #trustDomain = 'cluster.local';
+  readonly #trustDomain: string;
 
   constructor(options: LocalMeshOptions) {
     this.options = options;
+    this.#trustDomain = options.trustDomain ?? 'cluster.local';
     this.#plan = addressPlan(options.net ?? 77);
     this.control = options.controlAddress ?? this.#plan.control;
     for (const dir of ['logs', 'ports', 'tokens', 'registry', 'state', 'run']) mkdirSync(join(options.workDir, dir), { recursive: true, mode: 0o700 });
@@ -101,14 +108,17 @@ export class LocalMesh {
     this.#say('citadel: certificate authority');
     await this.citadel.start();
     await this.#mint('pilot', 'istio-system', 'meltemi-pilot');
-    await this.#mint('telemetry', 'istio-system', 'meltemi-telemetry');
-    this.#writeTelemetryPod();
+    const telemetry = this.options.withoutTelemetry !== true;
+    if (telemetry) {
+      await this.#mint('telemetry', 'istio-system', 'meltemi-telemetry');
+      this.#writeTelemetryPod();
+    }
     const deployments = readDeployments(this.options.manifests);
     const planned = deployments.flatMap((deployment) => Array.from({ length: deployment.replicas }, () => this.#plan1(deployment)));
     for (const workload of planned) this.#writePod(workload, true);
     this.#say('pilot: configuration and discovery');
-    this.#say('telemetry: reports and the service graph');
-    await Promise.all([this.pilot.start(), this.telemetry.start()]);
+    if (telemetry) this.#say('telemetry: reports and the service graph');
+    await Promise.all([this.pilot.start(), ...(telemetry ? [this.telemetry.start()] : [])]);
     for (const workload of planned) this.#say(`${workload.gateway ? 'gateway' : 'workload'}: ${workload.deployment.name}`);
     await Promise.all(planned.map((workload) => this.#run(workload)));
     this.#writeContext();
@@ -187,7 +197,7 @@ export class LocalMesh {
       '--service-node', identity.serviceNode, '--discovery-address', `${this.control}:15012`, '--citadel-address', `${this.control}:15022`,
       '--join-token-file', this.#token(workload.podName), '--state-dir', this.#state(workload.podName), '--trust-domain', this.#trustDomain,
       // The application ends at the same time as its sidecar: nothing is left to wait for.
-      '--minimum-drain-duration', '0s',
+      '--minimum-drain-duration', '0s', ...(this.options.proxyArgs?.(workload.deployment.name) ?? []),
     ], workload.podName, identity.env);
   }
 
