@@ -120,9 +120,12 @@ test('--cacerts signs with what an operator plugs in, and says what is wrong wit
   assert.equal(await empty.exit, 1);
   assert.match(empty.output, /--cacerts .*ca-cert\.pem is missing/);
 
-  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca-key.pem', '-out', 'ca-cert.pem', '-days', '1', '-subj', '/O=corp/CN=root', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca-key.pem', '-out', 'ca-cert.pem', '-days', '6', '-subj', '/O=corp/CN=root', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
   copyFileSync(join(cacerts, 'ca-cert.pem'), join(cacerts, 'root-cert.pem'));
-  const { grpc } = await citadel('--cacerts', cacerts);
+  const started = await citadel('--cacerts', cacerts);
+  const { grpc } = started;
+  await waitFor('the warning of its end', () => /"role":"root",.*"withinDays":7.*the root ends within 7 days/.test(started.output));
+  assert.match(await (await fetch(`http://127.0.0.1:${started.admin}/metrics`)).text(), /^citadel_ca_cert_ends_within_days\{role="root"\} 7$/m);
   const agent = startIdentityAgent({ citadelAddress: `127.0.0.1:${grpc}`, identity: reviews, joinToken: joinTokenText(await mintJoinToken(socket(), reviews)), log: { info: () => undefined, warn: () => undefined } });
   agents.push(agent);
   const { trust } = await agent.ready();

@@ -2,6 +2,7 @@ import { formatFieldErrors, type Clock } from '@meltemi/base';
 import { short, type CertificateService, type Move, type Roster, type RootRotation } from '@meltemi/citadel';
 import { bundleVersion, fingerprintOf, trustedRootsOf } from '@meltemi/identity';
 import type { CitadelLog } from './certificate-handlers.ts';
+import { ExpiryWarnings } from './expiry-warnings.ts';
 import { rotationPhaseNumber, type CitadelStats } from './stats.ts';
 
 export interface AuthorityUpkeepOptions {
@@ -24,6 +25,7 @@ const rotatingTickMs = 500;
 /** Keeps the authority up to date and a rotation going. A failure changes nothing, and is said once for as long as it lasts. */
 export class AuthorityUpkeep {
   readonly #options: AuthorityUpkeepOptions;
+  readonly #expiry: ExpiryWarnings;
   #state: string;
   #issuing: string;
   #failure = '';
@@ -34,6 +36,7 @@ export class AuthorityUpkeep {
 
   constructor(options: AuthorityUpkeepOptions) {
     this.#options = options;
+    this.#expiry = new ExpiryWarnings(options);
     this.#state = this.#stateNow();
     this.#issuing = options.service.issuingSerial();
     this.#maintainedAt = options.clock.monotonic();
@@ -41,6 +44,7 @@ export class AuthorityUpkeep {
 
   start(): void {
     this.#tell();
+    this.#watch();
     this.#schedule();
   }
 
@@ -86,11 +90,18 @@ export class AuthorityUpkeep {
     if (due) this.#maintainedAt = clock.monotonic();
     this.#fail(outcome.ok ? '' : formatFieldErrors(outcome.error));
     stats.authorityStale.set(outcome.ok ? 0 : 1);
+    this.#watch();
     const state = this.#stateNow();
     if (state === this.#state) return;
     this.#state = state;
     this.#tell();
     this.#options.onChange();
+  }
+
+  #watch(): void {
+    const { service, clock, stats } = this.#options;
+    this.#expiry.check(service.authority(), clock.now());
+    stats.revoked.set(service.revoked().certificates.length);
   }
 
   #fail(reason: string): void {

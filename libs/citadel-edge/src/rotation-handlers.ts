@@ -1,7 +1,7 @@
 import { status, type sendUnaryData, type StatusObject } from '@grpc/grpc-js';
 import type { FollowerGroup, RootRotationServer, RootStatus, RotationHoldup, RotationStatus } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { withDeadline } from '@meltemi/base';
-import { rotationActions, type CertificateService, type Holdup, type OpenAuthority, type ProxyReport, type Roster, type RootRotation, type RotationProgress } from '@meltemi/citadel';
+import { authorityExpiries, rotationActions, type CertificateService, type Holdup, type OpenAuthority, type ProxyReport, type Roster, type RootRotation, type RotationProgress } from '@meltemi/citadel';
 import { fingerprintOf, type Certificate } from '@meltemi/identity';
 import type { CitadelLog } from './certificate-handlers.ts';
 
@@ -51,6 +51,8 @@ async function statusOf({ service, rotation, roster }: RotationParts): Promise<R
     startedAt: timeOf(authority.rotation?.startedAt), since: timeOf(authority.rotation?.since),
     roots: rootsOf(authority, progress, facts.proxies), issuerSerial: issuing.serial, issuerNotAfter: timeOf(issuing.notAfter), next: progress?.next ?? '',
     holdups: holdups.slice(0, maxHoldups).map(holdupOf), holdupsTotal: holdups.length, followers: groupsOf(facts.proxies), cannotRotate: rotation ? '' : notOurs,
+    certificates: authorityExpiries(authority, Date.now()).map(({ role, serial, notAfter, withinDays = -1 }) => ({ role, serial, notAfter: timeOf(notAfter), withinDays })),
+    revoked: service.revoked().certificates.map(({ serial, spiffeId = '', revokedAt, notAfter }) => ({ serial, spiffeId, revokedAt: timeOf(revokedAt), notAfter: timeOf(notAfter) })),
   };
 }
 

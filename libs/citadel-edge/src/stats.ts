@@ -10,6 +10,10 @@ export interface CitadelStats {
   readonly signingError: Counter;
   readonly rootExpirySeconds: Gauge;
   readonly authorityStale: Gauge;
+  /** By role. */
+  readonly expirySeconds: Family<Gauge>;
+  readonly expiryWithinDays: Family<Gauge>;
+  readonly revoked: Gauge;
   readonly leader: Gauge;
   /** Connections and calls of clients that have enough already. reason: see ConnectionRefusalReason; open and rate for calls. */
   readonly limited: Family<Counter>;
@@ -26,6 +30,9 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     issued: counter('success_cert_issuance_count', 'Certificates issued.'),
     signingError: counter('csr_sign_err_count', 'Certificates that could not be signed, or were not what was ordered.'),
     rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
+    expirySeconds: stats.gauge('citadel_ca_cert_expiry_timestamp', 'When a certificate of the authority ends, seconds since the epoch; of each role the nearest.', ['role']),
+    expiryWithinDays: stats.gauge('citadel_ca_cert_ends_within_days', 'Within how many days a certificate of the authority ends: 30, 14 or 7; 0 when it has ended, -1 when it is far.', ['role']),
+    revoked: stats.gauge('citadel_server_revoked_certs', 'Certificates that are revoked and have not ended.').labels(),
     leader: stats.gauge('citadel_server_leader', '1 while this citadel changes the authority of all that share its keystore.').labels(),
     authorityStale: stats.gauge('citadel_server_authority_stale', '1 while the authority in place could not be taken over and an earlier one signs.').labels(),
     limited: stats.counter('meltemi_citadel_clients_limited_total', 'Connections and calls refused because their client had enough already.', ['reason']),

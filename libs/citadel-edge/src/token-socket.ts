@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { JoinTokensService, RootRotationService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { JoinTokensService, RevocationsService, RootRotationService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { bindPrivately, claimSocket as claim, SocketUnusable } from '@meltemi/identity-edge';
 import { joinTokenHandlers, type HandlerParts } from './certificate-handlers.ts';
+import { revocationHandlers } from './revocation-handlers.ts';
 import { rotationHandlers, type RotationParts } from './rotation-handlers.ts';
 
 /** A gRPC server on a Unix socket of mode 0600. */
@@ -28,6 +29,7 @@ export async function serveTokenSocket(path: string, parts: HandlerParts & Rotat
   const server = new Server({ 'grpc.max_receive_message_length': 65_536, 'grpc.max_concurrent_streams': 100 });
   server.addService(JoinTokensService, joinTokenHandlers(parts));
   server.addService(RootRotationService, rotationHandlers(parts));
+  server.addService(RevocationsService, revocationHandlers(parts));
   const bind = (bound: string) => new Promise<void>((resolve, reject) => server.bindAsync(`unix:${bound}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())));
   try {
     await bindPrivately(path, bind, about);

@@ -4,7 +4,7 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, isJoinToken, parseCertificates, parseJoinToken, verifyChain, withFederated } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, isJoinToken, parseCertificates, parseJoinToken, verifyChain, withFederated, withRevocations } from '@meltemi/identity';
 import type { Certificate, FederatedRoots, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
@@ -35,8 +35,8 @@ export interface IssuanceFailure {
 }
 
 const callDeadlineMs = 10_000;
-/** A certificate, and the roots of every federated trust domain. */
-const maxMessageBytes = 262_144;
+/** A certificate, the roots of every federated trust domain, and what is revoked. */
+const maxMessageBytes = 1024 * 1024;
 /**
  * For channels inside the mesh: never through an HTTP proxy (a sidecar's applications have http_proxy set, its agent must not follow),
  * and dead connections are noticed within half a minute.
@@ -137,10 +137,20 @@ function checkAnswer(request: IssuanceRequest, answer: Answer, keys: { readonly 
   return workloadCertificate({ chain: chain.value, privateKey: keys.privateKey, id: request.id, trust: trust.value, now: request.now });
 }
 
-/** The roots that citadel gave, with those of federated trust domains. */
-export function trustOf(trustDomain: string, { rootsPem, federated }: { readonly rootsPem: readonly string[]; readonly federated: readonly FederatedRoots[] }): Result<TrustBundle> {
+/** A trust bundle as citadel sends it. */
+export interface SentBundle {
+  readonly rootsPem: readonly string[];
+  readonly federated: readonly FederatedRoots[];
+  /** "": nothing is revoked. */
+  readonly revocationListsPem: string;
+}
+
+/** The roots that citadel gave, with those of federated trust domains, and what is revoked. */
+export function trustOf(trustDomain: string, { rootsPem, federated, revocationListsPem }: SentBundle): Result<TrustBundle> {
   const own = createTrustBundle(trustDomain, rootsPem);
-  return own.ok ? withFederated(own.value, federated) : own;
+  if (!own.ok) return own;
+  const all = withFederated(own.value, federated);
+  return all.ok ? withRevocations(all.value, revocationListsPem) : all;
 }
 
 export interface CertificateParts {

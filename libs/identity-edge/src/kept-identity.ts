@@ -40,17 +40,17 @@ export class KeptIdentity {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     await chmod(this.#dir, 0o700);
     const { certChainPem, privateKeyPem, trust } = certificate;
-    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem, federated: (trust.federated ?? []).map((each) => ({ trustDomain: each.trustDomain, rootsPem: [each.pem] })) }));
+    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem, federated: (trust.federated ?? []).map((each) => ({ trustDomain: each.trustDomain, rootsPem: [each.pem] })), revocationListsPem: trust.revoked?.pem ?? '' }));
   }
 }
 
 function readKept(value: unknown, id: SpiffeId, now: number): Result<WorkloadCertificate> {
-  const { certChainPem, privateKeyPem, rootsPem, federated = [] } = (value ?? {}) as { readonly [key: string]: unknown };
-  if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string') return fail('', 'the kept identity is incomplete');
+  const { certChainPem, privateKeyPem, rootsPem, federated = [], revocationListsPem = '' } = (value ?? {}) as { readonly [key: string]: unknown };
+  if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string' || typeof revocationListsPem !== 'string') return fail('', 'the kept identity is incomplete');
   const chain = parseCertificates(certChainPem);
   if (!chain.ok) return chain;
   if (!areFederated(federated)) return fail('', 'the kept federated roots are damaged');
-  const trust = trustOf(id.trustDomain, { rootsPem: [rootsPem], federated });
+  const trust = trustOf(id.trustDomain, { rootsPem: [rootsPem], federated, revocationListsPem });
   if (!trust.ok) return trust;
   return workloadCertificate({ chain: chain.value, privateKey: createPrivateKey(privateKeyPem), id, trust: trust.value, now });
 }

@@ -1,6 +1,6 @@
 import { experimental, ServerInterceptingCall, status, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { formatFieldErrors } from '@meltemi/base';
-import { formatSpiffeId, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
+import { formatSpiffeId, type Revocations, type SpiffeId, type WorkloadCertificate } from '@meltemi/identity';
 import { callerIdentity } from './caller.ts';
 
 /** Where certificates come from: an IdentityAgent, or citadel, which makes its own. */
@@ -28,7 +28,7 @@ export function serverCredentials(source: CertificateSource, options: ServerCred
   // grpc-js tells a server about certificates that arrive after it was made, not about one that is there already: this watcher, which
   // does nothing, makes the credentials take the present certificate now. They follow the source as long as it lives.
   credentials._addWatcher(() => undefined);
-  return required ? experimental.createServerCredentialsWithInterceptors(credentials, [authorize(options.allow ?? (() => true))]) : credentials;
+  return required ? experimental.createServerCredentialsWithInterceptors(credentials, [authorize(source, options.allow ?? (() => true))]) : credentials;
 }
 
 type CaListener = experimental.CaCertificateUpdateListener;
@@ -52,14 +52,16 @@ function certificateProvider(source: CertificateSource, sendRoot: boolean): expe
   };
 }
 
-/** Checks the caller of every call, not only at the handshake: a certificate may expire while its connection lives. */
-function authorize(allow: (caller: SpiffeId) => boolean): ServerInterceptor {
+/** Checks the caller of every call, not only at the handshake: a certificate may expire, or be revoked, while its connection lives. */
+function authorize(source: CertificateSource, allow: (caller: SpiffeId) => boolean): ServerInterceptor {
+  let revoked: Revocations | undefined;
+  source.subscribe(({ trust }) => void (revoked = trust.revoked));
   return (_method, call) =>
     new ServerInterceptingCall(call, {
       start: (next) => {
         next({
           onReceiveMetadata: (metadata, proceed) => {
-            const caller = callerIdentity(call);
+            const caller = callerIdentity(call, Date.now(), revoked);
             if (!caller.ok) call.sendStatus({ code: status.UNAUTHENTICATED, details: formatFieldErrors(caller.error) });
             else if (!allow(caller.value)) call.sendStatus({ code: status.PERMISSION_DENIED, details: `${formatSpiffeId(caller.value)} may not call this service` });
             else proceed(metadata);

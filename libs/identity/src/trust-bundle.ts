@@ -89,8 +89,8 @@ export function trustedRootsOf({ roots }: Pick<TrustBundle, 'roots'>): string[] 
   return roots.map(fingerprintOf).toSorted();
 }
 
-/** The same for bundles that say the same, federated ones included. */
-export function bundleVersion({ trustDomain, roots, federated = [] }: TrustBundle): string {
+/** The same for bundles that say the same, federated ones and what is revoked included. */
+export function bundleVersion({ trustDomain, roots, revoked, federated = [] }: TrustBundle): string {
   const said = [{ trustDomain, roots }, ...federated].map((bundle) => [bundle.trustDomain, ...trustedRootsOf(bundle)]);
-  return createHash('sha256').update(JSON.stringify(said)).digest('hex').slice(0, 32);
+  return createHash('sha256').update(JSON.stringify(said)).update(revoked?.pem ?? '').digest('hex').slice(0, 32);
 }

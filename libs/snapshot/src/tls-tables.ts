@@ -66,7 +66,7 @@ export const validationFields: FieldTable<CertificateValidationContext> = {
   requireSignedCertificateTimestamp: refuse('certificate transparency is not checked'),
   crl: use, allowExpiredCertificate: use, trustChainVerification: use,
   customValidatorConfig: use,
-  onlyVerifyLeafCertCrl: refuse('revocation is checked for the whole chain'),
+  onlyVerifyLeafCertCrl: use,
   maxVerifyDepth: use,
 };
 

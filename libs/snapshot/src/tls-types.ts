@@ -52,6 +52,8 @@ export interface Validation {
   readonly trustedCa: Source | null;
   readonly systemRoots: boolean;
   readonly crl: Source | null;
+  /** Revocation lists for the peer's own certificate alone (only_verify_leaf_cert_crl); unset: none. */
+  readonly leafCrl?: Source | null;
   /** Any one must match one SAN of the peer; empty = no check. */
   readonly sanMatchers: readonly SanMatcher[];
   /** Base64 SHA-256 of the SubjectPublicKeyInfo; any one. */

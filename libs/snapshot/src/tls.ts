@@ -162,11 +162,12 @@ function compileCertificate(message: CertificateMessage, path: string, report: R
 function compileValidation(message: CertificateValidationContext, path: string, report: Report): Validation {
   checkFields(message, validationFields, path, report);
   const acceptUntrusted = message.trustChainVerification === 1;
+  const leafOnly = message.onlyVerifyLeafCertCrl && message.crl !== undefined;
   const trustedCa = sourceOf(message.trustedCa);
   const hashes = message.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase());
   for (const [i, hash] of hashes.entries()) if (!/^[0-9a-f]{64}$/.test(hash)) report.refuse(`${path}.verify_certificate_hash[${i}]`, 'is not a SHA-256 in hex');
   return {
-    trustedCa, systemRoots: message.systemRootCerts !== undefined, crl: sourceOf(message.crl), sanMatchers: compileSans(message, path, report),
+    trustedCa, systemRoots: message.systemRootCerts !== undefined, crl: leafOnly ? null : sourceOf(message.crl), ...(leafOnly && { leafCrl: sourceOf(message.crl) }), sanMatchers: compileSans(message, path, report),
     spki: message.verifyCertificateSpki, hashes,
     allowExpired: message.allowExpiredCertificate, acceptUntrusted, maxVerifyDepth: message.maxVerifyDepth ?? null,
     trustDomains: compileValidator(message, `${path}.custom_validator_config`, report),

@@ -24,7 +24,9 @@ export function identitySecrets(certificate: WorkloadCertificate): WireResource[
       $case: 'validationContext',
       value: {
         trustedCa: inline(certificate.trust.pem), customValidatorConfig: trustDomains(certificate.trust), verifyCertificateSpki: [], verifyCertificateHash: [], matchTypedSubjectAltNames: [], matchSubjectAltNames: [],
-        allowExpiredCertificate: false, trustChainVerification: CertificateValidationContext_TrustChainVerification.VERIFY_TRUST_CHAIN, onlyVerifyLeafCertCrl: false,
+        allowExpiredCertificate: false, trustChainVerification: CertificateValidationContext_TrustChainVerification.VERIFY_TRUST_CHAIN, onlyVerifyLeafCertCrl: certificate.trust.revoked !== undefined,
+        // Of issuing CAs alone: nobody signs lists of authorities, and a chain without one would not hold.
+        ...(certificate.trust.revoked && { crl: inline(certificate.trust.revoked.pem) }),
       },
     },
   };

@@ -1,11 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { buildCertificate, formatPem, generateP256, parseCertificate, type Certificate } from '@meltemi/identity';
-import type { DownstreamTls, TlsCertificate, UpstreamTls, Validation } from '@meltemi/snapshot';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { buildCertificate, buildRevocationList, formatPem, generateP256, parseCertificate, revocationListPem, type Certificate } from '@meltemi/identity';
+import type { DownstreamTls, Source, TlsCertificate, UpstreamTls, Validation } from '@meltemi/snapshot';
 
 /** A small authority for this package's tests. */
 export interface TlsFixture {
   readonly rootPem: string;
   issue(uri: string): TlsCertificate;
+  /** A signed list of these certificates, which ends in an hour. */
+  crl(revoked: readonly TlsCertificate[], nextUpdate?: number): Source;
   /** Trusts this root; when names are given the peer must have one of them. */
   trust(...uris: string[]): Validation;
   downstream(uri: string, changes?: Partial<DownstreamTls>): DownstreamTls;
@@ -14,10 +16,10 @@ export interface TlsFixture {
 
 const hour = 3_600_000;
 
-export function tlsFixture(): TlsFixture {
+export function tlsFixture(commonName = 'root'): TlsFixture {
   const keys = generateP256();
   const validity = { notBefore: Date.now() - hour, notAfter: Date.now() + 24 * hour };
-  const root = parsed(buildCertificate({ serial: randomBytes(16), subject: { organization: 'cluster.local', commonName: 'root' }, publicKey: keys.publicKey, ...validity, role: { kind: 'authority', pathLength: 1 } }, { key: keys.privateKey }));
+  const root = parsed(buildCertificate({ serial: randomBytes(16), subject: { organization: 'cluster.local', commonName }, publicKey: keys.publicKey, ...validity, role: { kind: 'authority', pathLength: 1 } }, { key: keys.privateKey }));
   const rootPem = root.pem;
   const issue = (uri: string): TlsCertificate => {
     const leaf = generateP256();
@@ -37,6 +39,11 @@ export function tlsFixture(): TlsFixture {
   return {
     rootPem,
     issue,
+    crl: (revoked, nextUpdate = Date.now() + hour) => {
+      const serials = revoked.map(({ certificateChain }) => (certificateChain.kind === 'inline' ? new X509Certificate(certificateChain.bytes).serialNumber.toLowerCase() : ''));
+      const der = buildRevocationList({ number: 1, thisUpdate: Date.now() - hour, nextUpdate, revoked: serials.map((serial) => ({ serial, revokedAt: Date.now() })) }, { key: keys.privateKey, certificate: root });
+      return { kind: 'inline', bytes: Buffer.from(revocationListPem(der)) };
+    },
     trust,
     downstream: (uri, changes = {}) => ({ ...common(uri), validation: trust(), requireClientCertificate: true, requireSni: false, sessionTickets: false, sessionTimeoutMs: 0, ...changes }),
     upstream: (uri, peers, changes = {}) => ({ ...common(uri), validation: trust(...peers), sni: 'outbound_.80_._.reviews', ...changes }),

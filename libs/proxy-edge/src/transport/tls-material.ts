@@ -4,6 +4,7 @@ import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
 import type { TrustBundle } from '@meltemi/identity';
 import type { SanMatcher, SecretValue, TlsCertificate, TlsCommon, Validation } from '@meltemi/snapshot';
 import { localNames, subjectAltNames, type LocalNames } from './tls-info.ts';
+import { leafRevocationsOf, revokedLeaf, type LeafRevocations } from './leaf-revocations.ts';
 import { readSource } from './read-source.ts';
 import { allRoots, misplaced, trustDomainsOf } from './trust-domains.ts';
 
@@ -16,6 +17,8 @@ export interface TlsMaterial {
   readonly validation: Validation | null;
   /** Whose roots vouch for which trust domain; null = any root for any name. */
   readonly trustDomains: TrustBundle | null;
+  /** Which peers' certificates are revoked; null = no lists. */
+  readonly revoked: LeafRevocations | null;
   /** A trusted CA is set and failures close the connection. */
   readonly verifies: boolean;
   readonly local: LocalNames | null;
@@ -53,7 +56,9 @@ export function tlsMaterial(config: TlsCommon, secrets: SecretLookup, resumption
   try {
     const trustDomains = trustDomainsOf(validation.value);
     if (!trustDomains.ok) return trustDomains;
-    return ok(build(config, { certificates: certificates.value, validation: validation.value, trustDomains: trustDomains.value }, resumption));
+    const revoked = leafRevocationsOf(validation.value, config.validationSdsName);
+    if (!revoked.ok) return revoked;
+    return ok(build(config, { certificates: certificates.value, validation: validation.value, trustDomains: trustDomains.value, revoked: revoked.value }, resumption));
   } catch (cause) {
     return fail('', `the TLS context cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
@@ -63,9 +68,10 @@ interface Parts {
   readonly certificates: readonly TlsCertificate[];
   readonly validation: Validation | null;
   readonly trustDomains: TrustBundle | null;
+  readonly revoked: LeafRevocations | null;
 }
 
-function build(config: TlsCommon, { certificates, validation, trustDomains }: Parts, resumption: Resumption): TlsMaterial {
+function build(config: TlsCommon, { certificates, validation, trustDomains, revoked }: Parts, resumption: Resumption): TlsMaterial {
   const chains = certificates.map((one) => readSource(one.certificateChain));
   const ca = trustDomains ? allRoots(trustDomains) : validation?.trustedCa ? readSource(validation.trustedCa) : null;
   // A ticket tells the leaf alone, and the client has it before its chain is looked at: nothing to check the trust domain by.
@@ -87,7 +93,7 @@ function build(config: TlsCommon, { certificates, validation, trustDomains }: Pa
     ...(tickets && { sessionIdContext: 'meltemi', ...(resumption.timeoutMs > 0 && { sessionTimeout: Math.ceil(resumption.timeoutMs / 1000) }) }),
   });
   const verifies = validation !== null && (ca !== null || validation.systemRoots) && !validation.acceptUntrusted;
-  return { context, validation, trustDomains, verifies, local: first ? localNames(new X509Certificate(first)) : null };
+  return { context, validation, trustDomains, revoked, verifies, local: first ? localNames(new X509Certificate(first)) : null };
 }
 
 function namesWithoutRoots(validation: Validation | null): boolean {
@@ -133,6 +139,7 @@ function mergedValidation(config: TlsCommon, secrets: SecretLookup): Result<Vali
     acceptUntrusted: over.acceptUntrusted || base.acceptUntrusted,
     maxVerifyDepth: over.maxVerifyDepth ?? base.maxVerifyDepth,
     trustDomains: over.trustDomains ?? base.trustDomains,
+    leafCrl: over.leafCrl ?? base.leafCrl ?? null,
   });
 }
 
@@ -141,14 +148,16 @@ export function spokenProtocols(alpn: readonly string[]): string[] {
   return alpn.filter((protocol) => protocol !== 'istio-peer-exchange');
 }
 
-/** Null when the peer's certificate passes its trust domain's roots and the SAN, SPKI and hash lists; else the reason. That the chain leads to a root at all is OpenSSL's part. */
-export function checkPeer(peer: X509Certificate | undefined, { validation, trustDomains }: Pick<TlsMaterial, 'validation' | 'trustDomains'>): string | null {
+/** Null when the peer's certificate is not revoked and passes its trust domain's roots and the SAN, SPKI and hash lists; else the reason. That the chain leads to a root at all is OpenSSL's part. */
+export function checkPeer(peer: X509Certificate | undefined, { validation, trustDomains, revoked }: Pick<TlsMaterial, 'validation' | 'trustDomains' | 'revoked'>): string | null {
   if (validation === null || validation.acceptUntrusted) return null;
   const spiffe = peer === undefined ? null : notSpiffe(peer);
   if (spiffe !== null) return spiffe;
   const pinned = validation.spki.length > 0 || validation.hashes.length > 0;
-  if (validation.sanMatchers.length === 0 && !pinned && trustDomains === null) return null;
+  if (validation.sanMatchers.length === 0 && !pinned && trustDomains === null && revoked === null) return null;
   if (peer === undefined) return 'the peer showed no certificate';
+  const ended = revoked && revokedLeaf(peer, revoked);
+  if (ended !== null) return `verify revocation: ${ended}`;
   if (validation.sanMatchers.length > 0 && !matchesSan(peer, validation.sanMatchers)) return `verify SAN list: no name of the peer (${peer.subjectAltName ?? 'none'}) is among those allowed`;
   const foreign = trustDomains && misplaced(peer, trustDomains, validation.allowExpired);
   if (foreign !== null) return foreign;

@@ -3,13 +3,13 @@ import { outputFormat, print } from '../../output.ts';
 import { waitMs } from '../../wait-call.ts';
 import { connectCitadel } from './citadel-client.ts';
 import { rotate } from './rotate.ts';
-import { phaseLine, statusText } from './status-text.ts';
+import { phaseLine, revokedText, statusText } from './status-text.ts';
 
-/** `meltemi ca status` and `meltemi ca rotate`: the mesh's root, and its change without cutting anybody off. */
+/** `meltemi ca status`, `meltemi ca revoke` and `meltemi ca rotate`: the mesh's authority, what it has taken back, and a change of its root without cutting anybody off. */
 export const caCommand: CommandModule = (program, { output, context }) => {
   const ca = program.command('ca').description("citadel's authority: which roots are believed, and how to change the root");
   ca.command('status')
-    .description('roots, the issuing CA, a rotation under way, who trusts what and who lags')
+    .description('roots, the issuing CA, what ends soon, what is revoked, a rotation under way, who trusts what and who lags')
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (options: { output?: string }) => {
       const format = outputFormat(options.output);
@@ -17,6 +17,21 @@ export const caCommand: CommandModule = (program, { output, context }) => {
       try {
         const status = await client.status();
         print(output, format, status, () => statusText(status));
+      } finally {
+        client.close();
+      }
+    });
+  ca.command('revoke')
+    .description('revoke certificates for good: no new connection is made with them, and they do not renew; open connections stay')
+    .argument('[serials...]', 'serial numbers, as citadel\'s log and openssl show them')
+    .option('--identity <id>', 'all certificates of this SPIFFE id that were issued until now')
+    .option('-o, --output <format>', 'table, json or yaml')
+    .action(async (serials: string[], options: { identity?: string; output?: string }) => {
+      const format = outputFormat(options.output);
+      const client = connectCitadel(context());
+      try {
+        const revoked = await client.revoke({ serials, spiffeId: options.identity ?? '' });
+        print(output, format, revoked, () => revokedText(revoked, options.identity));
       } finally {
         client.close();
       }

@@ -1,4 +1,4 @@
-import type { RotationHoldup, RotationStatus } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import type { AuthorityCertificate, RevokeResponse, RotationHoldup, RotationStatus } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { columns } from '../../output.ts';
 
 const phases: Readonly<Record<string, string>> = {
@@ -30,13 +30,32 @@ function holdupLine({ kind, name, spiffeId, address, reason, heardAt, until }: R
   return `${who} ${reason}${times === '' ? '' : ` (${times})`}`.trim();
 }
 
+/** A warning when the end of a certificate is near. */
+function endLine({ role, serial, notAfter, withinDays }: AuthorityCertificate): string[] {
+  if (withinDays < 0) return [];
+  return [withinDays === 0 ? `ENDED: the ${role} ${serial}, at ${notAfter}` : `ENDS WITHIN ${withinDays} DAYS: the ${role} ${serial}, at ${notAfter}`];
+}
+
+/** For people: what was revoked, and what may be a mistake. */
+export function revokedText({ serials, unknown }: RevokeResponse, identity: string | undefined): string {
+  return [
+    serials.length === 0 ? 'This citadel knows no certificate of that identity that is still alive.' : `Revoked, for good: ${shown(serials)}`,
+    ...(identity === undefined ? [] : [`No certificate that was issued to ${identity} until now renews. One that another citadel issued, or this one before its last start, is good until its end, unless its serial is revoked, too.`]),
+    ...(unknown.length === 0 ? [] : [`Not issued by this citadel since it started; right all the same? ${shown(unknown)}`]),
+  ].join('\n');
+}
+
+function shown(serials: readonly string[]): string {
+  return serials.length > 10 ? `${serials.slice(0, 10).join(', ')} and ${serials.length - 10} more` : serials.join(', ');
+}
+
 /** For people: roots, the change under way, who trusts what, who lags. */
 export function statusText(status: RotationStatus): string {
   const roots = columns(['ROOT', 'ROLE', 'CERTIFICATES', 'ENDS', 'SUBJECT'], status.roots.map(({ fingerprint, role, certificates, notAfter, subject }) => [short(fingerprint), role, String(certificates), notAfter, subject]));
   const followers = columns(['TRUSTS', 'CERTIFICATE OF', 'CONNECTED', 'AWAY'], status.followers.map(({ trustedRoots, certificateRoot, connected, away }) => [trustedRoots.map(short).join(' '), short(certificateRoot), String(connected), String(away)]));
   const next = status.next === '' ? [] : [`next: ${nexts[status.next] ?? status.next}${status.holdupsTotal === 0 ? '; nobody would be cut off' : `; would cut off ${status.holdupsTotal}:`}`, ...holdupLines(status).map((line) => `  ${line}`)];
   return [
-    roots, '', `issuing CA ${status.issuerSerial}, until ${status.issuerNotAfter}`, phaseLine(status), ...next,
+    roots, '', `issuing CA ${status.issuerSerial}, until ${status.issuerNotAfter}`, ...status.certificates.flatMap(endLine), ...(status.revoked.length === 0 ? [] : [`${status.revoked.length} certificates are revoked: ${shown(status.revoked.map(({ serial }) => serial))}`]), phaseLine(status), ...next,
     ...(status.cannotRotate === '' ? [] : [`It cannot be changed with meltemi ca rotate: ${status.cannotRotate}.`]),
     '', status.followers.length === 0 ? 'Nobody follows the roots.' : followers,
   ].join('\n');

@@ -38,6 +38,7 @@ export interface GetTrustBundleResponse {
   trustDomain: string;
   rootsPem: string[];
   federated: FederatedBundle[];
+  revocationListsPem: string;
 }
 
 export interface FederatedBundle {
@@ -58,6 +59,16 @@ export interface WatchTrustResponse {
   bundle?: GetTrustBundleResponse | undefined;
   signingRoot: string;
   renewWithinMs: bigint;
+}
+
+export interface RevokeRequest {
+  serials: string[];
+  spiffeId: string;
+}
+
+export interface RevokeResponse {
+  serials: string[];
+  unknown: string[];
 }
 
 export interface RotationStatusRequest {
@@ -83,6 +94,22 @@ export interface RotationStatus {
   holdupsTotal: number;
   followers: FollowerGroup[];
   cannotRotate: string;
+  certificates: AuthorityCertificate[];
+  revoked: RevokedCertificate[];
+}
+
+export interface AuthorityCertificate {
+  role: string;
+  serial: string;
+  notAfter: string;
+  withinDays: number;
+}
+
+export interface RevokedCertificate {
+  serial: string;
+  spiffeId: string;
+  revokedAt: string;
+  notAfter: string;
 }
 
 export interface RootStatus {
@@ -264,7 +291,7 @@ export const GetTrustBundleRequest: MessageFns<GetTrustBundleRequest> = {
 };
 
 function createBaseGetTrustBundleResponse(): GetTrustBundleResponse {
-  return { trustDomain: "", rootsPem: [], federated: [] };
+  return { trustDomain: "", rootsPem: [], federated: [], revocationListsPem: "" };
 }
 
 export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
@@ -277,6 +304,9 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
     }
     for (const v of message.federated) {
       FederatedBundle.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.revocationListsPem !== "") {
+      writer.uint32(90).string(message.revocationListsPem);
     }
     return writer;
   },
@@ -316,6 +346,14 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
             }
 
             message.federated.push(FederatedBundle.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.revocationListsPem = reader.string();
             continue;
           }
         }
@@ -560,6 +598,120 @@ export const WatchTrustResponse: MessageFns<WatchTrustResponse> = {
   },
 };
 
+function createBaseRevokeRequest(): RevokeRequest {
+  return { serials: [], spiffeId: "" };
+}
+
+export const RevokeRequest: MessageFns<RevokeRequest> = {
+  encode(message: RevokeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.serials) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.spiffeId !== "") {
+      writer.uint32(18).string(message.spiffeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.serials.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRevokeResponse(): RevokeResponse {
+  return { serials: [], unknown: [] };
+}
+
+export const RevokeResponse: MessageFns<RevokeResponse> = {
+  encode(message: RevokeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.serials) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.unknown) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.serials.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unknown.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseRotationStatusRequest(): RotationStatusRequest {
   return {};
 }
@@ -678,6 +830,8 @@ function createBaseRotationStatus(): RotationStatus {
     holdupsTotal: 0,
     followers: [],
     cannotRotate: "",
+    certificates: [],
+    revoked: [],
   };
 }
 
@@ -721,6 +875,12 @@ export const RotationStatus: MessageFns<RotationStatus> = {
     }
     if (message.cannotRotate !== "") {
       writer.uint32(106).string(message.cannotRotate);
+    }
+    for (const v of message.certificates) {
+      AuthorityCertificate.encode(v!, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.revoked) {
+      RevokedCertificate.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -840,6 +1000,180 @@ export const RotationStatus: MessageFns<RotationStatus> = {
             }
 
             message.cannotRotate = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.certificates.push(AuthorityCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.revoked.push(RevokedCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuthorityCertificate(): AuthorityCertificate {
+  return { role: "", serial: "", notAfter: "", withinDays: 0 };
+}
+
+export const AuthorityCertificate: MessageFns<AuthorityCertificate> = {
+  encode(message: AuthorityCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.role !== "") {
+      writer.uint32(10).string(message.role);
+    }
+    if (message.serial !== "") {
+      writer.uint32(18).string(message.serial);
+    }
+    if (message.notAfter !== "") {
+      writer.uint32(26).string(message.notAfter);
+    }
+    if (message.withinDays !== 0) {
+      writer.uint32(32).int32(message.withinDays);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuthorityCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuthorityCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.notAfter = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.withinDays = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRevokedCertificate(): RevokedCertificate {
+  return { serial: "", spiffeId: "", revokedAt: "", notAfter: "" };
+}
+
+export const RevokedCertificate: MessageFns<RevokedCertificate> = {
+  encode(message: RevokedCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.serial !== "") {
+      writer.uint32(10).string(message.serial);
+    }
+    if (message.spiffeId !== "") {
+      writer.uint32(18).string(message.spiffeId);
+    }
+    if (message.revokedAt !== "") {
+      writer.uint32(26).string(message.revokedAt);
+    }
+    if (message.notAfter !== "") {
+      writer.uint32(34).string(message.notAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.revokedAt = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.notAfter = reader.string();
             continue;
           }
         }
@@ -1319,6 +1653,50 @@ export const RootRotationClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RootRotationClient;
   service: typeof RootRotationService;
+  serviceName: string;
+};
+
+export type RevocationsService = typeof RevocationsService;
+export const RevocationsService = {
+  revoke: {
+    path: "/meltemi.citadel.v1.Revocations/Revoke" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeRequest): Buffer => Buffer.from(RevokeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeRequest => RevokeRequest.decode(value),
+    responseSerialize: (value: RevokeResponse): Buffer => Buffer.from(RevokeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeResponse => RevokeResponse.decode(value),
+  },
+} as const;
+
+export interface RevocationsServer extends UntypedServiceImplementation {
+  revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
+}
+
+export interface RevocationsClient extends Client {
+  revoke(
+    request: RevokeRequest,
+    callback: (error: ServiceError | null, response: RevokeResponse) => void,
+  ): ClientUnaryCall;
+  revoke(
+    request: RevokeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeResponse) => void,
+  ): ClientUnaryCall;
+  revoke(
+    request: RevokeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeResponse) => void,
+  ): ClientUnaryCall;
+}
+
+export const RevocationsClient = makeGenericClientConstructor(
+  RevocationsService,
+  "meltemi.citadel.v1.Revocations",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RevocationsClient;
+  service: typeof RevocationsService;
   serviceName: string;
 };
 
