@@ -39,7 +39,7 @@ before(async () => {
   writeFileSync(path('issuers.json'), JSON.stringify({ issuers: [{ issuer, audiences: ['meltemi'], identities: [{ when: { team: 'shop' }, namespace: 'shop', serviceAccount: '{app}' }] }] }));
   const flags = ['--state-dir', path('state'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--ports-file', path('ports.json')];
   const kubernetes = ['--kubernetes-callers', '--kubernetes-api-server', await api.start(), '--kubernetes-ca-file', path('tls.crt'), '--kubernetes-token-file', path('api-token')];
-  citadel = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...flags, ...kubernetes, '--oidc-issuers', path('issuers.json')], { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
+  citadel = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...flags, ...kubernetes, '--oidc-issuers', path('issuers.json'), '--audit-log', path('audit.log')], { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
   for (const stream of [citadel.stdout, citadel.stderr]) stream?.on('data', (data: Buffer) => (output += data.toString()));
   await waitFor('citadel to start', () => {
     assert.equal(citadel.exitCode, null, output);
@@ -91,6 +91,9 @@ test('a token that Kubernetes replaces is read again, and one that it refuses fo
 
 test('a token gives nobody another name', async () => {
   await failureOf(agent(path('kube-token'), 'spiffe://cluster.local/ns/bank/sa/vault'), /asks for "spiffe:\/\/cluster\.local\/ns\/bank\/sa\/vault", but the caller is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart/);
+  const audited = readFileSync(path('audit.log'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.ok(audited.some((line) => line['message'] === 'certificate refused' && line['code'] === 'denied' && line['caller'] === cart && line['provedBy'] === 'service account token'));
+  assert.ok(audited.some((line) => line['message'] === 'certificate issued' && line['spiffeId'] === cart && typeof line['serial'] === 'string'));
 });
 
 test("an OIDC token joins once the issuer's keys can be fetched", async () => {

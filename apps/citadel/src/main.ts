@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { KeptAuthority, openCertificateService, Roster, RootRotation, type CertificateService, type TokenCallers } from '@meltemi/citadel';
-import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer } from '@meltemi/citadel-edge';
+import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer, withAuditFile } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { federated, follow, openFederation, startBundleServer } from './federation.ts';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
@@ -28,10 +28,11 @@ await runProgram({
     await claimSocket(socketPath).catch((cause: unknown) => {
       throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
     });
+    const audited = values['audit-log'] === undefined ? log : withAuditFile(log, resolve(values['audit-log']), () => systemClock.now());
     const leader = declareCitadelStats(stats).leader;
     const kept = await openKeystore(values, stateDir, (leads, reason) => {
       leader.set(leads ? 1 : 0);
-      log.info({ audit: true, leads, reason }, leads ? 'this citadel changes the authority from now on' : 'this citadel changes the authority no more');
+      audited.info({ audit: true, leads, reason }, leads ? 'this citadel changes the authority from now on' : 'this citadel changes the authority no more');
     });
     lifecycle.add('keystore', () => kept.stop());
     const chosen = chooseAuthority(values, kept, entropy);
@@ -42,7 +43,7 @@ await runProgram({
     const roster = new Roster({ id: randomBytes(8).toString('hex'), store: kept.reports, clock: systemClock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
     const rotation = chosen.authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority: chosen.authority, roster, clock: systemClock, leadership: kept.leadership }) } : {};
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log, stats, clock: systemClock, random: mathRandom, roster, ...rotation, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, ...rotation, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     const bundlePort = await startBundleServer(values, { service, log, lifecycle });
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');

@@ -21,6 +21,7 @@ export const options = [
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of every identity issued here' },
   { name: 'workload-cert-ttl', type: 'duration', default: '24h', description: 'lifetime of a certificate when the workload asks for none' },
   { name: 'max-workload-cert-ttl', type: 'duration', default: '2160h', description: 'longest lifetime a workload can get' },
+  { name: 'audit-log', type: 'string', placeholder: 'file', description: 'also write every audit line here (issued, refused, minted, revoked, changes of the authority), JSON, mode 0600; may be moved away at any time' },
   ...callerOptions,
   ...upstreamOptions,
   { name: 'max-requests-per-client', type: 'int', min: 1, max: 100_000, default: '200', description: 'calls a second of one identity, or of one address without one; five times as many at once' },

@@ -1,6 +1,7 @@
 export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
 export { readCaFiles } from './ca-files.ts';
 export { DiskKeystore } from './disk-keystore.ts';
+export { withAuditFile } from './audit-file.ts';
 export { UpstreamClient, type UpstreamAddress } from './upstream-client.ts';
 export { inClusterApi, type KubernetesApi } from './kubernetes/api.ts';
 export { KubernetesTokenReviewer } from './kubernetes/token-reviewer.ts';
