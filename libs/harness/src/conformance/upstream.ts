@@ -47,15 +47,26 @@ export class TestUpstream {
   #serve(socket: Socket): void {
     socket.on('error', () => socket.destroy());
     let text = '';
+    let inBody = false;
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString('latin1');
+      if (inBody) {
+        // of bodies only the end matters, which may come later; that of a tunnel never does
+        const end = text.indexOf(lastChunk);
+        if (end < 0) return;
+        text = text.slice(end + lastChunk.length);
+        inBody = false;
+        if (text === '') return;
+      }
       const head = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n([\s\S]*?)\r\n\r\n/.exec(text);
-      // of bodies only the end matters, which may come later
-      const chunked = head !== null && /^transfer-encoding: *chunked$/im.test(head[3] ?? '');
-      if (chunked && !text.includes(lastChunk)) return;
       if (head) {
         this.seen.push({ path: head[2] ?? '', host: /^host: *(.*)$/im.exec(head[3] ?? '')?.[1] ?? '' });
-        text = text.slice(chunked ? text.indexOf(lastChunk) + lastChunk.length : head[0].length);
+        inBody = /^transfer-encoding: *chunked$/im.test(head[3] ?? '');
+        text = text.slice(head[0].length - (inBody ? 2 : 0));
+        if (inBody && text.includes(lastChunk)) {
+          text = text.slice(text.indexOf(lastChunk) + lastChunk.length);
+          inBody = false;
+        }
         socket.write(`HTTP/1.1 ${this.verdict === 'deny' ? '403 Forbidden' : '200 OK'}\r\ncontent-length: 2\r\n\r\nok`);
       } else if (!/^[A-Z]{3,7} \S/.test(text)) socket.write('pong\r\n');
     });
