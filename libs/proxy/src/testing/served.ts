@@ -42,6 +42,9 @@ export interface ServedOptions {
   readonly shared?: AtomicState;
 }
 
+/** Whose word counts for something. */
+const inside = { cidrRanges: [{ addressPrefix: '10.0.0.0', prefixLen: 8 }] };
+
 /** A connection manager with its clock, one client and one backend, all in memory. */
 export class Served {
   readonly clock = new ManualClock(1_000);
@@ -56,7 +59,7 @@ export class Served {
   constructor(options: ServedOptions = {}) {
     const { routes = [routeToApp()], filters = [], hcm = {}, own = [], shared = new LocalState() } = options;
     this.shared = shared;
-    const config = withOwn(own, hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], ...hcm }));
+    const config = withOwn(own, hcmOf({ statPrefix: 'test', routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes }] }, httpFilters: [...filters, routerJson], internalAddressConfig: inside, ...hcm }));
     const backend = options.backend?.(this.clock) ?? new Backend(options.cluster ?? 'app', this.clock);
     this.backend = backend;
     this.manager = new HttpConnectionManager(config, { table: config.routes.kind === 'inline' ? config.routes.table : null }, {
