@@ -16,7 +16,7 @@ const url = { endpoints: ['etcd.test:2379'], root: '/meltemi', tls: false };
 test('files and names become options', () => {
   const secure = etcdOptionsOf({ ...url, tls: true }, { 'etcd-cacert': file('ca', 'roots'), 'etcd-cert': file('cert', 'leaf'), 'etcd-key': file('key', 'key'), 'etcd-server-name': 'etcd.test' });
   assert.deepEqual(secure, { ok: true, value: { endpoints: ['etcd.test:2379'], root: '/meltemi', tls: { ca: Buffer.from('roots'), cert: Buffer.from('leaf'), key: Buffer.from('key'), serverName: 'etcd.test' } } });
-  const named = etcdOptionsOf(url, { 'etcd-username': 'citadel', 'etcd-password-file': file('password', 'secret\n') });
+  const named = etcdOptionsOf(url, { 'etcd-plaintext': true, 'etcd-username': 'citadel', 'etcd-password-file': file('password', 'secret\n') });
   assert.deepEqual(named, { ok: true, value: { endpoints: ['etcd.test:2379'], root: '/meltemi', auth: { username: 'citadel', password: 'secret' } } });
 });
 
@@ -30,6 +30,7 @@ test('what is wrong is said with its flag', () => {
     [false, { 'etcd-username': 'citadel' }, /go together/],
     [false, { 'etcd-username': 'citadel', 'etcd-password-file': file('empty', '\n') }, /go together/],
     [false, { 'etcd-password-file': file('password', 'secret') }, /go together/],
+    [false, {}, /etcd\.test:2379 is another machine.*or --etcd-plaintext/],
   ];
   for (const [tls, values, reason] of cases) {
     const options = etcdOptionsOf({ ...url, tls }, values);

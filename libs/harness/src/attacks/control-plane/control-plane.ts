@@ -94,6 +94,11 @@ export class ControlPlane {
     writeFileSync(join(this.dir, 'config', name), text);
   }
 
+  /** A context file for the command line. */
+  writeContext(context: object): void {
+    writeFileSync(join(this.dir, 'context.json'), JSON.stringify(context), { mode: 0o600 });
+  }
+
   credentials({ chain, key }: Forged): ChannelCredentials {
     return ChannelCredentials.createSsl(Buffer.from(this.forger.root.certificate.pem), Buffer.from(key), Buffer.from(chain), { checkServerIdentity: () => undefined });
   }

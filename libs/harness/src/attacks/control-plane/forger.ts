@@ -35,6 +35,11 @@ export class Forger {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
   }
 
+  /** The issuing CA's key. */
+  keyPem(): string {
+    return pemOf(this.issuing.key);
+  }
+
   /** A certificate of a service account "namespace/name", or of a whole URI; `changes` spoil it. */
   leaf(identity: string, changes: Partial<CertificateTemplate> = {}, by: Authority = this.issuing): Forged {
     const keys = generateP256();
