@@ -15,8 +15,21 @@ export function parseAddress(text: string): Result<Address> {
   return ok({ host: matched[1] ?? matched[2] ?? '', port });
 }
 
+const unixScheme = 'unix:';
+
+/** "unix:/run/pilot/admin.sock", where a Unix socket will do: the address whose host is that text. Undefined for all others. */
+export function parseUnixAddress(text: string): Address | undefined {
+  return text.startsWith(`${unixScheme}/`) ? { host: text, port: 0 } : undefined;
+}
+
+/** The path of an address that is a Unix socket. */
+export function unixPath({ host }: Address): string | undefined {
+  return host.startsWith(unixScheme) ? host.slice(unixScheme.length) : undefined;
+}
+
 /** The inverse of parseAddress. */
 export function formatAddress({ host, port }: Address): string {
+  if (host.startsWith(unixScheme)) return host;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

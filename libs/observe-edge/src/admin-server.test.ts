@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { AdminServer } from './admin-server.ts';
+import { AdminServer, isLocal } from './admin-server.ts';
 
 const errors: unknown[] = [];
 const server = new AdminServer({ title: 'test <admin>', maxBodyBytes: 8, handlerTimeoutMs: 50, onError: (error) => errors.push(error) });
@@ -56,4 +59,28 @@ test('the index lists the routes and escapes its title', async () => {
   const { body } = await call('GET', '/');
   assert.match(body, /test &lt;admin&gt;/);
   assert.match(body, /POST \/logging: sets levels/);
+});
+
+test('other machines get health and metrics alone; who is on this one gets all', () => {
+  for (const socket of [{ remoteAddress: '127.0.0.1', localAddress: '127.0.0.1' }, { remoteAddress: '::ffff:127.0.0.1' }, { remoteAddress: '10.0.0.5', localAddress: '10.0.0.5' }, {}]) assert.equal(isLocal(socket), true);
+  for (const socket of [{ remoteAddress: '10.0.0.6', localAddress: '10.0.0.5' }, { remoteAddress: '::ffff:10.0.0.6', localAddress: '::ffff:10.0.0.5' }]) assert.equal(isLocal(socket), false);
+});
+
+test('on a Unix socket only its owner asks; one that answers, and a file, stay as they are', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'admin-'));
+  const first = new AdminServer({ title: 'socket' });
+  t.after(async () => {
+    await first.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const path = join(dir, 'admin.sock');
+  first.route({ method: 'GET', path: '/debug', description: 'all', handle: () => ({ body: 'everything' }) });
+  await first.listen({ host: `unix:${path}`, port: 0 });
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const body = await new Promise<string>((resolve, reject) => request({ socketPath: path, path: '/debug' }, (response) => response.on('data', (data: Buffer) => resolve(data.toString()))).on('error', reject).end());
+  assert.equal(body, 'everything');
+  await assert.rejects(new AdminServer({ title: 'second' }).listen({ host: `unix:${path}`, port: 0 }), /another program is serving there/);
+  const file = join(dir, 'notes');
+  writeFileSync(file, 'precious');
+  await assert.rejects(new AdminServer({ title: 'third' }).listen({ host: `unix:${file}`, port: 0 }), /is no socket/);
 });

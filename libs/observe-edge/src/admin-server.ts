@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
-import { isLoopback, type Address } from './address.ts';
+import { isLoopback, unixPath, type Address } from './address.ts';
+import { listenOnSocket } from './unix-socket.ts';
 
 export interface AdminRequest {
   readonly method: string;
@@ -26,6 +27,8 @@ export interface AdminRoute {
   readonly path: string;
   /** One line for the index page. */
   readonly description: string;
+  /** Harmless to show to other machines: health and metrics. Default false. */
+  readonly anywhere?: boolean;
   readonly handle: (request: AdminRequest) => AdminResponse | Promise<AdminResponse>;
 }
 
@@ -36,6 +39,8 @@ export interface AdminServerOptions {
   readonly maxBodyBytes?: number;
   /** Default 256. */
   readonly maxConnections?: number;
+  /** Other machines get only the routes marked `anywhere`, whatever address is listened on. Default false. */
+  readonly localOnly?: boolean;
   /** A handler that takes longer is answered with 503; default 30,000. */
   readonly handlerTimeoutMs?: number;
   readonly onError?: (error: unknown, path: string) => void;
@@ -65,6 +70,12 @@ export class AdminServer {
   async listen(address: Address): Promise<Address> {
     const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000, maxHeaderSize: 32_768, keepAliveTimeout: 5000 }, (request, response) => void this.#serve(request, response));
     server.maxConnections = this.#options.maxConnections ?? 256;
+    const path = unixPath(address);
+    if (path !== undefined) {
+      await listenOnSocket(server, path);
+      this.#server = server;
+      return address;
+    }
     this.#loopback = isLoopback(address.host);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -104,10 +115,12 @@ export class AdminServer {
   async #answer(request: IncomingMessage, path: string): Promise<AdminResponse> {
     const refused = refuseForeign(request, this.#loopback);
     if (refused !== undefined) return { status: 403, body: `${refused}\n` };
+    const everything = this.#options.localOnly !== true || isLocal(request.socket);
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
-    if (method === 'GET' && path === '/' && !this.#routes.has('GET /')) return this.#index();
+    if (method === 'GET' && path === '/' && !this.#routes.has('GET /')) return this.#index(everything);
     const route = this.#find(method, path);
     if (!route) return this.#missing(method, path);
+    if (!everything && route.anywhere !== true) return { status: 403, body: `${path} is for this machine only: ask from here\n` };
     const body = await readBody(request, this.#options.maxBodyBytes ?? 1_048_576);
     if (body === undefined) return { status: 413, body: 'request body too large\n' };
     const query = new URL(request.url ?? '/', 'http://admin').searchParams;
@@ -140,14 +153,19 @@ export class AdminServer {
     }
   }
 
-  #index(): AdminResponse {
-    const rows = [...this.#routes.values()].sort((a, b) => (a.path < b.path ? -1 : 1)).map((route) => {
+  #index(everything: boolean): AdminResponse {
+    const rows = [...this.#routes.values()].filter((route) => everything || route.anywhere === true).sort((a, b) => (a.path < b.path ? -1 : 1)).map((route) => {
       const name = escapeHtml(route.path);
       return `<li>${route.method === 'GET' && !route.path.endsWith('*') ? `<a href="${name}">${name}</a>` : `${route.method} ${name}`}: ${escapeHtml(route.description)}</li>`;
     });
     const title = escapeHtml(this.#options.title);
     return { contentType: 'text/html; charset=utf-8', body: `<!doctype html><meta charset="utf-8"><title>${title}</title><h1>${title}</h1><ul>\n${rows.join('\n')}\n</ul>\n` };
   }
+}
+
+/** True for who connects from this machine: over loopback, from the address it connects to, or over a Unix socket. */
+export function isLocal({ remoteAddress, localAddress }: { readonly remoteAddress?: string | undefined; readonly localAddress?: string | undefined }): boolean {
+  return remoteAddress === undefined || isLoopback(remoteAddress) || remoteAddress === localAddress;
 }
 
 /** A JSON answer, indented for people. */

@@ -1,5 +1,5 @@
 import { fail, ok, parseDurationMs, type FieldError, type Result } from '@meltemi/base';
-import { parseAddress, type Address } from './address.ts';
+import { parseAddress, parseUnixAddress, type Address } from './address.ts';
 
 interface OptionBase {
   /** Long name without dashes, kebab-case. The environment name MELTEMI_<NAME> follows from it. */
@@ -24,7 +24,9 @@ interface OptionBase {
  */
 export type OptionSpec = OptionBase &
   (
-    | { readonly type: 'string' | 'duration' | 'bool' | 'address' | 'list' }
+    | { readonly type: 'string' | 'duration' | 'bool' | 'list' }
+    // with `unix`, unix:/path is one too
+    | { readonly type: 'address'; readonly unix?: boolean }
     | { readonly type: 'int'; readonly min?: number; readonly max?: number }
     | { readonly type: 'choice'; readonly choices: readonly string[] }
   );
@@ -72,10 +74,14 @@ function parseValue(spec: OptionSpec, text: string): Result<unknown> {
       return parsed.ok && parsed.value < 0 ? fail('', `"${text}" is negative`) : parsed;
     }
     case 'address':
-      return parseAddress(text);
+      return (spec.unix === true ? okOr(parseUnixAddress(text)) : undefined) ?? parseAddress(text);
     case 'choice':
       return spec.choices.includes(text) ? ok(text) : fail('', `"${text}" is not one of ${spec.choices.join(', ')}`);
   }
+}
+
+function okOr(address: Address | undefined): Result<Address> | undefined {
+  return address && ok(address);
 }
 
 function parseInteger(text: string, min: number, max: number): Result<number> {

@@ -131,7 +131,7 @@ function adminAddress(spec: ProgramSpec<readonly OptionSpec[]>, { values, given 
 }
 
 async function startAdmin(name: string, at: { flag: string; address: Address }, parts: { log: Logger; lifecycle: Lifecycle; readiness: Readiness; stats: StatsRegistry }): Promise<{ server: AdminServer; port: number }> {
-  const server = new AdminServer({ title: name, onError: (error, path) => parts.log.error({ err: error, path }, 'admin request failed') });
+  const server = new AdminServer({ title: name, localOnly: true, onError: (error, path) => parts.log.error({ err: error, path }, 'admin request failed') });
   for (const route of standardRoutes({ name, version: meltemiVersion, ...parts })) server.route(route);
   try {
     const bound = await server.listen(at.address);

@@ -12,6 +12,6 @@ export const standardOptions = [
 
 /** --admin-listen, or the program's own name for it with --admin-listen as a second one. */
 export function adminOptions(defaultListen: string, flag = 'admin-listen'): OptionSpec[] {
-  const own: OptionSpec = { name: flag, type: 'address', default: defaultListen, description: 'health, metrics and debugging over HTTP; keep it on loopback' };
-  return flag === 'admin-listen' ? [own] : [own, { name: 'admin-listen', type: 'address', description: `the same as --${flag}` }];
+  const own: OptionSpec = { name: flag, type: 'address', unix: true, default: defaultListen, description: 'health and metrics over HTTP, and debugging for this machine; unix:/path for a socket of mode 0600' };
+  return flag === 'admin-listen' ? [own] : [own, { name: 'admin-listen', type: 'address', unix: true, description: `the same as --${flag}` }];
 }

@@ -9,11 +9,12 @@ export function standardRoutes(parts: { name: string; version: string; readiness
       method: 'GET',
       path: '/healthz/ready',
       description: '200 when ready, 503 with what it waits for',
+      anywhere: true,
       handle: () => ({ status: parts.readiness.ready ? 200 : 503, body: `${parts.readiness.describe()}\n` }),
     },
-    { method: 'GET', path: '/healthz/live', description: '200 while the event loop turns', handle: () => ({ body: 'live\n' }) },
+    { method: 'GET', path: '/healthz/live', description: '200 while the event loop turns', anywhere: true, handle: () => ({ body: 'live\n' }) },
     metricsRoute(parts.stats),
-    { method: 'GET', path: '/version', description: 'version of this program and of Node', handle: () => jsonResponse({ component: parts.name, version: parts.version, node: process.versions.node, pid: process.pid }) },
+    { method: 'GET', path: '/version', description: 'version of this program and of Node', anywhere: true, handle: () => jsonResponse({ component: parts.name, version: parts.version, node: process.versions.node, pid: process.pid }) },
   ];
 }
 
@@ -23,6 +24,7 @@ export function metricsRoute(stats: StatsRegistry, path = '/metrics'): AdminRout
     method: 'GET',
     path,
     description: 'metrics for Prometheus',
+    anywhere: true,
     handle: ({ headers }) => {
       const format = negotiateExposition(headers.accept);
       return { contentType: expositionContentType[format], body: expositionText(stats, format) };
