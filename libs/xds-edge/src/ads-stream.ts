@@ -150,7 +150,8 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     const sequencer = this.#sequencer ?? this.#greet(request);
     if (!sequencer) return;
     const events = sequencer.receive(request);
-    if (this.#countNames(sequencer) > this.#port.maxNames) {
+    const namesChanged = events.some(({ kind }) => kind === 'subscribe');
+    if (namesChanged && this.#countNames(sequencer) > this.#port.maxNames) {
       this.close(`asks for more than ${this.#port.maxNames} names`, grpcStatus.RESOURCE_EXHAUSTED);
       return;
     }
