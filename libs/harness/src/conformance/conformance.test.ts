@@ -32,8 +32,9 @@ after(async () => {
 });
 
 for (const [number, file] of files.entries()) {
-  const text = withTokens(readFileSync(new URL(file, cases), 'utf8'));
-  const mesh = loadMesh([{ name: file, text }]);
+  const written = readFileSync(new URL(file, cases), 'utf8');
+  const load = () => loadMesh([{ name: file, text: withTokens(written) }]);
+  const mesh = load();
   const { tests, problems } = meshTestsOf(mesh);
   describe(file, () => {
     test('its objects and tests are read', () => {
@@ -45,24 +46,34 @@ for (const [number, file] of files.entries()) {
       test(`explain: ${one.name}`, () => assert.deepEqual(differences, [], (answer?.steps ?? []).map((step) => `${step.matched ? '+' : '-'} ${step.at} ${step.name}: ${step.detail}`).join('\n')));
     const byProxy = new Map<string, MeshTest[]>();
     for (const one of tests) byProxy.set(JSON.stringify(one.proxy), [...(byProxy.get(JSON.stringify(one.proxy)) ?? []), one]);
-    for (const [at, group] of [...byProxy.values()].entries()) onTheWire(mesh, group, `127.${80 + at}.${number >> 8}.${(number & 255) || 250}`);
+    for (const [at, group] of [...byProxy.values()].entries()) onTheWire({ mesh, group, address: `127.${80 + at}.${number >> 8}.${(number & 255) || 250}`, reload: () => (written.includes('${TOKEN_') ? meshTestsOf(load()).tests : tests) });
   });
 }
 
-function onTheWire(mesh: Parameters<typeof WireProxy.start>[0], group: readonly MeshTest[], address: string): void {
+interface WireRun {
+  readonly mesh: Parameters<typeof WireProxy.start>[0];
+  readonly group: readonly MeshTest[];
+  readonly address: string;
+  /** All tests with tokens of this moment: minutes may have gone by since the file was read. */
+  readonly reload: () => readonly MeshTest[];
+}
+
+function onTheWire({ mesh, group, address, reload }: WireRun): void {
   const [first] = group;
   if (first === undefined) return;
   describe('on the wire', () => {
     let proxy: WireProxy;
     let surroundings: Surroundings;
+    let calls: ReadonlyMap<string, MeshTest['call']>;
     before(async () => {
+      calls = new Map(reload().map(({ name, call }) => [name, call]));
       surroundings = { authority, upstream, authorizer, grpcAuthorizer, address };
       proxy = await WireProxy.start(mesh, first.proxy, surroundings);
     });
     after(() => proxy.stop());
     for (const one of group)
       test(`wire: ${one.name}`, async () => {
-        const answer = await askWire(proxy, one.call, surroundings);
+        const answer = await askWire(proxy, calls.get(one.name) ?? one.call, surroundings);
         assert.deepEqual(differences(answer, one), [], JSON.stringify(answer));
       });
   });

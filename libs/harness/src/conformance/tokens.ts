@@ -26,43 +26,43 @@ export function bearerToken(claims: Json): string {
 const claims = { iss: 'accounts.example', sub: 'ann', aud: 'shop' };
 const good = signed(claims);
 const [goodHeader = '', goodPayload = '', goodSignature = ''] = good.split('.');
-const now = Math.floor(Date.now() / 1000);
+const now = (): number => Math.floor(Date.now() / 1000);
 
 function sharedSecret(): string {
   const text = `${encoded({ ...header, alg: 'HS256' })}.${encoded({ exp: farAhead, ...claims })}`;
   return `${text}.${createHmac('sha256', publicKey.export({ type: 'spki', format: 'pem' })).update(text).digest('base64url')}`;
 }
 
-/** What `${TOKEN_NAME}` stands for in a case: tokens of accounts.example, good and not. */
-export const testTokens: Readonly<Record<string, string>> = {
-  GOOD: good,
-  SECOND_KEY: signed(claims, { alg: 'ES256', kid: 'second' }, second.privateKey),
-  NO_KEY_ID: signed(claims, { kid: undefined }),
-  JUST_EXPIRED: signed({ ...claims, exp: now - 30 }),
-  SOON_VALID: signed({ ...claims, nbf: now + 30 }),
-  EXPIRED: signed({ ...claims, exp: now - 3600 }),
-  NOT_YET: signed({ ...claims, nbf: now + 3600 }),
-  EXPIRY_TEXT: signed({ ...claims, exp: 'never' }),
-  WRONG_KEY: signed(claims, {}, stranger.privateKey),
-  UNKNOWN_KEY_ID: signed(claims, { kid: 'other' }, stranger.privateKey),
-  NONE: `${encoded({ alg: 'none' })}.${goodPayload}.`,
-  NONE_SIGNED: `${encoded({ alg: 'none', kid: 'test' })}.${goodPayload}.${goodSignature}`,
-  SHARED_SECRET: sharedSecret(),
-  OTHER_CLAIMS: `${goodHeader}.${encoded({ exp: farAhead, ...claims, sub: 'root' })}.${goodSignature}`,
-  OTHER_ALGORITHM: `${encoded({ ...header, alg: 'PS256' })}.${goodPayload}.${goodSignature}`,
-  CUT: `${goodHeader}.${goodPayload}.${goodSignature.slice(0, -8)}`,
-  UNSIGNED: `${goodHeader}.${goodPayload}`,
-  FOUR_PARTS: `${good}.${goodSignature}`,
-  PADDED: `${goodHeader}.${goodPayload}.${goodSignature}==`,
-  OVERSIZED: signed({ ...claims, more: 'x'.repeat(30_000) }),
-  OTHER_ISSUER: signed({ ...claims, iss: 'evil.example' }),
-  OTHER_AUDIENCE: signed({ ...claims, aud: 'bank' }),
-  AUDIENCES: signed({ ...claims, aud: ['bank', 'shop'] }),
-  NO_AUDIENCE: signed({ ...claims, aud: undefined }),
-  PARTNER: signed({ iss: 'partner.example', sub: 'bob', roles: 'user admin' }),
+/** What `${TOKEN_NAME}` stands for in a case: tokens of accounts.example, good and not, made when they are asked for. */
+export const testTokens: Readonly<Record<string, () => string>> = {
+  GOOD: () => good,
+  SECOND_KEY: () => signed(claims, { alg: 'ES256', kid: 'second' }, second.privateKey),
+  NO_KEY_ID: () => signed(claims, { kid: undefined }),
+  JUST_EXPIRED: () => signed({ ...claims, exp: now() - 30 }),
+  SOON_VALID: () => signed({ ...claims, nbf: now() + 30 }),
+  EXPIRED: () => signed({ ...claims, exp: now() - 3600 }),
+  NOT_YET: () => signed({ ...claims, nbf: now() + 3600 }),
+  EXPIRY_TEXT: () => signed({ ...claims, exp: 'never' }),
+  WRONG_KEY: () => signed(claims, {}, stranger.privateKey),
+  UNKNOWN_KEY_ID: () => signed(claims, { kid: 'other' }, stranger.privateKey),
+  NONE: () => `${encoded({ alg: 'none' })}.${goodPayload}.`,
+  NONE_SIGNED: () => `${encoded({ alg: 'none', kid: 'test' })}.${goodPayload}.${goodSignature}`,
+  SHARED_SECRET: sharedSecret,
+  OTHER_CLAIMS: () => `${goodHeader}.${encoded({ exp: farAhead, ...claims, sub: 'root' })}.${goodSignature}`,
+  OTHER_ALGORITHM: () => `${encoded({ ...header, alg: 'PS256' })}.${goodPayload}.${goodSignature}`,
+  CUT: () => `${goodHeader}.${goodPayload}.${goodSignature.slice(0, -8)}`,
+  UNSIGNED: () => `${goodHeader}.${goodPayload}`,
+  FOUR_PARTS: () => `${good}.${goodSignature}`,
+  PADDED: () => `${goodHeader}.${goodPayload}.${goodSignature}==`,
+  OVERSIZED: () => signed({ ...claims, more: 'x'.repeat(30_000) }),
+  OTHER_ISSUER: () => signed({ ...claims, iss: 'evil.example' }),
+  OTHER_AUDIENCE: () => signed({ ...claims, aud: 'bank' }),
+  AUDIENCES: () => signed({ ...claims, aud: ['bank', 'shop'] }),
+  NO_AUDIENCE: () => signed({ ...claims, aud: undefined }),
+  PARTNER: () => signed({ iss: 'partner.example', sub: 'bob', roles: 'user admin' }),
 };
 
-/** A case with its keys and tokens written in. */
+/** A case with its keys and tokens written in: tokens that are about to expire are of this moment. */
 export function withTokens(text: string): string {
-  return text.replaceAll('${TEST_JWKS}', testJwks).replaceAll(/\$\{TOKEN_([A-Z_]+)\}/g, (whole, name: string) => testTokens[name] ?? whole);
+  return text.replaceAll('${TEST_JWKS}', testJwks).replaceAll(/\$\{TOKEN_([A-Z_]+)\}/g, (whole, name: string) => testTokens[name]?.() ?? whole);
 }
