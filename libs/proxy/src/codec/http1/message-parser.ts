@@ -53,6 +53,11 @@ export abstract class Http1MessageParser extends MessageFields {
    */
   protected abstract readHead(text: string, scanned: HeadScan | null): CodecError | null;
 
+  /** True when no message begins with `buffer[start, end)`, whatever follows: a peer that speaks something else may then say nothing more. */
+  protected beginsWrong(_buffer: Buffer, _start: number, _end: number): boolean {
+    return false;
+  }
+
   /** Consumes up to `end` and returns where it stopped: at the end of a message, or where it failed, the rest stays with the caller. */
   execute(buffer: Buffer, start: number, end: number): number {
     let at = start;
@@ -169,12 +174,18 @@ export abstract class Http1MessageParser extends MessageFields {
     }
     const limit = this.limits.maxHeadBytes;
     const early = Math.min(this.#carried - 1, limit);
-    if (hasBareLineEnd(carry, 0, Math.max(0, before - 1), early)) this.fail(codecErrors.badCharacter);
+    // a CR alone may be half of an empty line
+    if (!(this.#carried === 1 && carry[0] === 13) && this.beginsWrong(carry, 0, this.#carried)) this.fail(codecErrors.badStartLine);
+    else if (hasBareLineEnd(carry, 0, Math.max(0, before - 1), early)) this.fail(codecErrors.badCharacter);
     else if (this.#carried > limit) this.fail(codecErrors.headTooLarge);
     return end;
   }
 
   #head(buffer: Buffer, start: number, end: number): void {
+    if (this.beginsWrong(buffer, start, end)) {
+      this.fail(codecErrors.badStartLine);
+      return;
+    }
     const size = end + 2 - start;
     const limit = this.limits.maxHeadBytes;
     if (size > limit) {

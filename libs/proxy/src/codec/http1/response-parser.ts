@@ -11,6 +11,8 @@ export interface ResponseSink extends BodySink {
   onInterimHead(head: ResponseHead): void;
 }
 
+const versionStart = Buffer.from('HTTP/1.', 'latin1');
+
 /** Reads responses. Before each, `expect` says what the request was, since that decides about the body. @hot */
 export class Http1ResponseParser extends Http1MessageParser {
   /** The connection can serve another request after this response. */
@@ -34,6 +36,11 @@ export class Http1ResponseParser extends Http1MessageParser {
     this.#connecting = method === 'CONNECT';
     this.#upgradeAsked = upgradeAsked && !this.#connecting;
     this.#interims = 0;
+  }
+
+  protected override beginsWrong(buffer: Buffer, start: number, end: number): boolean {
+    for (let at = 0; at < versionStart.length && start + at < end; at++) if (buffer[start + at] !== versionStart[at]) return true;
+    return false;
   }
 
   protected readHead(text: string, scanned: HeadScan | null): CodecError | null {

@@ -117,6 +117,9 @@ describe('answers that no request can have', () => {
     'too many fields': [`HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(101)}\r\n`, 'http1.too_many_headers'],
     'a status line without a status': ['HTTP/1.1 OK\r\n\r\n', 'http1.codec_error'],
     'a status of two digits': ['HTTP/1.1 20 OK\r\n\r\n', 'http1.codec_error'],
+    'the greeting of another protocol, and then silence': ['220 mail.example ESMTP\r\n', 'http1.codec_error'],
+    'one byte that begins no answer': ['\x15', 'http1.codec_error'],
+    'another version, unfinished': ['HTTP/2', 'http1.codec_error'],
   };
   for (const [what, [text, details]] of Object.entries(cases))
     test(what, () => {
