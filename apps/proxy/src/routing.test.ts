@@ -115,7 +115,7 @@ before(async () => {
   const dns = cluster('dns', [{ endpoint: { hostname: 'given.example', address: { socket_address: { address: '127.0.0.1', port_value: port(0) } } } }]);
   const withDefault = [...virtualHosts, { name: 'default', domains: ['*'], routes: [named('default', { prefix: '/' })] }];
   proxy = await startProxy(bootstrap([
-    httpListener({ virtualHosts: withDefault }),
+    httpListener({ virtualHosts: withDefault, hcm: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] } } }),
     httpListener({ name: 'closed', virtualHosts: [{ name: 'one', domains: ['one.example'], routes: [named('one', { prefix: '/only' })] }] }),
     httpListener({ name: 'ports', routeConfig: { ignore_port_in_host_matching: true }, virtualHosts: [{ name: 'one', domains: ['one.example'], routes: [named('one', { prefix: '/' })] }] }),
   ], [cluster('a', [port(0)]), cluster('b', [port(1)]), cluster('c', [port(2)]), dns]), { yaml: true });
@@ -289,6 +289,6 @@ test('require_tls answers plaintext with a redirect to https', async () => {
   assert.equal(reply.status, 301);
   assert.equal(reply.headers.location, 'https://tls-only/x?y');
   assert.equal((await get('tls-external', '/', { headers: { 'x-forwarded-for': '8.8.8.8' } })).status, 301);
-  assert.equal((await get('tls-external', '/', { headers: { 'x-forwarded-for': '10.0.0.1' } })).body, 'inside');
+  assert.equal((await get('tls-external', '/', { headers: { 'x-forwarded-for': '10.0.0.1' } })).body, 'inside', 'an address that the listener calls internal');
   assert.equal((await get('tls-only', '/', { headers: { 'x-forwarded-proto': 'https' } })).body, 'secret');
 });
