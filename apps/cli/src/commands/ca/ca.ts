@@ -1,3 +1,4 @@
+import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
 import { outputFormat, print } from '../../output.ts';
 import { waitMs } from '../../wait-call.ts';
@@ -28,6 +29,9 @@ export const caCommand: CommandModule = (program, { output, context }) => {
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (serials: string[], options: { identity?: string; output?: string }) => {
       const format = outputFormat(options.output);
+      if (serials.length === 0 && options.identity === undefined) throw new CliError('ca revoke: name serial numbers, or an identity with --identity', exitCode.usage);
+      const bad = serials.find((serial) => !/^[0-9a-f]{1,40}$/i.test(serial.replaceAll(':', '')));
+      if (bad !== undefined) throw new CliError(`ca revoke: ${JSON.stringify(bad)} is no serial number: 1 to 40 hex digits`, exitCode.usage);
       const client = connectCitadel(context());
       try {
         const revoked = await client.revoke({ serials, spiffeId: options.identity ?? '' });
