@@ -107,3 +107,30 @@ test('nothing is answered while a missing name is being made', () => {
   assert.equal(stream.send({ a: '1' }), undefined);
   assert.deepEqual(stream.send({ a: '1', later: '1' }), ['a', 'later']);
 });
+
+test('a client has a resource no more once a response is on its way that is without it, though the next brings it back', () => {
+  const stream = new Stream(xdsType.cluster);
+  stream.ask([]);
+  stream.send({ a: '1', b: '1' });
+  stream.ask([], { responseNonce: 'n1' });
+  assert.equal(sotwProtocol.has(stream.state, 'a'), true);
+  stream.send({ b: '1' });
+  assert.equal(sotwProtocol.has(stream.state, 'a'), false);
+  stream.send({ a: '2', b: '1' });
+  assert.equal(sotwProtocol.has(stream.state, 'a'), false);
+  stream.ask([], { responseNonce: 'n3', errorDetail: { code: 3, message: 'a: no', details: [] } });
+  assert.equal(sotwProtocol.has(stream.state, 'a'), false, 'the response in between took it away: a refusal of the last leaves nothing');
+  assert.equal(sotwProtocol.has(stream.state, 'b'), true);
+});
+
+test('a refused version leaves the one the client had', () => {
+  const stream = new Stream(xdsType.cluster);
+  stream.ask([]);
+  stream.send({ a: '1', b: '1' });
+  stream.ask([], { responseNonce: 'n1' });
+  const first = stream.state.taken.get('a');
+  assert.ok(first);
+  stream.send({ a: '2', b: '1' });
+  stream.ask([], { responseNonce: 'n2', errorDetail: { code: 3, message: 'a: no', details: [] } });
+  assert.equal(stream.state.taken.get('a'), first);
+});

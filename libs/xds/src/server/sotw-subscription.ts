@@ -1,7 +1,7 @@
 import type { DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import { versionOfAll, type ResourceSet, type XdsResource } from '../resource-set.ts';
 import { emptyMeansWildcard, responseIsComplete } from '../resource-types.ts';
-import { forgetNames, noAcknowledgements, noteAnswer, noteSent } from './acknowledgements.ts';
+import { forgetNames, noAcknowledgements, noteAnswer, noteSent, type Acknowledgements } from './acknowledgements.ts';
 import { wantsAnything, type Part, type Received, type SendOptions, type ServerProtocol, type Subscription } from './subscription.ts';
 
 /** One type of one state-of-the-world stream. */
@@ -59,20 +59,29 @@ function receive(before: SotwSubscription, request: DiscoveryRequest): Received<
   };
 }
 
-/** A response is refused as a whole or in part: what was not blamed counts as taken, for what is blamed the client keeps what it had. */
-function withoutRefused({ sent, taken }: SotwSubscription, refused: readonly string[]): ReadonlyMap<string, XdsResource> {
+/**
+ * A response is refused as a whole or in part: what was not blamed counts as taken, for what is blamed the client keeps what it had. What a response in between
+ * took away it may have no more: answers to older responses are not heard.
+ */
+function withoutRefused({ sent, taken, acknowledgements: { pending }, nonce }: SotwSubscription, refused: readonly string[]): ReadonlyMap<string, XdsResource> {
   const kept = new Map(sent);
   for (const name of refused) {
-    const earlier = taken.get(name);
+    const earlier = isTakenAway(pending, name, nonce) ? undefined : taken.get(name);
     if (earlier) kept.set(name, earlier);
     else kept.delete(name);
   }
   return kept;
 }
 
-/** True when the client has acknowledged some version of it. */
-function has(state: SotwSubscription, name: string): boolean {
-  return state.taken.has(name);
+/** True when the client has acknowledged some version of it, and no response on its way takes it away in between. */
+function has({ taken, acknowledgements: { pending } }: SotwSubscription, name: string): boolean {
+  return taken.has(name) && !isTakenAway(pending, name);
+}
+
+/** Whether an open response, other than the one `but`, was without the name. */
+function isTakenAway(pending: Acknowledgements['pending'], name: string, but?: string): boolean {
+  for (const [nonce, { versions }] of pending) if (nonce !== but && versions.get(name) === '') return true;
+  return false;
 }
 
 function send(before: SotwSubscription, set: ResourceSet, options: SendOptions): { state: SotwSubscription; response: DiscoveryResponse | undefined } {
