@@ -90,8 +90,44 @@ test('types nobody asked for are passed over', () => {
   client.push(snapshot('1', { a: '1' }, { r: 'a' }));
   assert.deepEqual(client.ask(listener, []), ['LDS +l']);
   client.answer(listener);
+  client.now = client.sequencer.wakeAt() ?? 0;
+  client.advance();
   assert.deepEqual(client.followed(), ['1']);
   assert.deepEqual(client.ask('type.googleapis.com/some.Unknown', ['x']), []);
+});
+
+test('a client that comes back and names its types one by one has followed nothing before it has asked for its routes', () => {
+  const first = snapshot('1', { a: '1' }, { r: 'a' });
+  const client = new Client({ stepDeadlineMs: 100 });
+  client.push(first);
+  const held = (typeUrl: string) => Object.fromEntries([...(first.resources.get(typeUrl)?.resources.values() ?? [])].map(({ name, version }) => [name, version]));
+  for (const typeUrl of [cluster, listener]) assert.deepEqual(client.ask(typeUrl, [], { initialResourceVersions: held(typeUrl) }), [], 'it has them already');
+  assert.deepEqual(client.events.filter(({ kind }) => kind === 'settle' || kind === 'follow'), []);
+  assert.deepEqual(client.ask(route, ['r']), ['RDS +r']);
+  client.answer(route, 'r: no');
+  assert.deepEqual(client.events.filter(({ kind }) => kind === 'settle' || kind === 'follow'), [{ kind: 'settle', revision: '1', refused: [{ typeUrl: route, name: 'r' }] }]);
+});
+
+test('one that takes a new listener has not followed before it has asked for the routes of that, if it asks for all there are; for as long as it may take', () => {
+  const [first, second] = [snapshot('1', { a: '1' }, { r: 'a' }), snapshot('2', { a: '1' }, { r: 'a', s: 'a' })];
+  const asking = Client.settled(first, { stepDeadlineMs: 100 });
+  asking.push(second);
+  asking.answer(listener);
+  assert.deepEqual(asking.followed(), ['1']);
+  assert.deepEqual(asking.ask(route, ['s']), ['RDS +s']);
+  asking.answer(route);
+  assert.deepEqual(asking.followed(), ['1', '2']);
+
+  const silent = Client.settled(first, { stepDeadlineMs: 100 });
+  silent.push(second);
+  silent.answer(listener);
+  assert.equal(silent.sequencer.wakeAt(), 1200);
+  silent.now = 1200;
+  silent.advance();
+  assert.deepEqual(silent.followed(), ['1', '2'], 'it does not want them');
+  silent.push(snapshot('3', { a: '1' }, { r: 'a', s: 'a', t: 'a' }));
+  silent.answer(listener);
+  assert.deepEqual(silent.followed(), ['1', '2', '3'], 'who left some out is not waited for again');
 });
 
 test('new routes of an unacknowledged listener are sent at once, when their clusters are there', () => {

@@ -84,6 +84,10 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #clustersAtBegin: S | undefined;
   /** Until then it is. */
   #endpointsAwaitedUntil: number | undefined;
+  /** Until then it is expected to ask for listeners, and for the routes of those that it has taken. */
+  #askingUntil: number | undefined;
+  /** It asked for every route of the snapshot that it followed last; undefined: it has followed none. */
+  #asksForAllRoutes: boolean | undefined;
   #followed: string | undefined;
   #settled: string | undefined;
   #nonces = 0;
@@ -141,7 +145,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
       if (!this.#inProgress) this.#begin();
       if (!this.#target) break;
       this.#inProgress = !this.#walk(this.#target, nowMs);
-      this.#noticeFollow(this.#target);
+      this.#noticeFollow(this.#target, nowMs);
     } while (!this.#inProgress && this.#waiting);
     return { responses: this.#responses, events: this.#events };
   }
@@ -149,6 +153,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   /** When to advance next though nothing happens: the earliest deadline of a step. */
   wakeAt(): number | undefined {
     let earliest = this.#removalsHeld ? this.#removalsHeldUntil : undefined;
+    if (this.#askingUntil !== undefined) earliest = Math.min(this.#askingUntil, earliest ?? Infinity);
     if (this.#endpointsAwaited && this.#endpointsAwaitedUntil !== undefined) earliest = Math.min(this.#endpointsAwaitedUntil, earliest ?? Infinity);
     for (const { deadline } of this.#entries.values()) if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline;
     return earliest;
@@ -175,6 +180,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     this.#waiting = undefined;
     this.#clustersAtBegin = this.#entries.get(xdsType.cluster)?.state;
     this.#endpointsAwaitedUntil = undefined;
+    this.#askingUntil = undefined;
     for (const entry of this.#entries.values()) if (entry.state.moreComes) entry.state = { ...entry.state, moreComes: false, upToDateWith: undefined };
   }
 
@@ -272,7 +278,9 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     return false;
   }
 
-  #noticeFollow(target: XdsSnapshot): void {
+  #noticeFollow(target: XdsSnapshot, nowMs: number): void {
+    const waitingUntil = this.#askingUntil;
+    this.#askingUntil = undefined;
     if (this.#followed === target.revision) return;
     const refused: RefusedResource[] = [];
     let [served, behind] = [0, 0];
@@ -286,11 +294,33 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     }
     // What hangs on a refused resource stays held back: nothing more is to come until there is another snapshot.
     if (served === 0 || (behind > 0 && (refused.length === 0 || this.#endpointsAwaited || this.#removalsHeld))) return;
+    const until = this.#ordered && refused.length === 0 && this.#hasMoreToAsk(target) ? (waitingUntil ?? nowMs + this.#stepDeadlineMs * stepsToAsk) : nowMs;
+    if (nowMs < until) {
+      this.#askingUntil = until;
+      return;
+    }
     if (this.#settled !== target.revision) this.#events.push({ kind: 'settle', revision: target.revision, refused });
     this.#settled = target.revision;
     if (refused.length > 0) return;
     this.#followed = target.revision;
+    this.#asksForAllRoutes = this.#missingRoute(target) === undefined;
     this.#events.push({ kind: 'follow', revision: target.revision });
+  }
+
+  /** A client asks for listeners after clusters, and for routes when it has the listeners: one that has taken what it asked for so far has not said yes to what it has yet to see. */
+  #hasMoreToAsk(target: XdsSnapshot): boolean {
+    if (!this.#entries.has(xdsType.listener)) return (target.resources.get(xdsType.listener)?.resources.size ?? 0) > 0;
+    const asked = this.#entries.get(xdsType.route)?.state;
+    // the first time one name will do: which of them it wants is the client's business
+    return this.#missingRoute(target) !== undefined && (this.#asksForAllRoutes ?? !(asked && wantsAnything(asked)));
+  }
+
+  /** The first route table that it has not asked for. */
+  #missingRoute(target: XdsSnapshot): string | undefined {
+    const asked = this.#entries.get(xdsType.route)?.state;
+    if (asked?.wildcard) return undefined;
+    for (const name of target.resources.get(xdsType.route)?.resources.keys() ?? []) if (!asked?.names.has(name)) return name;
+    return undefined;
   }
 }
 
