@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { KeptAuthority, openCertificateService, Roster, RootRotation, type CertificateService, type TokenCallers } from '@meltemi/citadel';
-import { claimSocket, declareCitadelStats, SocketUnusable, startCitadelServer, withAuditFile } from '@meltemi/citadel-edge';
+import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { federated, follow, openFederation, startBundleServer } from './federation.ts';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
@@ -25,9 +25,7 @@ await runProgram({
     checkOptions(values);
     const stateDir = resolve(values['state-dir']);
     const socketPath = values.socket === undefined ? join(stateDir, 'citadel.sock') : resolve(values.socket);
-    await claimSocket(socketPath).catch((cause: unknown) => {
-      throw cause instanceof SocketUnusable ? new StartError(cause.message, { cause }) : cause;
-    });
+    await claimSocket(socketPath);
     const audited = values['audit-log'] === undefined ? log : withAuditFile(log, resolve(values['audit-log']), () => systemClock.now());
     const leader = declareCitadelStats(stats).leader;
     const kept = await openKeystore(values, stateDir, (leads, reason) => {

@@ -75,7 +75,7 @@ test('a second pilot does not take the socket of a running one', async () => {
   try {
     const [code] = (await withDeadline(once(second.launch(), 'close'), 20_000, 'the refusal')) as [number];
     assert.equal(code, 1);
-    assert.match(second.log, /another pilot is serving there/);
+    assert.match(second.log, /another pilot already serves /);
     assert.ok((await pilot.list()).objects.length > 0);
   } finally {
     await second.remove();

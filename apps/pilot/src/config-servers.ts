@@ -1,10 +1,7 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { dirname } from 'node:path';
 import { Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
-import { formatAddress, StartError, type Address } from '@meltemi/observe-edge';
+import { bindPrivately, formatAddress, type Address } from '@meltemi/observe-edge';
 
 /** Of a request; 1,000 objects of usual size are a tenth of it. */
 const maxMessageBytes = 16 * 1024 * 1024;
@@ -17,34 +14,10 @@ export function configServer(config: ConfigServiceServer, status: StatusServiceS
   return server;
 }
 
-/** What the system allows a socket's path to have. */
-const maxSocketPath = 107;
-
 /** Binds a Unix socket that only its owner can open. One that a killed pilot left is replaced, one that answers is not. */
-export async function bindSocket(server: Server, path: string): Promise<void> {
-  if (Buffer.byteLength(path) > maxSocketPath) throw new StartError(`--config-socket ${path}: has ${Buffer.byteLength(path)} bytes, a socket's path may have ${maxSocketPath}: choose a shorter one`, { exitCode: 2 });
-  if (await answers(path)) throw new StartError(`--config-socket ${path}: another pilot is serving there: stop it, or name another path`);
-  mkdirSync(dirname(path), { recursive: true });
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there && !there.isSocket()) throw new StartError(`--config-socket ${path}: is a file that is no socket: it stays; name another path`, { exitCode: 2 });
-  rmSync(path, { force: true });
-  const before = process.umask(0o177);
-  try {
-    await bind(server, `unix:${path}`, ServerCredentials.createInsecure());
-  } finally {
-    process.umask(before);
-  }
-  chmodSync(path, 0o600);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    // Who takes no connection within a second is alive, only busy.
-    socket.setTimeout(1000, () => resolve(true));
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false));
-    for (const end of ['connect', 'timeout']) socket.once(end, () => socket.destroy());
-  });
+export function bindSocket(server: Server, path: string): Promise<void> {
+  const listen = async (bound: string): Promise<void> => void (await bind(server, `unix:${bound}`, ServerCredentials.createInsecure()));
+  return bindPrivately(path, listen, { flag: 'config-socket', owner: 'pilot' });
 }
 
 /** A person and a few pipelines call; a dozen watch. */

@@ -10,7 +10,7 @@ export { SecretValues } from './kubernetes/secret-values.ts';
 export type { Secrets, StoredSecret } from './kubernetes/secrets.ts';
 export { DiskReportStore } from './disk-reports.ts';
 export type { CitadelLog } from './certificate-handlers.ts';
-export { claimSocket, SocketUnusable } from './token-socket.ts';
+export { claimSocket } from './token-socket.ts';
 export type { Sealing } from './sealing/open-sealing.ts';
 export { readKeyFile, readPassphraseFile, type SealingSecret } from './sealing/sealing-secret.ts';
 export { defaultCitadelRoot, openEtcdKeystore, type EtcdKeystore, type EtcdKeystoreOptions } from './etcd/open-etcd-keystore.ts';

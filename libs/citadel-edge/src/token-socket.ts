@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { JoinTokensService, RevocationsService, RootRotationService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
-import { bindPrivately, claimSocket as claim, SocketUnusable } from '@meltemi/identity-edge';
+import { bindPrivately, claimSocket as claim } from '@meltemi/observe-edge';
 import { joinTokenHandlers, type HandlerParts } from './certificate-handlers.ts';
 import { revocationHandlers } from './revocation-handlers.ts';
 import { rotationHandlers, type RotationParts } from './rotation-handlers.ts';
@@ -12,12 +12,10 @@ export interface TokenSocket {
   remove(): Promise<void>;
 }
 
-export { SocketUnusable };
-
 const about = { flag: 'socket', owner: 'citadel' } as const;
 
 /**
- * Rejects with SocketUnusable when another citadel answers at `path`: the one sign that its keystore has an owner already, so ask before
+ * Rejects with StartError when another citadel answers at `path`: the one sign that its keystore has an owner already, so ask before
  * opening that.
  */
 export function claimSocket(path: string): Promise<void> {

@@ -10,4 +10,3 @@ export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file
 export { callLimits, type CallLimitsOptions } from './limits/call-limits.ts';
 export { limitConnections, defaultConnectionLimits, type ConnectionLimits, type ConnectionLimitsOptions, type ConnectionRefusalReason } from './limits/connection-limits.ts';
 export { clientOf } from './limits/client-of.ts';
-export { bindPrivately, claimSocket, SocketUnusable, type PrivateSocketOptions } from './private-socket.ts';

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import { isLoopback, unixPath, type Address } from './address.ts';
-import { listenOnSocket } from './unix-socket.ts';
+import { bindPrivately } from './private-socket.ts';
 
 export interface AdminRequest {
   readonly method: string;
@@ -72,18 +72,12 @@ export class AdminServer {
     server.maxConnections = this.#options.maxConnections ?? 256;
     const path = unixPath(address);
     if (path !== undefined) {
-      await listenOnSocket(server, path);
+      await bindPrivately(path, (bound) => listening(server, (done) => server.listen(bound, done)), { flag: 'admin-listen', owner: 'program' });
       this.#server = server;
       return address;
     }
     this.#loopback = isLoopback(address.host);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(address.port, address.host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    await listening(server, (done) => server.listen(address.port, address.host, done));
     this.#server = server;
     return { host: address.host, port: (server.address() as AddressInfo).port };
   }
@@ -212,4 +206,14 @@ function send(response: ServerResponse, headOnly: boolean, answer: AdminResponse
 
 function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
+
+function listening(server: Server, listen: (done: () => void) => unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    listen(() => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }

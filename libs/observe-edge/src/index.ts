@@ -6,6 +6,7 @@ export { AdminServer, jsonResponse, type AdminRequest, type AdminResponse, type 
 export { standardRoutes, metricsRoute } from './standard-routes.ts';
 export { Readiness } from './readiness.ts';
 export { createLogger, pinoLevel, logLevels, type Logger, type LogLevel, type LogOptions } from './log.ts';
+export { bindPrivately, claimSocket, type PrivateSocketOptions } from './private-socket.ts';
 export { StartError, explainListenError } from './start-error.ts';
 export { writePortsFile, type PortsFile } from './ports-file.ts';
 export { measureProcess } from './process-metrics.ts';

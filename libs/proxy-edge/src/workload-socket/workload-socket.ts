@@ -5,7 +5,8 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { SecretDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/secret/v3/sds.ts';
 import { SpiffeWorkloadAPIService } from '@meltemi/api/gen/spiffe/workload.ts';
 import { withDeadline } from '@meltemi/base';
-import { bindPrivately, type CertificateSource } from '@meltemi/identity-edge';
+import type { CertificateSource } from '@meltemi/identity-edge';
+import { bindPrivately } from '@meltemi/observe-edge';
 import { resourceSet, xdsResource, xdsType } from '@meltemi/xds';
 import { secretService } from '@meltemi/xds-edge';
 import { identitySecrets } from '../control/identity-secrets.ts';
@@ -41,7 +42,7 @@ const stopMs = 1000;
 
 /**
  * Serves the identity at `path`. Who may open the socket (mode 0600, or 0660 with a group) has the identity; where the kernel can be asked who
- * connected, users other than ours and root are refused besides. Rejects with SocketUnusable when it cannot be bound.
+ * connected, users other than ours and root are refused besides. Rejects with StartError when it cannot be bound.
  */
 export async function serveWorkloadSocket({ path, gid, identity, log }: WorkloadSocketOptions): Promise<WorkloadSocket> {
   const kernel = await loadSocketOptions();

@@ -1,12 +1,10 @@
 import { chmod, chown, lstat, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { StartError } from './start-error.ts';
 
 /** sun_path holds 108 bytes on Linux and 104 elsewhere; the socket is first bound 14 characters deeper. */
 const maxPathBytes = 88;
-
-/** The socket cannot be served; the text says why and what to do. */
-export class SocketUnusable extends Error {}
 
 export interface PrivateSocketOptions {
   /** Where the path comes from, for messages: a flag's name without dashes. */
@@ -16,15 +14,15 @@ export interface PrivateSocketOptions {
 }
 
 /**
- * Rejects with SocketUnusable when the path cannot be a socket's, when something else stands there, or when another process answers at it:
+ * Rejects with StartError when the path cannot be a socket's, when something else stands there, or when another process answers at it:
  * the one sign that it has an owner already.
  */
 export async function claimSocket(path: string, { flag, owner }: PrivateSocketOptions): Promise<void> {
   const bytes = Buffer.byteLength(path);
-  if (bytes > maxPathBytes) throw new SocketUnusable(`--${flag}: ${path} has ${bytes} bytes; a Unix socket's path may have ${maxPathBytes}. Choose a shorter one`);
+  if (bytes > maxPathBytes) throw new StartError(`--${flag}: ${path} has ${bytes} bytes; a Unix socket's path may have ${maxPathBytes}. Choose a shorter one`, { exitCode: 2 });
   const kind = await lstat(path).catch(() => undefined);
-  if (kind && !kind.isSocket()) throw new SocketUnusable(`--${flag}: ${path} exists and is no socket; choose another path, or move that file away`);
-  if (await isAlive(path)) throw new SocketUnusable(`--${flag}: another ${owner} already serves ${path}; stop it, or choose another --${flag}`);
+  if (kind && !kind.isSocket()) throw new StartError(`--${flag}: ${path} exists and is no socket; choose another path, or move that file away`, { exitCode: 2 });
+  if (await isAlive(path)) throw new StartError(`--${flag}: another ${owner} already serves ${path}; stop it, or choose another --${flag}`);
 }
 
 /**
@@ -39,7 +37,7 @@ export async function bindPrivately(path: string, bind: (path: string) => Promis
   if (made !== undefined && gid !== undefined) await own(directory, gid, flag);
   const { mode } = await stat(directory);
   // In a sticky directory, like /tmp, nobody replaces what is another's.
-  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) throw new SocketUnusable(`--${flag}: others may write to ${directory}, and so put a socket of their own there; choose a directory that only its owner writes to`);
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) throw new StartError(`--${flag}: others may write to ${directory}, and so put a socket of their own there; choose a directory that only its owner writes to`);
   const nursery = await mkdtemp(join(directory, '.socket-'));
   try {
     const bound = join(nursery, 's');
@@ -54,7 +52,7 @@ export async function bindPrivately(path: string, bind: (path: string) => Promis
 
 async function own(path: string, gid: number, flag: string): Promise<void> {
   await chown(path, -1, gid).catch((cause: unknown) => {
-    throw new SocketUnusable(`--${flag}-group: ${path} cannot be given to group ${gid}; this process must be a member of it`, { cause });
+    throw new StartError(`--${flag}-group: ${path} cannot be given to group ${gid}; this process must be a member of it`, { cause });
   });
 }
 
