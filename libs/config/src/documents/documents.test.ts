@@ -113,3 +113,11 @@ test('decoding keeps what the user wrote and fills the rest', () => {
   assert.deepEqual(result.value.config.spec, { mtls: { mode: 'STRICT' }, portLevelMtls: {} });
   assert.deepEqual(result.value.config.meta, { name: 'it', namespace: 'default', labels: {}, annotations: {}, creationTimestamp: '' });
 });
+
+test('in brackets a colon before a comma or the end belongs to the text, as in Kubernetes', () => {
+  const specOf = (spec: string): unknown => parseYamlDocuments(object('networking.istio.io/v1', 'ServiceEntry', spec), 'a').documents[0]?.raw?.content['spec'];
+  assert.deepEqual(specOf('{addresses: [fd00::, 2001:db8::], hosts: [a]}'), { addresses: ['fd00::', '2001:db8::'], hosts: ['a'] });
+  assert.deepEqual(specOf('{address: fd00::, other: ::1}'), { address: 'fd00::', other: '::1' });
+  assert.deepEqual(specOf('{address: fd00::}'), { address: 'fd00::' });
+  assert.deepEqual(specOf('[{a: , b: [c: 1, d: , "e":]}, [fd00::/8, ::]]'), [{ a: null, b: [{ c: 1 }, { d: null }, { e: null }] }, ['fd00::/8', '::']]);
+});

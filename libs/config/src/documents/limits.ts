@@ -1,4 +1,5 @@
 import { Lexer } from 'yaml';
+import { withFlowColons } from './flow-colons.ts';
 
 /** What a YAML file may cost. Kubernetes stops at 1.5 MiB per object; a file may hold a few. */
 export const yamlLimits = {
@@ -34,7 +35,7 @@ export class NestsTooDeep extends Error {}
 export function* shallowTokens(text: string): Generator<string, void> {
   let flow = 0;
   let indicators = 0;
-  for (const token of new Lexer().lex(text)) {
+  for (const token of withFlowColons(new Lexer().lex(text))) {
     if (token === '[' || token === '{') flow++;
     else if (token === ']' || token === '}') flow = Math.max(0, flow - 1);
     else if (token === '---' || token === '...') flow = 0;
