@@ -1,6 +1,7 @@
 import { createFileRegistry, fromBinary, fromJson, toBinary, toJson, type DescMessage, type FileRegistry, type JsonValue } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { descriptorSet } from './gen/descriptors.ts';
+import { withProtoDurations } from './go-durations.ts';
 
 let registry: WeakRef<FileRegistry> | undefined;
 
@@ -19,11 +20,12 @@ export function messageRegistry(): FileRegistry {
 /**
  * Proto3 JSON to bytes, strictly: an unknown field, a wrong type or an unknown `@type` throws an Error that names it.
  * `typeName` is the full message name, e.g. "envoy.config.bootstrap.v3.Bootstrap". Snake case and camel case are both read.
- * With `ignoreUnknownFields` (default false) unknown fields are left out in silence.
+ * With `ignoreUnknownFields` (default false) unknown fields are left out in silence; with `goDurations` (default false) "500ms" and "1m" are durations, too.
  */
-export function jsonToBinary(typeName: string, json: unknown, options: { readonly ignoreUnknownFields?: boolean } = {}): Uint8Array {
+export function jsonToBinary(typeName: string, json: unknown, options: { readonly ignoreUnknownFields?: boolean; readonly goDurations?: boolean } = {}): Uint8Array {
   const schema = messageSchema(typeName);
-  return toBinary(schema, fromJson(schema, json as JsonValue, { registry: messageRegistry(), ignoreUnknownFields: options.ignoreUnknownFields ?? false }));
+  const value = options.goDurations === true ? withProtoDurations(schema, json) : json;
+  return toBinary(schema, fromJson(schema, value as JsonValue, { registry: messageRegistry(), ignoreUnknownFields: options.ignoreUnknownFields ?? false }));
 }
 
 /** Bytes to proto3 JSON with Envoy's snake_case field names; Any values whose type we know are expanded, others throw. */

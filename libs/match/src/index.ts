@@ -7,3 +7,4 @@ export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from 
 export { compileMetadataMatcher, metadataAt } from './metadata-match.ts';
 export { compileUriTemplate } from './uri-template.ts';
 export { celReason, compileCel, type CelExpression } from './cel/compile.ts';
+export { celSyntaxReason } from './cel/parse.ts';

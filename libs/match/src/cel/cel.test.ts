@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RequestHead, ResponseHead, StreamInfo } from '@meltemi/http';
 import { celReason, compileCel } from './compile.ts';
+import { celSyntaxReason } from './parse.ts';
 
 function stream(): StreamInfo {
   const info = new StreamInfo({ id: 1, localAddress: '10.0.0.1:9080', directRemoteAddress: '10.0.0.2:5000', requestedServerName: '', tls: null }, 0, 0);
@@ -75,6 +76,12 @@ test('what cannot be run is refused with a reason, before any stream', () => {
     [`"${'a'.repeat(5000)}"`, /longer/],
   ];
   for (const [expression, reason] of cases) assert.match(celReason(expression) ?? '', reason, expression);
+});
+
+test('what is only not run here is no mistake in syntax', () => {
+  for (const wrong of ['', ')++', 'a b', 'request.path ==', "request.headers['x'", 'a || || b', 'a ? b']) assert.notEqual(celSyntaxReason(wrong), undefined, wrong);
+  const right = ['colour', 'f(1)', '[1].map(x, x)', "{'a': 1}.a", 'Message{field: 1}', 'r"\\d"', 'b"a"', '0x1f', '1e3', '.5 < 1.', '.google.type == 1', '"""a"b"""', `"${'a'.repeat(5000)}"`, `${'('.repeat(70)}1${')'.repeat(70)}`];
+  for (const text of right) assert.equal(celSyntaxReason(text), undefined, text);
 });
 
 test('no text makes the parser or a run of it throw', () => {

@@ -15,13 +15,30 @@ const maxDepth = 64;
 /** Thrown here and caught by `compileCel` alone. */
 export class CelSyntaxError extends Error {}
 
+/** It may be CEL, but is more than is read here. */
+class TooLarge extends CelSyntaxError {}
+
+/** What CEL has and this subset has not: maps, messages, raw texts and bytes, other numbers, comments, names from the root. */
+const beyond = /[{`]|\/\/|"{3}|'{3}|\b[rRbB]{1,2}["']|\b0[xX]|\d[eE]|\.\d|\d\.(?!\d)|[?[(,!\s]\.|^\./;
+
+/** Why a text is surely no expression of CEL, or undefined. What is only not run here is no mistake. */
+export function celSyntaxReason(text: string): string | undefined {
+  try {
+    parseCel(text);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CelSyntaxError)) throw error;
+    return error instanceof TooLarge || beyond.test(text) ? undefined : `${JSON.stringify(text)}: ${error.message}`;
+  }
+}
+
 const tokens = /\s*(?:(\d+\.\d+|\d+)[uU]?|([a-zA-Z_]\w*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(&&|\|\||[<>=!]=|[-+*/%<>!?:.,()[\]{}]))/y;
 
 type Token = { readonly kind: 'number' | 'name' | 'text' | 'sign'; readonly text: string };
 
 /** Parses the subset that is run here: no maps, macros or comprehensions. */
 export function parseCel(text: string): Node {
-  if (text.length > maxLength) throw new CelSyntaxError(`the expression is longer than ${maxLength} characters`);
+  if (text.length > maxLength) throw new TooLarge(`the expression is longer than ${maxLength} characters`);
   return new Parser(tokenize(text)).parse();
 }
 
@@ -68,7 +85,7 @@ class Parser {
   }
 
   #expression(): Node {
-    if (++this.#depth > maxDepth) throw new CelSyntaxError(`the expression is nested deeper than ${maxDepth}`);
+    if (++this.#depth > maxDepth) throw new TooLarge(`the expression is nested deeper than ${maxDepth}`);
     const condition = this.#binary(0);
     let node = condition;
     if (this.#take('?')) {

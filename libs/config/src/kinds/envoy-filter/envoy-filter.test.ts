@@ -11,6 +11,7 @@ table(envoyFilter, {
   good: [
     ['a cluster patch', cluster('{operation: MERGE, value: {connect_timeout: 1s}}', 'match: {context: ANY, cluster: {service: a}},')],
     ['camel case', cluster('{operation: MERGE, value: {connectTimeout: 1s}}')],
+    ['durations in the manner of Go', cluster('{operation: MERGE, value: {connect_timeout: 500ms, dns_refresh_rate: 1m30s}}')],
     ['a removal without value', cluster('{operation: REMOVE}')],
     ['a filter in an untyped struct', filter('{"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, value: {max_request_bytes: 9}}')],
   ],
@@ -19,6 +20,7 @@ table(envoyFilter, {
     ['a match of another object', cluster('{operation: REMOVE}', 'match: {listener: {}},'), `${match}.listener`, /match by cluster/],
     ['no value', cluster('{operation: MERGE}'), value, /required/],
     ['a value of the wrong type', cluster('{operation: MERGE, value: {connect_timeout: soon}}'), value, /Duration/],
+    ['a message of the second API', filter('{"@type": type.googleapis.com/envoy.config.filter.http.buffer.v2.Buffer, max_request_bytes: 9}'), value, /buffer\.v2\.Buffer .*v3/],
     ['a proxy version that is no RE2', cluster('{operation: REMOVE}', 'match: {proxy: {proxyVersion: "(?=a)"}},'), `${match}.proxy.proxyVersion`, /RE2/],
     ['a selector and targetRefs', '{workloadSelector: {labels: {a: b}}, targetRefs: [{kind: Gateway, name: a}]}', 'spec', /only one of/],
     ['a sub-filter of a cluster', patches('{applyTo: NETWORK_FILTER, match: {listener: {filterChain: {filter: {name: a, subFilter: {name: b}}}}}, patch: {operation: REMOVE}}'), `${match}.listener.filterChain.filter.subFilter`, /HTTP_FILTER/],

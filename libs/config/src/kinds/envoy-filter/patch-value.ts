@@ -20,7 +20,7 @@ export type PatchValue =
   | { readonly state: 'read'; readonly bytes: Uint8Array; /** Why a strict reader would refuse it: fields that are not known were left out. */ readonly unknown: string | undefined }
   | { readonly state: 'unsupported' | 'wrong'; readonly reason: string };
 
-/** Reads a patch's value as the Envoy message that `applyTo` names. A TypedStruct is read as the message it stands for. */
+/** Reads a patch's value as the Envoy message that `applyTo` names, with durations as Istio reads them, too ("500ms"). A TypedStruct is read as the message it stands for. */
 export function readPatchValue(applyTo: EnvoyApplyTo, value: Struct): PatchValue {
   const typeName = patchedMessages[applyTo];
   if (typeName === undefined) return { state: 'unsupported', reason: `${applyTo} cannot be patched` };
@@ -33,7 +33,7 @@ export function readPatchValue(applyTo: EnvoyApplyTo, value: Struct): PatchValue
 
 function attempt(typeName: string, json: Struct, ignoreUnknownFields: boolean): PatchValue {
   try {
-    return { state: 'read', bytes: jsonToBinary(typeName, json, { ignoreUnknownFields }), unknown: undefined };
+    return { state: 'read', bytes: jsonToBinary(typeName, json, { ignoreUnknownFields, goDurations: true }), unknown: undefined };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const missing = /(\S+) is not in the type registry/.exec(reason)?.[1];

@@ -27,15 +27,20 @@ function checkPatch(entry: EnvoyConfigObjectPatch, path: string, findings: Findi
   if (patch.operation === 'REMOVE') return;
   if (!patch.value) return findings.error(`${path}.patch.value`, `is required for operation ${patch.operation}`);
   if (!(applyTo in patchedMessages)) return;
-  const value = readPatchValue(applyTo, patch.value);
   const at = `${path}.patch.value`;
-  const foreign = foreignType.exec(JSON.stringify(patch.value))?.[1];
+  const text = JSON.stringify(patch.value);
+  const old = oldType.exec(text)?.[1];
+  if (old !== undefined) return findings.error(at, `${old} is of Envoy's second API, which nothing reads any more: use the message of v3`);
+  const value = readPatchValue(applyTo, patch.value);
+  const foreign = foreignType.exec(text)?.[1];
   if (foreign !== undefined) findings.warn(at, `unsupported: Meltemi's proxy does not run ${foreign}; there this patch is set aside, Envoy gets it`);
   if (value.state === 'read') {
     if (value.unknown !== undefined) findings.warn(at, `${value.unknown}: left out`);
   } else if (value.state === 'wrong') findings.error(at, value.reason);
   else findings.warn(at, `unsupported: ${value.reason}; this patch is set aside`);
 }
+
+const oldType = /"@type":"[^"]*\/(envoy\.[\w.]*\bv2(?:alpha\d*)?\.\w+)"/;
 
 /** Messages that are known here for Envoy's sake. */
 const foreignType = /"[^"]*\/(envoy\.extensions\.filters\.http\.(?:lua|wasm)\.v3\.\w+)"/;

@@ -18,10 +18,11 @@ table(telemetry, {
     ['sampling of 101 %', '{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage', /100/],
     ['a tag without value', tag('operation: UPSERT'), tagPath, /required/],
     ['a removed tag with a value', tag('operation: REMOVE, value: b'), tagPath, /REMOVE/],
+    ['a filter that is no expression', filter('response.code >='), filterPath, /ends too soon/],
     ['a selector and targetRefs', '{selector: {matchLabels: {a: b}}, targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]}', 'spec', /only one of/],
   ],
   warns: [
-    ['an expression that is none', filter('response.code >='), filterPath, /unsupported/],
+    ['a map', filter("{'a': 1}.a == 1"), filterPath, /unsupported/],
     ['a function nobody here has', filter('[1].map(x, x) == [1]'), filterPath, /unsupported/],
     ['a tag by a formatter', '{tracing: [{customTags: {a: {formatter: {value: "%PROTOCOL% x"}}}}]}', 'spec.tracing[0].customTags.a.formatter', /unsupported/],
     ['a metric of its own', '{metrics: [{overrides: [{match: {customMetric: mine}}]}]}', 'spec.metrics[0].overrides[0].match.customMetric', /unsupported/],

@@ -1,11 +1,11 @@
-import { celReason } from '@meltemi/match';
+import { celReason, celSyntaxReason } from '@meltemi/match';
 import type { ObjectMeta } from '../../object.ts';
 import type { Findings } from '../../rules/findings.ts';
 import { child, item } from '../../schema/schema.ts';
 import { checkTargets } from '../targeted-policy.ts';
 import type { MetricsOverride, TelemetrySpec, TelemetryTracing } from './types.ts';
 
-/** Source: istio.io/istio pkg/config/validation (webhook), read for its rules. An expression that cannot be run is a warning: that setting is left out alone. */
+/** Source: istio.io/istio pkg/config/validation (webhook), read for its rules. A filter that is no CEL is refused; an expression that cannot be run here is a warning: that setting is left out alone. */
 export function validate(spec: TelemetrySpec, _about: ObjectMeta, findings: Findings): void {
   checkTargets(spec, findings);
   if (spec.tracing.length > 1) findings.warn('spec.tracing', 'several entries for the same side: the last one to say something counts');
@@ -14,7 +14,8 @@ export function validate(spec: TelemetrySpec, _about: ObjectMeta, findings: Find
   for (const [i, { filter }] of spec.accessLogging.entries()) {
     if (!filter) continue;
     const path = `${item('spec.accessLogging', i)}.filter.expression`;
-    if (filter.expression === '') findings.error(path, 'must not be empty');
+    const wrong = filter.expression === '' ? 'must not be empty' : celSyntaxReason(filter.expression);
+    if (wrong !== undefined) findings.error(path, wrong);
     else warnOf(filter.expression, path, findings);
   }
 }
