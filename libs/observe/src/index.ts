@@ -5,4 +5,4 @@ export { type StatsDelta } from './delta.ts';
 export { DeltaMerger } from './merger.ts';
 export { expositionText, expositionContentType, negotiateExposition, type ExpositionFormat } from './exposition.ts';
 export { FlatStats, type FlatStat } from './flat-stats.ts';
-export { declareIstioMetrics, declareIstioBuild, istioHttpLabels, istioTcpLabels, sizeBucketsBytes, type IstioMetrics } from './istio-metrics.ts';
+export { declareIstioMetrics, declareIstioBuild, istioHttpLabels, istioMessageLabels, istioTcpLabels, sizeBucketsBytes, type IstioMetrics } from './istio-metrics.ts';

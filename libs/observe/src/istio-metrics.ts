@@ -26,6 +26,9 @@ export const istioTcpLabels: readonly string[] = [
   'connection_security_policy',
 ];
 
+/** Labels of the counters of gRPC messages: who talks to whom and to which service, since streams are counted while nothing else is known. Source: istio/proxy. */
+export const istioMessageLabels: readonly string[] = istioTcpLabels.slice(0, istioTcpLabels.indexOf('request_protocol'));
+
 /** Labels of the HTTP and gRPC metrics, in the order `labels()` takes them: the TCP ones, then the response's. */
 export const istioHttpLabels: readonly string[] = [...istioTcpLabels, 'response_code', 'grpc_response_status'];
 
@@ -49,13 +52,14 @@ export interface IstioMetrics {
 export function declareIstioMetrics(stats: StatsRegistry): IstioMetrics {
   const http = istioHttpLabels;
   const tcp = istioTcpLabels;
+  const messages = istioMessageLabels;
   return {
     requests: stats.counter('istio_requests_total', 'Requests handled.', http),
     requestDuration: stats.histogram('istio_request_duration_milliseconds', 'Duration of requests in milliseconds.', http, latencyBucketsMs),
     requestBytes: stats.histogram('istio_request_bytes', 'Size of request bodies in bytes.', http, sizeBucketsBytes),
     responseBytes: stats.histogram('istio_response_bytes', 'Size of response bodies in bytes.', http, sizeBucketsBytes),
-    requestMessages: stats.counter('istio_request_messages_total', 'gRPC messages sent by clients.', http),
-    responseMessages: stats.counter('istio_response_messages_total', 'gRPC messages sent by servers.', http),
+    requestMessages: stats.counter('istio_request_messages_total', 'gRPC messages sent by clients.', messages),
+    responseMessages: stats.counter('istio_response_messages_total', 'gRPC messages sent by servers.', messages),
     tcpSentBytes: stats.counter('istio_tcp_sent_bytes_total', 'Bytes sent in response over TCP connections.', tcp),
     tcpReceivedBytes: stats.counter('istio_tcp_received_bytes_total', 'Bytes received in request over TCP connections.', tcp),
     tcpOpened: stats.counter('istio_tcp_connections_opened_total', 'TCP connections opened.', tcp),

@@ -46,6 +46,12 @@ export class StatsRegistry {
     return this.#declare({ ...of.spec, labelNames, variant: true }) as Family as unknown as Family<C>;
   }
 
+  /** A family that may share its name with others of its kind that have other labels; undefined when the name is another kind's. */
+  shaped(spec: Omit<FamilySpec, 'variant'>): Family | undefined {
+    for (const known of this.#families.values()) if (known.spec.name === spec.name && (known.spec.kind !== spec.kind || known.spec.buckets.join() !== spec.buckets.join())) return undefined;
+    return this.#declare({ ...spec, variant: true });
+  }
+
   /** Families by name, for exposition; runs the `beforeRead` hooks first. */
   read(): readonly Family[] {
     for (const refresh of this.#beforeRead) refresh();

@@ -41,7 +41,6 @@ export const extensionExceptions: readonly KindExceptions[] = [
     fields: [
       { path: 'tracing[].disableContextPropagation', support: 'refused', consequence: 'unsupported: contexts are passed on' },
       { path: 'tracing[].customTags{}.formatter', support: 'approximated', consequence: 'only %REQ(NAME)% alone; another tag is warned of and left out' },
-      { path: 'metrics[].overrides[].match.customMetric', support: 'refused', consequence: 'unsupported: the standard metrics alone are counted' },
       { path: 'metrics[].overrides[].tagOverrides{}.value', support: 'approximated', consequence: 'a subset of CEL; another expression is warned of and left out' },
       { path: 'accessLogging[].filter.expression', support: 'approximated', consequence: 'a subset of CEL; another expression is warned of and left out, then everything is logged' },
     ],

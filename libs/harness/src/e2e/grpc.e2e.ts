@@ -124,6 +124,20 @@ describe('gRPC between applications that know nothing of the mesh', () => {
       return lines.some((line) => line.includes('destination_workload="echo-v2"') && line.includes('grpc_response_status="0"')) && lines.some((line) => line.includes('grpc_response_status="8"'));
     });
   });
+
+  test('messages are counted at both ends, while the stream is open', async () => {
+    const stream = caller.makeBidiStreamRequest<EchoRequest, EchoResponse>(bidiStream.path, bidiStream.requestSerialize, bidiStream.responseDeserialize, new Metadata(), { deadline: Date.now() + 30_000 });
+    stream.on('error', () => {});
+    stream.on('data', () => {});
+    for (let i = 0; i < 50; i++) stream.write({ message: String(i) });
+    for (const [workload, reporter] of [['client', 'source'], ['echo-v1', 'destination']] as const)
+      await waitFor(`messages at the ${reporter}`, async () => {
+        const { body } = await get(`http://${mesh.workload(workload).address}:15090/stats/prometheus`);
+        const count = (metric: string) => body.split('\n').filter((line) => line.startsWith(`${metric}{reporter="${reporter}"`) && line.includes('destination_service_name="echo"')).reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+        return count('istio_request_messages_total') >= 50 && count('istio_response_messages_total') >= 50;
+      });
+    stream.end();
+  });
 });
 
 function metadataOf(fields: Record<string, string>): Metadata {

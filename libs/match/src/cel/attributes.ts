@@ -96,10 +96,21 @@ function pseudo(request: NonNullable<StreamInfo['request']>, name: string): stri
 /** Istio's names for what a peer told of itself. */
 const peerFields: Readonly<Record<string, string>> = { workload: 'workload', namespace: 'namespace', service: 'canonicalService', revision: 'canonicalRevision', app: 'app', version: 'version', cluster: 'clusterId' };
 
+type Facts = Readonly<Record<string, string>>;
+
 function peer({ filterState }: StreamInfo, key: string): CelMap | undefined {
   const facts = filterState?.get(key);
   if (typeof facts !== 'object' || facts === null) return undefined;
-  return { entry: (name) => orNone((facts as Readonly<Record<string, string>>)[peerFields[name] ?? ''] ?? null) };
+  return { entry: (name) => (name === 'labels' ? labels(facts as Facts) : orNone((facts as Facts)[peerFields[name] ?? ''] ?? null)) };
+}
+
+/** Those that proxies tell one another. */
+const labelFields: Readonly<Record<string, string>> = {
+  app: 'app', version: 'version', 'service.istio.io/canonical-name': 'canonicalService', 'service.istio.io/canonical-revision': 'canonicalRevision',
+};
+
+function labels(facts: Facts): CelMap {
+  return { entry: (name) => orNone(facts[(Object.hasOwn(labelFields, name) ? labelFields[name] : undefined) ?? ''] ?? null) };
 }
 
 function grpcField({ response, responseTrailers: trailers }: StreamInfo, name: string): string | null {

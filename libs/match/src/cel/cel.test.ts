@@ -49,6 +49,8 @@ test('expressions over a stream', () => {
     ['downstream_peer.workload', 'productpage-v1'],
     ['filter_state.downstream_peer.service', 'productpage'],
     ["filter_state['downstream_peer'].app", undefined],
+    ["downstream_peer.labels['service.istio.io/canonical-name']", 'productpage'],
+    ["has(downstream_peer.labels['team'])", false],
     ["metadata.filter_metadata['a.b'].c.d + 1", 2],
     ['size(request.method) * 2 - 1', 5],
     ['-response.code < 0', true],

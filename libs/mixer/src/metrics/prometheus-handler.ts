@@ -1,4 +1,4 @@
-import { declareIstioMetrics, type StatsRegistry } from '@meltemi/observe';
+import { declareIstioMetrics, istioMessageLabels, type StatsRegistry } from '@meltemi/observe';
 import { numberOf, type Attributes } from '../attributes/vocabulary.ts';
 import type { Handler, Template } from '../runtime.ts';
 import { httpLabelValues, tcpLabelValues } from './istio-labels.ts';
@@ -43,8 +43,8 @@ export function createPrometheusHandler(stats: StatsRegistry): Handler<MetricIns
       metrics.requestDuration.labels(...labels).observe(instance.durationMs);
       metrics.requestBytes.labels(...labels).observe(instance.requestBytes);
       metrics.responseBytes.labels(...labels).observe(instance.responseBytes);
-      if (instance.requestMessages > 0) metrics.requestMessages.labels(...labels).inc(instance.requestMessages);
-      if (instance.responseMessages > 0) metrics.responseMessages.labels(...labels).inc(instance.responseMessages);
+      if (instance.requestMessages > 0) metrics.requestMessages.labels(...labels.slice(0, istioMessageLabels.length)).inc(instance.requestMessages);
+      if (instance.responseMessages > 0) metrics.responseMessages.labels(...labels.slice(0, istioMessageLabels.length)).inc(instance.responseMessages);
     },
   };
 }

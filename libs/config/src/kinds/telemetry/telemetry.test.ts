@@ -12,6 +12,7 @@ table(telemetry, {
     ['a filter', filter('response.code >= 400')],
     ['a filter with functions', filter("has(request.headers['x-a']) && request.url_path.startsWith('/api') || connection.mtls")],
     ['a tag of an expression', tag('value: "request.host"')],
+    ['a metric of its own', '{metrics: [{overrides: [{match: {customMetric: mine}, tagOverrides: {a: {value: "request.host"}}}]}]}'],
     ['metrics of one side', '{metrics: [{providers: [{name: prometheus}], overrides: [{match: {metric: REQUEST_COUNT, mode: CLIENT}, disabled: true}]}]}'],
   ],
   bad: [
@@ -25,6 +26,5 @@ table(telemetry, {
     ['a map', filter("{'a': 1}.a == 1"), filterPath, /unsupported/],
     ['a function nobody here has', filter('[1].map(x, x) == [1]'), filterPath, /unsupported/],
     ['a tag by a formatter', '{tracing: [{customTags: {a: {formatter: {value: "%PROTOCOL% x"}}}}]}', 'spec.tracing[0].customTags.a.formatter', /unsupported/],
-    ['a metric of its own', '{metrics: [{overrides: [{match: {customMetric: mine}}]}]}', 'spec.metrics[0].overrides[0].match.customMetric', /unsupported/],
   ],
 });

@@ -13,6 +13,8 @@ export interface FeatureContext {
   readonly proxy: Proxy;
   readonly mesh: MeshConfigSpec;
   readonly direction: Direction;
+  /** The port is declared GRPC or GRPC-WEB. Default false. */
+  readonly grpc?: boolean;
   /** The port is declared GRPC-WEB. Default false. */
   readonly grpcWeb?: boolean;
   /** Caches of names that requests of the listener may be looked up in. Default none. */

@@ -55,7 +55,7 @@ test('who asks, what authorizers say, tokens, policies, and only then what acts 
 });
 
 test('gateways have the same order, with gRPC-Web where a server speaks it', () => {
-  assert.deepEqual(orders(ingressGateway(), /_80(80)?$/), [['peer_metadata', ...guards, 'grpc_web', 'fault', 'cors', 'istio.stats', 'router']]);
+  assert.deepEqual(orders(ingressGateway(), /_80(80)?$/), [['peer_metadata', ...guards, 'grpc_web', 'grpc_stats', 'fault', 'cors', 'istio.stats', 'router']]);
 });
 
 test('what an application sends meets no policies of its own workload', () => {

@@ -5,6 +5,7 @@ import { dynamicForwardProxy } from './dynamic-forward-proxy.ts';
 import { customAuthorization } from './ext-authz/ext-authz.ts';
 import { fault } from './fault.ts';
 import type { FeatureContext, HttpFeature } from './feature.ts';
+import { grpcStats } from './grpc-stats.ts';
 import { grpcWeb } from './grpc-web.ts';
 import { jwtAuthn } from './jwt-authn/jwt-authn.ts';
 import { peerMetadata } from './peer-metadata.ts';
@@ -13,8 +14,7 @@ import { router } from './router.ts';
 import { stats } from './stats.ts';
 
 /**
- * The order that users can observe. Source: Istio's listener_builder.go. Deviation: no grpc_stats and no alpn filter: nothing here reads what the
- * one leaves, and clusters know what their hosts speak.
+ * The order that users can observe. Source: Istio's listener_builder.go. Deviation: no alpn filter: clusters know what their hosts speak.
  */
 const order: readonly HttpFeature[] = [
   decisionTrace, // outermost: it hears what all others answered
@@ -23,6 +23,7 @@ const order: readonly HttpFeature[] = [
   jwtAuthn, // before the policies that look at what tokens say
   rbac, // before whatever acts on a request: what is denied has no other effect
   grpcWeb, // before whatever reads a request's body or answers it: they see gRPC
+  grpcStats, // behind grpc_web, which makes the messages it counts
   fault, // before cors: an aborted request is not answered as a preflight
   cors, // before the router: preflights never reach the service
   stats, // sees what all filters before it did

@@ -56,7 +56,7 @@ function serverChains(context: Context, place: GatewayListener, entry: GatewaySe
 
 function manager(context: Context, { bind, port }: GatewayListener, { server, kind, protocol, routeName }: GatewayServer): FilterChain['filters'][number] {
   const statPrefix = kind === 'https' && server.name !== '' ? server.name : `outbound_${addressListener(bind, port)};`;
-  return httpConnectionManager({ ...context, direction: 'gateway', statPrefix, routes: routeName, grpcWeb: protocol === 'GRPC_WEB' });
+  return httpConnectionManager({ ...context, direction: 'gateway', statPrefix, routes: routeName, protocol });
 }
 
 function terminated({ push, proxy }: Context, { server }: GatewayServer, http: boolean): Partial<FilterChain> {

@@ -12,6 +12,7 @@ import type { Proxy } from '../../proxy/proxy.ts';
 import { accessLogs } from '../access-log.ts';
 import { managerTracing } from '../telemetry/tracing.ts';
 import { withConnectionSettings } from '../proxy-config/connection-settings.ts';
+import type { Protocol } from '../../registry/model.ts';
 import { httpFilters } from '../features/http-filters.ts';
 import type { Direction } from '../features/feature.ts';
 import { adsSource, create, createAny, duration, typed } from '../message.ts';
@@ -27,8 +28,8 @@ export interface HttpOptions {
   readonly routes: string | RouteConfiguration;
   /** The port is declared HTTP/2 or gRPC. Default false. */
   readonly http2?: boolean;
-  /** The port is declared GRPC-WEB. Default false. */
-  readonly grpcWeb?: boolean;
+  /** What the port is declared to speak. Default HTTP. */
+  readonly protocol?: Protocol;
   /** Caches of names that its requests may be looked up in. Default none. */
   readonly dnsCaches?: readonly DnsCacheConfig[];
   /** Clients send absolute URLs: this is their http_proxy. Default false. */
@@ -45,7 +46,7 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     statPrefix: options.statPrefix,
     routeSpecifier:
       typeof options.routes === 'string' ? { $case: 'rds', value: { configSource: adsSource(), routeConfigName: options.routes } } : { $case: 'routeConfig', value: options.routes },
-    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction, grpcWeb: options.grpcWeb === true, dnsCaches: options.dnsCaches ?? [] }),
+    httpFilters: httpFilters({ push, proxy, mesh: push.mesh, direction, ...grpcOf(options), dnsCaches: options.dnsCaches ?? [] }),
     accessLog: accessLogs(options, 'http'),
     streamIdleTimeout: duration(0),
     ...(tracing ? { tracing } : {}),
@@ -59,6 +60,11 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     httpProtocolOptions: http1Options(push, proxy, options.explicitProxy === true),
   });
   return create(Filter, typed('envoy.filters.network.http_connection_manager', createAny(typeName, HttpConnectionManager, withConnectionSettings(manager, options))));
+}
+
+function grpcOf({ protocol }: HttpOptions): { readonly grpc: boolean; readonly grpcWeb: boolean } {
+  const grpcWeb = protocol === 'GRPC_WEB';
+  return { grpc: grpcWeb || protocol === 'GRPC', grpcWeb };
 }
 
 function pathNormalization({ pathNormalization: { normalization } }: MeshConfigSpec): Partial<HttpConnectionManager> {

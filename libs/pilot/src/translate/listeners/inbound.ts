@@ -127,7 +127,7 @@ function chain(build: ChainBuild, way: Entrance, transportSocket: TransportSocke
   });
   const statPrefix = build.passthrough === true ? cluster : `inbound_${build.name};`;
   const filters = way.http
-    ? [httpConnectionManager({ push, proxy, direction: 'inbound', statPrefix, routes: inboundRoutes(build), http2: isHttp2(build.protocol), grpcWeb: build.protocol === 'GRPC_WEB' })]
+    ? [httpConnectionManager({ push, proxy, direction: 'inbound', statPrefix, routes: inboundRoutes(build), http2: isHttp2(build.protocol), protocol: build.protocol })]
     : tcpFilters({ push, proxy, direction: 'inbound' }, cluster);
   return create(FilterChain, { name: build.name, filterChainMatch: match, filters, ...(transportSocket ? { transportSocket } : {}) });
 }

@@ -148,7 +148,7 @@ function httpChain(context: Context, chain: { readonly at: Place; readonly proto
   const { at, protocol, routeName, sniffed } = chain;
   const name = addressListener(at.binds[0], at.port);
   const routes = protocol === 'HTTP_PROXY' && at.port === context.push.mesh.proxyHttpPort ? httpProxyRouteName : routeName;
-  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes, explicitProxy: protocol === 'HTTP_PROXY', dnsCaches: dnsCaches(context, protocol === 'HTTP_PROXY' ? 0 : at.port) });
+  const manager = httpConnectionManager({ ...context, direction: 'outbound', statPrefix: `outbound_${name};`, routes, protocol, explicitProxy: protocol === 'HTTP_PROXY', dnsCaches: dnsCaches(context, protocol === 'HTTP_PROXY' ? 0 : at.port) });
   return { name, filters: [manager], ...(sniffed ? { applicationProtocols: plaintextHttp, transportProtocol: 'raw_buffer' } : {}) };
 }
 

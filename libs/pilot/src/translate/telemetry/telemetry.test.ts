@@ -122,6 +122,22 @@ test('metrics: one metric, all metrics and tags are overridden, for both sides o
   assert.deepEqual(statsOf(of('{disabled: true}, {match: {metric: REQUEST_COUNT}, disabled: false}').outbound)['metrics'], [{ name: 'requests_total' }]);
 });
 
+test('a metric of one\'s own is defined by an EnvoyFilter and labelled by Telemetry', () => {
+  const definition = `apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: mine, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_OUTBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: istio.stats}}}}}
+    patch: {operation: MERGE, value: {typed_config: {"@type": type.googleapis.com/stats.PluginConfig, definitions: [{name: mine, value: "request.size", type: HISTOGRAM}]}}}
+---
+`;
+  const labelled = telemetry('{metrics: [{providers: [{name: prometheus}], overrides: [{match: {customMetric: mine, mode: CLIENT}, tagOverrides: {host: {value: request.host}}}]}]}');
+  const { outbound } = managers(definition + labelled);
+  assert.deepEqual([statsOf(outbound)['definitions'], statsOf(outbound)['metrics']], [[{ name: 'mine', value: 'request.size', type: 'HISTOGRAM' }], [{ name: 'mine', dimensions: { host: 'request.host' } }]]);
+});
+
 test('metrics of a provider that is not Prometheus are not counted by proxies', () => {
   assert.deepEqual(statsOf(managers(telemetry('{metrics: [{providers: [{name: otel}]}]}')).outbound)['metrics'], [{ drop: true }]);
 });

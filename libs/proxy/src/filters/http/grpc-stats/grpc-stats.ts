@@ -7,11 +7,22 @@ import { FilterEvents, FilterStatus, HttpStreamFilter, type FilterContext, type 
 import { checkSettings } from '../../check-settings.ts';
 import { FrameCounter } from './frame-counter.ts';
 
+/** Filter state key of a stream's GrpcMessages. Envoy's. */
+export const grpcMessagesKey = 'envoy.filters.http.grpc_stats';
+
+/** Messages of a stream so far; grows while it lives. */
+export interface GrpcMessages {
+  request_message_count: number;
+  response_message_count: number;
+}
+
 /** What a grpc_stats config compiles to. */
 export interface GrpcStatsConfig {
   /** "service/method" that have counters of their own; 'all', or none. */
   readonly methods: 'all' | ReadonlySet<string>;
   readonly replaceDots: boolean;
+  /** Streams carry their counts in the filter state. */
+  readonly emit: boolean;
 }
 
 /** Counts gRPC requests, their status and messages by cluster, and by method where asked. */
@@ -35,7 +46,7 @@ export const grpcStatsFilter: HttpFilterFactory = {
 };
 
 const settings: FieldTable<FilterConfig> = {
-  emitFilterState: warn('message counts are not kept in the filter state'),
+  emitFilterState: use,
   perMethodStatSpecifier: oneof({ individualMethodStatsAllowlist: use, statsForAllMethods: use }),
   enableUpstreamStats: warn('there is no histogram of upstream times by gRPC method'),
   replaceDotsInGrpcServiceName: use,
@@ -48,7 +59,7 @@ function parse(bytes: Uint8Array, ctx: ParseContext): Result<GrpcStatsConfig> {
   const which = message.perMethodStatSpecifier;
   const listed = which?.$case === 'individualMethodStatsAllowlist' ? which.value.services : [];
   const all = which?.$case === 'statsForAllMethods' && which.value === true;
-  return ok({ methods: all ? 'all' : new Set(listed.flatMap(({ name, methodNames }) => methodNames.map((method) => `${name}/${method}`))), replaceDots: message.replaceDotsInGrpcServiceName });
+  return ok({ methods: all ? 'all' : new Set(listed.flatMap(({ name, methodNames }) => methodNames.map((method) => `${name}/${method}`))), replaceDots: message.replaceDotsInGrpcServiceName, emit: message.emitFilterState });
 }
 
 /** @hot */
@@ -58,8 +69,7 @@ class GrpcStatsStream extends HttpStreamFilter {
   #path = '';
   readonly #requests = new FrameCounter();
   readonly #responses = new FrameCounter();
-  #sent = 0;
-  #received = 0;
+  readonly #counts: GrpcMessages = { request_message_count: 0, response_message_count: 0 };
 
   constructor(config: GrpcStatsConfig, ctx: FilterContext) {
     super();
@@ -67,18 +77,19 @@ class GrpcStatsStream extends HttpStreamFilter {
     this.#ctx = ctx;
   }
 
-  override decodeHead(_stream: StreamControls, head: RequestHead): number {
+  override decodeHead(stream: StreamControls, head: RequestHead): number {
+    if (this.#config.emit) stream.info.setFilterState(grpcMessagesKey, this.#counts);
     // The router may rewrite it.
     this.#path = head.path;
     return FilterStatus.continue;
   }
 
   override decodeData(_stream: StreamControls, buffer: Buffer, start: number, end: number): void {
-    this.#sent += this.#requests.count(buffer, start, end);
+    this.#counts.request_message_count += this.#requests.count(buffer, start, end);
   }
 
   override encodeData(_stream: StreamControls, buffer: Buffer, start: number, end: number): void {
-    this.#received += this.#responses.count(buffer, start, end);
+    this.#counts.response_message_count += this.#responses.count(buffer, start, end);
   }
 
   override complete(stream: StreamControls): void {
@@ -91,8 +102,9 @@ class GrpcStatsStream extends HttpStreamFilter {
     stats.counter(`${prefix}${status === 0 ? 'success' : 'failure'}`).inc();
     // Others are made up by the upstream: counters for all of them would be without end.
     if (status !== null && status <= 16) stats.counter(`${prefix}${status}`).inc();
-    if (this.#sent > 0) stats.counter(`${prefix}request_message_count`).inc(this.#sent);
-    if (this.#received > 0) stats.counter(`${prefix}response_message_count`).inc(this.#received);
+    const { request_message_count: sent, response_message_count: received } = this.#counts;
+    if (sent > 0) stats.counter(`${prefix}request_message_count`).inc(sent);
+    if (received > 0) stats.counter(`${prefix}response_message_count`).inc(received);
   }
 
   /** "service.method." when it is counted by itself, else "". */

@@ -1,15 +1,19 @@
 import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
-import { declareIstioMetrics, istioHttpLabels, type Counter, type Family, type Histogram, type IstioMetrics, type StatsRegistry } from '@meltemi/observe';
+import { declareIstioMetrics, istioHttpLabels, istioMessageLabels, type Counter, type Family, type Histogram, type IstioMetrics, type StatsRegistry } from '@meltemi/observe';
 import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
 import { grpcAccessLogExtensions } from '../../../reports/grpc-access-log.ts';
+import type { GrpcStatsConfig } from '../grpc-stats/grpc-stats.ts';
 import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
+import { customMetrics, type CustomMetrics } from './custom-metrics.ts';
 import { factsOfEndpoint, namedLabels, serviceOfCluster, serviceOfHost, sideLabels, tellPeers, type ServiceName } from './labels.ts';
+import { MessageReporter, messagesOf, type MessageHandles, type MessageOwner } from './message-reporter.ts';
 import { allDropped, istioStatsTypeUrl, parseIstioStats, type IstioMetric, type IstioStatsConfig } from './settings.ts';
 import { tagPlan, tagValues, type TagPlan } from './tags.ts';
 
 const httpMetrics: readonly IstioMetric[] = ['requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes'];
+const messageMetrics: readonly IstioMetric[] = ['request_messages_total', 'response_messages_total'];
 
 /** Istio's standard HTTP metrics with their full label set. */
 export const istioStatsFilter: HttpFilterFactory = {
@@ -20,7 +24,10 @@ export const istioStatsFilter: HttpFilterFactory = {
   parse: parseIstioStats,
   bind(config, ctx) {
     const filter = new IstioStats(config as IstioStatsConfig, ctx);
-    return { events: FilterEvents.complete, create: () => (filter.idle ? null : filter) };
+    if (filter.idle) return { events: FilterEvents.complete, create: () => null };
+    const { messages } = filter;
+    if (messages === null) return { events: FilterEvents.complete, create: () => filter };
+    return { events: FilterEvents.complete | FilterEvents.destroy, create: (stream) => (isGrpc(stream.request) ? messages.stream(stream) : filter) };
   },
 };
 
@@ -40,6 +47,8 @@ interface Tagged {
   readonly plan: TagPlan;
 }
 
+const grpcStatsTypeUrl = 'type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.FilterConfig';
+
 /** Everything of a label set but status and flags. */
 interface Pair {
   readonly cluster: string | null;
@@ -51,13 +60,14 @@ interface Pair {
   readonly service: ServiceName | null;
   /** By outcomeKey. */
   readonly byOutcome: Map<number, Handles>;
+  messages: MessageHandles | null;
 }
 
 /** Beyond this many remembered pairs all are looked up anew. */
 const maxPairs = 4096;
 
 /** Counts each finished stream; handles are found by identity, so that no label text is built per request. One object serves all streams. @hot */
-class IstioStats extends HttpStreamFilter {
+class IstioStats extends HttpStreamFilter implements MessageOwner {
   readonly #ctx: FilterContext;
   readonly #config: IstioStatsConfig;
   /** Null when telemetry, or nobody, counts them. */
@@ -69,6 +79,11 @@ class IstioStats extends HttpStreamFilter {
   readonly #tagged: ReadonlyMap<IstioMetric, Tagged>;
   /** Some labels are made anew for each stream. */
   readonly #perStream: boolean;
+  readonly #custom: CustomMetrics | null;
+  /** A grpc_stats filter in front counts messages. */
+  readonly #grpcCounted: boolean;
+  /** Null when messages are not counted: no grpc_stats in front, or dropped. */
+  readonly messages: MessageReporter | null;
   readonly #pairs = new Map<string | null, Pair[]>();
   #count = 0;
   #last: Pair | null = null;
@@ -77,16 +92,19 @@ class IstioStats extends HttpStreamFilter {
     super();
     this.#ctx = ctx;
     this.#config = config;
-    this.#metrics = allDropped(config, httpMetrics) ? null : declareIstioMetrics(ctx.metrics);
+    this.#metrics = allDropped(config, [...httpMetrics, ...messageMetrics]) ? null : declareIstioMetrics(ctx.metrics);
     this.#tagged = this.#metrics === null ? new Map() : taggedOf(config, this.#metrics, ctx.metrics);
     this.#perStream = [...this.#tagged.values()].some(({ plan }) => plan.perStream);
     this.#outbound = ctx.direction !== 'inbound';
+    this.#custom = customMetrics(config.custom, ctx.metrics);
+    this.#grpcCounted = ctx.hcm.httpFilters.some(({ typeUrl, config: grpc }) => typeUrl === grpcStatsTypeUrl && (grpc as GrpcStatsConfig).emit);
+    this.messages = this.#grpcCounted && !allDropped(config, messageMetrics) ? new MessageReporter(this, ctx.clock, config.reportingMs) : null;
     this.#reports = ctx.hcm.accessLogs.some((log) => grpcAccessLogExtensions.has(log.typeUrl));
   }
 
   /** Neither counts nor reports. */
   get idle(): boolean {
-    return this.#metrics === null && !this.#reports;
+    return this.#metrics === null && this.#custom === null && !this.#reports;
   }
 
   override complete(stream: StreamControls): void {
@@ -99,7 +117,24 @@ class IstioStats extends HttpStreamFilter {
     handles.duration?.observe(info.endMonoMs - info.startMonoMs);
     handles.requestBytes?.observe(info.bytesReceived);
     handles.responseBytes?.observe(info.bytesSent);
-    if (handles.report !== null) tellPeers(info, handles.report);
+    if (handles.report !== null) this.#tell(info, handles.report);
+    this.#custom?.record(info);
+  }
+
+  messageHandles(stream: StreamControls, ended: boolean): MessageHandles | null {
+    const pair = this.#pairOf(stream.info);
+    if (pair.messages !== null) return pair.messages;
+    if (pair.peer === null && !ended) return null;
+    const labels = this.#ends(stream, pair);
+    const series = (name: IstioMetric, family: Family<Counter> | undefined) => this.#series(name, family, labels, stream.info);
+    const made = { request: series('request_messages_total', this.#metrics?.requestMessages), response: series('response_messages_total', this.#metrics?.responseMessages) };
+    if (pair.service !== null && !this.#perStream) pair.messages = made;
+    return made;
+  }
+
+  #tell(info: StreamInfo, report: Record<string, unknown>): void {
+    const counts = this.#grpcCounted ? messagesOf(info) : null;
+    tellPeers(info, counts === null ? report : { ...report, request_messages: counts.request_message_count, response_messages: counts.response_message_count });
   }
 
   #remember(stream: StreamControls, pair: Pair, grpc: string | null, key: number): Handles {
@@ -122,7 +157,7 @@ class IstioStats extends HttpStreamFilter {
     if (list === undefined) this.#pairs.set(cluster, (list = []));
     let found = list.find((pair) => same(pair, cluster, peer) && pair.peerPrincipal === peerPrincipal && pair.ownPrincipal === ownPrincipal && pair.mutual === mutual);
     if (found === undefined) {
-      found = { cluster, peer, peerPrincipal, ownPrincipal, mutual, service: serviceOfCluster(this.#ctx.clusters, cluster), byOutcome: new Map() };
+      found = { cluster, peer, peerPrincipal, ownPrincipal, mutual, service: serviceOfCluster(this.#ctx.clusters, cluster), byOutcome: new Map(), messages: null };
       if (++this.#count > maxPairs) this.#forget();
       else list.push(found);
     }
@@ -137,28 +172,16 @@ class IstioStats extends HttpStreamFilter {
 
   #handles(stream: StreamControls, pair: Pair, grpc: string | null): Handles {
     const { info } = stream;
-    const own = sideLabels(this.#ctx.node, pair.ownPrincipal);
-    const other = sideLabels(pair.peer, pair.peerPrincipal);
-    const service = pair.service ?? this.#serviceOfHost(stream);
     const labels = [
-      this.#outbound ? 'source' : 'destination',
-      ...(this.#outbound ? own : other),
-      ...(this.#outbound ? other : own),
-      service.host, service.name, service.namespace,
+      ...this.#ends(stream, pair),
       grpc === null ? 'http' : 'grpc',
       formatResponseFlags(info.responseFlags),
       this.#outbound ? 'unknown' : pair.mutual ? 'mutual_tls' : 'none',
       String(info.responseCode),
       grpc ?? '',
     ];
-    const { dropped } = this.#config;
     const metrics = this.#metrics;
-    const tagged = this.#tagged;
-    const series = <T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined): T | null => {
-      if (family === undefined || dropped.has(name)) return null;
-      const own = tagged.get(name);
-      return own === undefined ? family.labels(...labels) : ((own.family as unknown as Family<T>).labels(...tagValues(own.plan, labels, info)));
-    };
+    const series = <T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined) => this.#series(name, family, labels, info);
     return {
       requests: series('requests_total', metrics?.requests),
       duration: series('request_duration_milliseconds', metrics?.requestDuration),
@@ -166,6 +189,21 @@ class IstioStats extends HttpStreamFilter {
       responseBytes: series('response_bytes', metrics?.responseBytes),
       report: this.#reports ? namedLabels(istioHttpLabels, labels, metrics !== null) : null,
     };
+  }
+
+  #series<T extends Counter | Histogram>(name: IstioMetric, family: Family<T> | undefined, labels: readonly string[], info: StreamInfo): T | null {
+    if (family === undefined || this.#config.dropped.has(name)) return null;
+    const own = this.#tagged.get(name);
+    return own === undefined ? family.labels(...labels) : (own.family as unknown as Family<T>).labels(...tagValues(own.plan, labels, info));
+  }
+
+  /** Values of istioMessageLabels: who calls whom for which service. */
+  #ends(stream: StreamControls, pair: Pair): string[] {
+    const outbound = this.#outbound;
+    const own = sideLabels(this.#ctx.node, pair.ownPrincipal);
+    const other = sideLabels(pair.peer, pair.peerPrincipal);
+    const service = pair.service ?? this.#serviceOfHost(stream);
+    return [outbound ? 'source' : 'destination', ...(outbound ? own : other), ...(outbound ? other : own), service.host, service.name, service.namespace];
   }
 
   #serviceOfHost(stream: StreamControls): ServiceName {
@@ -177,12 +215,12 @@ class IstioStats extends HttpStreamFilter {
 }
 
 function taggedOf({ tags, dropped }: IstioStatsConfig, metrics: IstioMetrics, stats: StatsRegistry): Map<IstioMetric, Tagged> {
-  const families: Partial<Record<IstioMetric, unknown>> = { requests_total: metrics.requests, request_duration_milliseconds: metrics.requestDuration, request_bytes: metrics.requestBytes, response_bytes: metrics.responseBytes };
+  const families: Partial<Record<IstioMetric, unknown>> = { requests_total: metrics.requests, request_duration_milliseconds: metrics.requestDuration, request_bytes: metrics.requestBytes, response_bytes: metrics.responseBytes, request_messages_total: metrics.requestMessages, response_messages_total: metrics.responseMessages };
   const tagged = new Map<IstioMetric, Tagged>();
   for (const [name, overrides] of tags) {
     const family = families[name] as Family | undefined;
     if (family === undefined || dropped.has(name)) continue;
-    const plan = tagPlan(istioHttpLabels, overrides);
+    const plan = tagPlan(messageMetrics.includes(name) ? istioMessageLabels : istioHttpLabels, overrides);
     tagged.set(name, { family: stats.variant(family, plan.names), plan });
   }
   return tagged;

@@ -1,7 +1,8 @@
 import { ok, type Result } from '@meltemi/base';
-import { PluginConfig, Reporter, type MetricConfig } from '@meltemi/api/gen/istio/proxy/stats.ts';
+import { MetricType, PluginConfig, Reporter, type MetricConfig } from '@meltemi/api/gen/istio/proxy/stats.ts';
 import { compileCel, type CelExpression } from '@meltemi/match';
 import type { ParseContext } from '@meltemi/snapshot';
+import type { CustomMetric } from './custom-metrics.ts';
 import type { TagOverrides } from './tags.ts';
 
 export const istioStatsTypeUrl = 'type.googleapis.com/stats.PluginConfig';
@@ -14,34 +15,41 @@ export interface IstioStatsConfig {
   readonly dropped: ReadonlySet<IstioMetric>;
   /** Labels that metrics have otherwise than by Istio's standard. */
   readonly tags: ReadonlyMap<IstioMetric, TagOverrides>;
-  /** How often bytes of open TCP connections are counted; undefined: when they close. */
-  readonly tcpReportingMs: number | undefined;
+  /** Metrics of one's own. */
+  readonly custom: readonly CustomMetric[];
+  /** How often bytes of open TCP connections and messages of open gRPC streams are counted; 0: when they end. */
+  readonly reportingMs: number;
 }
 
 /** What these filters count, by the names a config uses. */
 export const istioMetrics = [
-  'requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes',
+  'requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes', 'request_messages_total', 'response_messages_total',
   'tcp_connections_opened_total', 'tcp_connections_closed_total', 'tcp_sent_bytes_total', 'tcp_received_bytes_total',
 ] as const;
 
 export type IstioMetric = (typeof istioMetrics)[number];
 
-/** Counted by nobody here yet, so dropping them changes nothing. */
-const uncounted: readonly string[] = ['request_messages_total', 'response_messages_total'];
-
 /** Reads a stats.PluginConfig. What it asks and is not done is warned of by its field: nothing here changes traffic. */
 export function parseIstioStats(bytes: Uint8Array, ctx: ParseContext): Result<IstioStatsConfig> {
   const message = PluginConfig.decode(bytes);
-  const dropped = new Set<IstioMetric>();
-  const tags = new Map<IstioMetric, Overrides>();
-  for (const [i, metric] of message.metrics.entries()) readMetric(metric, { path: `${ctx.path}.metrics[${i}]`, ctx, dropped, tags });
-  if (message.definitions.length > 0) ctx.warn(`${ctx.path}.definitions`, 'metrics of your own are not counted: the standard ones are');
+  const definitions = definitionsOf(message, ctx);
+  const reading: Reading = { dropped: new Set(), tags: new Map(), names: [...istioMetrics, ...definitions.map(({ name }) => name)] };
+  for (const [i, metric] of message.metrics.entries()) readMetric(metric, `${ctx.path}.metrics[${i}]`, ctx, reading);
   if (message.reporter === Reporter.SERVER_GATEWAY) ctx.warn(`${ctx.path}.reporter`, 'a gateway reports as source: SERVER_GATEWAY is not applied');
   const tuned = { rotation_interval: message.rotationInterval, graceful_deletion_interval: message.gracefulDeletionInterval, enable_open_metrics: message.enableOpenMetrics };
   for (const [field, value] of Object.entries(tuned)) if (value !== undefined) ctx.warn(`${ctx.path}.${field}`, 'is not applied');
-  const reporting = message.tcpReportingDuration;
-  const tcpReportingMs = reporting === undefined ? undefined : Math.max(minReportingMs, Number(reporting.seconds) * 1000 + reporting.nanos / 1e6);
-  return ok({ disableHostHeaderFallback: message.disableHostHeaderFallback, dropped, tags, tcpReportingMs });
+  const custom = definitions.filter(({ name }) => !reading.dropped.has(name)).map((metric) => ({ ...metric, labels: sortedLabels(reading.tags.get(metric.name)) }));
+  const standard = istioMetrics.flatMap((name) => {
+    const tags = reading.tags.get(name);
+    return tags ? [[name, tags] as const] : [];
+  });
+  return ok({
+    disableHostHeaderFallback: message.disableHostHeaderFallback,
+    dropped: new Set(istioMetrics.filter((name) => reading.dropped.has(name))),
+    tags: new Map(standard),
+    custom,
+    reportingMs: reportingMs(message),
+  });
 }
 
 /** True when none of these is counted. */
@@ -55,27 +63,55 @@ interface Overrides extends TagOverrides {
 }
 
 interface Reading {
-  readonly path: string;
-  readonly ctx: ParseContext;
-  readonly dropped: Set<IstioMetric>;
-  readonly tags: Map<IstioMetric, Overrides>;
+  /** All metrics there are, those of one's own too. */
+  readonly names: readonly string[];
+  readonly dropped: Set<string>;
+  readonly tags: Map<string, Overrides>;
 }
+
+type Definition = Omit<CustomMetric, 'labels'>;
 
 /** A bucket has this name already. */
 const labelName = /^(?!le$)[a-zA-Z_][a-zA-Z0-9_]*$/;
+const metricName = /^[a-zA-Z0-9_:]+$/;
+/** The filter's default in Istio. */
+const defaultReportingMs = 5000;
 const minReportingMs = 1000;
+const kinds = { [MetricType.COUNTER]: 'counter', [MetricType.GAUGE]: 'gauge', [MetricType.HISTOGRAM]: 'histogram', [MetricType.UNRECOGNIZED]: 'counter' } as const;
 
-function readMetric(metric: MetricConfig, reading: Reading): void {
-  const { path, ctx, dropped } = reading;
-  if (metric.match !== '') ctx.warn(`${path}.match`, 'expressions are not evaluated: this entry is left out');
-  else if (metric.drop) drop(metric.name, path, ctx, dropped);
-  else readTags(metric, reading);
+function reportingMs({ tcpReportingDuration: asked }: PluginConfig): number {
+  if (asked === undefined) return defaultReportingMs;
+  const ms = Number(asked.seconds) * 1000 + asked.nanos / 1e6;
+  return ms <= 0 ? 0 : Math.max(minReportingMs, ms);
+}
+
+/** Of several of one name the first counts. */
+function definitionsOf({ definitions }: PluginConfig, ctx: ParseContext): Definition[] {
+  const found = new Map<string, Definition>();
+  for (const [i, { name, value, type }] of definitions.entries()) {
+    const path = `${ctx.path}.definitions[${i}]`;
+    const expression = compileCel(value);
+    if (!metricName.test(name) || (istioMetrics as readonly string[]).includes(name)) ctx.warn(`${path}.name`, `"${name}" is not a name of a metric of your own: it is left out`);
+    else if (!expression.ok) ctx.warn(`${path}.value`, `${expression.error}: the metric is left out`);
+    else if (!found.has(name)) found.set(name, { name, kind: kinds[type], value: expression.value });
+  }
+  return [...found.values()];
+}
+
+function sortedLabels(overrides: Overrides | undefined): CustomMetric['labels'] {
+  return [...(overrides?.set ?? [])].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function readMetric(metric: MetricConfig, path: string, ctx: ParseContext, reading: Reading): void {
+  if (metric.match !== '') ctx.warn(`${path}.match`, 'expressions are not evaluated, as in Istio: this entry is left out');
+  else if (metric.drop) drop(metric.name, path, ctx, reading);
+  else readTags(metric, path, ctx, reading);
 }
 
 /** A label is removed, or gets an expression; later entries win. */
-function readTags(metric: MetricConfig, { path, ctx, tags }: Reading): void {
+function readTags(metric: MetricConfig, path: string, ctx: ParseContext, { tags, names }: Reading): void {
   const expressions = expressionsOf(metric, `${path}.dimensions`, ctx);
-  for (const name of named(metric.name)) {
+  for (const name of named(metric.name, names)) {
     const known = tags.get(name) ?? { set: new Map<string, CelExpression>(), removed: new Set<string>() };
     for (const tag of metric.tagsToRemove) {
       known.set.delete(tag);
@@ -99,14 +135,14 @@ function expressionsOf({ dimensions }: MetricConfig, path: string, ctx: ParseCon
 }
 
 /** "" is all. */
-function named(written: string): readonly IstioMetric[] {
+function named(written: string, names: readonly string[]): readonly string[] {
   const wanted = written.replace(/^istio_/, '');
-  return istioMetrics.filter((name) => wanted === '' || name === wanted);
+  return names.filter((name) => wanted === '' || name === wanted || name === written);
 }
 
-/** "" drops all. */
-function drop(written: string, path: string, ctx: ParseContext, dropped: Set<IstioMetric>): void {
-  const names = named(written);
-  for (const name of names) dropped.add(name);
-  if (names.length === 0 && !uncounted.includes(written.replace(/^istio_/, ''))) ctx.warn(`${path}.name`, `"${written}" is not a standard metric: one of ${istioMetrics.join(', ')}`);
+/** "" drops all. Deviation: metrics of one's own are dropped, too; Istio's filter drops standard ones alone. */
+function drop(written: string, path: string, ctx: ParseContext, { dropped, names }: Reading): void {
+  const wanted = named(written, names);
+  for (const name of wanted) dropped.add(name);
+  if (wanted.length === 0) ctx.warn(`${path}.name`, `"${written}" is not a metric: one of ${names.join(', ')}`);
 }

@@ -29,10 +29,11 @@ export function tagPlan(standard: readonly string[], { set, removed }: TagOverri
 
 /** The values of a plan's labels for a stream. */
 export function tagValues({ sources }: TagPlan, standard: readonly string[], info: StreamInfo): string[] {
-  return sources.map((source) => (typeof source === 'number' ? (standard[source] ?? '') : textOf(source.evaluate(info))));
+  return sources.map((source) => (typeof source === 'number' ? (standard[source] ?? '') : labelText(source.evaluate(info))));
 }
 
-function textOf(value: unknown): string {
-  if (typeof value === 'string') return value === '' ? noValue : value;
+/** A value as Envoy prints it. */
+export function labelText(value: unknown): string {
+  if (typeof value === 'string') return value;
   return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : noValue;
 }

@@ -61,13 +61,18 @@ test('one metric is dropped by name; what is not acted on is named', () => {
   assert.deepEqual(warned, ['p.rotation_interval']);
 });
 
-test('with a reporting interval bytes are counted while the connection is open, each once; without one at its end', () => {
+test('bytes are counted while the connection is open, each once; with an interval of none at its end', () => {
   const { whileOpen, bytes } = counted({ tcp_reporting_duration: '5s' });
   assert.deepEqual([whileOpen, bytes], [[5, 5], [5, 5]]);
-  assert.deepEqual(counted({}).whileOpen, [0, 0]);
+  assert.deepEqual(counted({}).whileOpen, [5, 5]);
+  assert.deepEqual(counted({ tcp_reporting_duration: '0s' }).whileOpen, [0, 0]);
 });
 
 test('labels are set and removed as for HTTP', () => {
   const { labels } = counted({ metrics: [{ dimensions: { server: 'upstream.address' }, tags_to_remove: ['source_app'] }] });
   assert.deepEqual([labels.includes('source_app'), labels.at(-1)], [false, 'server']);
+});
+
+test('a metric of one\'s own is counted once for each connection, at its end', () => {
+  assert.ok(counted({ definitions: [{ name: 'tcp_sessions_total', value: '1' }] }).names.includes('istio_tcp_sessions_total'.replace('istio_tcp_', '')));
 });

@@ -1,6 +1,7 @@
 import { formatResponseFlags } from '@meltemi/http';
 import { declareIstioMetrics, istioTcpLabels, type Counter, type Family } from '@meltemi/observe';
 import { NetworkStreamFilter, type ConnectionControls, type NetworkFilterContext, type NetworkFilterFactory } from '../../../filter.ts';
+import { customMetrics, type CustomMetrics } from '../../http/istio-stats/custom-metrics.ts';
 import { factsOfEndpoint, namedLabels, serviceOfCluster, sideLabels, tellPeers } from '../../http/istio-stats/labels.ts';
 import { allDropped, istioStatsTypeUrl, parseIstioStats, type IstioMetric, type IstioStatsConfig } from '../../http/istio-stats/settings.ts';
 import { tagPlan, tagValues, type TagPlan } from '../../http/istio-stats/tags.ts';
@@ -13,8 +14,9 @@ export const istioTcpStatsFilter: NetworkFilterFactory = {
   parse: parseIstioStats,
   bind(config, ctx) {
     const settings = config as IstioStatsConfig;
-    const shared: Shared = { ctx, ...familiesOf(settings, ctx), reportingMs: settings.tcpReportingMs };
-    return { create: () => (shared.counted && shared.reportingMs !== undefined ? new PeriodicTcpStats(shared, shared.reportingMs) : new TcpStats(shared)) };
+    const { reportingMs } = settings;
+    const shared: Shared = { ctx, ...familiesOf(settings, ctx), custom: customMetrics(settings.custom, ctx.metrics) };
+    return { create: () => (shared.counted && reportingMs > 0 ? new PeriodicTcpStats(shared, reportingMs) : new TcpStats(shared)) };
   },
 };
 
@@ -32,7 +34,7 @@ interface Shared extends Families {
   readonly ctx: NetworkFilterContext;
   /** How the labels of a family with overrides are made. */
   readonly plans: ReadonlyMap<Family<Counter>, TagPlan>;
-  readonly reportingMs: number | undefined;
+  readonly custom: CustomMetrics | null;
 }
 
 const tcpMetrics: readonly IstioMetric[] = ['tcp_connections_opened_total', 'tcp_connections_closed_total', 'tcp_sent_bytes_total', 'tcp_received_bytes_total'];
@@ -78,13 +80,14 @@ class TcpStats extends NetworkStreamFilter {
   }
 
   override onClose(controls: ConnectionControls): void {
-    const { opened, closed, received, sent, counted } = this.#shared;
+    const { opened, closed, received, sent, counted, custom } = this.#shared;
     const labels = this.labels(controls);
     if (!this.#opened) this.add(opened, controls, labels, 1);
     this.add(closed, controls, labels, 1);
     tellPeers(controls.info, namedLabels(istioTcpLabels, labels, counted));
     this.add(received, controls, labels, controls.info.bytesReceived - this.reportedReceived);
     this.add(sent, controls, labels, controls.info.bytesSent - this.reportedSent);
+    custom?.record(controls.info);
   }
 
   protected add(family: Family<Counter> | null, { info }: ConnectionControls, standard: readonly string[], amount: number): void {
