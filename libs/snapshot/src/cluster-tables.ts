@@ -12,7 +12,6 @@ import type { HealthCheck, HealthCheck_GrpcHealthCheck, HealthCheck_HttpHealthCh
 import type { BindConfig } from '@meltemi/api/gen/envoy/config/core/v3/address.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
-const oldOptions = refuse('is deprecated: use typed_extension_protocol_options with HttpProtocolOptions');
 const resolver = refuse('DNS resolvers other than the system are not supported');
 const loadReports = warn('load reports are not sent');
 
@@ -22,7 +21,7 @@ export const clusterFields: FieldTable<Cluster> = {
   edsClusterConfig: use, connectTimeout: use, perConnectionBufferLimitBytes: use, lbPolicy: use, loadAssignment: use,
   healthChecks: use,
   maxRequestsPerConnection: use, circuitBreakers: use,
-  upstreamHttpProtocolOptions: oldOptions, commonHttpProtocolOptions: oldOptions, httpProtocolOptions: oldOptions, http2ProtocolOptions: oldOptions,
+  upstreamHttpProtocolOptions: use, commonHttpProtocolOptions: use, httpProtocolOptions: use, http2ProtocolOptions: use,
   typedExtensionProtocolOptions: use, dnsRefreshRate: use, dnsFailureRefreshRate: use,
   respectDnsTtl: warn('the system does not tell: names are looked up again after dns_refresh_rate'), dnsLookupFamily: use, dnsResolvers: resolver,
   useTcpForDnsLookups: warn('the system decides'), dnsResolutionConfig: resolver,
@@ -31,7 +30,7 @@ export const clusterFields: FieldTable<Cluster> = {
   outlierDetection: use, cleanupInterval: use, upstreamBindConfig: use, lbSubsetConfig: use,
   lbConfig: oneof({ ringHashLbConfig: use, maglevLbConfig: use, originalDstLbConfig: use, leastRequestLbConfig: use, roundRobinLbConfig: use }),
   commonLbConfig: use, transportSocket: use, metadata: use,
-  protocolSelection: oldOptions, upstreamConnectionOptions: use, closeConnectionsOnHostHealthFailure: use, ignoreHealthOnHostRemoval: use,
+  protocolSelection: use, upstreamConnectionOptions: use, closeConnectionsOnHostHealthFailure: use, ignoreHealthOnHostRemoval: use,
   filters: refuse('upstream network filters are not supported'),
   loadBalancingPolicy: use, lrsServer: loadReports, lrsReportEndpointMetrics: loadReports,
   trackTimeoutBudgets: warn('timeout budgets are not tracked'),

@@ -34,7 +34,7 @@ test('what cannot be followed is refused by its path', () => {
   assert.deepEqual(refused({}), ['eds_config']);
   assert.deepEqual(refused({ ads: {}, resource_api_version: 'V2' }), ['eds_config.resource_api_version']);
   assert.deepEqual(refused(api({ api_type: 'REST' })), ['eds_config.api_config_source.api_type']);
-  assert.deepEqual(refused(api({ transport_api_version: 'AUTO' })), ['eds_config.api_config_source.transport_api_version']);
+  assert.deepEqual(refused(api({ transport_api_version: 'V2' })), ['eds_config.api_config_source.transport_api_version']);
   assert.deepEqual(refused(api({ grpc_services: [] })), ['eds_config.api_config_source.grpc_services']);
   assert.deepEqual(refused(api({ grpc_services: [{ google_grpc: { target_uri: 'xds', channel_credentials: { google_default: {} } } }] })),
     ['eds_config.api_config_source.grpc_services[0].google_grpc.target_uri', 'eds_config.api_config_source.grpc_services[0].google_grpc.channel_credentials']);

@@ -19,20 +19,15 @@ export function compileConfigSource(message: ConfigSourceMessage | undefined, pa
     return null;
   }
   checkFields(message, configSourceFields, path, report);
-  if (message.resourceApiVersion !== versionAuto && message.resourceApiVersion !== versionV3) report.refuse(`${path}.resource_api_version`, 'must be V3: there is no other version of the API any more');
+  checkVersion(message.resourceApiVersion, `${path}.resource_api_version`, report);
   const spec = specOf(message, path, report);
   return spec && { spec, key: keyOf(spec), initialFetchTimeoutMs: durationMs(message.initialFetchTimeout, fetchTimeoutMs) };
-}
-
-/** Compiles dynamic_resources.ads_config, whose transport version Envoy's own examples leave out. */
-export function compileAdsSource(message: ApiConfigSource, path: string, report: Report): ApiSource | null {
-  return compileApiSource(message.transportApiVersion === versionAuto ? { ...message, transportApiVersion: versionV3 } : message, path, report);
 }
 
 /** Compiles an api_config_source (or ads_config, whose aggregated kinds are the same as the plain ones). */
 export function compileApiSource(message: ApiConfigSource, path: string, report: Report): ApiSource | null {
   checkFields(message, apiSourceFields, path, report);
-  if (message.transportApiVersion !== versionV3) report.refuse(`${path}.transport_api_version`, 'must be V3');
+  checkVersion(message.transportApiVersion, `${path}.transport_api_version`, report);
   const type = message.apiType;
   const delta = type === apiTypes.deltaGrpc || type === apiTypes.aggregatedDeltaGrpc;
   if (!delta && type !== apiTypes.grpc && type !== apiTypes.aggregatedGrpc) report.refuse(`${path}.api_type`, `${type === apiTypes.rest ? 'REST is' : 'this type is'} not supported: use GRPC or DELTA_GRPC`);
@@ -40,6 +35,11 @@ export function compileApiSource(message: ApiConfigSource, path: string, report:
   const services = message.grpcServices.flatMap((service, i) => compileService(service, `${path}.grpc_services[${i}]`, report) ?? []);
   if (message.grpcServices.length === 0) report.refuse(`${path}.grpc_services`, 'needs the server: envoy_grpc with a cluster_name, or google_grpc with a target_uri');
   return services.length === 0 ? null : { delta, services, nodeOnFirstMessageOnly: message.setNodeOnFirstMessageOnly };
+}
+
+/** AUTO, which is what holds when nothing is said, is V3 now. */
+function checkVersion(version: number, path: string, report: Report): void {
+  if (version !== versionAuto && version !== versionV3) report.refuse(path, 'must be V3: there is no other version of the API any more');
 }
 
 function specOf(message: ConfigSourceMessage, path: string, report: Report): SourceSpec | null {

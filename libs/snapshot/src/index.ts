@@ -9,7 +9,7 @@ export type {
 } from './cluster-types.ts';
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';
 export type { ApiSource, ConfigSource, GoogleTls, GrpcTarget, Reference, SourceSpec } from './config-source-types.ts';
-export { compileAdsSource, compileApiSource, compileConfigSource } from './config-source.ts';
+export { compileApiSource, compileConfigSource } from './config-source.ts';
 export { compileListener } from './listener.ts';
 export { compileRouteConfiguration } from './route-configuration.ts';
 export { compileCluster } from './cluster.ts';

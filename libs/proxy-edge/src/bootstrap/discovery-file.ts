@@ -4,6 +4,7 @@ import { err, fail, ok, type FieldError, type Result } from '@meltemi/base';
 import { shortTypeName, unwrapResource, versionOfAll, type XdsResource } from '@meltemi/xds';
 import { parse } from 'yaml';
 import { checkJson } from './check-json.ts';
+import { strictJson } from './strict-json.ts';
 
 /** What a discovery file holds. */
 export interface DiscoveryFile {
@@ -49,6 +50,7 @@ function fromText(bytes: Buffer): Result<DiscoveryResponse> {
   }
   // An empty file would take everything away: more likely it is being written.
   if (json === null || json === undefined) return fail('', 'is empty: a DiscoveryResponse has at least "resources: []"');
+  json = strictJson(responseType, json);
   const errors = checkJson(responseType, json);
   if (errors.length > 0) return err(errors);
   try {

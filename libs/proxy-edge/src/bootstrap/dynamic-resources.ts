@@ -1,7 +1,7 @@
 import type { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { Report } from '@meltemi/route';
-import { compileAdsSource, compileConfigSource, type ApiSource, type ConfigSource } from '@meltemi/snapshot';
+import { compileApiSource, compileConfigSource, type ApiSource, type ConfigSource } from '@meltemi/snapshot';
 
 /** Where a bootstrap says its dynamic resources come from. */
 export interface DynamicResources {
@@ -25,7 +25,7 @@ export function compileDynamicResources({ dynamicResources: dynamic }: Bootstrap
   };
   const lds = rootSource('lds_config', dynamic.ldsConfig);
   const cds = rootSource('cds_config', dynamic.cdsConfig);
-  const ads = dynamic.adsConfig ? compileAdsSource(dynamic.adsConfig, `${at}.ads_config`, report) : null;
+  const ads = dynamic.adsConfig ? compileApiSource(dynamic.adsConfig, `${at}.ads_config`, report) : null;
   for (const [field, locator] of [['lds_resources_locator', dynamic.ldsResourcesLocator], ['cds_resources_locator', dynamic.cdsResourcesLocator]] as const)
     if (locator !== '') report.refuse(`${at}.${field}`, 'xdstp collections are not supported: use lds_config and cds_config');
   return report.errors.length > 0 ? err(report.errors) : ok({ lds, cds, ads, warnings: report.warnings });

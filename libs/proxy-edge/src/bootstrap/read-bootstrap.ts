@@ -6,6 +6,7 @@ import { Report } from '@meltemi/route';
 import type { WatchdogLimits } from '../control/watchdog.ts';
 import { checkJson } from './check-json.ts';
 import { compileLocalCluster } from './cluster-manager.ts';
+import { strictJson } from './strict-json.ts';
 import { compileWatchdogs } from './watchdogs.ts';
 
 /** A bootstrap that was read, and what of it only tunes and is not acted on. */
@@ -17,6 +18,7 @@ export interface ReadBootstrap {
   readonly warnings: readonly FieldError[];
 }
 
+const bootstrapType = 'envoy.config.bootstrap.v3.Bootstrap';
 const maxBootstrapBytes = 16 * 1024 * 1024;
 
 /** Top-level fields that change what traffic does and are acted on. */
@@ -60,12 +62,13 @@ export function readBootstrap(text: string): Result<ReadBootstrap> {
     const reason = tuning.get(field);
     if (supported.has(field)) kept[field] = value;
     else if (reason !== undefined) warnings.push({ path: field, message: `is not acted on: ${reason}` });
-    else errors.push({ path: written, message: knownField(field) ? 'is not supported by this proxy: remove it' : 'is not a field of envoy.config.bootstrap.v3.Bootstrap' });
+    else errors.push({ path: written, message: knownField(field) ? 'is not supported by this proxy: remove it' : `is not a field of ${bootstrapType}` });
   }
-  errors.push(...checkJson('envoy.config.bootstrap.v3.Bootstrap', kept));
+  const json = strictJson(bootstrapType, kept);
+  errors.push(...checkJson(bootstrapType, json));
   if (errors.length > 0) return err(errors);
   try {
-    const bootstrap = Bootstrap.decode(jsonToBinary('envoy.config.bootstrap.v3.Bootstrap', kept));
+    const bootstrap = Bootstrap.decode(jsonToBinary(bootstrapType, json));
     const report = new Report();
     const watchdog = compileWatchdogs(bootstrap, report);
     const localCluster = compileLocalCluster(bootstrap, report);
@@ -91,7 +94,7 @@ function parseText(text: string): Result<Readonly<Record<string, unknown>>> {
 }
 
 function knownField(field: string): boolean {
-  return messageRegistry().getMessage('envoy.config.bootstrap.v3.Bootstrap')?.fields.some((each) => each.name === field) ?? false;
+  return messageRegistry().getMessage(bootstrapType)?.fields.some((each) => each.name === field) ?? false;
 }
 
 function snakeCase(name: string): string {
