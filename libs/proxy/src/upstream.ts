@@ -1,7 +1,7 @@
 import type { Random } from '@meltemi/base';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
-import type { CircuitBreaker, Cluster } from '@meltemi/snapshot';
+import type { CircuitBreaker, Cluster, ConnectionView } from '@meltemi/snapshot';
 import type { Host, PickContext } from './balance/index.ts';
 import type { CodeStats } from './code-stats.ts';
 import type { DynamicHosts } from './dynamic-hosts.ts';
@@ -19,6 +19,8 @@ export interface CapturedConnectionInfo extends ConnectionInfo {
   readonly metadata?: DynamicMetadata;
   /** "ip:port" from SO_ORIGINAL_DST or a transparent listener; "" when the client dialled this proxy itself. */
   readonly originalDst?: string;
+  /** What its filter chain was chosen by. */
+  readonly view?: ConnectionView;
 }
 
 /** Where the client meant to go, "" when unknown: only then may an original-destination cluster follow it, or the proxy would dial itself. */

@@ -43,6 +43,8 @@ export interface Extensions {
   readonly proxyProtocol?: boolean;
   /** Reads a file that a filter's config names, or says why it cannot; unset = such configs are refused. */
   readonly readFile?: (path: string) => Result<Uint8Array, string>;
+  /** Changes with the code behind the extensions, which chains of the same bytes then do not share. Unset: it never changes. */
+  readonly version?: string;
 }
 
 /** A compiled resource with what was left out because it only tunes. */

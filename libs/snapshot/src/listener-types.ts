@@ -98,6 +98,10 @@ export interface FilterChain {
   readonly networkFilters: readonly NetworkFilter[];
   /** TLS handshake deadline; 0 = none (Envoy's default). */
   readonly transportSocketConnectTimeoutMs: number;
+  /** Equal in chains that do the same with every connection they match. */
+  readonly fingerprint: string;
+  /** Equal in chains that ask the same of a connection's transport (plaintext, or TLS with these settings). */
+  readonly transportFingerprint: string;
 }
 
 export type NetworkFilter =

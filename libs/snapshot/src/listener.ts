@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { AccessLog as AccessLogMessage } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
+import { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { ProxyProtocol } from '@meltemi/api/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.ts';
 import type { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
-import type { Filter, FilterChain as ChainMessage, ListenerFilter as ListenerFilterMessage, ListenerFilterChainMatchPredicate } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
+import { FilterChain as ChainMessage, type Filter, type ListenerFilter as ListenerFilterMessage, type ListenerFilterChainMatchPredicate } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import type { Result } from '@meltemi/base';
 import { checkFields, durationMs } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
@@ -88,7 +90,13 @@ function compileChain(chain: ChainMessage, path: string, context: Context): Filt
   return {
     name: chain.name, tls, networkFilters,
     transportSocketConnectTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0),
+    fingerprint: hashOf(ChainMessage.encode(chain).finish(), context.extensions.version),
+    transportFingerprint: chain.transportSocket === undefined ? '' : hashOf(TransportSocket.encode(chain.transportSocket).finish()),
   };
+}
+
+function hashOf(bytes: Uint8Array, version = ''): string {
+  return createHash('sha256').update(version).update(bytes).digest('base64');
 }
 
 function compileNetworkFilter(filter: Filter, path: string, context: Context): NetworkFilter | null {

@@ -7,14 +7,15 @@ import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
 import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
-import { infoOf, sourceOf, type Arrival, type Destination, type Seen } from './arrival.ts';
+import { infoOf, viewOf, type Arrival, type Destination, type Seen } from './arrival.ts';
 import { ChainRuntime, logWriter, type ChainDeps } from './chain-runtime.ts';
 import { ListenerFilters } from './listener-filters.ts';
 import { listenerPrefix } from './listener-prefix.ts';
 
 interface Generation {
   readonly listener: Listener;
-  readonly chains: ReadonlyMap<FilterChain, ChainRuntime>;
+  /** Those that the next config has unchanged go over to it. */
+  readonly chains: Map<FilterChain, ChainRuntime>;
   /** Of a listener that takes captured connections. */
   readonly socketOptions: SocketOptions | null;
   /** The listener's own access logs; null without any. */
@@ -86,9 +87,12 @@ export class ActiveListener {
     return count;
   }
 
-  /** Puts a new config in force: same addresses keep their sockets; connections of the old chains drain. */
+  /**
+   * Puts a new config in force: same addresses keep their sockets, unchanged chains their connections. HTTP connections of the other chains are
+   * served by the new ones from their next request on, TCP connections drain.
+   */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
-    const next = await build(listener, this.#deps);
+    const next = await build(listener, this.#deps, this.#current);
     if (!next.ok) return next;
     if (!this.#sameAddresses(listener)) {
       const before = this.#sockets;
@@ -96,15 +100,26 @@ export class ActiveListener {
       const bound = await this.#bind(next.value);
       if (!bound.ok) {
         this.#sockets = before;
-        release(next.value);
+        release(next.value, this.#current);
         return bound;
       }
       for (const socket of before) void socket.close();
     }
     const old = this.#current;
     this.#current = next.value;
+    const kept = new Set(next.value.chains.values());
+    const sameChains = kept.size === old.chains.size && [...old.chains.values()].every((chain) => kept.has(chain));
+    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver((view) => this.#chainOf(view));
+    for (const [chain, runtime] of old.chains) if (kept.has(runtime)) old.chains.delete(chain);
     this.#drainGeneration(old, pace);
     return ok(undefined);
+  }
+
+  /** The chain in force for such a connection. */
+  #chainOf(view: ConnectionView): ChainRuntime | null {
+    const { listener, chains } = this.#current;
+    const chain = listener.filterChains.match(view);
+    return chain === null ? null : (chains.get(chain) ?? null);
   }
 
   /** A secret changed. */
@@ -277,29 +292,27 @@ export class ActiveListener {
   }
 
   #choose(arrival: Arrival, seen: Seen, arrived: () => void): void {
-    const { listener, chains } = this.#current;
-    const { accepted, destination } = arrival;
-    const source = sourceOf(arrival);
-    const view: ConnectionView = {
-      destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.hello !== null ? 'tls' : 'raw_buffer',
-      applicationProtocols: seen.protocols, directSourceIp: accepted.remoteIp, sourceIp: source.ip, sourcePort: source.port, localIp: accepted.localIp,
-    };
-    const chain = listener.filterChains.match(view);
-    const runtime = chain === null ? undefined : chains.get(chain);
-    if (chain === null || runtime === undefined) {
+    const { listener } = this.#current;
+    const { accepted } = arrival;
+    const view = viewOf(arrival, seen);
+    const runtime = this.#chainOf(view);
+    if (runtime === null) {
       this.#stats.noChain.inc();
       this.#logRefused(accepted, view.serverName, { flags: ResponseFlag.NR, details: 'filter_chain_not_found', transport: null });
       return accepted.destroy();
     }
     const serve = (connection: SocketConnection) => {
       arrived();
-      runtime.serve(connection, infoOf(arrival, connection, view.serverName), () => {
+      const now = this.#chainOf(view);
+      // Replaced during the handshake by one that would have asked for another.
+      if (now === null || (now !== runtime && now.chain.transportFingerprint !== runtime.chain.transportFingerprint)) return connection.destroy();
+      return now.serve(connection, infoOf(arrival, connection, view), () => {
         if (seen.skipped) this.#filters.watch(arrival, connection);
         accepted.start(connection);
       });
     };
     if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
-    return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: this.#deps.overload.state.timeout('transport-connect', chain.transportSocketConnectTimeoutMs), limit: listener.perConnectionBufferLimit }, {
+    return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: this.#deps.overload.state.timeout('transport-connect', runtime.chain.transportSocketConnectTimeoutMs), limit: listener.perConnectionBufferLimit }, {
       opened: (connection) => {
         this.#stats.sslHandshake.inc();
         serve(connection);
@@ -328,23 +341,35 @@ export class ActiveListener {
   }
 }
 
-async function build(listener: Listener, deps: ChainDeps): Promise<Result<Generation>> {
+/** Chains that `before` has just so are taken from there. */
+async function build(listener: Listener, deps: ChainDeps, before: Generation | null = null): Promise<Result<Generation>> {
   const socketOptions = await socketOptionsFor(listener, deps);
   if (!socketOptions.ok) return socketOptions;
+  const known = before !== null && sameForChains(listener, before.listener) ? new Map([...before.chains.values()].map((runtime) => [runtime.chain.fingerprint, runtime])) : null;
   const chains = new Map<FilterChain, ChainRuntime>();
   const errors: FieldError[] = [];
   for (const { kind, name } of listener.listenerFilters) if (kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
   for (const chain of listener.allFilterChains) {
-    const runtime = ChainRuntime.create(listener, chain, deps);
+    const same = known?.get(chain.fingerprint);
+    known?.delete(chain.fingerprint);
+    const runtime = same === undefined ? ChainRuntime.create(listener, chain, deps) : ok(same);
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
-  if (errors.length > 0) for (const chain of chains.values()) chain.release();
-  return errors.length > 0 ? err(errors) : ok({ listener, chains, socketOptions: socketOptions.value, writeLog: logWriter(listener.accessLogs, deps) });
+  if (errors.length === 0) return ok({ listener, chains, socketOptions: socketOptions.value, writeLog: logWriter(listener.accessLogs, deps) });
+  release({ chains }, before);
+  return err(errors);
 }
 
-function release({ chains }: Generation): void {
-  for (const chain of chains.values()) chain.release();
+/** What of a listener its chains are built with. */
+function sameForChains(a: Listener, b: Listener): boolean {
+  return a.trafficDirection === b.trafficDirection && a.perConnectionBufferLimit === b.perConnectionBufferLimit && a.bypassOverloadManager === b.bypassOverloadManager && listenerPrefix(a) === listenerPrefix(b);
+}
+
+/** All chains but those that `keeper` still has. */
+function release({ chains }: Pick<Generation, 'chains'>, keeper: Generation | null = null): void {
+  const kept = new Set(keeper?.chains.values());
+  for (const chain of chains.values()) if (!kept.has(chain)) chain.release();
 }
 
 /** Null when the listener has nothing to ask the kernel. */

@@ -1,6 +1,6 @@
 import { formatAddress, type DynamicMetadata } from '@meltemi/http';
 import type { CapturedConnectionInfo, ClientHello, ProxyHeader } from '@meltemi/proxy';
-import type { ProxyProtocolSettings } from '@meltemi/snapshot';
+import type { ConnectionView, ProxyProtocolSettings } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 
@@ -36,11 +36,21 @@ export function sourceOf({ accepted, proxied }: Arrival): { readonly ip: string;
   return named ? { ip: named.sourceIp, port: named.sourcePort } : { ip: accepted.remoteIp, port: accepted.remotePort };
 }
 
+/** What filter chains are matched by. */
+export function viewOf(arrival: Arrival, seen: Seen): ConnectionView {
+  const { accepted, destination } = arrival;
+  const source = sourceOf(arrival);
+  return {
+    destinationPort: destination.port, destinationIp: destination.ip, serverName: seen.hello?.serverName ?? '', transportProtocol: seen.hello !== null ? 'tls' : 'raw_buffer',
+    applicationProtocols: seen.protocols, directSourceIp: accepted.remoteIp, sourceIp: source.ip, sourcePort: source.port, localIp: accepted.localIp,
+  };
+}
+
 /** What the connection's owner is told of it. */
-export function infoOf(arrival: Arrival, connection: SocketConnection, serverName: string): CapturedConnectionInfo {
+export function infoOf(arrival: Arrival, connection: SocketConnection, view: ConnectionView): CapturedConnectionInfo {
   const { accepted, destination, proxied } = arrival;
   const originalDst = destination.captured ? formatAddress(destination.ip, destination.port) : '';
-  const info = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: serverName, tls: connection.tls, originalDst };
+  const info = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst, view };
   if (proxied === null) return info;
   const { header, settings } = proxied;
   const source = sourceOf(arrival);

@@ -1,7 +1,7 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
 import { GuardedConnection, HttpConnectionManager, isOtelAccessLog, networkFilterFactory, OtelLogExporter, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type OtelAccessLogConfig, type RouteHolder } from '@meltemi/proxy';
-import type { AccessLog, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
+import type { AccessLog, ConnectionView, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { awaitingSecrets, serverTls, type ServerTls } from '../transport/tls-server.ts';
 import { missingSecrets } from '../transport/tls-material.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -92,7 +92,31 @@ export class ChainRuntime {
 
   /** Connections this chain serves. */
   get active(): number {
-    return (this.http?.sessions.size ?? 0) + this.tcpSessions.size + this.#held.size;
+    return (this.http?.active ?? 0) + this.tcpSessions.size + this.#held.size;
+  }
+
+  /**
+   * Hands HTTP connections to the chains that would get them now (`chainOf`; null: none), so that their next requests are judged by what is in
+   * force. Where a new connection would be made or admitted differently, the open one ends after what is under way, and gets no further request.
+   */
+  handOver(chainOf: (view: ConnectionView) => ChainRuntime | null): void {
+    for (const session of this.http?.sessions ?? []) {
+      const { view } = session.info as CapturedConnectionInfo;
+      const next = view === undefined ? null : chainOf(view);
+      if (next === this) continue;
+      const http = next?.takesOpenConnectionsOf(this) === true ? next.http : null;
+      if (http === null) session.leave();
+      else session.moveTo(http);
+    }
+    for (const guarded of this.#held) {
+      const { view } = guarded.info.connection as CapturedConnectionInfo;
+      if (view === undefined || chainOf(view) !== this) guarded.close('drained');
+    }
+  }
+
+  /** Whether a connection that is open in the other chain is as if it had been opened in this one. */
+  takesOpenConnectionsOf(other: ChainRuntime): boolean {
+    return this.chain.transportFingerprint === other.chain.transportFingerprint && this.#filters.length === 0 && other.#filters.length === 0;
   }
 
   /** Asks clients to leave as the pace says, those who come later too; idle connections stay. */

@@ -44,7 +44,7 @@ async function activate(server: WorkerServer, extensions: Extensions, resource: 
 
 /** With the users' filters that came along. */
 function extensionsFor({ modules }: WireResource, extensions: Extensions): Extensions {
-  return modules === undefined || modules.length === 0 ? extensions : withModules(extensions, loadFrom(modules));
+  return modules === undefined || modules.length === 0 ? extensions : { ...withModules(extensions, loadFrom(modules)), version: modules.map(({ url }) => url).join(' ') };
 }
 
 function note(refusals: WorkerRefusal[], kind: ResourceKind, resource: WireResource, apply: () => Result<unknown>): void {

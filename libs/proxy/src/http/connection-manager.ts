@@ -69,10 +69,13 @@ export class HttpConnectionManager {
   /** Null when the config says nothing of tracing. */
   readonly tracer: HttpTracer | null;
   readonly sessions = new Set<HttpSession>();
+  /** Requests under way whose connections another connection manager has by now. */
+  leftBehind = 0;
   /** Set while the listener drains: its responses ask clients to leave. */
   pace: DrainPace | null = null;
   readonly #plainPaths: boolean;
   #http2Stats: Http2Stats | null = null;
+  #codecSettings: string | null = null;
 
   constructor(config: HcmConfig, routes: RouteHolder, deps: HttpDeps) {
     this.config = config;
@@ -87,6 +90,17 @@ export class HttpConnectionManager {
   /** Of all HTTP/2 clients of this proxy. */
   get http2Stats(): Http2Stats {
     return (this.#http2Stats ??= http2Stats(this.deps.stats, 'http2.'));
+  }
+
+  /** Equal where codecs would be made the same. */
+  get codecSettings(): string {
+    const { codecType, maxRequestHeadersBytes, maxHeadersCount, http1, http2, delayedCloseTimeoutMs } = this.config;
+    return (this.#codecSettings ??= JSON.stringify([codecType, maxRequestHeadersBytes, maxHeadersCount, http1, http2, delayedCloseTimeoutMs]));
+  }
+
+  /** Connections, and requests of connections that went over to another connection manager. */
+  get active(): number {
+    return this.sessions.size + this.leftBehind;
   }
 
   /** Serves a connection from its first byte on. */
@@ -173,6 +187,7 @@ export class HttpConnectionManager {
     const hundreds = (info.responseCode / 100) | 0;
     if (hundreds > 0) (stats.rqClass[hundreds] ?? stats.rqClass[0])?.inc();
     stream.session.ended(stream);
+    if (stream.session.manager !== this) this.leftBehind--;
     stream.trace?.finish();
     if (this.deps.onComplete !== null) this.deps.onComplete(this.config, info);
   }

@@ -16,7 +16,8 @@ const longestHeadMs = 60_000;
 
 /** One downstream connection under a connection manager: its codec, and the streams that run on it. */
 export class HttpSession implements RequestHandler {
-  readonly manager: HttpConnectionManager;
+  /** Of the requests that begin now; those under way keep the one they began with. */
+  manager: HttpConnectionManager;
   readonly info: ConnectionInfo;
   readonly connection: ByteConnection;
   readonly openedMs: number;
@@ -59,6 +60,29 @@ export class HttpSession implements RequestHandler {
     if (now && this.codec === null) this.#begin(false);
     if (now) this.codec?.drain();
     else this.codec?.closeAfterNext();
+  }
+
+  /** No request begins here any more: nothing in force would take this connection. */
+  leave(): void {
+    if (!this.#drainCounted) this.manager.stats.cxDrainClose.inc();
+    this.#drainCounted = true;
+    this.#leaving = true;
+    if (this.codec === null) this.#begin(false);
+    this.codec?.leave();
+  }
+
+  /** Requests from now on are served as `next` says. What only a new connection can have, the codec's settings, makes this one leave. */
+  moveTo(next: HttpConnectionManager): void {
+    const before = this.manager;
+    this.tickBytes();
+    before.sessions.delete(this);
+    before.stats.cxActive.dec();
+    if (this.#stream?.servedBy(before) === true) before.leftBehind++;
+    if (this.#more !== null) for (const stream of this.#more) if (stream.servedBy(before)) before.leftBehind++;
+    this.manager = next;
+    next.sessions.add(this);
+    next.stats.cxActive.inc();
+    if (this.codec !== null && before.codecSettings !== next.codecSettings) this.drain(false);
   }
 
   /** Called now and then with the worker's coarse time: enforces the idle and header timeouts. */

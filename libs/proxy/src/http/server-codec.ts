@@ -13,6 +13,8 @@ export interface ServerCodec {
   drain(): void;
   /** Says with the next answer that the client should leave; an idle connection stays. */
   closeAfterNext(): void;
+  /** Begins no further request, not even one whose head is arriving; closes when what is under way is over. */
+  leave(): void;
 }
 
 /** How a codec begins a request with its session. */

@@ -60,6 +60,11 @@ export abstract class StreamBase {
   /** This stream, as filters know it. */
   protected abstract get self(): ActiveStream;
 
+  /** Whether this is the connection manager that the request began under. */
+  servedBy(manager: HttpConnectionManager): boolean {
+    return manager === this.manager;
+  }
+
   get clusters(): Clusters {
     return this.manager.deps.clusters;
   }

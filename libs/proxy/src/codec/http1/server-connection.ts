@@ -69,6 +69,12 @@ export class Http1ServerConnection implements ConnectionSink, RequestSink, Respo
     this.#closeAfter = true;
   }
 
+  /** As `drain`, and a head that is arriving is not waited for. */
+  leave(): void {
+    this.#closeAfter = true;
+    if (!this.active) this.#close();
+  }
+
   /** A head is arriving but not complete. */
   get readingHead(): boolean {
     return !this.active && !this.parser.idle;

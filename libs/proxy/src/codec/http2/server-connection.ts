@@ -99,6 +99,12 @@ export class Http2ServerConnection extends Http2Connection<Http2ServerStream> {
     this.drain();
   }
 
+  /** Tells the client at once which stream was the last: it may ask elsewhere for those after it (RFC 9113 §6.8). */
+  leave(): void {
+    if (this.#draining === 0) this.#draining = 1;
+    this.onPeerDrained();
+  }
+
   // ConnectionSink
 
   override onData(buffer: Buffer, length: number): void {
