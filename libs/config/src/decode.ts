@@ -39,7 +39,8 @@ function decodeKnown(raw: RawObject, kind: ConfigKind): Result<Decoded> {
   const meta: ObjectMeta = { ...written, namespace: raw.key.namespace };
   if (findings.errors.length === 0) checkMetadata(written, kind, findings);
   checkTopLevel(raw, kind, findings);
-  const spec = decodeSpec(raw, kind, findings.errors);
+  const read = decodeSpec(raw, kind, findings.errors);
+  const spec = kind.tolerate ? kind.tolerate(read, findings) : read;
   if (findings.errors.length === 0) {
     kind.validate(spec, meta, findings);
     checkSupport(kind, raw.content['spec'], findings);

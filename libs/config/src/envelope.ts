@@ -61,7 +61,7 @@ export function toRawObject(content: unknown): Result<RawObject> {
 /** MeshConfig or MeshNetworks when a document is one itself rather than an object: no envelope, and at least one of its fields. */
 export function bareMeshKind(content: unknown): ConfigKind | undefined {
   if (!isMap(content) || 'apiVersion' in content || 'kind' in content) return undefined;
-  const names = Object.keys(content);
+  const names = Object.keys(content).map((name) => name.replace(/_([a-zA-Z0-9])/g, (_, char: string) => char.toUpperCase()));
   return [meshConfig, meshNetworks].find((kind) => names.some((name) => kind.schema.fields?.includes(name) === true)) as ConfigKind | undefined;
 }
 

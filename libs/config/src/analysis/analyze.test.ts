@@ -92,7 +92,7 @@ test('settings of the mesh come from their files, or from the ConfigMap istio am
 });
 
 test('mistakes in the files of the mesh\'s settings are told', () => {
-  const [message] = analyzeYaml('', { meshConfig: { name: 'mesh.yaml', text: 'rootNamespace: a\naccessLogFle: b\n' } });
+  const [message] = analyzeYaml('', { meshConfig: { name: 'mesh.yaml', text: 'rootNamespace: a\naccessLogEncoding: b\n' } });
   assert.deepEqual([message?.code, message?.origin, message?.file, message?.line], ['IST0106', 'MeshConfig default', 'mesh.yaml', 2]);
   assert.deepEqual(said('', { meshConfig: { name: 'mesh.yaml', text: 'rootNamespace: a\n' } }), []);
 });

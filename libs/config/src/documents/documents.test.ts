@@ -66,9 +66,10 @@ test('a List is one entry, with the items below items[i]', () => {
 });
 
 test('plain MeshConfig needs no envelope, and errors use the paths of the file', () => {
-  const [entry] = validateDocuments('accessLogFile: /dev/stdout\ndefaultConfig:\n  concurency: 2\n', 'a');
+  const [entry] = validateDocuments('accessLogFile: /dev/stdout\ndefaultConfig:\n  concurrency: many\n', 'a');
   assert.deepEqual([entry?.kind, entry?.name, entry?.namespace], ['MeshConfig', 'default', '']);
-  assert.deepEqual([entry?.errors[0]?.path, entry?.errors[0]?.line], ['defaultConfig.concurency', 3]);
+  assert.deepEqual([entry?.errors[0]?.path, entry?.errors[0]?.line], ['defaultConfig.concurrency', 3]);
+  assert.equal(validateDocuments('access_log_file: /dev/stdout\n', 'a')[0]?.kind, 'MeshConfig');
 });
 
 test('anchors, aliases and merge keys work', () => {

@@ -16,6 +16,8 @@ export interface ConfigKind<Spec = unknown> {
   /** 'spec': the schema reads the field `spec`. 'object': it reads the whole object but for its envelope. */
   readonly body: 'spec' | 'object';
   readonly schema: Schema<Spec>;
+  /** Turns errors that Istio goes on without into warnings, and gives the spec that remains. Default: every error counts. */
+  tolerate?(spec: Spec, findings: Findings): Spec;
   /** What a schema alone cannot say. Called only with specs that decoded without error. Paths start with "spec". */
   validate(spec: Spec, about: ObjectMeta, findings: Findings): void;
 }

@@ -13,6 +13,14 @@ export class Findings {
     this.warnings.push({ path, message });
   }
 
+  /** Makes warnings of some errors, `more` after their reasons. */
+  soften(which: (error: FieldError) => boolean, more: string): void {
+    const soft = this.errors.filter(which);
+    const hard = this.errors.filter((error) => !which(error));
+    this.errors.splice(0, Infinity, ...hard);
+    for (const { path, message } of soft) this.warn(path, `${message}${more}`);
+  }
+
   check(path: string, reason: string | undefined): void {
     if (reason !== undefined) this.error(path, reason);
   }

@@ -14,6 +14,14 @@ export interface ObjectOptions {
   readonly unknown?: 'error' | 'ignore';
 }
 
+/** What an unknown field is called, in the errors of every message. */
+const unknownField = 'unknown field';
+
+/** True for the error of a field that its message does not have. */
+export function isUnknownField({ message }: FieldError): boolean {
+  return message.startsWith(`${unknownField} `);
+}
+
 /** A message: fields in camelCase or in proto's snake_case, null means absent, unknown ones are errors. */
 export function object<T>(fields: Fields<T>, options: ObjectOptions = {}): Schema<T> {
   const names = Object.keys(fields);
@@ -53,7 +61,7 @@ function renamed(input: Struct, { names, path, errors, ignoreUnknown }: Naming):
   for (const [name, value] of Object.entries(input)) {
     const camel = names.includes(name) ? name : name.replace(/_([a-zA-Z0-9])/g, (_, c: string) => c.toUpperCase());
     if (!names.includes(camel)) {
-      if (!ignoreUnknown) errors.push({ path: child(path, name), message: `unknown field "${name}"${suggestion(camel, names)}` });
+      if (!ignoreUnknown) errors.push({ path: child(path, name), message: `${unknownField} "${name}"${suggestion(camel, names)}` });
       continue;
     }
     if (value === null || value === undefined) continue;

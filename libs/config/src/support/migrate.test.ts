@@ -33,6 +33,12 @@ test('a field without effect makes its object unsupported, and says what happens
   assert.match(field?.consequence ?? '', /no effect/);
 });
 
+test('what the mesh goes on without is unsupported', () => {
+  const object = one('trustDomain: td\ndisablePolicyChecks: true\nextensionProviders:\n- name: none\n');
+  assert.equal(object.classification, 'unsupported');
+  assert.deepEqual(object.fields.filter((each) => each.classification === 'unsupported').map(({ field, line }) => [field, line]), [['disablePolicyChecks', 2], ['extensionProviders[0]', 4]]);
+});
+
 test('a value that is nearly done makes its object approximated', () => {
   const object = one('extensionProviders:\n- name: spans\n  opentelemetry: {service: a.b, port: 1, http: {path: /, headers: [{name: x,\n    envName: X}]}}\n');
   assert.equal(object.classification, 'approximated');

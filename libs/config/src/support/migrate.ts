@@ -105,8 +105,16 @@ function ofOurs(document: ParsedDocument, raw: RawObject, { kind, whole }: { kin
   }
   if (!kind || kind.body === 'object') return { ...whole, classification: 'unsupported', consequence: `nothing acts on ${raw.key.kind}` };
   const later = kind.acts === 'later' ? `${kind.kind} is checked, but nothing acts on it yet` : '';
-  const fields = fieldsOf({ kind, document, content: raw.content['spec'], at: 'spec', later });
+  const content = raw.content['spec'];
+  const fields = [...toleratedFields(kind, document, content), ...fieldsOf({ kind, document, content, at: 'spec', later })];
   return { ...whole, classification: later === '' ? worst(fields) : 'unsupported', consequence: later, fields };
+}
+
+/** What is no error only because the mesh goes on without it. */
+function toleratedFields(kind: ConfigKind, document: ParsedDocument, content: unknown): readonly MigratedField[] {
+  const errors: FieldError[] = [];
+  if (kind.tolerate) kind.schema.decode(content ?? {}, 'spec', errors);
+  return errors.map(({ path, message }) => ({ field: document.pathInFile(path), line: document.locate(path).line, classification: 'unsupported', consequence: message }));
 }
 
 interface FieldsOptions {

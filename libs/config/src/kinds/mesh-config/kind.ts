@@ -1,5 +1,6 @@
 import { istioKind } from '../kind.ts';
 import { schema } from './schema.ts';
+import { leaveOutBroken } from './tolerate.ts';
 import type { MeshConfigSpec } from './types.ts';
 import { validate } from './validate.ts';
 
@@ -14,5 +15,6 @@ export const meshConfig = istioKind<MeshConfigSpec>({
   versions: ['v1alpha1'],
   scope: 'cluster',
   schema,
+  tolerate: leaveOutBroken,
   validate,
 });

@@ -4,7 +4,8 @@ import { decode } from '../../decode.ts';
 import { toRawObject } from '../../envelope.ts';
 import { table } from '../../testing/verdict.ts';
 import { meshConfig } from './kind.ts';
-import { defaultMeshConfig, meshConfigFrom } from './read.ts';
+import { overlaidProxyConfig } from './overlay.ts';
+import { defaultMeshConfig, meshConfigFrom, readMeshText } from './read.ts';
 
 table(meshConfig, {
   good: [
@@ -14,18 +15,20 @@ table(meshConfig, {
     ['a provider', '{extensionProviders: [{name: als, envoyHttpAls: {service: a.b, port: 1}}], defaultProviders: {accessLogging: [als]}}'],
   ],
   bad: [
+    ['port 0', '{proxyListenPort: 0}', 'spec.proxyListenPort', /65535/],
+    ['a connect timeout of two hours', '{connectTimeout: 2h}', 'spec.connectTimeout', /1h/],
+    ['an unknown mode', '{outboundTrafficPolicy: {mode: DENY}}', 'spec.outboundTrafficPolicy.mode', /REGISTRY_ONLY/],
+    ['a trust domain with a slash', '{trustDomain: a/b}', 'spec.trustDomain', /trust domain/],
+  ],
+  warns: [
+    ['a provider nobody defined', '{defaultProviders: {tracing: [zipkin]}}', 'spec.defaultProviders.tracing[0]', /extensionProviders/],
     ['an authorizer without a port', '{extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.b}}]}', 'spec.extensionProviders[0].envoyExtAuthzGrpc.port', /required/],
     ['an authorizer with an odd service', '{extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a/b/c, port: 1}}]}', 'spec.extensionProviders[0].envoyExtAuthzHttp.service', /namespace\/host/],
     ['an authorizer with an unknown status', '{extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.b, port: 1, statusOnError: "999"}}]}', 'spec.extensionProviders[0].envoyExtAuthzGrpc.statusOnError', /HTTP status/],
     ['a path prefix that is none', '{extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b, port: 1, pathPrefix: check}}]}', 'spec.extensionProviders[0].envoyExtAuthzHttp.pathPrefix', /begin with/],
-    ['port 0', '{proxyListenPort: 0}', 'spec.proxyListenPort', /65535/],
-    ['a connect timeout of two hours', '{connectTimeout: 2h}', 'spec.connectTimeout', /1h/],
-    ['an unknown mode', '{outboundTrafficPolicy: {mode: DENY}}', 'spec.outboundTrafficPolicy.mode', /REGISTRY_ONLY/],
     ['a provider of nothing', '{extensionProviders: [{name: a}]}', 'spec.extensionProviders[0]', /one of prometheus/],
-    ['an unknown field', '{acessLogFile: a}', 'spec.acessLogFile', /did you mean "accessLogFile"/],
-    ['a trust domain with a slash', '{trustDomain: a/b}', 'spec.trustDomain', /trust domain/],
+    ['an unknown field', '{acessLogFile: a}', 'spec.acessLogFile', /did you mean "accessLogFile".*left out/],
   ],
-  warns: [['a provider nobody defined', '{defaultProviders: {tracing: [zipkin]}}', 'spec.defaultProviders.tracing[0]', /extensionProviders/]],
 });
 
 test('defaults are those Istio documents', () => {
@@ -52,4 +55,19 @@ test('MeshConfig is found in the ConfigMap istio, and checked there', () => {
   assert.ok(broken.ok);
   const bad = decode(broken.value);
   assert.match(bad.ok ? '' : (bad.error[0]?.path ?? ''), /^data\.mesh/);
+});
+
+test('the mesh goes on without fields nobody knows and without providers that cannot work', () => {
+  const text = `{disablePolicyChecks: true, trustDomain: td, extensionProviders: [{name: no-port, envoyExtAuthzGrpc: {service: a.b}}, {name: odd-path, envoyExtAuthzHttp: {service: a.b, port: 1, pathPrefix: x}}, {name: good, prometheus: {}}]}`;
+  const { spec, findings } = readMeshText(meshConfig, text);
+  assert.deepEqual(findings.errors, []);
+  assert.deepEqual(findings.warnings.map(({ path }) => path), ['spec.disablePolicyChecks', 'spec.extensionProviders[0].envoyExtAuthzGrpc.port', 'spec.extensionProviders[1].envoyExtAuthzHttp.pathPrefix']);
+  assert.equal(spec.trustDomain, 'td');
+  assert.deepEqual(spec.extensionProviders, [{ name: 'no-port' }, { name: 'odd-path' }, { name: 'good', prometheus: {} }]);
+});
+
+test('a proxy of its own settings may name fields nobody knows', () => {
+  const read = overlaidProxyConfig(defaultMeshConfig().defaultConfig, 'connectTimeout: 1s\nconcurrency: 3\n');
+  assert.equal(read.ok && read.value.concurrency, 3);
+  assert.equal(overlaidProxyConfig(defaultMeshConfig().defaultConfig, 'concurrency: many').ok, false);
 });

@@ -20,7 +20,7 @@ export const meshKeys = [
   { key: 'meshNetworks', kind: meshNetworks },
 ] as const;
 
-/** YAML text of MeshConfig or MeshNetworks, as a key of the ConfigMap holds it. Paths start with "spec". */
+/** YAML text of MeshConfig or MeshNetworks, as a key of the ConfigMap holds it; what Istio goes on without is a warning. Paths start with "spec". */
 export function readMeshText<Spec>(kind: ConfigKind<Spec>, text: string): { readonly spec: Spec; readonly findings: Findings } {
   const findings = new Findings();
   let input: unknown;
@@ -29,7 +29,8 @@ export function readMeshText<Spec>(kind: ConfigKind<Spec>, text: string): { read
   } catch (error) {
     findings.error('', `is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const spec = input === undefined || input === null ? kind.schema.missing('', []) : kind.schema.decode(input, 'spec', findings.errors);
+  const read = input === undefined || input === null ? kind.schema.missing('', []) : kind.schema.decode(input, 'spec', findings.errors);
+  const spec = kind.tolerate ? kind.tolerate(read, findings) : read;
   const about: ObjectMeta = { name: 'default', namespace: '', labels: {}, annotations: {}, creationTimestamp: '' };
   if (findings.errors.length === 0) kind.validate(spec, about, findings);
   return { spec, findings };

@@ -9,7 +9,7 @@ import { checkConnectionPool, checkOutlierDetection } from '../destination-rule/
 import { checkClientTls } from '../destination-rule/validate-tls.ts';
 import { checkRetries } from '../virtual-service/validate-retries.ts';
 import type { HttpRetry } from '../virtual-service/types.ts';
-import { checkExtAuthz, serviceReason } from './ext-authz-provider.ts';
+import { serviceReason } from './ext-authz-provider.ts';
 import type { ExtensionProvider } from './extension-provider.ts';
 import type { MeshConfigSpec } from './types.ts';
 import { checkProxyConfig } from './validate-proxy.ts';
@@ -79,11 +79,6 @@ function checkPorts(spec: MeshConfigSpec, findings: Findings): void {
 function checkProviders(spec: MeshConfigSpec, findings: Findings): void {
   const names = spec.extensionProviders.map((provider) => provider.name);
   for (const [i, name] of names.entries()) if (names.indexOf(name) < i) findings.warn(`spec.extensionProviders[${i}].name`, `"${name}" names an earlier provider already, so this one is never used`);
-  for (const [i, provider] of spec.extensionProviders.entries())
-    for (const form of ['envoyExtAuthzHttp', 'envoyExtAuthzGrpc'] as const) {
-      const service = provider[form];
-      if (service) checkExtAuthz(service, `spec.extensionProviders[${i}].${form}`, findings);
-    }
   for (const [i, provider] of spec.extensionProviders.entries()) warnProvider(provider, `spec.extensionProviders[${i}]`, findings);
   for (const use of ['tracing', 'metrics', 'accessLogging'] as const)
     for (const [i, name] of spec.defaultProviders[use].entries())

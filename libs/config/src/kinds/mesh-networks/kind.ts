@@ -4,6 +4,7 @@ import type { Findings } from '../../rules/findings.ts';
 import { fqdnReason, isDnsLabel } from '../../rules/hosts.ts';
 import { child, item } from '../../schema/schema.ts';
 import { istioKind } from '../kind.ts';
+import { leaveOutUnknown } from '../mesh-config/tolerate.ts';
 import { schema } from './schema.ts';
 import type { MeshNetworksSpec, Network } from './types.ts';
 
@@ -15,6 +16,7 @@ export const meshNetworks = istioKind<MeshNetworksSpec>({
   versions: ['v1alpha1'],
   scope: 'cluster',
   schema,
+  tolerate: leaveOutUnknown,
   validate,
 });
 
