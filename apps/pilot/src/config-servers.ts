@@ -1,6 +1,6 @@
 import { Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
 import { bindPrivately, formatAddress, type Address } from '@meltemi/observe-edge';
 
 /** Of a request; 1,000 objects of usual size are a tenth of it. */
@@ -34,6 +34,7 @@ export function apiCallLimits(onRefused: OnLimited): ServerInterceptor {
 /** Binds over mTLS: every identity of the mesh may ask, the access rules say what it gets. */
 export async function bindSecure(server: Server, { address, agent, onLimited }: { readonly address: Address; readonly agent: IdentityAgent; readonly onLimited: OnLimited }): Promise<number> {
   const port = await bind(server, formatAddress(address), serverCredentials(agent));
+  rememberPeers(server);
   limitConnections(server, { ...connections, onRefused: onLimited });
   return port;
 }

@@ -3,7 +3,8 @@ import type { IstioCertificateServiceServer } from '@meltemi/api/gen/istio/secur
 import type { JoinTokensServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, ok, withDeadline, type Result } from '@meltemi/base';
 import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance, Refusal, Roster } from '@meltemi/citadel';
-import { formatSpiffeId, parseCertificate } from '@meltemi/identity';
+import { formatSpiffeId } from '@meltemi/identity';
+import { peerCertificate } from '@meltemi/identity-edge';
 import { bundleMessage } from './bundle-message.ts';
 import { remember } from './followers.ts';
 import type { CitadelStats } from './stats.ts';
@@ -84,8 +85,7 @@ function proofOf(call: ServerUnaryCall<unknown, unknown>): CallerProof {
   const [authorization] = call.metadata.get('authorization');
   const token = typeof authorization === 'string' ? /^bearer +(\S+)$/i.exec(authorization)?.[1] : undefined;
   // grpc-js gives a peer certificate only when OpenSSL has verified it against our root.
-  const raw = call.getAuthContext().sslPeerCertificate?.raw;
-  const certificate = raw && parseCertificate(raw);
+  const certificate = peerCertificate(call);
   return { ...(token === undefined ? {} : { token }), ...(certificate?.ok ? { certificate: certificate.value } : {}) };
 }
 

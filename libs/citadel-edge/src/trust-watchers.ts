@@ -2,7 +2,8 @@ import { status, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-j
 import type { TrustBundleServer, WatchTrustRequest, WatchTrustResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { fail, type Clock, type Result } from '@meltemi/base';
 import { standingOf, type CertificateService, type Roster, type Standing } from '@meltemi/citadel';
-import { bundleVersion, fingerprintOf, parseCertificate } from '@meltemi/identity';
+import { bundleVersion, fingerprintOf } from '@meltemi/identity';
+import { peerCertificate } from '@meltemi/identity-edge';
 import { bundleMessage } from './bundle-message.ts';
 
 type Stream = ServerDuplexStream<WatchTrustRequest, WatchTrustResponse>;
@@ -62,9 +63,8 @@ export class TrustWatchers {
   }
 
   #standing(call: Stream): Result<Standing> {
-    const raw = call.getAuthContext().sslPeerCertificate?.raw;
-    if (!raw) return fail('', 'there is none; connect over mTLS with a certificate from citadel');
-    const leaf = parseCertificate(raw);
+    const leaf = peerCertificate(call);
+    if (!leaf) return fail('', 'there is none; connect over mTLS with a certificate from citadel');
     return leaf.ok ? standingOf(leaf.value, this.#options.service.authority(), this.#options.clock.now()) : leaf;
   }
 

@@ -29,7 +29,7 @@ export interface IssuedCertificate {
 export function issueCertificate(authority: SigningAuthority, order: IssueOrder, entropy: Entropy): Result<IssuedCertificate, CitadelError> {
   const template = templateOf(authority, order, entropy);
   if (template.notAfter <= order.now) return refuse('signing', 'internal', `the issuing CA ended at ${new Date(authority.issuer[0].notAfter).toISOString()}; citadel must make a new one`);
-  const parsed = parseCertificate(buildCertificate(template, authority.signer));
+  const parsed = parseCertificate(buildCertificate(template, authority.signer), order.publicKey);
   if (!parsed.ok) return refuse('signing', 'internal', `the signed certificate cannot be read back: ${parsed.error[0]?.message}`);
   const wrong = differs(parsed.value, template, authority, order);
   if (wrong !== undefined) return refuse('signing', 'internal', `the signed certificate is not what was ordered: ${wrong}`);

@@ -4,7 +4,8 @@ export { serverCredentials, type CertificateSource, type ServerCredentialsOption
 export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
 export { VerifiedTlsCredentials, type TlsDialer } from './verified-tls.ts';
 export { meshChannelOptions } from './issuance.ts';
-export { callerIdentity, type AuthenticatedCall } from './caller.ts';
+export { callerIdentity } from './caller.ts';
+export { peerCertificate, rememberPeers, type AuthenticatedCall } from './peer-certificate.ts';
 export { mintJoinToken } from './mint.ts';
 export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';
 export { callLimits, type CallLimitsOptions } from './limits/call-limits.ts';

@@ -2,7 +2,7 @@ import { X509Certificate, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { contents, contextParts, decodeDer, DerError, type DerNode, encodeDer, isContext, parts, readObjectId, readTime, tag } from './der.ts';
 import { decodeExtensions, oid, type Extension } from './extensions.ts';
-import { acceptedKey } from './keys.ts';
+import { acceptedKey, spkiOf } from './keys.ts';
 import { decodeNameConstraints, type NameConstraints } from './name-constraints.ts';
 import { decodeNames, noNames, type SubjectNames } from './names.ts';
 import { formatPem, parsePem } from './pem.ts';
@@ -45,11 +45,11 @@ const label = 'CERTIFICATE';
 const maxCertificateBytes = 16_384;
 const understood = new Set<string>([oid.subjectKeyId, oid.keyUsage, oid.subjectAltName, oid.basicConstraints, oid.authorityKeyId, oid.extendedKeyUsage, oid.nameConstraints]);
 
-/** Reads one certificate from DER; at most 16 KiB. */
-export function parseCertificate(der: Uint8Array): Result<Certificate> {
+/** Reads one certificate from DER; at most 16 KiB. A `key` that was read already is not read again if it is the certificate's. */
+export function parseCertificate(der: Uint8Array, key?: KeyObject): Result<Certificate> {
   try {
     const bytes = Buffer.from(der);
-    return ok(readCertificate(bytes, decodeDer(bytes, maxCertificateBytes)));
+    return ok(readCertificate(bytes, decodeDer(bytes, maxCertificateBytes), key));
   } catch (cause) {
     if (cause instanceof DerError) return fail('', `certificate: ${cause.message}`);
     throw cause;
@@ -69,7 +69,7 @@ export function parseCertificates(pem: string): Result<Certificate[]> {
   return ok(certificates);
 }
 
-function readCertificate(der: Buffer, node: DerNode): Certificate {
+function readCertificate(der: Buffer, node: DerNode, key: KeyObject | undefined): Certificate {
   const [body] = parts(node, tag.sequence, 'certificate');
   const fields = parts(body, tag.sequence, 'certificate body');
   const [version, serial, , issuer, validity, subject, spki, ...optional] = fields;
@@ -87,7 +87,7 @@ function readCertificate(der: Buffer, node: DerNode): Certificate {
     issuer: encodeDer(issuer),
     notBefore: readTime(notBefore, 'notBefore'),
     notAfter: readTime(notAfter, 'notAfter'),
-    publicKey: acceptedKey(() => x509.publicKey),
+    publicKey: key && encodeDer(spki).equals(spkiOf(key)) ? key : acceptedKey(() => x509.publicKey),
     ...readExtensions(extensions),
   });
 }

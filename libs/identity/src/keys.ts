@@ -80,23 +80,28 @@ export function verifySigned(data: Uint8Array, algorithm: DerNode | undefined, s
 
 /** Reads a SubjectPublicKeyInfo. Accepted: EC P-256 and P-384, RSA of 2048 to 4096 bits (what Istio's own agents make). Throws DerError. */
 export function readPublicKey(spki: Buffer): KeyObject {
-  const key = acceptedKey(() => createPublicKey({ key: spki, format: 'der', type: 'spki' }));
-  if (isPlainEc(spki)) spkis.set(key, spki);
+  const read = () => createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  if (!isPlainEc(spki)) return acceptedKey(read);
+  const key = readKey(read);
+  spkis.set(key, spki);
   return key;
 }
 
 /** The same for a key that OpenSSL has read already; `read` may throw. */
 export function acceptedKey(read: () => KeyObject): KeyObject {
-  let key: KeyObject;
-  try {
-    key = read();
-  } catch {
-    throw new DerError('the public key cannot be read');
-  }
+  const key = readKey(read);
   const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   const good = key.asymmetricKeyType === 'ec' ? namedCurve === 'prime256v1' || namedCurve === 'secp384r1' : key.asymmetricKeyType === 'rsa' && modulusLength >= 2048 && modulusLength <= 4096;
   if (!good) throw new DerError('the public key must be EC P-256 or P-384, or RSA of 2048 to 4096 bits');
   return key;
+}
+
+function readKey(read: () => KeyObject): KeyObject {
+  try {
+    return read();
+  } catch {
+    throw new DerError('the public key cannot be read');
+  }
 }
 
 /** What keys are exported to: OpenSSL takes longer for that than for a signature. */

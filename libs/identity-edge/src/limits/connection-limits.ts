@@ -1,9 +1,10 @@
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import { RateByKey, systemClock, type Clock, type Rate } from '@meltemi/base';
 import { formatSpiffeId, spiffeIdOf } from '@meltemi/identity';
+import { http2ServersOf } from '../peer-certificate.ts';
 
 export interface ConnectionLimits {
   /** Over all clients. */
@@ -130,11 +131,4 @@ function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
   const next = (counts.get(key) ?? 0) + change;
   if (next > 0) counts.set(key, next);
   else counts.delete(key);
-}
-
-/** grpc-js shows its listening servers to nobody; limits on connections need them. Throws where another version keeps them elsewhere. */
-function http2ServersOf(server: Server): Http2Server[] {
-  const servers: unknown = Reflect.get(server, 'http2Servers');
-  if (!(servers instanceof Map) || servers.size === 0) throw new Error('grpc-js keeps its http2 servers elsewhere: connections would have no limits');
-  return [...servers.keys()] as Http2Server[];
 }
