@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { KeptAuthority, openCertificateService, Roster, RootRotation, type CertificateService, type TokenCallers } from '@meltemi/citadel';
+import { openCertificateService, Roster, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { federated, follow, openFederation, startBundleServer } from './federation.ts';
@@ -33,15 +33,14 @@ await runProgram({
       audited.info({ audit: true, leads, reason }, leads ? 'this citadel changes the authority from now on' : 'this citadel changes the authority no more');
     });
     lifecycle.add('keystore', () => kept.stop());
-    const chosen = chooseAuthority(values, kept, entropy);
+    const roster = new Roster({ id: randomBytes(8).toString('hex'), store: kept.reports, clock: systemClock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
+    const chosen = chooseAuthority(values, kept, { roster, entropy });
     lifecycle.add('authority', () => chosen.stop());
     const federation = await openFederation(values, { stateDir, log });
     const service = await openAuthority(values, kept, federated(chosen, federation), await tokenCallers(values, { log, stats, lifecycle }));
     if (federation) await follow(federation, { service, log, lifecycle });
-    const roster = new Roster({ id: randomBytes(8).toString('hex'), store: kept.reports, clock: systemClock, onFailure: (reason) => log.error({ reason }, 'who follows the roots could not be written down') });
-    const rotation = chosen.authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority: chosen.authority, roster, clock: systemClock, leadership: kept.leadership }) } : {};
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, ...rotation, ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     const bundlePort = await startBundleServer(values, { service, log, lifecycle });
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');

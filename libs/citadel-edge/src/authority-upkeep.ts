@@ -1,5 +1,5 @@
 import { formatFieldErrors, type Clock } from '@meltemi/base';
-import { short, type CertificateService, type Move, type Roster, type RootRotation } from '@meltemi/citadel';
+import { short, type CertificateService, type Move, type OpenRotation, type Roster, type Rotation, type RotationPhase } from '@meltemi/citadel';
 import { bundleVersion, fingerprintOf, trustedRootsOf } from '@meltemi/identity';
 import type { CitadelLog } from './certificate-handlers.ts';
 import { ExpiryWarnings } from './expiry-warnings.ts';
@@ -9,7 +9,7 @@ export interface AuthorityUpkeepOptions {
   readonly service: CertificateService;
   readonly roster: Roster;
   /** Undefined: the root is not citadel's to change. */
-  readonly rotation: RootRotation | undefined;
+  readonly rotation: Rotation | undefined;
   readonly stats: CitadelStats;
   readonly log: CitadelLog;
   readonly clock: Clock;
@@ -28,6 +28,7 @@ export class AuthorityUpkeep {
   readonly #expiry: ExpiryWarnings;
   #state: string;
   #issuing: string;
+  #phase = '';
   #failure = '';
   #maintainedAt: number;
   #running: Promise<void> = Promise.resolve();
@@ -121,13 +122,22 @@ export class AuthorityUpkeep {
     stats.rootExpirySeconds.set(Math.floor(root.notAfter / 1000));
     stats.rotationPhase.set(rotationPhaseNumber(rotation?.phase));
     const trustedRoots = trustedRootsOf(trust);
+    this.#tellPhase(rotation);
     roster.beat({ signingRoot: fingerprintOf(root), trustedRoots });
     const issuing = service.issuingSerial();
     if (issuing !== this.#issuing) log.info({ audit: true, issuing, root: short(fingerprintOf(root)), rootNotAfter: new Date(root.notAfter).toISOString() }, 'a new issuing CA signs from now on');
     this.#issuing = issuing;
   }
 
-  async #count(rotation: RootRotation): Promise<void> {
+  /** Of a change that nobody has asked for but the files of the authority: others are told of when they are asked for. */
+  #tellPhase(change: OpenRotation | undefined): void {
+    const { rotation, log } = this.#options;
+    const phase = change?.phase ?? '';
+    if (phase !== this.#phase && rotation && rotation.cannotStart !== '') log.info({ audit: true, phase, ...(change && { root: short(fingerprintOf(change.other)) }) }, pluggedText[phase]);
+    this.#phase = phase;
+  }
+
+  async #count(rotation: Rotation): Promise<void> {
     const { service, stats } = this.#options;
     stats.rotationLagging.set(service.authority().rotation ? (await rotation.progress()).holdups.length : 0);
   }
@@ -135,4 +145,9 @@ export class AuthorityUpkeep {
 
 const movedText: Readonly<Partial<Record<Move, string>>> = {
   switch: 'every connected proxy trusts the new root: it signs from now on', retire: 'nobody has a certificate of the old root any more: it is not believed from now on', finish: 'nobody trusts the old root any more: its key is forgotten, the rotation is done',
+};
+
+const pluggedText: Readonly<Record<RotationPhase | '', string>> = {
+  distributing: 'another root is plugged in: it is distributed first, and signs when everybody believes it', switched: 'a root that is plugged in no more is believed until nobody has a certificate of it',
+  retiring: '', '': 'the change of the root is done',
 };

@@ -3,7 +3,7 @@ import { HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import type { Clock, Random, Rate } from '@meltemi/base';
-import { MemoryReportStore, Roster, type CertificateService, type RootRotation } from '@meltemi/citadel';
+import { MemoryReportStore, Roster, type CertificateService, type Rotation } from '@meltemi/citadel';
 import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { StatsRegistry } from '@meltemi/observe';
 import { AuthorityUpkeep } from './authority-upkeep.ts';
@@ -33,8 +33,8 @@ export interface CitadelServerOptions {
   readonly connections?: Partial<ConnectionLimits>;
   /** Who follows the trust bundle. Default: one that forgets with the process. */
   readonly roster?: Roster;
-  /** Changes the root, where it is citadel's own; it needs the same roster. */
-  readonly rotation?: RootRotation;
+  /** Changes the root, where its key or its issuing CA's is here; it needs the same roster. */
+  readonly rotation?: Rotation;
 }
 
 export interface CitadelServer {

@@ -15,7 +15,7 @@ const agents: IdentityAgent[] = [];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'cacerts-'));
-  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'root-key.pem', '-out', 'root-cert.pem', '-days', '10', '-subj', '/O=corp/CN=root', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
+  makeRoot('root');
   plugIn('first');
   citadel = await new CitadelFixture(dir).start({ maintenanceMs: 50 });
 });
@@ -27,6 +27,10 @@ afterEach(async () => {
 
 function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { cwd: dir, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+function makeRoot(name: string): void {
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'root-key.pem', '-out', 'root-cert.pem', '-days', '10', '-subj', `/O=corp/CN=${name}`, '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
 }
 
 /** Has the root sign an issuing CA, as an operator would with openssl, and puts it in place. */
@@ -62,6 +66,23 @@ test('a replaced authority signs from then on; workloads renew across it without
   }, { deadlineMs: 15_000 });
   assert.notEqual(second.serial, first.serial);
   assert.ok(citadel.lines.some(({ message }) => message === 'a new issuing CA signs from now on'));
+});
+
+test('a root that is replaced in one go cuts nobody off: running workloads get both, then certificates of the new one, then it alone', async () => {
+  const running = await agent(60_000);
+  const first = await running.ready();
+  const told: string[] = [];
+  running.subscribe(({ trust }) => void told.push(trust.roots.map(({ x509 }) => /CN=(.*)/.exec(x509.subject)?.[1] ?? '').sort().join()));
+  makeRoot('other');
+  plugIn('second');
+  const last = await waitFor('the new root alone', () => {
+    const current = running.current();
+    return current?.trust.pem === readFileSync(join(dir, 'root-cert.pem'), 'utf8') && current;
+  }, { deadlineMs: 15_000 });
+  assert.notEqual(last.serial, first.serial);
+  assert.deepEqual(told.filter((roots, at) => roots !== told[at - 1]), ['root', 'other,root', 'other']);
+  const texts = citadel.lines.map(({ message }) => message);
+  for (const text of ['another root is plugged in: it is distributed first, and signs when everybody believes it', 'the change of the root is done']) assert.ok(texts.includes(text), text);
 });
 
 test('a broken replacement is said once and counted, and the one before goes on signing', async () => {

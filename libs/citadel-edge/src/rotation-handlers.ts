@@ -1,7 +1,7 @@
 import { status, type sendUnaryData, type StatusObject } from '@grpc/grpc-js';
 import type { FollowerGroup, RootRotationServer, RootStatus, RotationHoldup, RotationStatus } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { withDeadline } from '@meltemi/base';
-import { authorityExpiries, rotationActions, type CertificateService, type Holdup, type OpenAuthority, type ProxyReport, type Roster, type RootRotation, type RotationProgress } from '@meltemi/citadel';
+import { authorityExpiries, rotationActions, type CertificateService, type Holdup, type OpenAuthority, type ProxyReport, type Roster, type Rotation, type RotationProgress } from '@meltemi/citadel';
 import { fingerprintOf, type Certificate } from '@meltemi/identity';
 import type { CitadelLog } from './certificate-handlers.ts';
 
@@ -9,7 +9,7 @@ export interface RotationParts {
   readonly service: CertificateService;
   readonly roster: Roster;
   /** Undefined: the root is not citadel's to change. */
-  readonly rotation: RootRotation | undefined;
+  readonly rotation: Rotation | undefined;
   /** Puts in force what an action has changed. */
   readonly refresh: () => Promise<void>;
   readonly log: CitadelLog;
@@ -18,7 +18,7 @@ export interface RotationParts {
 const callDeadlineMs = 20_000;
 const maxHoldups = 1000;
 const maxWithout = 100;
-const notOurs = "the root is not citadel's own: change the files of --cacerts";
+const notOurs = 'another authority signs for this citadel: change the root there';
 
 /** For the Unix socket only. */
 export function rotationHandlers(parts: RotationParts): RootRotationServer {
@@ -50,7 +50,7 @@ async function statusOf({ service, rotation, roster }: RotationParts): Promise<R
     phase: progress?.phase ?? '', paused: progress?.paused ?? false, automatic: progress?.automatic ?? false,
     startedAt: timeOf(authority.rotation?.startedAt), since: timeOf(authority.rotation?.since),
     roots: rootsOf(authority, progress, facts.proxies), issuerSerial: issuing.serial, issuerNotAfter: timeOf(issuing.notAfter), next: progress?.next ?? '',
-    holdups: holdups.slice(0, maxHoldups).map(holdupOf), holdupsTotal: holdups.length, followers: groupsOf(facts.proxies), cannotRotate: rotation ? '' : notOurs,
+    holdups: holdups.slice(0, maxHoldups).map(holdupOf), holdupsTotal: holdups.length, followers: groupsOf(facts.proxies), cannotRotate: rotation ? rotation.cannotStart : notOurs,
     certificates: authorityExpiries(authority, Date.now()).map(({ role, serial, notAfter, withinDays = -1 }) => ({ role, serial, notAfter: timeOf(notAfter), withinDays })),
     revoked: service.revoked().certificates.map(({ serial, spiffeId = '', revokedAt, notAfter }) => ({ serial, spiffeId, revokedAt: timeOf(revokedAt), notAfter: timeOf(notAfter) })),
   };

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
-import { KeptAuthority, openCertificateService, PluggedAuthority, Roster, RootRotation, settleMs } from '@meltemi/citadel';
+import { KeptAuthority, openCertificateService, PluggedAuthority, PluggedRotation, Roster, RootRotation, settleMs } from '@meltemi/citadel';
 import { mintJoinToken } from '@meltemi/identity-edge';
 import { expositionText, StatsRegistry } from '@meltemi/observe';
 import { startCitadelServer, type CitadelServer, type CitadelServerOptions } from '../citadel-server.ts';
@@ -37,12 +37,14 @@ export class CitadelFixture {
     const trustDomain = 'cluster.local';
     const keystore = new DiskKeystore(join(this.dir, 'state'));
     const entropy = { bytes: randomBytes };
-    const authority = this.#caDir === undefined ? new KeptAuthority({ trustDomain, keystore, entropy }) : new PluggedAuthority({ trustDomain, read: () => readCaFiles(this.#caDir ?? ''), issuers: keystore, entropy });
+    const roster = new Roster({ id: randomBytes(4).toString('hex'), store: new DiskReportStore(join(this.dir, 'state')), clock: systemClock, listeningSince: Date.now() - settleMs, onFailure: (reason) => this.log.error({ reason }, 'roster') });
+    const own = new KeptAuthority({ trustDomain, keystore, entropy });
+    const plugged = new PluggedAuthority({ trustDomain, read: () => readCaFiles(this.#caDir ?? ''), issuers: keystore, entropy });
+    const guarded = new PluggedRotation({ plugged, roster, clock: systemClock, inFlightMs: 0 });
+    const [authority, rotation] = this.#caDir === undefined ? [own, new RootRotation({ authority: own, roster, clock: systemClock, inFlightMs: 0 })] : [guarded, guarded];
     const opened = await openCertificateService({ trustDomain, authority, keystore, clock: { ...systemClock, now: () => Date.now() + this.skewMs }, entropy });
     if (!opened.ok) throw new Error(formatFieldErrors(opened.error));
-    const roster = new Roster({ id: randomBytes(4).toString('hex'), store: new DiskReportStore(join(this.dir, 'state')), clock: systemClock, listeningSince: Date.now() - settleMs, onFailure: (reason) => this.log.error({ reason }, 'roster') });
-    const rotation = authority instanceof KeptAuthority ? { rotation: new RootRotation({ authority, roster, clock: systemClock, inFlightMs: 0 }) } : {};
-    this.#server = await startCitadelServer({ service: opened.value, roster, ...rotation, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
+    this.#server = await startCitadelServer({ service: opened.value, roster, rotation, listen: this.address, socketPath: this.socketPath, log: this.log, stats: this.stats, clock: systemClock, random: mathRandom, ...changes });
     this.#port = this.#server.port;
     return this;
   }

@@ -3,37 +3,10 @@ import { fingerprintOf, parseCertificates } from '@meltemi/identity';
 import type { AuthorityMaterial } from '../authority-material.ts';
 import type { KeptAuthority, RootMaking } from '../kept-authority.ts';
 import type { Leadership } from '../leadership.ts';
-import type { RotationFacts } from './facts.ts';
-import { holdups, type Holdup, type RotationRoots } from './holdups.ts';
+import { holdups, type RotationRoots } from './holdups.ts';
 import type { Roster } from './roster.ts';
-import type { RotationPhase } from './rotation-record.ts';
-import { moved, moveOf, type Move, type RotationAction } from './transition.ts';
-
-/** Why an action was not done. Nothing has changed then. */
-export interface RotationRefusal {
-  readonly message: string;
-  /** Who would be cut off; empty when the reason is another one. */
-  readonly holdups: readonly Holdup[];
-}
-
-export interface RotationRequest {
-  readonly action: RotationAction;
-  /** With `start`: go on by itself. */
-  readonly automatic?: boolean;
-  /** Who may be cut off all the same: proxy names, SPIFFE ids, or `silent`. */
-  readonly without?: readonly string[];
-}
-
-/** How far it is, and who holds the next step up. */
-export interface RotationProgress {
-  readonly phase: RotationPhase | undefined;
-  readonly paused: boolean;
-  readonly automatic: boolean;
-  /** The next step forward; undefined when no rotation is under way. */
-  readonly next: Move | undefined;
-  readonly holdups: readonly Holdup[];
-  readonly facts: RotationFacts;
-}
+import { refusalText, type Rotation, type RotationProgress, type RotationRefusal, type RotationRequest } from './rotation.ts';
+import { moved, moveOf, type Move } from './transition.ts';
 
 export interface RootRotationOptions {
   readonly authority: KeptAuthority;
@@ -46,14 +19,14 @@ export interface RootRotationOptions {
 }
 
 /** Changes the root of citadel's own authority, step by step, each in one save. A citadel that dies between two leaves a state that any other goes on from. */
-export class RootRotation {
+export class RootRotation implements Rotation {
+  readonly cannotStart = '';
   readonly #options: RootRotationOptions;
 
   constructor(options: RootRotationOptions) {
     this.#options = options;
   }
 
-  /** Does what an operator asks for, or refuses, naming who would be cut off. The authority has to be refreshed afterwards. Rejects when a keystore fails. */
   async act({ action, automatic = false, without = [] }: RotationRequest): Promise<Result<Move, RotationRefusal>> {
     const { authority, roster, clock } = this.#options;
     let made: Move = 'begin';
@@ -71,7 +44,6 @@ export class RootRotation {
     return err(typeof changed.error === 'string' ? { message: changed.error, holdups: [] } : changed.error);
   }
 
-  /** Rejects when a keystore fails. */
   async progress(): Promise<RotationProgress> {
     const { authority, roster } = this.#options;
     const facts = await roster.facts();
@@ -88,7 +60,6 @@ export class RootRotation {
     return { now: clock.now(), ...(inFlightMs !== undefined && { inFlightMs }) };
   }
 
-  /** Takes the next step of a rotation that goes on by itself, when nobody would be cut off. Undefined: nothing was to do, or not yet. */
   async advance(): Promise<Move | undefined> {
     const { authority, leadership } = this.#options;
     if (leadership && !leadership.term()) return undefined;
@@ -108,15 +79,4 @@ function fingerprintOfPem(pem: string): string {
   const root = parsed.ok ? parsed.value[0] : undefined;
   if (!root) throw new Error('the root in the keystore cannot be read');
   return fingerprintOf(root);
-}
-
-const named = 10;
-const moveTexts: Readonly<Partial<Record<Move, string>>> = {
-  switch: 'sign with the new root', retire: 'retire the old root', finish: 'forget the old root', unswitch: 'sign with the old root again', abandon: 'take the new root back',
-};
-
-function refusalText(move: Move, against: readonly Holdup[]): string {
-  const lines = against.slice(0, named).map(({ kind, name, spiffeId, address, reason }) => `${[kind === 'silent' ? '' : name, spiffeId, address === '' ? '' : `at ${address}`].filter((text) => text !== '').join(' ')} ${reason}`.trim());
-  const more = against.length > named ? `; and ${against.length - named} more` : '';
-  return `not yet: to ${moveTexts[move] ?? move} now would cut off ${against.length === 1 ? 'one' : `${against.length}`}: ${lines.join('; ')}${more}`;
 }
