@@ -6,6 +6,7 @@ import { channelCredentials, joinTokenFile, rootFile, startIdentityAgent, type I
 import { StartError, type Logger, type Readiness } from '@meltemi/observe-edge';
 import type { ControlThread } from '@meltemi/proxy-edge';
 import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
+import type { HealthSource } from '@meltemi/xds-edge';
 import { meshSources } from './config-sources.ts';
 import type { ProxyOptions } from './options.ts';
 
@@ -21,16 +22,18 @@ export interface MeshOptions {
   readonly onAgent: (agent: IdentityAgent) => void;
   /** Takes name tables; undefined: none is asked for. */
   readonly takeNames: ((table: Uint8Array) => void) | undefined;
+  /** What a probe finds of the application; undefined: there is none. */
+  readonly health: HealthSource | undefined;
 }
 
 /** Gets this workload's certificate from citadel and its configuration from pilot. Rejects with StartError for what cannot be followed. */
-export async function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent, takeNames }: MeshOptions): Promise<void> {
+export async function followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent, takeNames, health }: MeshOptions): Promise<void> {
   const agent = startAgent();
   if (agent !== undefined) onAgent(agent);
   if (agent !== undefined && values['workload-socket'] !== undefined) await serveIdentity(agent, values['workload-socket']);
   const dial = values['discovery-plaintext'] || !agent ? () => credentials.createInsecure() : () => channelCredentials(agent, 'pilot');
   const connected = readiness.waitFor(`pilot at ${values['discovery-address']}`);
-  const open = meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node }, log);
+  const open = meshFeedOpener({ address: values['discovery-address'] ?? '', credentials: dial, node, ...(health && { health }) }, log);
   const following = control.follow({ ...meshSources(open, (up) => { if (up) connected(); }), takeNames });
   if (!following.ok) throw new StartError(formatFieldErrors(following.error));
   void following.value.initialized.then(initialized);

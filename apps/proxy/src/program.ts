@@ -114,7 +114,9 @@ await runProgram({
     async function startMesh(): Promise<void> {
       // Loaded here, so that a proxy without a mesh does without all of gRPC and the certificates' code.
       const { followMesh } = await import('./follow-mesh.ts');
-      await followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started), takeNames: names && ((table) => names?.take(table)) });
+      const { startReadiness } = await import('./own-readiness.ts');
+      const health = startReadiness({ node, log, lifecycle, proxyReason: () => (isReady() ? undefined : `the proxy is not ready: ${readiness.describe()}`) });
+      await followMesh({ values, node, control, log, readiness, lifecycle, initialized, onAgent: (started) => (agent = started), takeNames: names && ((table) => names?.take(table)), health });
     }
 
     async function startNames(bound: Record<string, number>): Promise<void> {

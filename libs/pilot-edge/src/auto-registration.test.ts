@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '@meltemi/base';
-import { proxyFromNode, type Proxy } from '@meltemi/pilot';
+import { isHealthyEntry, proxyFromNode, type Proxy } from '@meltemi/pilot';
 import type { Config } from '@meltemi/config';
 import { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { AutoRegistration, withRegistered } from './auto-registration.ts';
@@ -95,4 +95,34 @@ test('an entry that somebody wrote is not hidden by one that registered itself',
   assert.ok(entry);
   assert.equal([...withRegistered(configs, registration.entries)].length, 2);
   assert.deepEqual([...withRegistered([...configs, { ...entry, spec: {} }], registration.entries)].map(({ key, spec }) => [key.kind, spec === entry.spec]), [['WorkloadGroup', false], ['WorkloadEntry', false]]);
+});
+
+test('an entry of a group with a probe is not healthy before its proxy says so; only changes are published', () => {
+  const { registration, connect, changes, clock } = setUp([group('db', {}, { probe: { tcpSocket: { port: 1 } } }), group('free')]);
+  const one = proxy({});
+  connect(one);
+  const healthy = () => registration.entries.map((entry) => isHealthyEntry(entry));
+  assert.deepEqual(healthy(), [false]);
+  registration.health(one, 'refused');
+  assert.deepEqual([healthy(), changes.length], [[false], 1]);
+  registration.health(one, undefined);
+  registration.health(one, undefined);
+  assert.deepEqual([healthy(), changes.length], [[true], 2]);
+  registration.disconnect(one);
+  connect(one);
+  assert.deepEqual(healthy(), [true], 'a proxy that comes back is what it was');
+  registration.health(one, 'connection refused');
+  assert.deepEqual([healthy(), changes.at(-1)], [[false], 'WorkloadEntry vms/db-10.0.0.7 is not healthy: connection refused']);
+  registration.disconnect(one);
+  clock.advance(60_000);
+  registration.health(one, undefined);
+  assert.deepEqual(registration.entries, []);
+});
+
+test('an entry of a group without a probe is healthy, whatever its proxy says', () => {
+  const { registration, connect, changes } = setUp([group('db')]);
+  const one = proxy({});
+  connect(one);
+  registration.health(one, 'refused');
+  assert.deepEqual([registration.entries.map((entry) => isHealthyEntry(entry)), changes.length], [[true], 1]);
 });

@@ -1,7 +1,7 @@
 import { parseSpiffeId } from '@meltemi/identity';
 import type { Clock } from '@meltemi/base';
 import type { Config, WorkloadEntrySpec } from '@meltemi/config';
-import { entryFromGroup, entryName, isGroup, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
+import { entryFromGroup, entryName, healthStatus, isGroup, isHealthyEntry, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
 import type { ClientHello } from '@meltemi/xds-edge';
 
 export interface AutoRegistrationOptions {
@@ -16,6 +16,8 @@ export interface AutoRegistrationOptions {
 
 interface Registered {
   readonly entry: Config<WorkloadEntrySpec>;
+  /** What its proxy told of its application; undefined: nothing yet. */
+  readonly status: Config['status'];
   /** Streams of the proxy. */
   connections: number;
   /** Ends the grace. */
@@ -53,7 +55,7 @@ export class AutoRegistration {
     const known = this.#registered.get(keyOf(entry));
     known?.cancel?.();
     if (known === undefined || JSON.stringify(known.entry) !== JSON.stringify(entry)) {
-      this.#registered.set(keyOf(entry), { entry, connections: (known?.connections ?? 0) + 1, cancel: null });
+      this.#registered.set(keyOf(entry), { entry, status: known?.status, connections: (known?.connections ?? 0) + 1, cancel: null });
       this.#publish(`WorkloadEntry ${keyOf(entry)} registered`);
     } else {
       known.connections++;
@@ -71,6 +73,19 @@ export class AutoRegistration {
     if (registered === undefined) return;
     registered.connections--;
     if (registered.connections === 0 && !this.#stopped) registered.cancel = this.#options.clock.after(this.#options.graceMs, () => this.#remove(key));
+  }
+
+  /** A proxy tells how its application is; a text says why it is not ready. Only groups with a probe ask for it. */
+  health(proxy: Proxy, unhealthy: string | undefined): void {
+    const wanted = wantedGroup(proxy);
+    if (wanted === undefined) return;
+    const key = `${proxy.namespace}/${entryName(wanted, proxy)}`;
+    const registered = this.#registered.get(key);
+    if (registered === undefined) return;
+    const before = isHealthyEntry(withStatus(registered));
+    const told = { ...registered, status: healthStatus(unhealthy, new Date(this.#options.clock.now()).toISOString()) };
+    this.#registered.set(key, told);
+    if (isHealthyEntry(withStatus(told)) !== before) this.#publish(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
   }
 
   /** Groups changed: entries of those that are gone go too, and come back with them; the others are as their proxies found them. */
@@ -93,7 +108,7 @@ export class AutoRegistration {
     if (this.#registered.size === 0) return [];
     const groups = new Set<string>();
     for (const config of this.#options.configs()) if (isGroup(config)) groups.add(keyOf(config));
-    return [...this.#registered.values()].flatMap(({ entry }) => (groups.has(`${entry.key.namespace}/${entry.meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`) ? [entry] : []));
+    return [...this.#registered.values()].flatMap((each) => (groups.has(`${each.entry.key.namespace}/${each.entry.meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`) ? [withStatus(each)] : []));
   }
 
   #remove(key: string): void {
@@ -106,6 +121,10 @@ export class AutoRegistration {
     this.#options.log.info({ registered: this.#entries.length }, reason);
     this.#options.onChange(reason);
   }
+}
+
+function withStatus({ entry, status }: Registered): Config<WorkloadEntrySpec> {
+  return status === undefined ? entry : { ...entry, status };
 }
 
 function keyOf({ key }: Config): string {

@@ -26,7 +26,7 @@ export interface DiscoveryOptions {
   /** Decides whether this peer may be this proxy; a text refuses. */
   readonly authorize: (hello: ClientHello, proxy: Proxy) => string | undefined;
   /** Registers proxies by WorkloadGroups as they come and go; a text refuses. Default: nobody is registered. */
-  readonly registration?: Pick<AutoRegistration, 'connect' | 'disconnect'>;
+  readonly registration?: Pick<AutoRegistration, 'connect' | 'disconnect' | 'health'>;
   readonly clock: Clock;
   readonly log: DiscoveryLog;
   readonly stats: PilotStats;

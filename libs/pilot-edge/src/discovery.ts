@@ -212,6 +212,7 @@ export class Discovery {
         this.#settled(client, Number(revision), refused.length === 0);
         this.#progress();
       },
+      onHealth: (unhealthy) => this.#options.registration?.health(client.proxy, unhealthy),
       onClose: (reason) => {
         this.#clients.delete(id);
         this.#queue.delete(client);

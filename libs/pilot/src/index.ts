@@ -1,3 +1,4 @@
+export { healthStatus, isHealthyEntry } from './registry/entry-health.ts';
 export { entryFromGroup, entryName, isGroup, wantedGroup, type WorkloadGroupSpec } from './registration/auto-entry.ts';
 export { gatewayNames, type ResolvedNames } from './registry/networks.ts';
 export { defaultFeatures, featuresFrom, featureVariables, type Features } from './features.ts';

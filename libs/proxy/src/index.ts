@@ -67,6 +67,8 @@ export type { Provider as JwtProvider } from './filters/http/jwt-authn/provider.
 export type { ExtAuthzConfig } from './filters/http/ext-authz/settings.ts';
 export type { FaultConfig } from './filters/http/fault/fault-config.ts';
 export type { AccessRules } from './filters/http/rbac/access-check.ts';
+export { Readiness, type ApplicationHealth, type ReadinessOptions } from './readiness/readiness.ts';
+export { parseReadinessProbe, type ReadinessCheck, type ReadinessProbe } from './readiness/readiness-probe.ts';
 export { HostNames, type HostNamesOptions, type NamedHost } from './dns/host-names.ts';
 export { parseQuery, type DnsQuery, type ParsedQuery } from './dns/query.ts';
 export { answerOf, codeOf, cutTo, failureOf, isAnswerTo, isTruncated, refusalOf, withId, type DnsRecord } from './dns/reply.ts';

@@ -41,6 +41,7 @@ class Client<Request, Response> implements AdsClient {
   readonly #random: Random;
   #link: Link<Request, Response> | undefined;
   #failures = 0;
+  readonly #leaveHealth: () => void;
   #cancelRetry = () => {};
   #stopped = false;
 
@@ -51,6 +52,7 @@ class Client<Request, Response> implements AdsClient {
     this.#targets = [options, ...(options.others ?? [])];
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? mathRandom;
+    this.#leaveHealth = options.health?.subscribe(() => this.#tellHealth()) ?? (() => {});
     this.#retryAfter(0);
   }
 
@@ -76,6 +78,7 @@ class Client<Request, Response> implements AdsClient {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelRetry();
+    this.#leaveHealth();
     for (const cancel of this.#expiries.values()) cancel();
     this.#expiries.clear();
     this.#drop('stopped');
@@ -105,6 +108,12 @@ class Client<Request, Response> implements AdsClient {
     call.on('error', (error: ServiceError) => this.#lost(link, `${address}: ${grpcStatus[error.code] ?? error.code}: ${error.details}`));
     call.on('end', () => this.#lost(link, `${address}: the server ended the stream`));
     this.#take(this.#machine.connected());
+    this.#tellHealth();
+  }
+
+  #tellHealth(): void {
+    const health = this.#options.health?.current;
+    if (health) this.#take(this.#machine.health(health.healthy ? undefined : health.reason));
   }
 
   /** Undefined when its credentials cannot be had now: their files may be in the middle of a change. */

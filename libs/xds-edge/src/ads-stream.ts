@@ -3,7 +3,7 @@ import { status as grpcStatus } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { TokenBucket, type Clock, type Rate } from '@meltemi/base';
 import type { PushSequencer, RequestFields, ResourceSet, SequencerEvent, SequencerOptions, SubscribedNames, Subscription, TypeStatus } from '@meltemi/xds';
-import { shortTypeName } from '@meltemi/xds';
+import { healthInformationType, shortTypeName } from '@meltemi/xds';
 import type { AdsConnection, AdsLog, ClientHandler, ClientHello, ConnectionRefusal, Push } from './server-types.ts';
 import type { Chunks } from './wire/response-chunks.ts';
 import { ResponseTooLarge, responseWriter, type ResponseWriter } from './wire/response-writer.ts';
@@ -25,6 +25,9 @@ export interface StreamPort {
   onConnect(hello: ClientHello, connection: AdsConnection): ClientHandler | ConnectionRefusal;
   onClosed(stream: AdsConnection): void;
 }
+
+/** Of a client's word on its application. */
+const longestReason = 1024;
 
 const expiryLookMs = 3_600_000;
 
@@ -149,6 +152,10 @@ export class AdsStream<S extends Subscription, Request extends StreamRequest, Re
     if (onlyType !== undefined && request.typeUrl !== onlyType) return this.close(`this service has resources of type ${onlyType} alone`, grpcStatus.INVALID_ARGUMENT);
     const sequencer = this.#sequencer ?? this.#greet(request);
     if (!sequencer) return;
+    if (request.typeUrl === healthInformationType) {
+      this.#handler.onHealth?.(request.errorDetail ? request.errorDetail.message.slice(0, longestReason) : undefined);
+      return;
+    }
     const events = sequencer.receive(request);
     const namesChanged = events.some(({ kind }) => kind === 'subscribe');
     if (namesChanged && this.#countNames(sequencer) > this.#port.maxNames) {

@@ -13,7 +13,7 @@ import { waitFor } from '@meltemi/base';
 import { xdsType, type XdsSnapshot } from '@meltemi/xds';
 import { startAdsClient } from './ads-client.ts';
 import { startAdsServer } from './ads-server.ts';
-import type { AdsClient, AdsClientOptions, AdsUpdate } from './client-types.ts';
+import type { AdsClient, AdsClientOptions, AdsUpdate, HealthSource } from './client-types.ts';
 import { clusterSnapshot } from './resource-set.fake.ts';
 import type { AdsConnection, AdsServer, AdsServerOptions, ClientHandler } from './server-types.ts';
 
@@ -48,6 +48,7 @@ class Pilot {
     return {
       onAck: () => void this.said.push(`${id} ack`),
       onNack: (_type, refusal) => void this.said.push(`${id} nack ${refusal.message}`),
+      onHealth: (unhealthy) => void this.said.push(`${id} is ${unhealthy ?? 'healthy'}`),
       onFollow: (revision) => void this.said.push(`${id} follows ${revision}`),
       onClose: () => void this.said.push(`${id} closed`),
     };
@@ -295,3 +296,28 @@ async function spawnServer(context: TestContext, listenOn: string, clusters: Rec
   const address = await waitFor('the server process to listen', () => /^(.+)\n/.exec(printed)?.[1]);
   return { process: child, address };
 }
+
+for (const protocol of ['delta', 'sotw'] as const)
+  test(`a client tells how its application is, on each change and on each new stream (${protocol})`, async (context) => {
+    const pilot = new Pilot(clusterSnapshot('1', { a: 1 }));
+    const address = await pilot.start(context);
+    const listeners = new Set<() => void>();
+    const health: { -readonly [K in keyof HealthSource]: HealthSource[K] } = { current: undefined, subscribe: (listener) => { listeners.add(listener); return () => listeners.delete(listener); } };
+    const proxy = new Proxy(context, address, { health, protocol });
+    const become = (current: HealthSource['current']) => {
+      health.current = current;
+      for (const listener of listeners) listener();
+    };
+    await waitFor('the client to follow', () => pilot.said.includes('sidecar~1 follows 1'));
+    assert.deepEqual(pilot.said.filter((line) => line.includes(' is ')), []);
+    become({ healthy: true });
+    become({ healthy: false, reason: 'refused' });
+    const reports = () => pilot.said.filter((line) => line.includes(' is '));
+    await waitFor('both reports', () => reports().length === 2);
+    assert.deepEqual(reports(), ['sidecar~1 is healthy', 'sidecar~1 is refused']);
+    proxy.client.reconnect('test');
+    await waitFor('the report on the new stream', () => reports().length === 3);
+    assert.equal(reports()[2], 'sidecar~1 is refused');
+    await proxy.client.stop();
+    assert.equal(listeners.size, 0);
+  });

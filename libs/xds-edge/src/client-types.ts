@@ -32,6 +32,14 @@ export interface XdsTarget {
   readonly metadata?: readonly (readonly [string, string])[];
 }
 
+/** What is known of the application behind a proxy. */
+export interface HealthSource {
+  /** Undefined while nothing is. */
+  readonly current: { readonly healthy: true } | { readonly healthy: false; readonly reason: string } | undefined;
+  /** Told of each change; returns how to unsubscribe. */
+  subscribe(listener: () => void): () => void;
+}
+
 export interface AdsClientOptions extends XdsTarget {
   /** Dialled in turn, after the first one, while none of them answers. */
   readonly others?: readonly XdsTarget[];
@@ -43,6 +51,8 @@ export interface AdsClientOptions extends XdsTarget {
   readonly node: Node;
   /** Default 'delta'. */
   readonly protocol?: 'delta' | 'sotw';
+  /** Told to the server on each stream, and when it changes. Default: nothing is. */
+  readonly health?: HealthSource;
   onUpdate(update: AdsUpdate): void;
   onConnected?(): void;
   /** The last config stays in force; the client dials again by itself. Called once per lost or failed connection, with the reason. */

@@ -80,6 +80,8 @@ export interface ClientHandler {
   onSettle?(revision: string, refused: readonly RefusedResource[]): void;
   /** The client accepted everything it asked for of this revision (or nothing differed). Skipped revisions are covered by later ones. */
   onFollow?(revision: string): void;
+  /** What the client's probe found of its application; a text says why it is not ready. */
+  onHealth?(unhealthy: string | undefined): void;
   onClose?(reason: string): void;
 }
 

@@ -1,4 +1,4 @@
-export { xdsType, shortTypeName, isKnownType, emptyMeansWildcard, responseIsComplete, type TypeUrl } from './resource-types.ts';
+export { xdsType, healthInformationType, shortTypeName, isKnownType, emptyMeansWildcard, responseIsComplete, type TypeUrl } from './resource-types.ts';
 export { xdsResource, resourceSet, xdsSnapshot, versionOfAll, shortHash, type XdsResource, type ResourceSet, type XdsSnapshot } from './resource-set.ts';
 export { wellKnownClusters, outboundCluster, inboundCluster, clusterSni, parseClusterName, parseClusterSni, type ClusterName } from './names/cluster-name.ts';
 export { httpProxyRouteName, outboundRoute, inboundRoute, gatewayHttpRoute, gatewayHttpsRoute, parseRouteName, type RouteName } from './names/route-name.ts';

@@ -1,3 +1,6 @@
+/** Type of a request that tells of an application's health and is answered by nothing: its error detail says why the application is not ready. Istio's own. */
+export const healthInformationType = 'type.googleapis.com/istio.v1.HealthInformation';
+
 /** The xDS resource types this mesh speaks, by what they are. Source: Envoy's v3 API; NDS is Istio's own (istio.networking.nds.v1). */
 export const xdsType = {
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',

@@ -14,7 +14,7 @@ export function checkProbe(probe: ReadinessProbe | undefined, path: string, find
   }
   if (tcpSocket) findings.check(`${path}.tcpSocket.port`, portReason(tcpSocket.port));
   if (exec?.command.length === 0) findings.error(`${path}.exec.command`, 'needs a program');
-  // Istio's schema has gRPC probes, its webhook refuses them.
-  if (grpc) findings.error(`${path}.grpc`, 'is not supported: use httpGet, tcpSocket or exec');
-  if (!httpGet && !tcpSocket && !exec && !grpc) findings.error(path, 'needs one of httpGet, tcpSocket or exec');
+  // Deviation: Istio's schema and agent know gRPC probes, its webhook does not.
+  if (grpc) findings.check(`${path}.grpc.port`, portReason(grpc.port));
+  if (!httpGet && !tcpSocket && !exec && !grpc) findings.error(path, 'needs one of httpGet, tcpSocket, exec or grpc');
 }

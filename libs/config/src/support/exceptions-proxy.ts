@@ -9,7 +9,8 @@ export const proxyExceptions: readonly KindExceptions[] = [
     kinds: ['MeshConfig'],
     fields: [
       ...refused('is for Istio’s agent, which starts Envoy; here the proxy is started with its own flags', 'configPath', 'binaryPath', 'customConfigFile', 'proxyBootstrapTemplatePath', 'discoveryAddress', 'discoveryRefreshDelay', 'proxyAdminPort', 'statusPort', 'concurrency', 'drainDuration', 'terminationDrainDuration', 'runtimeValues', 'controlPlaneAuthPolicy', 'availabilityZone', 'statNameLength'),
-      ...refused('is for the injector, which there is none of: set it where the proxy is started', 'interceptionMode', 'image', 'holdApplicationUntilProxyStarts', 'readinessProbe', 'proxyMetadata'),
+      ...refused('is for the injector, which there is none of: set it where the proxy is started', 'interceptionMode', 'image', 'holdApplicationUntilProxyStarts', 'proxyMetadata'),
+      { path: 'defaultConfig.readinessProbe', support: 'approximated', consequence: 'is run by proxies that are started with it (metadata PROXY_CONFIG), not by what pilot’s MeshConfig says' },
       ...refused('has no effect: proxies serve every statistic', 'proxyStatsMatcher', 'extraStatTags', 'statsCompression'),
       ...refused('has no effect: metrics are asked for, not sent', 'statsdUdpAddress', 'envoyMetricsServiceAddress', 'envoyMetricsService'),
       ...refused('has no effect: logs are written every second', 'fileFlushInterval', 'fileFlushMinSizeKb'),

@@ -30,9 +30,4 @@ export const trafficExceptions: readonly KindExceptions[] = [
       { path: 'servers[].defaultEndpoint', support: 'refused', consequence: 'has no effect, as in Istio: where requests go is said by VirtualServices' },
     ],
   },
-  {
-    group,
-    kinds: ['WorkloadGroup'],
-    fields: [{ path: 'probe', support: 'refused', consequence: 'has no effect: proxies do not report the health of their applications, so an entry takes traffic while its proxy is connected' }],
-  },
 ];

@@ -1,10 +1,13 @@
 import type { Config, WorkloadEntrySpec } from '@meltemi/config';
+import { healthChecked } from '../registry/entry-health.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 
 /** What of a WorkloadGroup makes entries. */
 export interface WorkloadGroupSpec {
   readonly metadata?: { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
   readonly template: WorkloadEntrySpec;
+  /** Proxies ask their applications so, and tell. */
+  readonly probe?: unknown;
 }
 
 const group = 'networking.istio.io';
@@ -33,7 +36,7 @@ export function entryFromGroup(config: Config<WorkloadGroupSpec>, proxy: Proxy):
   const { 'istio-locality': _locality, ...own } = proxy.labels;
   const labels = { ...template.labels, ...metadata?.labels, ...own };
   const { region, zone, subZone } = proxy.locality;
-  const annotations = { 'istio.io/autoRegistrationGroup': config.key.name, ...metadata?.annotations };
+  const annotations = { 'istio.io/autoRegistrationGroup': config.key.name, ...(config.spec.probe === undefined ? {} : { [healthChecked]: 'true' }), ...metadata?.annotations };
   return {
     key: { group, kind: 'WorkloadEntry', namespace: config.key.namespace, name },
     apiVersion: config.apiVersion,

@@ -8,6 +8,7 @@ import { serviceKey, type Endpoint, type Service, type ServiceTarget, type Workl
 import { networkFinder, networkGateways } from './networks.ts';
 import type { Registry, RegistryInputs, RegistryOptions } from './registry-types.ts';
 import { entryEndpoints, entryServices } from './service-entry.ts';
+import { isHealthyEntry } from './entry-health.ts';
 import { entryWorkload, nodeLocality, podWorkload, type WorkloadFacts } from './workloads.ts';
 
 type EndpointMap = ReadonlyMap<number, readonly Endpoint[]>;
@@ -94,7 +95,7 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
   };
   const podOf = podsRemembered(facts);
   guarded(inputs.workloadEntries, options, (config) => {
-    const workload = entryWorkload({ ...config.spec, labels: { ...config.spec.labels, ...config.meta.labels } }, config.meta, facts);
+    const workload = entryWorkload({ ...config.spec, labels: { ...config.spec.labels, ...config.meta.labels } }, { ...config.meta, healthy: isHealthyEntry(config) }, facts);
     entries.push({ ports: config.spec.ports, workload });
     at(workload.address, workload);
   });

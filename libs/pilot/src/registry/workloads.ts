@@ -39,7 +39,7 @@ export function podWorkload(pod: Config<PodSpec>, facts: WorkloadFacts): Workloa
 }
 
 /** A WorkloadEntry, or an endpoint of a ServiceEntry, as a workload. */
-export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: string; readonly namespace: string }, facts: WorkloadFacts): Workload {
+export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: string; readonly namespace: string; readonly healthy?: boolean }, facts: WorkloadFacts): Workload {
   return {
     name: entry.labels['service.istio.io/workload-name'] ?? owner.name,
     namespace: owner.namespace,
@@ -54,7 +54,7 @@ export function entryWorkload(entry: WorkloadEntrySpec, owner: { readonly name: 
     podHost: '',
     locality: entry.locality !== '' ? parseLocality(entry.locality) : labelLocality(entry.labels),
     weight: entry.weight === 0 ? 1 : entry.weight,
-    healthy: true,
+    healthy: owner.healthy ?? true,
   };
 }
 

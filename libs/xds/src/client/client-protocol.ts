@@ -39,6 +39,8 @@ export interface ClientProtocol<Request, Response> {
   read(subscription: ClientSubscription, response: Response): Reading;
   /** ACK, or NACK when there is an error text. */
   answer(subscription: ClientSubscription, reading: Reading, error: string | undefined): Request;
+  /** Tells of an application's health; a text says why it is not ready. */
+  health(unhealthy: string | undefined): Request;
   withNode(request: Request, node: NodeOf<Request>): Request;
 }
 
@@ -54,6 +56,9 @@ export interface NameChange {
 export function ttlMs(ttl: Duration): number {
   return Number(ttl.seconds) * 1000 + ttl.nanos / 1e6;
 }
+
+/** INTERNAL, the code that goes with a reason why an application is not ready. Source: Istio's agent. */
+export const unhealthyCode = 13;
 
 /** INVALID_ARGUMENT, the code of a NACK. */
 export const nackCode = 3;

@@ -1,7 +1,7 @@
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import type { XdsResource } from '../resource-set.ts';
-import { emptyMeansWildcard, shortTypeName } from '../resource-types.ts';
-import { nackCode, ttlMs, type ClientProtocol, type ClientSubscription, type NameChange, type Reading } from './client-protocol.ts';
+import { emptyMeansWildcard, healthInformationType, shortTypeName } from '../resource-types.ts';
+import { nackCode, ttlMs, unhealthyCode, type ClientProtocol, type ClientSubscription, type NameChange, type Reading } from './client-protocol.ts';
 import type { RejectedResource } from './client-types.ts';
 
 /** The incremental protocol, client's end. Source: xDS protocol specification, "Incremental xDS". */
@@ -16,6 +16,7 @@ export const deltaClientProtocol: ClientProtocol<DeltaDiscoveryRequest, DeltaDis
     responseNonce: reading.nonce,
     errorDetail: error === undefined ? undefined : { code: nackCode, message: error, details: [] },
   }),
+  health: (unhealthy) => ({ ...request(healthInformationType), errorDetail: unhealthy === undefined ? undefined : { code: unhealthyCode, message: unhealthy, details: [] } }),
   withNode: (bare, node) => ({ ...bare, node }),
 };
 

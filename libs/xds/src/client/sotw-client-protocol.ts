@@ -2,8 +2,8 @@ import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { Resource, type DiscoveryRequest, type DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { xdsResource, type XdsResource } from '../resource-set.ts';
-import { emptyMeansWildcard, responseIsComplete, shortTypeName, xdsType } from '../resource-types.ts';
-import { nackCode, ttlMs, type ClientProtocol, type ClientSubscription, type Reading } from './client-protocol.ts';
+import { emptyMeansWildcard, healthInformationType, responseIsComplete, shortTypeName, xdsType } from '../resource-types.ts';
+import { nackCode, ttlMs, unhealthyCode, type ClientProtocol, type ClientSubscription, type Reading } from './client-protocol.ts';
 import type { RejectedResource } from './client-types.ts';
 
 const wrapperType = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
@@ -19,6 +19,10 @@ export const sotwClientProtocol: ClientProtocol<DiscoveryRequest, DiscoveryRespo
     ...request(subscription),
     responseNonce: reading.nonce,
     errorDetail: error === undefined ? undefined : { code: nackCode, message: error, details: [] },
+  }),
+  health: (unhealthy) => ({
+    versionInfo: '', resourceNames: [], resourceLocators: [], typeUrl: healthInformationType, responseNonce: '',
+    errorDetail: unhealthy === undefined ? undefined : { code: unhealthyCode, message: unhealthy, details: [] },
   }),
   withNode: (bare, node) => ({ ...bare, node }),
 };

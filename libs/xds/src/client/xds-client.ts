@@ -105,6 +105,12 @@ export class XdsClient<Request, Response> {
     }
   }
 
+  /** Tells the server of the application's health, where there is a stream; a text says why it is not ready. */
+  health(unhealthy: string | undefined): ClientOutput<Request> {
+    if (this.#connected) this.#request(this.#protocol.health(unhealthy));
+    return this.#output();
+  }
+
   /** Takes a response; one of a type never asked for is ignored. */
   received(response: Response): ClientOutput<Request> {
     const entry = this.#entries.get(this.#protocol.typeUrlOf(response));

@@ -11,6 +11,7 @@ table(workloadGroup, {
     ['a template without address', '{template: {labels: {app: a}, ports: {http: 8080}}}'],
     ['a probe over HTTP', group('probe: {httpGet: {port: 8080, path: /healthz, scheme: HTTPS, httpHeaders: [{name: X-A, value: b}]}, periodSeconds: 5}')],
     ['a probe over TCP', group('probe: {tcpSocket: {port: 8080}}')],
+    ['a probe over gRPC', group('probe: {grpc: {port: 8080, service: shop}}')],
     ['a probe by program', group('probe: {exec: {command: [/bin/true]}}')],
   ],
   bad: [
@@ -21,7 +22,7 @@ table(workloadGroup, {
     ['a relative socket', '{template: {address: unix://a}}', 'spec.template.address', /absolute/],
     ['port 0', '{template: {ports: {http: 0}}}', 'spec.template.ports.http', /65535/],
     ['a probe of nothing', group('probe: {periodSeconds: 5}'), 'spec.probe', /one of httpGet/],
-    ['a probe over gRPC', group('probe: {grpc: {port: 1}}'), 'spec.probe.grpc', /not supported/],
+    ['a probe over gRPC at port 0', group('probe: {grpc: {}}'), 'spec.probe.grpc.port', /65535/],
     ['a probe at port 0', group('probe: {tcpSocket: {port: 0}}'), 'spec.probe.tcpSocket.port', /65535/],
     ['a probe of no program', group('probe: {exec: {command: []}}'), 'spec.probe.exec.command', /program/],
     ['a probe by FTP', group('probe: {httpGet: {port: 1, scheme: FTP}}'), 'spec.probe.httpGet.scheme', /HTTPS/],

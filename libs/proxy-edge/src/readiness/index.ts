@@ -1,0 +1,1 @@
+export { askApplication } from './ask-application.ts';
