@@ -122,6 +122,7 @@ export const roots: readonly string[] = [
   'spiffe/workload.proto',
   // our own
   'meltemi/config/v1/config.proto',
+  'meltemi/config/v1/peers.proto',
   'meltemi/citadel/v1/citadel.proto',
   'meltemi/echo/v1/echo.proto',
   'meltemi/filters/http/decision_trace/v1/decision_trace.proto',

@@ -1,17 +1,29 @@
-import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution, type ObjectKey, type ProxyLag } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution, type ObjectKey, type PilotState, type ProxyLag } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { call, type PilotClient } from './pilot-client.ts';
 
 /** What pilot takes in one request. */
 const maxKeys = 1000;
 
-/** How far these objects are among pilot's proxies, in their order. */
-export async function distributionsOf(client: PilotClient, keys: readonly ObjectKey[], maxNamed: number): Promise<readonly ObjectDistribution[]> {
+/** How far these objects are among the proxies, in their order; `missing` says whose proxies are not counted. */
+export async function distributionsOf(client: PilotClient, keys: readonly ObjectKey[], maxNamed: number): Promise<{ readonly objects: readonly ObjectDistribution[]; readonly missing: readonly string[] }> {
   const found: ObjectDistribution[] = [];
+  const missing = new Set<string>();
   for (let from = 0; from < keys.length; from += maxKeys) {
-    const { objects } = await call(client.status.distribution.bind(client.status), { keys: keys.slice(from, from + maxKeys), maxNamed });
+    const { objects, pilots } = await call(client.status.distribution.bind(client.status), { keys: keys.slice(from, from + maxKeys), maxNamed });
     found.push(...objects);
+    for (const line of missingPilots(pilots)) missing.add(line);
   }
-  return found;
+  return { objects: found, missing: [...missing] };
+}
+
+/** A line for each pilot whose proxies are missing in an answer. */
+export function missingPilots(pilots: readonly PilotState[]): string[] {
+  return pilots.filter(({ error }) => error !== '').map(({ pilot, address, error }) => `pilot ${pilot}${address === '' ? '' : ` at ${address}`} does not answer, its proxies are missing here: ${error}`);
+}
+
+/** What is told of pilots among proxies that lag: pilots' names are "pilot NAME", or "pilot" for the one that was asked. */
+export function pilotLines(laggards: readonly ProxyLag[]): string[] {
+  return laggards.filter(({ proxyId }) => proxyId === 'pilot' || proxyId.startsWith('pilot ')).map(lagLine);
 }
 
 /** "VirtualService default/reviews". */

@@ -22,6 +22,7 @@ const spread: ObjectDistribution = {
   key, state: ObjectDistribution_State.IN_FORCE, resourceVersion: '7', reasons: [], lastGoodInForce: false, proxies: 2, following: 1, notConcerned: 1, refusing: 0, lagging: 1,
   laggards: [{ proxyId: 'slow-0.default', state: ProxyLag_State.LAGGING, detail: 'has not acknowledged RDS' }], followers: [],
 };
+const pilots = [{ pilot: 'p', address: '', version: '0.1.0', error: '' }, { pilot: 'q', address: '10.0.0.2:1', version: '0.1.0', error: 'it took too long' }];
 let grpc: Server;
 let admin: HttpServer;
 
@@ -46,15 +47,15 @@ const config: ConfigServiceServer = {
   },
 };
 const status: StatusServiceServer = {
-  proxyStatus: (_call, done) => done(null, empty ? { proxies: [], quarantinedObjects: 0, sourceProblems: 0 } : {
+  proxyStatus: (_call, done) => done(null, empty ? { proxies: [], quarantinedObjects: 0, sourceProblems: 0, pilots: [] } : {
     proxies: [{ proxyId: 'reviews-v1-0.default', clusterId: 'Kubernetes', pilot: 'p', version: '0.1.0', protocol: 'delta', connectedAt: '', address: '', types: [
       { typeUrl: url('cluster.v3.Cluster'), state: 'SYNCED', sentVersion: '1', ackedVersion: '1', error: '' },
       { typeUrl: url('listener.v3.Listener'), state: 'ERROR', sentVersion: '1', ackedVersion: '', error: 'the port is taken' },
       { typeUrl: url('endpoint.v3.ClusterLoadAssignment'), state: 'STALE', sentVersion: '2', ackedVersion: '1', error: '' },
     ] }],
-    quarantinedObjects: 1, sourceProblems: 1,
+    quarantinedObjects: 1, sourceProblems: 1, pilots,
   }),
-  distribution: ({ request }, done) => done(null, { pilot: 'p', objects: request.keys.map((each) => ({ ...spread, key: each })) }),
+  distribution: ({ request }, done) => done(null, { pilot: 'p', pilots, objects: request.keys.map((each) => ({ ...spread, key: each })) }),
   version: (_call, done) => done(null, { version: '0.1.0', node: 'p' }),
   access: (_call, done) => done(null, { caller: 'the owner of the config socket', allowed: true, reason: 'ownership of the config socket' }),
 };
@@ -141,6 +142,7 @@ test('get shows the mesh’s objects, what is quarantined and why, and what is n
 test('get -o wide, and -o yaml of one object, show which proxies have it', async () => {
   const wide = await meltemi('get', '-o', 'wide');
   assert.match(wide.out, /^KIND +NAMESPACE +NAME +STATUS +PROXIES +ORIGIN\nVirtualService +default +reviews +in force +1\/2 \(1 not concerned\) +store\n/);
+  assert.match(wide.err, /^pilot q at 10\.0\.0\.2:1 does not answer, its proxies are missing here: it took too long$/m);
   assert.match(wide.err, /^VirtualService default\/reviews: slow-0\.default lags: has not acknowledged RDS$/m);
   const one = parse((await meltemi('get', 'vs', 'reviews', '-o', 'yaml')).out) as { meltemi: { distribution: object } };
   assert.deepEqual(one.meltemi.distribution, { proxies: 2, following: 1, notConcerned: 1, refusing: 0, lagging: 1, followers: [], laggards: [{ proxy: 'slow-0.default', state: 'lags', detail: 'has not acknowledged RDS' }] });
@@ -183,10 +185,10 @@ test('wait refuses words that mean nothing', async () => {
 test('proxy-status shows what istioctl shows', async () => {
   const table = await meltemi('proxy-status');
   assert.match(table.out, /^NAME +CLUSTER +CDS +LDS +EDS +RDS +PILOT +VERSION\nreviews-v1-0\.default +Kubernetes +SYNCED +ERROR +STALE +NOT SENT +p +0\.1\.0\n$/);
-  assert.match(table.err, /refused LDS: the port is taken\n1 object is quarantined[^]*have 1 problem/);
+  assert.match(table.err, /refused LDS: the port is taken\npilot q at 10\.0\.0\.2:1 does not answer, its proxies are missing here: it took too long\n1 object is quarantined[^]*have 1 problem/);
   assert.equal((JSON.parse((await meltemi('ps', 'reviews', '-o', 'json')).out) as unknown[]).length, 1);
   assert.match((await meltemi('ps', 'nobody')).err, /No proxy nobody is connected\. Connected are: reviews-v1-0\.default/);
-  assert.match((await meltemi('version')).out, /client +0\.1\.0\ncontrol plane \(p\) +0\.1\.0\ndata plane \(1 proxies\) +0\.1\.0/);
+  assert.match((await meltemi('version')).out, /client +0\.1\.0\ncontrol plane \(p\) +0\.1\.0\ncontrol plane \(q\) +0\.1\.0 \(does not answer\)\ndata plane \(1 proxies\) +0\.1\.0/);
 });
 
 test('with -o json nothing is an empty list', async () => {

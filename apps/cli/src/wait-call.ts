@@ -2,7 +2,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { ObjectDistribution_State, type ObjectDistribution, type WaitProgress, type WaitRequest } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { parseDurationMs } from '@meltemi/base';
 import { CliError, exitCode } from './cli-error.ts';
-import { holdUpLines, lagLine } from './distribution.ts';
+import { holdUpLines, lagLine, pilotLines } from './distribution.ts';
 import type { Output } from './output.ts';
 import { readStream, type PilotClient } from './pilot-client.ts';
 
@@ -34,7 +34,8 @@ export async function waitUntilLive(client: PilotClient, wait: { revision: strin
   const last = await waitFor(client, wait);
   if (last?.done) return output.err(`live at ${last.affected} ${last.affected === 1 ? 'proxy' : 'proxies'}`);
   const held = (last?.objects ?? []).filter((object) => !isEverywhere(object));
-  const lines = held.length > 0 ? held.flatMap(holdUpLines) : (last?.laggards ?? []).map(lagLine);
+  const known = held.flatMap(holdUpLines);
+  const lines = held.length > 0 ? [...known, ...pilotLines(last?.laggards ?? []).filter((line) => !known.includes(`  ${line}`))] : (last?.laggards ?? []).map(lagLine);
   throw new CliError(`Stored, but not live everywhere${last?.timedOut === true ? ` ${afterText(wait.timeoutMs)}` : ''}: ${last?.following ?? 0} of ${last?.affected ?? 0} proxies follow.\n${lines.map((line) => `  ${line}`).join('\n')}`);
 }
 

@@ -39,6 +39,7 @@ export async function bindSecure(server: Server, { address, agent, onLimited }: 
   return port;
 }
 
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+/** Resolves with the port. */
+export function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => server.bindAsync(address, credentials, (cause, port) => (cause ? reject(cause) : resolve(port))));
 }

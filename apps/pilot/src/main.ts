@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { systemClock } from '@meltemi/base';
@@ -6,7 +7,7 @@ import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, StartError, type Address } from '@meltemi/observe-edge';
 import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
-import { AutoRegistration, BlockedAddresses, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
+import { AutoRegistration, BlockedAddresses, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, peerService, PilotDirectory, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
 import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { openAudit, readAccess } from './access.ts';
 import { admissionTests } from './admission-tests.ts';
@@ -15,6 +16,7 @@ import { apiCallLimits, bindSecure, bindSocket, configServer } from './config-se
 import { MeshConfigReader } from './mesh-config.ts';
 import { openStore } from './open-store.ts';
 import { checkOptions, options } from './options.ts';
+import { advertised, openPeerDoor, peerDialer, peerListen } from './peers.ts';
 import { openSources } from './sources.ts';
 
 /** How long a start waits for the keys of issuers, lest good tokens are refused meanwhile. */
@@ -29,7 +31,8 @@ await runProgram({
   start: async ({ options: values, log, stats, admin, readiness, lifecycle }) => {
     checkOptions(values);
     const counters = pilotStats(stats);
-    const { store, name: storeName } = await openStore(values, log);
+    const features = featuresFrom(process.env);
+    const { store, name: storeName, ...leased } = await openStore(values, { log, graceMs: features.workloadEntryGrace });
     lifecycle.add('config store', () => store.close());
 
     const changeListeners = new Set<(changes: readonly CacheChange[]) => void>();
@@ -48,7 +51,6 @@ await runProgram({
       },
     });
     let started = false;
-    const features = featuresFrom(process.env);
     const blocked = BlockedAddresses.and(process.env['BLOCKED_CIDRS_IN_JWKS_URIS'] ?? '');
     if (!blocked.ok) throw new StartError(`BLOCKED_CIDRS_IN_JWKS_URIS: ${blocked.error}`, { exitCode: 2 });
     const keyServer = httpKeyServer(blocked.value);
@@ -83,13 +85,16 @@ await runProgram({
       log.debug({ client, door, reason }, 'a client that has enough already is refused');
     };
     const ads = await startAds(agent);
-    const parts = { cache, discovery, version: meltemiVersion, node: hostname() };
+    const node = values['pilot-name'] ?? hostname();
+    const pilots = leased.pilots && new PilotDirectory({ values: leased.pilots, clock: systemClock, log, id: randomUUID(), dial: peerDialer(agent), graceMs: values['reconnect-grace'] });
+    if (pilots) lifecycle.add('known pilots', () => pilots.stop());
+    const parts = { cache, discovery, clock: systemClock, version: meltemiVersion, node, pilots };
     for (const route of debugRoutes(parts)) admin?.route(route);
     const policy = await readAccess(values, { log, lifecycle });
     const audit = openAudit(values, log, ({ verb, outcome }) => counters.changes.labels(verb, outcome).inc());
     const expectations = admissionTests(values);
     const apiFor = (identify: ConfigApiParts['identify'], interceptors: readonly ServerInterceptor[] = []) => {
-      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
+      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, pilots, node, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
       const server = configServer(api, statusService(parts, { identify, policy }), interceptors);
       lifecycle.add('config API', () => server.forceShutdown());
       return server;
@@ -104,7 +109,16 @@ await runProgram({
     loading.catch((cause: unknown) => setImmediate(() => { throw cause; }));
     if (values['config-socket'] !== undefined) await bindSocket(apiFor(() => socketOwner), values['config-socket']);
     const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(apiFor(certifiedCaller(values['trust-domain']), [apiCallLimits(limited('config'))]), { address: values['config-listen'], agent, onLimited: limited('config') })) : undefined;
-    return { ports: { ...ads, ...(configPort === undefined ? {} : { config: configPort }) } };
+    const peerPort = pilots && await knownToOthers(pilots, agent);
+    return { ports: { ...ads, ...(peerPort === undefined ? {} : { peer: peerPort }), ...(configPort === undefined ? {} : { config: configPort }) } };
+
+    async function knownToOthers(directory: PilotDirectory, identity: IdentityAgent | undefined): Promise<number | undefined> {
+      const address = peerListen(values);
+      const door = identity && await listening('peer-listen', address, openPeerDoor(peerService(parts), { agent: identity, trustDomain: values['trust-domain'], address, onLimited: limited('peers') }));
+      if (door) lifecycle.add('other pilots', () => door.server.forceShutdown());
+      directory.start({ pilot: node, address: door ? advertised(values, { host: address.host, port: door.port }) : '', version: meltemiVersion });
+      return door?.port;
+    }
 
     function startAgent(citadelAddress: string): IdentityAgent {
       const tokenFile = values['join-token-file'];

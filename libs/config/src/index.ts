@@ -194,6 +194,8 @@ export { problemText, type ConfigSource, type SourceEvent, type SourceLocation, 
 export { mergeSources, type MergedEvent, type MergeOptions, type Origin } from './store/merge-sources.ts';
 export { memoryConfigStore, type MemoryStoreOptions } from './store/memory-store.ts';
 export { RevisionStore, maxQueuedWrites, type RevisionStoreOptions, type Journal, type JournalRecord, type StoreContents } from './store/revision-store.ts';
+export type { LeasedValues, LeasedEvent } from './store/leased-values.ts';
+export { statusLeasedValues, type StatusLeasedValuesOptions } from './store/status-leased-values.ts';
 export { sealWrites, sealStatus, conflictsOf, conflictError, stampObject, storedObject, keyProblem, deepFreeze, type SealedWrite } from './store/seal.ts';
 export { difference, type Change, type Entry } from './store/change-log.ts';
 export type {

@@ -16,6 +16,7 @@ import { ApiError, unary } from './api-call.ts';
 import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { ExpectationGate } from './expectations/gate.ts';
+import type { PilotDirectory } from './peers/pilot-directory.ts';
 import { isBlankSecret, shownContent } from './shown-content.ts';
 import { waitForRevision } from './wait.ts';
 
@@ -33,6 +34,9 @@ export interface ConfigApiParts {
   readonly identify: (call: IdentifiedCall) => ApiCaller;
   /** Who may do what, as of now. */
   readonly policy: () => AccessPolicy;
+  /** The other pilots over the same store, and what this one is called; left out: there are none. */
+  readonly pilots?: PilotDirectory | undefined;
+  readonly node?: string;
   /** Every change asked for is written there, made or not. */
   readonly audit: AuditTrail;
 }

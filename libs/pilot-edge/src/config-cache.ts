@@ -163,6 +163,11 @@ export class ConfigCache {
     return this.#processed.wait(storeVersion, signal);
   }
 
+  /** The newest store version that has taken effect here; empty: none. */
+  get processedVersion(): string {
+    return this.#processed.newest;
+  }
+
   async #follow(synced: () => void): Promise<void> {
     const { store, storeName, sources } = this.#options;
     const tapped = { watch: (options: Parameters<ConfigStore['watch']>[0], signal: AbortSignal) => this.#tap(store.watch(options, signal)) };
@@ -308,28 +313,35 @@ function hasAddresses(status: unknown): boolean {
   return Array.isArray(addresses) && addresses.length > 0;
 }
 
-const maxRemembered = 10_000;
-
-/** Which store versions have taken effect; the newest ten thousand are remembered. */
+/** Which store versions have taken effect. Versions of one store are numbers that grow, and are told in order. */
 class ProcessedVersions {
-  readonly #seen = new Set<string>();
+  #newest = '';
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  mark(version: string): void {
-    this.#seen.add(version);
-    if (this.#seen.size > maxRemembered) for (const oldest of this.#seen) { this.#seen.delete(oldest); break; }
-    for (const wake of this.#waiting.get(version) ?? []) wake();
-    this.#waiting.delete(version);
+  get newest(): string {
+    return this.#newest;
   }
 
-  /** After a relist everything written before it has taken effect. */
+  mark(version: string): void {
+    this.#newest = version;
+    for (const [waited, wakes] of this.#waiting) {
+      if (!this.#reached(waited)) continue;
+      this.#waiting.delete(waited);
+      for (const wake of wakes) wake();
+    }
+  }
+
+  /** After a relist everything written before it has taken effect, also where an older store was put in its place. */
   markAll(version: string): void {
-    for (const waiting of this.#waiting.keys()) this.mark(waiting);
+    for (const [waited, wakes] of this.#waiting) {
+      this.#waiting.delete(waited);
+      for (const wake of wakes) wake();
+    }
     this.mark(version);
   }
 
   wait(version: string, signal: AbortSignal): Promise<void> {
-    if (version === '' || this.#seen.has(version)) return Promise.resolve();
+    if (version === '' || this.#reached(version)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const set = this.#waiting.get(version) ?? new Set();
       this.#waiting.set(version, set);
@@ -344,5 +356,9 @@ class ProcessedVersions {
       set.add(wake);
       signal.addEventListener('abort', abort, { once: true });
     });
+  }
+
+  #reached(version: string): boolean {
+    return version === this.#newest || Number(version) <= Number(this.#newest || '-1');
   }
 }

@@ -2,13 +2,13 @@ import { keyText } from '@meltemi/config';
 import { jsonResponse, type AdminResponse, type AdminRoute } from '@meltemi/observe-edge';
 import { nameTable } from '@meltemi/pilot';
 import { shownContent } from './shown-content.ts';
-import { distribution, proxyStatus, type StatusApiParts } from './status-api.ts';
+import { localDistribution, localProxyStatus, type StatusApiParts } from './status-api.ts';
 
 /** Pilot's debug pages under Istio's paths, as JSON. */
 export function debugRoutes(parts: StatusApiParts): AdminRoute[] {
   const page = (path: string, description: string, body: () => unknown): AdminRoute => ({ method: 'GET', path, description, handle: () => jsonResponse(body()) });
   return [
-    page('/debug/syncz', 'which proxy has which configuration', () => proxyStatus(parts, { proxyId: '' }).proxies),
+    page('/debug/syncz', 'which proxy has which configuration', () => localProxyStatus(parts, { proxyId: '' }).proxies),
     page('/debug/registryz', 'the services known here', () => parts.discovery.context?.services.all ?? []),
     page('/debug/configz', 'the objects in force', () => parts.cache.entries().filter((entry) => entry.config).map((entry) => shownContent(entry.raw))),
     page('/debug/quarantinez', 'objects set aside, and why', () => [
@@ -33,5 +33,5 @@ async function configDistribution(parts: StatusApiParts, resource: string): Prom
   const [kind = '', namespace = '', name = ''] = resource.split('/');
   const keys = parts.cache.entries().flatMap(({ key }) => (key.kind === kind && key.namespace === namespace && key.name === name ? [key] : []));
   if (keys.length === 0) return { ...jsonResponse({ error: `no object ${resource}: ask with ?resource=KIND/NAMESPACE/NAME, such as VirtualService/default/reviews` }), status: 404 };
-  return jsonResponse((await distribution(parts, { keys, maxNamed: 100 })).objects);
+  return jsonResponse((await localDistribution(parts, { keys, maxNamed: 100 })).objects);
 }

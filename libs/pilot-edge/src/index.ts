@@ -4,7 +4,7 @@ export { ConfigCache, type CacheEntry, type CacheChange, type ConfigCacheOptions
 export { Discovery } from './discovery.ts';
 export { type DiscoveryOptions, type Client, type Translate } from './discovery-types.ts';
 export { configService, apiObject, type ConfigApiParts } from './config-api.ts';
-export { statusService, proxyStatus, type StatusApiParts, type StatusAccess } from './status-api.ts';
+export { statusService, type StatusApiParts, type StatusAccess } from './status-api.ts';
 export { debugRoutes } from './debug-routes.ts';
 export { waitForRevision } from './wait.ts';
 export { pilotStats, type PilotStats } from './stats.ts';
@@ -16,3 +16,6 @@ export { AccessPolicy, type AccessVerb, type AccessDecision } from './access/acc
 export { certifiedCaller, meshCaller, socketOwner, type ApiCaller, type IdentifiedCall } from './access/api-caller.ts';
 export { auditTrail, type AuditEntry, type AuditTrail } from './access/audit-trail.ts';
 export { rbacGroup, readRbacObjects, type RbacObjects } from './access/rbac-objects.ts';
+export { PilotDirectory, type PilotDirectoryOptions, type PilotRecord } from './peers/pilot-directory.ts';
+export { dialPeer, type PeerApi } from './peers/peer-api.ts';
+export { peerService } from './peers/peer-service.ts';

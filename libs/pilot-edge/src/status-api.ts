@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { AccessRequest, AccessResponse, DistributionRequest, DistributionResponse, ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { AccessRequest, AccessResponse, DistributionRequest, DistributionResponse, PilotState, ProxyState, ProxyStatusRequest, ProxyStatusResponse, StatusServiceServer, TypeStatus as ApiTypeStatus } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { xdsType, type TypeStatus } from '@meltemi/xds';
 import type { AccessPolicy, AccessVerb } from './access/access-policy.ts';
 import type { ApiCaller, IdentifiedCall } from './access/api-caller.ts';
@@ -9,6 +9,9 @@ import type { ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { Client } from './discovery-types.ts';
 import { distributionOf } from './distribution.ts';
+import { askOthers, type Asked } from './peers/ask-others.ts';
+import { mergeDistribution } from './peers/merge-distribution.ts';
+import type { PilotDirectory } from './peers/pilot-directory.ts';
 
 /** Types proxy-status always shows, in this order. */
 const shownTypes = [xdsType.cluster, xdsType.listener, xdsType.endpoint, xdsType.route] as const;
@@ -22,6 +25,8 @@ export interface StatusApiParts {
   readonly version: string;
   /** This pilot's name. */
   readonly node: string;
+  /** The other pilots over the same store; left out: there are none. */
+  readonly pilots?: PilotDirectory | undefined;
 }
 
 /** Who asks, and what they may know. As in ConfigApiParts. */
@@ -62,19 +67,50 @@ function accessReview(by: CallerAccess, request: AccessRequest): AccessResponse 
   return decision.allowed ? { caller, allowed: true, reason: decision.by } : { caller, allowed: false, reason: refusalText(by.caller, { verb, key, decision }) };
 }
 
-/** Which of the proxies connected here have these objects, refuse them or lag. */
-export async function distribution(parts: StatusApiParts, { keys, maxNamed }: DistributionRequest): Promise<DistributionResponse> {
-  if (keys.length > maxKeys) throw new ApiError(status.INVALID_ARGUMENT, `${keys.length} objects in one request; the limit is ${maxKeys}`);
-  return { pilot: parts.node, objects: await distributionOf(parts, keys, { maxNamed: Math.min(maxNamed, maxNamedProxies) }) };
+/** Which of the proxies of all pilots have these objects, refuse them or lag. */
+export async function distribution(parts: StatusApiParts, request: DistributionRequest): Promise<DistributionResponse> {
+  const [own, others] = await Promise.all([localDistribution(parts, request), askOthers(parts.pilots, (api) => api.distribution(request))]);
+  const maxNamed = Math.min(request.maxNamed, maxNamedProxies);
+  return {
+    pilot: parts.node, pilots: pilotStates(parts, others),
+    objects: own.objects.map((object, at) => mergeDistribution({ pilot: parts.node, object }, others.flatMap(({ pilot, answer }) => {
+      const theirs = answer?.objects[at];
+      return theirs ? [{ pilot: pilot.pilot, object: theirs }] : [];
+    }), maxNamed)),
+  };
 }
 
-/** The connected proxies' states, sorted by id. */
-export function proxyStatus(parts: StatusApiParts, request: ProxyStatusRequest): ProxyStatusResponse {
+/** The same of the proxies connected here. */
+export async function localDistribution(parts: StatusApiParts, { keys, maxNamed }: DistributionRequest): Promise<DistributionResponse> {
+  if (keys.length > maxKeys) throw new ApiError(status.INVALID_ARGUMENT, `${keys.length} objects in one request; the limit is ${maxKeys}`);
+  return { pilot: parts.node, pilots: [], objects: await distributionOf(parts, keys, { maxNamed: Math.min(maxNamed, maxNamedProxies) }) };
+}
+
+/** The states of the proxies of all pilots, sorted by id. */
+export async function proxyStatus(parts: StatusApiParts, request: ProxyStatusRequest): Promise<ProxyStatusResponse> {
+  const others = await askOthers(parts.pilots, (api) => api.proxyStatus(request));
+  const own = localProxyStatus(parts, request);
+  return {
+    proxies: [...own.proxies, ...others.flatMap(({ answer }) => answer?.proxies ?? [])].toSorted((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
+    // Objects are the same everywhere; what a live proxy refused may be set aside where it is connected alone.
+    quarantinedObjects: Math.max(own.quarantinedObjects, ...others.map(({ answer }) => answer?.quarantinedObjects ?? 0)),
+    sourceProblems: Math.max(own.sourceProblems, ...others.map(({ answer }) => answer?.sourceProblems ?? 0)),
+    pilots: pilotStates(parts, others),
+  };
+}
+
+function pilotStates({ node, version, pilots }: StatusApiParts, others: readonly Asked<unknown>[]): PilotState[] {
+  return [{ pilot: node, address: pilots?.own.address ?? '', version, error: '' }, ...others.map(({ pilot, error }) => ({ pilot: pilot.pilot, address: pilot.address, version: pilot.version, error }))];
+}
+
+/** The states of the proxies connected here, sorted by id. */
+export function localProxyStatus(parts: StatusApiParts, request: ProxyStatusRequest): ProxyStatusResponse {
   const proxies = parts.discovery.clients().filter((client) => request.proxyId === '' || client.proxy.name === request.proxyId).map((client) => proxyState(client, parts.node));
   return {
     proxies: proxies.sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
     quarantinedObjects: parts.cache.quarantinedCount + parts.discovery.setAside.length,
     sourceProblems: parts.cache.problems().length,
+    pilots: [],
   };
 }
 

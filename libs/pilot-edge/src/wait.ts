@@ -1,16 +1,19 @@
-import { ProxyLag_State, type ProxyLag, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import type { Clock } from '@meltemi/base';
+import { type ObjectDistribution, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import type { FollowLook } from '@meltemi/api/gen/meltemi/config/v1/peers.ts';
 import type { ConfigKey } from '@meltemi/config';
 import type { ConfigCache } from './config-cache.ts';
-import type { Discovery } from './discovery.ts';
-import type { Client } from './discovery-types.ts';
-import { distributionOf, proxyLag } from './distribution.ts';
+import { followLocally, maxNamed, namedPerObject, type FollowParts } from './follow.ts';
+import { mergeDistribution, refusersFirst } from './peers/merge-distribution.ts';
+import { PeerFollow } from './peers/peer-follow.ts';
+import type { PilotDirectory } from './peers/pilot-directory.ts';
 import { settledObjects, type ObjectsAsked } from './wait-objects.ts';
 
-export interface WaitParts {
-  readonly cache: Pick<ConfigCache, 'processed' | 'get'>;
-  readonly discovery: Discovery;
-  readonly clock: Clock;
+export interface WaitParts extends FollowParts {
+  readonly cache: Pick<ConfigCache, 'processed' | 'get'> & Partial<Pick<ConfigCache, 'processedVersion'>>;
+  /** The other pilots over the same store; left out: there are none. */
+  readonly pilots?: PilotDirectory | undefined;
+  /** What this pilot is called. */
+  readonly node?: string;
 }
 
 export interface WaitAsk extends Partial<ObjectsAsked> {
@@ -20,105 +23,100 @@ export interface WaitAsk extends Partial<ObjectsAsked> {
   readonly objects?: readonly ConfigKey[];
 }
 
-/** Most proxies named in one message … */
-const maxNamed = 100;
-/** … and for each of several objects. */
-const maxNamedPerObject = 10;
-
 /**
- * Tells how far the proxies are with a store version, or with objects, until all follow, one refuses, or the signal ends it. The last message is `done`, has `timedOut`,
- * or names who refuses. Awaited are the proxies connected at the start, and those that left so lately that they may be on their way back with older config;
- * one that connects later for the first time gets the newest config anyway and holds nobody up. Without version and objects: everything in force now, where a refusal of any age counts.
+ * Tells how far the proxies of all pilots are with a store version, or with objects, until all follow, one refuses, or the signal ends it. The last message is
+ * `done`, has `timedOut`, or names who refuses; a pilot that does not answer is named like a proxy that lags. Without version and objects: everything in force
+ * now, where a refusal of any age counts.
  */
 export async function* waitForRevision(parts: WaitParts, ask: WaitAsk, signal: AbortSignal): AsyncGenerator<WaitProgress> {
-  const { cache, discovery } = parts;
   const objects = ask.objects ?? [];
+  const any = ask.storeVersion === '' && objects.length === 0;
+  const changes = new Changes();
+  // What was written last here must have arrived there, too.
+  const peers = parts.pilots && new PeerFollow({ directory: parts.pilots, clock: parts.clock, onChange: () => changes.made(), request: { revision: ask.storeVersion || (parts.cache.processedVersion ?? ''), objects: [...objects], any } });
+  const ending = new AbortController();
+  const own = new OwnLooks(followLocally(parts, { storeVersion: ask.storeVersion, objects, any, newcomers: () => peers?.newcomers ?? false }, AbortSignal.any([signal, ending.signal])), () => changes.made());
   try {
-    await cache.processed(ask.storeVersion, signal);
-  } catch {
-    yield pilotLags('this pilot has not seen the write yet', { timedOut: true });
-    return;
-  }
-  const revision = discovery.settle();
-  if (revision === undefined) {
-    yield { ...pilotLags('the configuration could not be put together; what was in force stays. Pilot\'s log says why', { timedOut: false }) };
-    return;
-  }
-  const awaited = new Awaited(discovery, { revision, any: ask.storeVersion === '' && objects.length === 0 });
-  for (;;) {
-    // Before the look: what a proxy answers while the reader takes its time with the message must not be slept through.
-    const progress = nextProgress(parts, signal);
-    try {
-      const { affected, laggards, clients, away } = awaited.look();
-      const looked = await distributionOf(parts, objects, { maxNamed: objects.length > 1 ? maxNamedPerObject : maxNamed, clients, away });
-      const settled = settledObjects(parts, looked, ask);
-      const done = objects.length > 0 ? settled === 'reached' && !awaited.started : laggards.length === 0;
-      const hopeless = objects.length > 0 ? settled === 'hopeless' : laggards.every(({ state }) => state === ProxyLag_State.REFUSED);
-      yield { done, affected, following: affected - laggards.length, laggards: laggards.slice(0, maxNamed), timedOut: signal.aborted && !done, objects: looked };
-      if (done || signal.aborted || hopeless) return;
-      await progress.made;
-    } finally {
-      progress.cancel();
+    for (;;) {
+      await changes.next();
+      const { last, ended, failure } = own;
+      if (failure) throw failure.cause;
+      // At the end of the time, too, the last look counts.
+      if (!last || (signal.aborted && !ended)) continue;
+      const progress = progressOf(parts, { own: last, peers, ask });
+      yield { ...progress.told, timedOut: signal.aborted && !progress.told.done };
+      if (progress.told.done || progress.hopeless || ended) return;
     }
+  } finally {
+    ending.abort();
+    peers?.stop();
   }
 }
 
-interface Look {
-  /** Proxies that matter, and pilot itself while it does not know all of them. */
-  readonly affected: number;
-  readonly laggards: ProxyLag[];
-  readonly clients: readonly Client[];
-  readonly away: readonly ProxyLag[];
-}
+/** Reads looks as they come: the last one counts. */
+class OwnLooks {
+  last: FollowLook | undefined;
+  ended = false;
+  failure: { readonly cause: unknown } | undefined;
 
-/** Who must follow before a wait is over. */
-class Awaited {
-  readonly #discovery: Discovery;
-  readonly #target: { readonly revision: number; readonly any: boolean };
-  readonly #names: Set<string>;
-
-  constructor(discovery: Discovery, target: { revision: number; any: boolean }) {
-    this.#discovery = discovery;
-    this.#target = target;
-    this.#names = new Set([...discovery.clients().map((client) => client.proxy.name), ...discovery.lately().names]);
-  }
-
-  /** True while anybody may be on the way back to a pilot that has just started. */
-  get started(): boolean {
-    return this.#discovery.lately().started;
-  }
-
-  look(): Look {
-    const connected = new Map(this.#discovery.clients().map((client) => [client.proxy.name, client]));
-    const lately = this.#discovery.lately();
-    if (lately.started) for (const name of connected.keys()) this.#names.add(name);
-    const clients = [...this.#names].flatMap((name) => connected.get(name) ?? []);
-    const away = [...this.#names].filter((name) => !connected.has(name) && lately.names.has(name)).map((proxyId) => ({ proxyId, state: ProxyLag_State.LAGGING, detail: 'lost its connection a moment ago and may come back' }));
-    const laggards = [...clients.flatMap((client) => proxyLag(client, this.#target) ?? []), ...away];
-    const affected = clients.length + away.length;
-    if (!lately.started || laggards.length > 0) return { affected, laggards, clients, away };
-    return { affected: affected + 1, laggards: [{ proxyId: 'pilot', state: ProxyLag_State.LAGGING, detail: 'has just started: proxies may still be on their way back to it' }], clients, away };
+  constructor(looks: AsyncIterable<FollowLook>, onLook: () => void) {
+    const read = async (): Promise<void> => {
+      for await (const look of looks) {
+        this.last = look;
+        onLook();
+      }
+    };
+    const end = (): void => {
+      this.ended = true;
+      onLook();
+    };
+    read().then(end, (cause: unknown) => {
+      this.failure = { cause };
+      end();
+    });
   }
 }
 
-function pilotLags(detail: string, { timedOut }: { timedOut: boolean }): WaitProgress {
-  return { done: false, affected: 0, following: 0, laggards: [{ proxyId: 'pilot', state: timedOut ? ProxyLag_State.LAGGING : ProxyLag_State.REFUSED, detail }], timedOut, objects: [] };
+/** Wakes one reader; what happens while it is busy is not slept through. */
+class Changes {
+  #pending = Promise.withResolvers<void>();
+
+  made(): void {
+    this.#pending.resolve();
+  }
+
+  async next(): Promise<void> {
+    await this.#pending.promise;
+    this.#pending = Promise.withResolvers();
+  }
 }
 
-/** `made` resolves at the next step of any proxy, at the moment when one that left is given up, or when it is cancelled. */
-function nextProgress({ discovery, clock }: WaitParts, signal: AbortSignal): { made: Promise<void>; cancel: () => void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const { untilMs } = discovery.lately();
-  const stopTimer = untilMs === undefined ? () => {} : clock.after(Math.max(1, untilMs - clock.monotonic()), cancel);
-  const stopListening = discovery.onProgress(cancel);
-  function cancel(): void {
-    stopListening();
-    stopTimer();
-    signal.removeEventListener('abort', cancel);
-    // Many proxies answer in the same turn: they are told of together.
-    setImmediate(resolve);
-  }
-  if (signal.aborted) cancel();
-  else signal.addEventListener('abort', cancel, { once: true });
-  return { made: promise, cancel };
+interface Judged {
+  readonly told: Omit<WaitProgress, 'timedOut'>;
+  /** No proxy's answer can bring the rest there. */
+  readonly hopeless: boolean;
 }
+
+function progressOf(parts: WaitParts, { own, peers, ask }: { own: FollowLook; peers: PeerFollow | undefined; ask: WaitAsk }): Judged {
+  const others = peers?.looks() ?? [];
+  const away = peers?.lags() ?? [];
+  const all = [own, ...others.map(({ look }) => look)];
+  const laggards = refusersFirst([...all.flatMap((look) => look.laggards), ...away]);
+  const asked = ask.objects ?? [];
+  const objects = own.objects.length < asked.length ? [] : merged(own, { others, node: parts.node ?? '', named: namedPerObject(asked) });
+  const started = all.some((look) => look.started);
+  const settled = settledObjects(parts.cache, objects, { ...ask, judging: all.some(({ judging }) => judging) });
+  const byObjects = asked.length > 0 && objects.length > 0;
+  const done = byObjects ? settled === 'reached' && !started && away.length === 0 : laggards.length === 0;
+  const hopeless = byObjects ? settled === 'hopeless' && peers?.pending !== true : away.length === 0 && all.every(({ refused }) => refused);
+  const sum = (count: (look: FollowLook) => number) => all.reduce((total, look) => total + count(look), 0);
+  return { told: { done, affected: sum(({ affected }) => affected) + away.length, following: sum(({ following }) => following), laggards: laggards.slice(0, maxNamed), objects }, hopeless };
+}
+
+function merged(own: FollowLook, { others, node, named }: { others: ReturnType<PeerFollow['looks']>; node: string; named: number }): ObjectDistribution[] {
+  return own.objects.map((object, at) => mergeDistribution({ pilot: node, object }, others.flatMap(({ pilot, look }) => {
+    const theirs = look.objects[at];
+    return theirs ? [{ pilot, object: theirs }] : [];
+  }), named));
+}
+

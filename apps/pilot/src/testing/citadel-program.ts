@@ -14,6 +14,7 @@ export class CitadelProgram {
   readonly #agents: IdentityAgent[] = [];
   #child: ChildProcess | undefined;
   #port = 0;
+  #tokens = 0;
 
   get address(): string {
     return `127.0.0.1:${this.#port}`;
@@ -34,7 +35,7 @@ export class CitadelProgram {
 
   /** A file with a join token for an identity. */
   async tokenFile(id: string): Promise<string> {
-    const file = join(this.dir, `token-${this.#agents.length}-${id.replaceAll(/\W/g, '-')}`);
+    const file = join(this.dir, `token-${this.#tokens++}-${id.replaceAll(/\W/g, '-')}`);
     writeFileSync(file, await mintJoinToken(this.#socket, id), { mode: 0o600 });
     return file;
   }

@@ -2,7 +2,8 @@ import { keyProblem, type ConfigKey } from '@meltemi/config';
 
 /*
  * <root>/config/<group>/<kind>/<namespace>/<name> and <root>/status/… alike. Kubernetes' core group is "core" and the namespace of cluster-scoped objects
- * is "_" (neither can be a real one), so that no path segment is empty. <root>/writers/… holds the fences of fenced-writer.ts.
+ * is "_" (neither can be a real one), so that no path segment is empty. <root>/writers/… holds the fences of fenced-writer.ts,
+ * <root>/pilots/… and <root>/registered/… what hangs on leases.
  */
 
 /** The etcd key of an object, or of its status. */

@@ -10,6 +10,7 @@ import {
   type CommitDone,
   type ConfigKey,
   type ConfigStore,
+  type LeasedValues,
   type SealedWrite,
   type StatusStore,
   type StoredObject,
@@ -25,6 +26,7 @@ import {
 import { answering } from './answering.ts';
 import { EtcdClient } from './etcd-client.ts';
 import { configKeyOf, etcdKey } from './etcd-keys.ts';
+import { EtcdLeasedValues } from './etcd-leased-values.ts';
 import { checkEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { etcdStatusStore } from './etcd-status.ts';
 import { readStored } from './etcd-values.ts';
@@ -36,6 +38,8 @@ import { StoreView } from './store-view.ts';
 export interface EtcdConfigStore extends ConfigStore {
   /** Compacts etcd's history up to now. */
   compact(): Promise<void>;
+  /** Leased values under `<root>/<space>/`, for every program over this store. Close them before the store. */
+  leased(space: 'pilots' | 'registered', options: { readonly leaseMs: number; readonly onFailure: (reason: string) => void }): LeasedValues;
 }
 
 /** Dials nothing yet: a store whose etcd is down answers `unavailable` and its watches wait. The error is about options that cannot work. */
@@ -108,6 +112,10 @@ class EtcdStore implements EtcdConfigStore {
 
   async compact(): Promise<void> {
     await this.#client.compact((await this.#client.list(this.#prefix, { keysOnly: true })).revision);
+  }
+
+  leased(space: 'pilots' | 'registered', { leaseMs, onFailure }: { readonly leaseMs: number; readonly onFailure: (reason: string) => void }): LeasedValues {
+    return new EtcdLeasedValues({ client: this.#client, prefix: `${this.#root}/${space}/`, clock: this.#clock, silenceMs: this.#silenceMs, leaseMs, onFailure });
   }
 
   async close(): Promise<void> {

@@ -40,9 +40,10 @@ export const getCommand: CommandModule = (program, { output, context }) => {
         const shown = objects.filter((object) => (kind === undefined || object.key?.group === kind.group) && (name === undefined || object.key?.name === name) && (kindText !== undefined || object.quarantine !== undefined || istioGroups.test(object.key?.group ?? '')) && (!options.quarantined || object.quarantine));
         if (name !== undefined && shown.length === 0) throw new CliError(`${kind?.kind ?? 'Object'} ${name} does not exist${options.namespace ? ` in namespace ${options.namespace}` : ''}.`);
         const spread = wide || (name !== undefined && format !== 'table') ? await spreadOf(client, shown, name === undefined ? maxNamedInList : maxNamed) : undefined;
-        const asJson = (object: ApiObject) => objectJson(object, spread?.get(object));
+        const asJson = (object: ApiObject) => objectJson(object, spread?.of.get(object));
         print(output, format, name !== undefined && shown.length === 1 && shown[0] ? asJson(shown[0]) : shown.map(asJson), () => (shown.length === 0 ? 'No objects found.' : table(shown, spread)));
-        for (const object of wide ? shown : []) for (const lag of spread?.get(object)?.laggards ?? []) if (!object.quarantine) output.err(`${objectText(object.key)}: ${lagLine(lag)}`);
+        for (const line of spread?.missing ?? []) output.err(line);
+        for (const object of wide ? shown : []) for (const lag of spread?.of.get(object)?.laggards ?? []) if (!object.quarantine) output.err(`${objectText(object.key)}: ${lagLine(lag)}`);
         for (const object of shown) explain(object, (text) => output.err(text));
         if (name === undefined) for (const problem of problems) output.err(problemLine(problem));
       } finally {
@@ -53,12 +54,16 @@ export const getCommand: CommandModule = (program, { output, context }) => {
 
 const noKey: ObjectKey = { group: '', kind: '', namespace: '', name: '' };
 
-type Spread = ReadonlyMap<ApiObject, ObjectDistribution>;
+interface Spread {
+  readonly of: ReadonlyMap<ApiObject, ObjectDistribution>;
+  /** Pilots whose proxies are not counted. */
+  readonly missing: readonly string[];
+}
 
 /** How far each object is among the proxies. */
 async function spreadOf(client: PilotClient, objects: readonly ApiObject[], named: number): Promise<Spread> {
-  const found = await distributionsOf(client, objects.map(({ key }) => key ?? noKey), named);
-  return new Map(objects.flatMap((object, index) => (found[index] ? [[object, found[index]] as const] : [])));
+  const { objects: found, missing } = await distributionsOf(client, objects.map(({ key }) => key ?? noKey), named);
+  return { of: new Map(objects.flatMap((object, index) => (found[index] ? [[object, found[index]] as const] : []))), missing };
 }
 
 function objectJson(object: ApiObject, distribution?: ObjectDistribution): unknown {
@@ -70,7 +75,7 @@ function objectJson(object: ApiObject, distribution?: ObjectDistribution): unkno
 
 function table(objects: readonly ApiObject[], spread?: Spread): string {
   return columns(['KIND', 'NAMESPACE', 'NAME', 'STATUS', ...(spread ? ['PROXIES'] : []), 'ORIGIN'], objects.map((object) => {
-    const distribution = spread?.get(object);
+    const distribution = spread?.of.get(object);
     return [object.key?.kind ?? '', object.key?.namespace ?? '', object.key?.name ?? '', state(object), ...(spread ? [distribution ? sharesText(distribution) : ''] : []), object.origin];
   }));
 }

@@ -1,6 +1,7 @@
 import type { ProxyState } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { CliError } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
+import { missingPilots } from '../../distribution.ts';
 import { columns, outputFormat, print } from '../../output.ts';
 import { call, connectPilot } from '../../pilot-client.ts';
 
@@ -22,9 +23,10 @@ export const proxyStatusCommand: CommandModule = (program, { output, context }) 
       try {
         const reply = await call(client.status.proxyStatus.bind(client.status), { proxyId: '' });
         const shown = proxy === undefined ? reply.proxies : reply.proxies.filter((each) => each.proxyId === proxy || each.proxyId.startsWith(proxy));
-        if (proxy !== undefined && shown.length === 0) throw new CliError(`No proxy ${proxy} is connected. Connected are: ${reply.proxies.map((each) => each.proxyId).join(', ') || 'none'}`);
+        if (proxy !== undefined && shown.length === 0) throw new CliError(`No proxy ${proxy} is connected. Connected are: ${[reply.proxies.map((each) => each.proxyId).join(', ') || 'none', ...missingPilots(reply.pilots)].join('\n')}`);
         print(output, outputFormat(options.output), shown, () => table(shown));
         for (const each of shown) for (const type of each.types) if (type.error !== '') output.err(`${each.proxyId} refused ${short(type.typeUrl)}: ${type.error}`);
+        for (const line of missingPilots(reply.pilots)) output.err(line);
         const count = reply.quarantinedObjects;
         if (count > 0) output.err(`${count} ${count === 1 ? 'object is' : 'objects are'} quarantined: meltemi get --quarantined says which and why.`);
         if (reply.sourceProblems > 0) output.err(`The config sources have ${reply.sourceProblems} ${reply.sourceProblems === 1 ? 'problem' : 'problems'}: meltemi get says where.`);

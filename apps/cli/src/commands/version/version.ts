@@ -36,10 +36,11 @@ async function remoteVersions(contextFile: string | undefined, output: Output): 
   }
   try {
     const version = await call(client.status.version.bind(client.status), {});
-    const { proxies } = await call(client.status.proxyStatus.bind(client.status), { proxyId: '' });
+    const { proxies, pilots } = await call(client.status.proxyStatus.bind(client.status), { proxyId: '' });
     const counts = new Map<string, number>();
     for (const proxy of proxies) counts.set(proxy.version, (counts.get(proxy.version) ?? 0) + 1);
-    return { meshVersion: [version], dataPlaneVersion: [...counts].map(([text, count]) => ({ version: text, proxies: count })) };
+    const others = pilots.slice(1).map(({ pilot, version: text, error }) => ({ node: pilot, version: error === '' ? text : `${text} (does not answer)` }));
+    return { meshVersion: [version, ...others], dataPlaneVersion: [...counts].map(([text, count]) => ({ version: text, proxies: count })) };
   } catch (cause) {
     output.err(cause instanceof Error ? cause.message : String(cause));
     return undefined;

@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { ObjectDistribution, ObjectKey, WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { CommandModule } from '../../command.ts';
-import { distributionJson, holdUpLines, lagLine, objectText, sharesText } from '../../distribution.ts';
+import { distributionJson, holdUpLines, lagLine, objectText, pilotLines, sharesText } from '../../distribution.ts';
 import { findKind } from '../../kinds.ts';
 import { outputFormat, print } from '../../output.ts';
 import { connectPilot, type PilotClient } from '../../pilot-client.ts';
@@ -94,7 +94,9 @@ function failure(last: WaitProgress | undefined, { key, timeoutMs, removed, gene
   const object = last?.objects[0];
   const when = last?.timedOut === true ? `Timed out ${afterText(timeoutMs)}: ` : '';
   if (!object) return [`${when}nothing is known of ${objectText(key)}.`, ...(last?.laggards ?? []).map((lag) => `  ${lagLine(lag)}`)].join('\n');
-  if (removed && object.state !== 0) return `${when}${objectText(key)} still exists.`;
+  if (removed && object.state !== 0) return [`${when}${objectText(key)} still exists.`, ...pilotLines(last?.laggards ?? []).map((line) => `  ${line}`)].join('\n');
   const wanted = generation !== '' && object.following === object.proxies ? `  its resourceVersion is ${object.resourceVersion === '' ? 'unknown' : object.resourceVersion}; generation ${generation} is waited for` : undefined;
-  return [`${when}${holdUpLines(object).join('\n')}`, ...(wanted === undefined ? [] : [wanted])].join('\n');
+  const known = holdUpLines(object);
+  const pilots = pilotLines(last?.laggards ?? []).map((line) => `  ${line}`).filter((line) => !known.includes(line));
+  return [`${when}${known.join('\n')}`, ...(wanted === undefined ? [] : [wanted]), ...pilots].join('\n');
 }

@@ -226,6 +226,14 @@ export interface DistributionRequest {
 export interface DistributionResponse {
   pilot: string;
   objects: ObjectDistribution[];
+  pilots: PilotState[];
+}
+
+export interface PilotState {
+  pilot: string;
+  address: string;
+  version: string;
+  error: string;
 }
 
 export interface ProxyStatusRequest {
@@ -255,6 +263,7 @@ export interface ProxyStatusResponse {
   proxies: ProxyState[];
   quarantinedObjects: number;
   sourceProblems: number;
+  pilots: PilotState[];
 }
 
 export interface VersionRequest {
@@ -1856,7 +1865,7 @@ export const DistributionRequest: MessageFns<DistributionRequest> = {
 };
 
 function createBaseDistributionResponse(): DistributionResponse {
-  return { pilot: "", objects: [] };
+  return { pilot: "", objects: [], pilots: [] };
 }
 
 export const DistributionResponse: MessageFns<DistributionResponse> = {
@@ -1866,6 +1875,9 @@ export const DistributionResponse: MessageFns<DistributionResponse> = {
     }
     for (const v of message.objects) {
       ObjectDistribution.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.pilots) {
+      PilotState.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1897,6 +1909,93 @@ export const DistributionResponse: MessageFns<DistributionResponse> = {
             }
 
             message.objects.push(ObjectDistribution.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pilots.push(PilotState.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePilotState(): PilotState {
+  return { pilot: "", address: "", version: "", error: "" };
+}
+
+export const PilotState: MessageFns<PilotState> = {
+  encode(message: PilotState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pilot !== "") {
+      writer.uint32(10).string(message.pilot);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.version !== "") {
+      writer.uint32(26).string(message.version);
+    }
+    if (message.error !== "") {
+      writer.uint32(34).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PilotState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePilotState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pilot = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.error = reader.string();
             continue;
           }
         }
@@ -2172,7 +2271,7 @@ export const ProxyState: MessageFns<ProxyState> = {
 };
 
 function createBaseProxyStatusResponse(): ProxyStatusResponse {
-  return { proxies: [], quarantinedObjects: 0, sourceProblems: 0 };
+  return { proxies: [], quarantinedObjects: 0, sourceProblems: 0, pilots: [] };
 }
 
 export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
@@ -2185,6 +2284,9 @@ export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
     }
     if (message.sourceProblems !== 0) {
       writer.uint32(24).uint32(message.sourceProblems);
+    }
+    for (const v of message.pilots) {
+      PilotState.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2224,6 +2326,14 @@ export const ProxyStatusResponse: MessageFns<ProxyStatusResponse> = {
             }
 
             message.sourceProblems = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pilots.push(PilotState.decode(reader, reader.uint32()));
             continue;
           }
         }
