@@ -228,3 +228,10 @@ test('a connection to a port that the proxy itself listens on for others goes no
   const answers = ask(bookinfo, productpage, ...[15_001, 15_006].map((port) => ({ mode: 'outbound', address: '198.51.100.50', port, protocol: 'tcp' })));
   assert.deepEqual(answers.map(({ outcome, cluster }) => [outcome, cluster]), [['denied', 'BlackHoleCluster'], ['denied', 'BlackHoleCluster']]);
 });
+
+test('chains without names are counted where none fits', () => {
+  const gateway = 'apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: cross}\nspec: {selector: {istio: cross}, servers: [{port: {number: 15443, name: tls, protocol: TLS}, tls: {mode: AUTO_PASSTHROUGH}, hosts: ["*.local"]}]}\n';
+  const [answer] = ask(`${bookinfo}\n---\n${gateway}`, { type: 'router', namespace: 'default', labels: { istio: 'cross' }, ip: '10.0.0.9' }, { mode: 'gateway', host: 'reviews.default.svc.cluster.local', port: 15443, protocol: 'tcp' });
+  assert.equal(answer?.outcome, 'no_filter_chain');
+  assert.match(answer.steps.at(-1)?.detail ?? '', /^none of \d+ filter chains takes/);
+});

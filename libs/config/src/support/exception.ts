@@ -13,6 +13,8 @@ export interface Exception {
   readonly consequence: string;
   /** Only these values are meant. */
   readonly values?: readonly unknown[];
+  /** Validation warns where a value does not work; of an object it says nothing of, the field works. */
+  readonly warned?: true;
   /** 'error': the object is refused, because half-applying it would change who gets in. */
   readonly level?: 'error';
 }

@@ -14,7 +14,7 @@ export const extensionExceptions: readonly KindExceptions[] = [
       { path: 'configPatches[].match.listener.portName', support: 'refused', consequence: 'has no effect, as in Istio: use portNumber or name' },
       { path: 'configPatches[].patch.filterClass', support: 'refused', consequence: 'has no effect: say where with the operation and the filter in match' },
       { path: 'configPatches[].match.proxy.proxyVersion', support: 'approximated', consequence: 'our proxy counts as Istio 1.30.0' },
-      { path: 'configPatches[].patch.value', support: 'approximated', consequence: 'messages that our proxy does not run are warned of and left out there; false and 0 in a wrapper are what they say, in Istio they change nothing' },
+      { path: 'configPatches[].patch.value', support: 'approximated', warned: true, consequence: 'messages that our proxy does not run are warned of and left out there; false and 0 in a wrapper are what they say, in Istio they change nothing' },
     ],
   },
   {
@@ -40,9 +40,9 @@ export const extensionExceptions: readonly KindExceptions[] = [
     kinds: ['Telemetry'],
     fields: [
       { path: 'tracing[].disableContextPropagation', support: 'refused', consequence: 'unsupported: contexts are passed on' },
-      { path: 'tracing[].customTags{}.formatter', support: 'approximated', consequence: 'only %REQ(NAME)% alone; another tag is warned of and left out' },
-      { path: 'metrics[].overrides[].tagOverrides{}.value', support: 'approximated', consequence: 'a subset of CEL; another expression is warned of and left out' },
-      { path: 'accessLogging[].filter.expression', support: 'approximated', consequence: 'a subset of CEL; another expression is warned of and left out, then everything is logged' },
+      { path: 'tracing[].customTags{}.formatter', support: 'approximated', warned: true, consequence: 'only %REQ(NAME)% alone; another tag is warned of and left out' },
+      { path: 'metrics[].overrides[].tagOverrides{}.value', support: 'approximated', warned: true, consequence: 'a subset of CEL; another expression is warned of and left out' },
+      { path: 'accessLogging[].filter.expression', support: 'approximated', warned: true, consequence: 'a subset of CEL; another expression is warned of and left out, then everything is logged' },
     ],
   },
   {

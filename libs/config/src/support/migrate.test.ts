@@ -33,6 +33,15 @@ test('a field without effect makes its object unsupported, and says what happens
   assert.match(field?.consequence ?? '', /no effect/);
 });
 
+test('of an EnvoyFilter and of expressions the very value decides', () => {
+  const filter = (type: string, field = 'statPrefix: a') => one(`apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: a}\nspec:\n  configPatches:\n  - applyTo: HTTP_FILTER\n    patch:\n      operation: INSERT_FIRST\n      value: {name: a, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.${type}, ${field}}}\n`);
+  assert.equal(filter('local_ratelimit.v3.LocalRateLimit').classification, 'supported');
+  assert.equal(filter('local_ratelimit.v3.LocalRateLimit', 'statPrefx: a').classification, 'approximated');
+  assert.equal(filter('lua.v3.Lua', 'inlineCode: ""').classification, 'unsupported');
+  const log = (expression: string) => one(`apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: a}\nspec: {accessLogging: [{filter: {expression: "${expression}"}}]}\n`).classification;
+  assert.deepEqual([log('response.code >= 400'), log('[1].map(x, x) == [1]')], ['supported', 'unsupported']);
+});
+
 test('what the mesh goes on without is unsupported', () => {
   const object = one('trustDomain: td\ndisablePolicyChecks: true\nextensionProviders:\n- name: none\n');
   assert.equal(object.classification, 'unsupported');

@@ -106,7 +106,7 @@ function ofOurs(document: ParsedDocument, raw: RawObject, { kind, whole }: { kin
   if (!kind || kind.body === 'object') return { ...whole, classification: 'unsupported', consequence: `nothing acts on ${raw.key.kind}` };
   const later = kind.acts === 'later' ? `${kind.kind} is checked, but nothing acts on it yet` : '';
   const content = raw.content['spec'];
-  const fields = [...toleratedFields(kind, document, content), ...fieldsOf({ kind, document, content, at: 'spec', later })];
+  const fields = [...toleratedFields(kind, document, content), ...fieldsOf({ kind, document, content, at: 'spec', later, warnings: decoded.value.warnings })];
   return { ...whole, classification: later === '' ? worst(fields) : 'unsupported', consequence: later, fields };
 }
 
@@ -125,14 +125,18 @@ interface FieldsOptions {
   readonly at: string;
   /** Why no field of the kind has an effect, or "". */
   readonly later: string;
+  /** What validation said of the object. Default nothing. */
+  readonly warnings?: readonly FieldError[];
 }
 
-function fieldsOf({ kind, document, content, at, later }: FieldsOptions): readonly MigratedField[] {
+function fieldsOf({ kind, document, content, at, later, warnings = [] }: FieldsOptions): readonly MigratedField[] {
   const table = exceptionsOf(kind);
   return usedFields(kind.schema, content, at).map((used) => {
     const exception = table.find((one) => (one.values === undefined ? covers(one.path, used.path) : endsAt(one.path, used.path) && isMeant(one, used)));
     const place = { field: document.pathInFile(used.at), line: document.locate(used.at).line };
-    return later === '' ? { ...place, classification: classification(exception), consequence: exception?.consequence ?? '' } : { ...place, classification: 'unsupported', consequence: later };
+    if (later !== '') return { ...place, classification: 'unsupported', consequence: later };
+    if (exception?.warned) return { ...place, ...asWarned(warnings.find(({ path }) => path === used.at)) };
+    return { ...place, classification: classification(exception), consequence: exception?.consequence ?? '' };
   });
 }
 
@@ -147,6 +151,11 @@ function ofInstaller(document: ParsedDocument, raw: RawObject, whole: Whole): Mi
   const fields = [...wrong, ...fieldsOf({ kind: meshConfig as ConfigKind, document, content: spec['meshConfig'] ?? {}, at: 'spec.meshConfig', later: '' }), ...installs];
   const consequence = spec['meshConfig'] === undefined ? 'installs Istio; there is nothing for Meltemi in it' : 'installs Istio: give its meshConfig to pilot as a file or as the ConfigMap istio';
   return { ...whole, classification: worst(fields) === 'unsupported' ? 'unsupported' : 'approximated', consequence, fields };
+}
+
+function asWarned(warning: FieldError | undefined): Pick<MigratedField, 'classification' | 'consequence'> {
+  if (!warning) return { classification: 'supported', consequence: '' };
+  return { classification: warning.message.startsWith('unsupported: ') ? 'unsupported' : 'approximated', consequence: warning.message };
 }
 
 function classification(exception: Exception | undefined): Classification {

@@ -25,6 +25,12 @@ interface Notes {
   readonly nowMs: number;
 }
 
+/** Chains of gateways have no names: those are counted. */
+function chainNames(chains: readonly { readonly name: string }[]): string {
+  const names = chains.map(({ name }) => name).filter((name) => name !== '');
+  return names.length === chains.length ? names.join(', ') : `${chains.length} filter chains${names.length > 0 ? ` (${names.join(', ')} among them)` : ''}`;
+}
+
 function walkListener(view: ProxyView, call: Call, { steps, nowMs }: Notes): Found {
   const asked = addressesOf(view, call);
   if (namedByProxy(view, call, asked.ip)) steps.push({ at: 'dns', name: hostOf(call), matched: true, detail: `the proxy's DNS server answers ${asked.ip}` });
@@ -40,7 +46,7 @@ function walkListener(view: ProxyView, call: Call, { steps, nowMs }: Notes): Fou
   const chain = listener.filterChains.match(seen);
   const like = `transport ${seen.transportProtocol}, SNI "${seen.serverName}", application protocols [${seen.applicationProtocols.join(', ')}]`;
   if (chain === null) {
-    steps.push({ at: 'filter_chain', name: '', matched: false, detail: `none of ${listener.allFilterChains.map(({ name }) => name).join(', ')} takes a connection with ${like}` });
+    steps.push({ at: 'filter_chain', name: '', matched: false, detail: `none of ${chainNames(listener.allFilterChains)} takes a connection with ${like}` });
     return { outcome: 'no_filter_chain', listener: listener.name };
   }
   steps.push({ at: 'filter_chain', name: chain.name, matched: true, detail: like });
