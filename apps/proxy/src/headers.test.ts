@@ -41,7 +41,7 @@ const variants: Record<string, Json> = {
   normal: { normalize_path: true, merge_slashes: true },
   reject: { path_with_escaped_slashes_action: 'REJECT_REQUEST', common_http_protocol_options: { headers_with_underscores_action: 'REJECT_REQUEST' } },
   unescape: { path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT', common_http_protocol_options: { headers_with_underscores_action: 'DROP_HEADER' } },
-  forward: { path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD', strip_matching_host_port: true },
+  forward: { path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD', strip_matching_host_port: true, strip_trailing_host_dot: true },
   strip: { strip_any_host_port: true, strip_trailing_host_dot: true, scheme_header_transformation: { scheme_to_overwrite: 'https' } },
   limits: { max_request_headers_kb: 1, common_http_protocol_options: { max_headers_count: 10, max_requests_per_connection: 2 } },
   case: { http_protocol_options: { header_key_format: { proper_case_words: {} } } },
@@ -201,12 +201,17 @@ describe('paths and hosts', () => {
     assert.equal(await url('unescape', '/a%2Fb?q'), '307 /a/b?q');
     assert.equal(await url('forward', '/a%2Fb%5Cc'), '/a/b/c'.replace('/c', '\\c'));
   });
+  test('a fragment has no place in a request', async () => {
+    assert.match(await exchange(proxy.port('web'), 'GET /a#b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), /^HTTP\/1.1 400 /);
+  });
   test('strip ports and the dot of a host', async () => {
     const host = async (listener: string, name: string) => (await upstream(listener, { headers: { host: name } }))['host'];
     assert.equal(await host('strip', 'x.example:99'), 'x.example');
     assert.equal(await host('strip', 'x.example.'), 'x.example');
     assert.equal(await host('forward', `x.example:${proxy.port('forward')}`), 'x.example');
     assert.equal(await host('forward', 'x.example:99'), 'x.example:99');
+    assert.equal(await host('forward', 'x.example.:99'), 'x.example:99', 'the dot before a port that stays');
+    assert.equal(await host('forward', `x.example.:${proxy.port('forward')}`), 'x.example');
   });
 });
 

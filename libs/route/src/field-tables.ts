@@ -11,7 +11,7 @@ const headers = { requestHeadersToAdd: use, requestHeadersToRemove: use, respons
 export const routeConfigurationFields: FieldTable<RouteConfiguration> = {
   name: use, virtualHosts: use, ...headers,
   vhds: refuse('virtual hosts on demand are not supported: list them in virtual_hosts'),
-  internalOnlyHeaders: refuse('internal_only_headers is not supported: use request_headers_to_remove'),
+  internalOnlyHeaders: use,
   mostSpecificHeaderMutationsWins: use,
   validateClusters: warn('clusters of routes are looked up per request, a missing one answers by cluster_not_found_response_code'),
   maxDirectResponseBodySizeBytes: use,

@@ -52,6 +52,7 @@ class Table implements RouteTable {
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
   readonly clusterNames: ReadonlySet<string>;
+  readonly internalOnlyHeaders: readonly string[];
   readonly warnings: readonly FieldError[];
   readonly #index: VirtualHostIndex<CompiledVirtualHost>;
   readonly #ignorePort: boolean;
@@ -60,6 +61,7 @@ class Table implements RouteTable {
   constructor(config: RouteConfiguration, hosts: readonly CompiledVirtualHost[], index: VirtualHostIndex<CompiledVirtualHost>, warnings: readonly FieldError[]) {
     this.name = config.name;
     this.virtualHosts = hosts;
+    this.internalOnlyHeaders = config.internalOnlyHeaders.map((name) => name.toLowerCase());
     this.clusterNames = collectClusters(hosts);
     this.warnings = warnings;
     this.#index = index;

@@ -10,6 +10,8 @@ export interface RouteTable {
   readonly virtualHosts: readonly VirtualHost[];
   /** Cluster names that any route, weight or mirror mentions (not those from headers): for warming and checks. */
   readonly clusterNames: ReadonlySet<string>;
+  /** Request fields, in lower case, that are taken from requests of outsiders. */
+  readonly internalOnlyHeaders: readonly string[];
   /** Settings that only tune and that we do not act on. */
   readonly warnings: readonly FieldError[];
   /**

@@ -231,7 +231,7 @@ test('a bug in one stream is answered 500 and logged; the next stream is served'
   const logged: string[] = [];
   const server = workerServer(t, { log: { info: () => {}, warn: () => {}, error: (_fields, message) => logged.push(message) } });
   const good = table('x', 'fine');
-  const broken = { name: 'r', virtualHosts: [], clusterNames: new Set<string>(), warnings: [], virtualHostOf: () => null, match: () => { throw new Error('a bug'); } };
+  const broken = { name: 'r', virtualHosts: [], clusterNames: new Set<string>(), internalOnlyHeaders: [], warnings: [], virtualHostOf: () => null, match: () => { throw new Error('a bug'); } };
   server.setRouteTable('r', broken);
   must(await server.setListener(httpListener({ rds: 'r' })));
   assert.equal((await ask(portOf(server))).status, 500);

@@ -56,6 +56,7 @@ export interface HttpDeps {
   readonly onExporter?: (exporter: Pick<SpanExporter, 'finished'>) => void;
 }
 
+const noHeaders: readonly string[] = [];
 /** Deviation: Envoy sets no response flag here; UO tells an operator why. */
 const overloaded: LocalReply = { status: 503, body: 'envoy overloaded', details: 'overload', flags: ResponseFlag.UO };
 
@@ -132,7 +133,7 @@ export class HttpConnectionManager {
       const bad = this.#underscores(stream, head);
       if (bad !== null) return bad;
     }
-    prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node }, head, stream.info);
+    stream.tellsRequestId = prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node, internalOnlyHeaders: this.routes.table?.internalOnlyHeaders ?? noHeaders }, head, stream.info);
     return head.upgrade === '' || this.#mayUpgrade(stream, head.upgrade) ? null : this.#refuseUpgrade();
   }
 
@@ -203,12 +204,12 @@ export class HttpConnectionManager {
 
   #stripHost(stream: ActiveStream, head: RequestHead): void {
     const { config } = this;
+    if (config.stripTrailingHostDot) head.authority = head.authority.replace(/\.(?=$|:\d+$)/, '');
     const colon = head.authority.lastIndexOf(':');
     if (config.stripPort !== 'none' && colon > head.authority.lastIndexOf(']')) {
       const local = stream.info.connection.localAddress;
       if (config.stripPort === 'any' || head.authority.slice(colon) === local.slice(local.lastIndexOf(':'))) head.authority = head.authority.slice(0, colon);
     }
-    if (config.stripTrailingHostDot && head.authority.endsWith('.')) head.authority = head.authority.slice(0, -1);
   }
 
   /** As in Envoy a refused stream of HTTP/2 is reset, and a request of HTTP/1 answered. */

@@ -6,18 +6,18 @@ import { prepareRequest } from './prepare-request.ts';
 import { unknownNode } from '../node.ts';
 import { RequestIds } from './request-id.ts';
 
-const parts = { ids: new RequestIds((buffer) => buffer.fill(0xab)), node: { ...unknownNode, id: 'node-1', cluster: 'productpage' } };
+const parts = { ids: new RequestIds((buffer) => buffer.fill(0xab)), node: { ...unknownNode, id: 'node-1', cluster: 'productpage' }, internalOnlyHeaders: ['x-inside'] };
 const generated = 'abababab-abab-4bab-abab-abababababab';
 const base = {
   useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false, appendXForwardedPort: false, internalAddresses: null, via: '', generateRequestId: true,
   preserveExternalRequestId: false, schemeToOverwrite: null, forwardClientCert: 'sanitize', setCurrentClientCert: { subject: true, cert: false, chain: false, dns: false, uri: true },
 } as unknown as HcmConfig;
 
-function prepared(config: Partial<HcmConfig>, headers: Record<string, string>, from = '203.0.113.9:5555', tls: TlsInfo | null = null) {
-  const head = new RequestHead('GET', '/', 'a', HeaderMap.from(headers));
+function prepared(config: Partial<HcmConfig>, headers: Parameters<typeof HeaderMap.from>[0], from = '203.0.113.9:5555', tls: TlsInfo | null = null, sent: Partial<RequestHead> = {}) {
+  const head = Object.assign(new RequestHead('GET', '/', 'a', HeaderMap.from(headers), tls === null ? 'http' : 'https'), sent);
   const info = new StreamInfo({ ...unknownConnection, directRemoteAddress: from, localAddress: '10.0.0.1:8080', tls }, 0, 0);
-  prepareRequest({ ...base, ...config }, parts, head, info);
-  return { fields: Object.fromEntries(head.headers), head, info };
+  const tellsId = prepareRequest({ ...base, ...config }, parts, head, info);
+  return { fields: Object.fromEntries(head.headers), head, info, tellsId };
 }
 
 test('at the edge the client is the TCP peer, and what it claims is taken away', () => {
@@ -77,4 +77,43 @@ test('add_user_agent names this service, and leaves a client its own', () => {
   assert.equal(named['x-envoy-downstream-service-cluster'], 'productpage');
   assert.equal(named['x-envoy-downstream-service-node'], 'node-1');
   assert.equal(prepared({ addUserAgent: true, useRemoteAddress: false }, { 'user-agent': 'curl/8' }).fields['user-agent'], 'curl/8');
+});
+
+test('the scheme is what HTTP/2 says, then what a trustworthy x-forwarded-proto says, then what the connection is', () => {
+  const scheme = (config: Partial<HcmConfig>, headers: Record<string, string>, sent: Partial<RequestHead> = {}) => prepared(config, headers, undefined, null, sent).head.scheme;
+  const https = { 'x-forwarded-proto': 'https' };
+  const http2 = (word: string) => ({ protocol: 'HTTP/2', scheme: word }) as const;
+  assert.deepEqual([scheme({}, {}, http2('https')), scheme({ useRemoteAddress: false }, https, http2('http')), scheme({}, {}, http2('HTTPS')), scheme({}, {}, http2('ftp'))], ['https', 'http', 'https', 'http']);
+  assert.deepEqual([scheme({}, https), scheme({ xffNumTrustedHops: 1 }, https), scheme({ useRemoteAddress: false }, https), scheme({ useRemoteAddress: false }, { 'x-forwarded-proto': 'wss' })], ['http', 'https', 'https', 'http']);
+});
+
+test('a scheme that is overwritten is told to the service too', () => {
+  const { fields, head } = prepared({ schemeToOverwrite: 'https', useRemoteAddress: false }, { 'x-forwarded-proto': 'http' });
+  assert.deepEqual([head.scheme, fields['x-forwarded-proto']], ['https', 'https']);
+});
+
+test('the port of the listener is told where a proxy in front did not tell one that is believed', () => {
+  const port = (config: Partial<HcmConfig>, headers: Record<string, string> = {}) => prepared({ appendXForwardedPort: true, ...config }, headers).fields['x-forwarded-port'];
+  const said = { 'x-forwarded-port': '443' };
+  assert.deepEqual([port({}), port({}, said), port({ xffNumTrustedHops: 1 }, said), port({ useRemoteAddress: false }), port({ useRemoteAddress: false }, said)], ['8080', '8080', '443', '8080', '443']);
+});
+
+test('a referer is taken away when it is said twice, or tells a fragment or user information', () => {
+  const kept = (...values: string[]) => prepared({}, values.map((value) => ['referer', value] as const)).fields['referer'] !== undefined;
+  for (const value of ['https://shop.test/a?b=1', 'http://shop.test', '/a:b?c=/d', 'a/b:c', '?q']) assert.ok(kept(value), value);
+  for (const value of ['https://me:secret@shop.test/', 'https://shop.test/a#here', '/a#here', 'a:b/c', 'about:blank']) assert.ok(!kept(value), value);
+  assert.ok(!kept('https://shop.test/', 'https://shop.test/'));
+});
+
+test('fields for insiders alone are taken from everybody else', () => {
+  const internalAddresses = { contains: () => true } as unknown as HcmConfig['internalAddresses'];
+  assert.equal(prepared({}, { 'x-inside': '1' }).fields['x-inside'], undefined);
+  assert.equal(prepared({ useRemoteAddress: false }, { 'x-inside': '1' }).fields['x-inside'], undefined);
+  assert.equal(prepared({ internalAddresses }, { 'x-inside': '1' }).fields['x-inside'], '1');
+});
+
+test('via is one list, and a forced trace has its request id told', () => {
+  assert.equal(prepared({ via: 'edge' }, { via: '1.1 cdn' }).fields['via'], '1.1 cdn, edge');
+  const internalAddresses = { contains: () => true } as unknown as HcmConfig['internalAddresses'];
+  assert.deepEqual([prepared({ internalAddresses }, { 'x-envoy-force-trace': '1' }).tellsId, prepared({}, { 'x-envoy-force-trace': '1' }).tellsId, prepared({}, {}).tellsId], [true, false, false]);
 });

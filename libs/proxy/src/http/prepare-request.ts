@@ -4,6 +4,7 @@ import { decisionTraceFilter, traceHeader } from '../filters/http/decision-trace
 import type { NodeFacts } from '../node.ts';
 import { isInternalAddress, originOf } from './forwarded.ts';
 import type { RequestIds } from './request-id.ts';
+import { appendVia } from './via.ts';
 import { applyXfcc } from './xfcc.ts';
 
 /** What only the mesh's own callers may ask of a router. */
@@ -12,14 +13,25 @@ const internalOnly = new Set([
   'x-envoy-upstream-rq-timeout-ms', 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-rq-timeout-alt-response', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-force-trace',
   'x-envoy-ip-tags', 'x-envoy-hedge-on-per-try-timeout',
 ]);
+/** A URL without user information and fragment, or a relative reference whose first segment has no colon. */
+const plainReferer = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#@]+(?:[/?][^#]*)?|[^:/#]*(?:\/[^#]*)?)$/i;
 /** What proxies say of a request, and CGI's readers of headers cannot tell from the same with underscores. */
 const saidByProxies = /^x-(?:forwarded-|envoy-|request-id$|real-ip$)/;
 
+/** What a request is prepared with beside the connection manager's config. */
+export interface Surroundings {
+  readonly ids: RequestIds;
+  readonly node: NodeFacts;
+  /** internal_only_headers of the route table: fields that nobody outside may send. */
+  readonly internalOnlyHeaders: readonly string[];
+}
+
 /**
  * Makes a request trustworthy before any filter sees it: forwarding headers, request id, client certificate header, and nothing
- * forged under x-envoy-*. Source: Envoy's connection manager docs. One walk over the fields finds what is there. @hot
+ * forged under x-envoy-*. Source: Envoy's connection manager docs. One walk over the fields finds what is there.
+ * Returns whether the answer must tell the request id, because a trace is forced. @hot
  */
-export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids: RequestIds; readonly node: NodeFacts }, head: RequestHead, info: StreamInfo): void {
+export function prepareRequest(config: HcmConfig, { ids, node, internalOnlyHeaders }: Surroundings, head: RequestHead, info: StreamInfo): boolean {
   const headers = head.headers;
   const flat = headers.flat;
   let forwardedFor = -1;
@@ -29,9 +41,12 @@ export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids:
   let control = false;
   let underscores = false;
   let trace = false;
+  let referer = false;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? '';
-    if (name.charCodeAt(0) !== 120) continue;
+    const first = name.charCodeAt(0);
+    if (first === 114 && name === 'referer') referer = true;
+    if (first !== 120) continue;
     if (name === 'x-forwarded-for') forwardedFor = i;
     else if (name === 'x-forwarded-proto') forwardedProto = i;
     else if (name === 'x-request-id') requestId = i;
@@ -42,7 +57,8 @@ export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids:
   }
   const idValue = requestId < 0 ? null : (flat[requestId + 1] ?? null);
   if (underscores) dropLookalikes(headers);
-  const edge = setForwarded(config, head, info, forwardedFor, forwardedProto, control);
+  if (referer) checkReferer(headers);
+  const edge = setForwarded(config, head, info, forwardedFor, forwardedProto, control, internalOnlyHeaders);
   if (trace && edge) dropQuestion(config, headers);
   if (clientCert || info.connection.tls !== null || config.forwardClientCert !== 'sanitize') applyXfcc(config, info.connection.tls, headers);
   info.requestId = idValue;
@@ -53,7 +69,8 @@ export function prepareRequest(config: HcmConfig, { ids, node }: { readonly ids:
     info.requestId = id;
   }
   if (config.addUserAgent) addUserAgent(headers, node);
-  if (config.via !== '') headers.add('via', config.via);
+  if (config.via !== '') appendVia(headers, config.via);
+  return control && headers.has('x-envoy-force-trace');
 }
 
 /** Names this proxy's service to the upstream; the client's own user agent stays. */
@@ -64,7 +81,7 @@ function addUserAgent(headers: HeaderMap, node: NodeFacts): void {
 }
 
 /** Returns whether the request comes from outside, over our own edge. */
-function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, forwardedFor: number, forwardedProto: number, control: boolean): boolean {
+function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, forwardedFor: number, forwardedProto: number, control: boolean, internalOnlyHeaders: readonly string[]): boolean {
   const headers = head.headers;
   const scheme = info.connection.tls === null ? 'http' : 'https';
   let internal = false;
@@ -76,7 +93,6 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
     internal = sent === null && isInternalAddress(config, client);
     if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
     if (config.xffNumTrustedHops === 0 || forwardedProto < 0) headers.set('x-forwarded-proto', scheme);
-    if (config.appendXForwardedPort && (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-port'))) headers.set('x-forwarded-port', info.connection.localAddress.slice(info.connection.localAddress.lastIndexOf(':') + 1));
   } else {
     if (forwardedFor >= 0) {
       const origin = originOf(headers.getAll('x-forwarded-for'), config.xffNumTrustedHops);
@@ -86,13 +102,45 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
     if (forwardedProto < 0) headers.add('x-forwarded-proto', scheme);
   }
   if (client !== '' && client !== addressWithoutPort(remoteAddress(info.connection))) info.downstreamRemoteAddress = client.includes(':') ? `[${client}]:0` : `${client}:0`;
-  const proto = forwardedProto < 0 || config.useRemoteAddress ? scheme : headers.get('x-forwarded-proto');
-  head.scheme = config.schemeToOverwrite ?? (proto === 'https' ? 'https' : 'http');
+  if (config.appendXForwardedPort) setForwardedPort(config, headers, info.connection.localAddress);
+  setScheme(config, head, scheme);
   const edge = config.useRemoteAddress && !internal;
   if (control) dropForged(headers, internal, edge);
+  if (!internal) for (const name of internalOnlyHeaders) headers.remove(name);
   if (internal) headers.set('x-envoy-internal', 'true');
   else if (edge) headers.set('x-envoy-external-address', client);
   return edge;
+}
+
+function setForwardedPort(config: HcmConfig, headers: HeaderMap, localAddress: string): void {
+  const believed = !config.useRemoteAddress || config.xffNumTrustedHops > 0;
+  if (!believed || !headers.has('x-forwarded-port')) headers.set('x-forwarded-port', localAddress.slice(localAddress.lastIndexOf(':') + 1));
+}
+
+/**
+ * What HTTP/2 and a URL in the request line say holds; else what x-forwarded-proto says, now that it is trustworthy; else whether there is TLS.
+ * Deviation: Envoy passes any other word for :scheme on.
+ */
+function setScheme(config: HcmConfig, head: RequestHead, ofConnection: 'http' | 'https'): void {
+  if (config.schemeToOverwrite !== null) {
+    head.scheme = config.schemeToOverwrite;
+    head.headers.set('x-forwarded-proto', head.scheme);
+    return;
+  }
+  const said = head.protocol === 'HTTP/2' || head.scheme !== ofConnection ? head.scheme : head.headers.get('x-forwarded-proto') ?? '';
+  head.scheme = knownScheme(said) ?? ofConnection;
+}
+
+function knownScheme(text: string): 'http' | 'https' | null {
+  if (text === 'http' || text === 'https') return text;
+  const lower = text.toLowerCase();
+  return lower === 'http' || lower === 'https' ? lower : null;
+}
+
+/** A referer may be said once, and says no secrets: neither a fragment nor somebody's name and password. */
+function checkReferer(headers: HeaderMap): void {
+  const said = headers.values('referer');
+  if (said.length !== 1 || !plainReferer.test(said[0] ?? '')) headers.remove('referer');
 }
 
 function dropForged(headers: HeaderMap, internal: boolean, edge: boolean): void {

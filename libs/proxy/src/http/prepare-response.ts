@@ -2,6 +2,7 @@ import type { HeaderMap, ResponseHead } from '@meltemi/http';
 import type { HcmConfig } from '@meltemi/snapshot';
 import type { ActiveStream } from './active-stream.ts';
 import type { HttpConnectionManager } from './connection-manager.ts';
+import { appendVia } from './via.ts';
 
 /** The connection manager's own response fields: server, date, via, request id. @hot */
 export function prepareResponse(manager: HttpConnectionManager, stream: ActiveStream, head: ResponseHead): void {
@@ -9,8 +10,8 @@ export function prepareResponse(manager: HttpConnectionManager, stream: ActiveSt
   stream.trace?.onResponse(head);
   if (manager.closesConnection) stream.session.drain(false);
   setServerAndDate(config, manager.deps.httpDate(), head.headers);
-  if (config.via !== '') head.headers.add('via', config.via);
-  if (config.alwaysSetRequestIdInResponse && stream.info.requestId !== null) head.headers.set('x-request-id', stream.info.requestId);
+  if (config.via !== '') appendVia(head.headers, config.via);
+  if ((config.alwaysSetRequestIdInResponse || stream.tellsRequestId) && stream.info.requestId !== null) head.headers.set('x-request-id', stream.info.requestId);
 }
 
 /** One walk over the fields. @hot */

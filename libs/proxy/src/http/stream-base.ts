@@ -32,6 +32,8 @@ export abstract class StreamBase {
   protected headSent = false;
   /** The proxy itself answers. */
   protected local = false;
+  /** The answer tells the request id, whatever the connection manager's config says. */
+  tellsRequestId = false;
   #route: RouteMatch | null | undefined = undefined;
   #finished = false;
   /** What had moved when the stream was last looked at, and when that was. */
