@@ -31,29 +31,46 @@ export interface Settings {
   readonly profile: boolean;
 }
 
+const options = {
+  list: { type: 'boolean' }, case: { type: 'string' }, only: { type: 'string', default: peerNames.join(',') }, rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' },
+  warmup: { type: 'string', default: '5' }, connections: { type: 'string', default: '32' }, json: { type: 'string', default: join(repository, '.meltemi/bench/proxy.json') }, profile: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' },
+} as const;
+
 /** Reads the command line; a number is an exit code, after saying why. */
-export function readSettings(): Settings | number {
-  const { values } = parseArgs({
-    options: {
-      list: { type: 'boolean' }, case: { type: 'string' }, only: { type: 'string', default: peerNames.join(',') }, rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' },
-      warmup: { type: 'string', default: '5' }, connections: { type: 'string', default: '32' }, json: { type: 'string', default: join(repository, '.meltemi/bench/proxy.json') }, profile: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' },
-    },
-  });
+export function readSettings(args = process.argv.slice(2)): Settings | number {
+  try {
+    return settingsOf(parseArgs({ args, options }).values);
+  } catch (cause) {
+    return wrong(cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
+
+function settingsOf(values: Values): Settings | number {
   if (values.help || values.list) {
     console.log(values.help ? usage : table(benchCases.map(({ name, about }) => [name, ` ${about}`.padEnd(200)])).replace(/ +$/gm, ''));
     return 0;
   }
-  const cases = benchCases.filter(({ name }) => values.case === undefined || values.case.split(',').includes(name));
-  const only = peerNames.filter((name) => values.only.split(',').includes(name));
-  const [rounds = 0, seconds = 0, warmup = 0, connections = 0] = [values.rounds, values.seconds, values.warmup, values.connections].map(Number);
-  if (only.length !== values.only.split(',').length || (values.case !== undefined && cases.length !== values.case.split(',').length) || ![rounds, seconds, warmup, connections].every((value) => Number.isInteger(value) && value > 0)) {
-    console.error(usage);
-    return 2;
+  const caseNames = benchCases.map(({ name }) => name);
+  const wanted = values.case?.split(',') ?? caseNames;
+  const peers = values.only.split(',');
+  for (const [flag, names, known] of [['--case', wanted, caseNames], ['--only', peers, peerNames]] as const) {
+    const unknown = names.filter((name) => !(known as readonly string[]).includes(name));
+    if (unknown.length > 0) return wrong(`${flag} ${unknown.join(',')}: not known; there are ${known.join(', ')}`);
   }
+  const numbers = { rounds: Number(values.rounds), seconds: Number(values.seconds), warmup: Number(values.warmup), connections: Number(values.connections) };
+  for (const [name, value] of Object.entries(numbers)) if (!Number.isInteger(value) || value <= 0) return wrong(`--${name} ${values[name as keyof typeof numbers]}: must be a whole number above zero`);
+  const cases = benchCases.filter(({ name }) => wanted.includes(name));
   const missing = missingPackages(cases);
   if (missing.length > 0) return refused(`programs are missing: apt-get install ${missing.join(' ')}`);
   if (!existsSync(join(repository, 'apps/proxy/dist/main.js'))) return refused('apps/proxy/dist/main.js is missing: npx nx run meltemi-proxy:build');
-  return { cases, only, rounds, seconds, warmup, connections, json: resolve(values.json), profile: values.profile };
+  return { cases, only: peerNames.filter((name) => peers.includes(name)), ...numbers, json: resolve(values.json), profile: values.profile };
+}
+
+function wrong(why: string): number {
+  console.error(`${why}\n--help says more, --list shows the cases`);
+  return 2;
 }
 
 function refused(why: string): number {
