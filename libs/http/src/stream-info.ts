@@ -20,6 +20,10 @@ export interface TlsInfo {
   readonly peerSerial: string;
   /** Lower-case hex of the SHA-256 of the certificate's DER. */
   readonly peerFingerprint256: string;
+  /** The same of SHA-1, for logs alone. */
+  readonly peerFingerprint1?: string;
+  readonly peerIpSans?: readonly string[];
+  readonly peerEmailSans?: readonly string[];
   /** PEM, for x-forwarded-client-cert's Cert. */
   readonly peerCertPem: string;
   /** PEM of the certificate and those above it that the peer sent, for x-forwarded-client-cert's Chain. */
@@ -29,6 +33,8 @@ export interface TlsInfo {
   readonly localSubject: string;
   readonly localUriSans: readonly string[];
   readonly localDnsSans: readonly string[];
+  readonly localIpSans?: readonly string[];
+  readonly localEmailSans?: readonly string[];
 }
 
 /** What a connection knows about its downstream side; one object per connection, shared by its streams. Addresses are "ip:port", "[ip6]:port" or a path. */
@@ -36,6 +42,8 @@ export interface ConnectionInfo {
   readonly id: number;
   /** Where the client really sent it (after original-dst). */
   readonly localAddress: string;
+  /** Where the connection was accepted; unset: the same. */
+  readonly directLocalAddress?: string;
   /** The TCP peer. */
   readonly directRemoteAddress: string;
   /** Who is behind the TCP peer, by the PROXY protocol; unset: the peer itself. Read it through `remoteAddress`. */
@@ -100,6 +108,8 @@ export class StreamInfo {
   upstreamWireBytesSent = 0;
 
   upstreamHost: string | null = null;
+  /** What the endpoint is called; "" when it has an address alone. */
+  upstreamHostName = '';
   /** Cluster name (raw). */
   upstreamCluster: string | null = null;
   /** alt_stat_name when the cluster has one. */
@@ -121,6 +131,7 @@ export class StreamInfo {
 
   routeName = '';
   virtualHostName = '';
+  virtualClusterName = '';
   /** Of the route, for %METADATA(ROUTE:…)%. */
   routeMetadata: DynamicMetadata | null = null;
   requestId: string | null = null;

@@ -1,7 +1,7 @@
 import { fieldNameOf } from '../field-name.ts';
 import type { ResponseHead, RequestHead } from '../heads.ts';
 import { pathOf, queryOf, queryParameter } from '../path.ts';
-import type { DynamicMetadata, StreamInfo } from '../stream-info.ts';
+import type { DynamicMetadata, StreamInfo, TlsInfo } from '../stream-info.ts';
 import { textOperator, truncated, type Command, type FormatOptions, type Operator, type OperatorFactory } from './operator.ts';
 import { grpcStatus } from './stream-operators.ts';
 import { compileTimeFormat, isoTime } from './time-format.ts';
@@ -14,7 +14,10 @@ export const argumentOperators: Readonly<Record<string, OperatorFactory>> = {
   TRAILER: trailer,
   QUERY_PARAM: queryParam,
   PATH: path,
-  START_TIME: startTime,
+  ...timeOperators('START_TIME', (info) => info.startTimeMs),
+  ...timeOperators('EMIT_TIME', (info) => info.startTimeMs + (info.endMonoMs < 0 ? 0 : info.endMonoMs - info.startMonoMs)),
+  ...validityOperators('DOWNSTREAM', (info) => info.connection.tls),
+  ...validityOperators('UPSTREAM', (info) => info.upstreamTls),
   RESPONSE_CODE_DETAILS: responseCodeDetails,
   DYNAMIC_METADATA: (command) => metadata(command, (info) => info.dynamicMetadata),
   UPSTREAM_METADATA: (command) => metadata(command, (info) => info.upstreamMetadata),
@@ -24,6 +27,7 @@ export const argumentOperators: Readonly<Record<string, OperatorFactory>> = {
   GRPC_STATUS: grpcStatusName,
   HOSTNAME: (_command, options) => textOperator(() => options.hostname ?? null),
   ENVIRONMENT: environment,
+  UNIQUE_ID: uniqueId,
   COMMON_DURATION: commonDuration,
 };
 
@@ -88,10 +92,36 @@ function path(command: Command): Operator | string {
   return truncated(operator, command.maxLength);
 }
 
-function startTime(command: Command): Operator | string {
-  if (!command.argument) return textOperator((info) => isoTime(info.startTimeMs));
-  const format = compileTimeFormat(command.argument);
-  return typeof format === 'string' ? format : textOperator((info) => format(info.startTimeMs));
+/** A time in UTC, and the same in the time of this machine; with a format of its own as argument. */
+function timeOperators(name: string, read: (info: StreamInfo) => number | null): Record<string, OperatorFactory> {
+  return { [name]: timeFactory(read, 'utc'), [`${name}_LOCAL`]: timeFactory(read, 'local') };
+}
+
+/** From when to when a peer's certificate is good. */
+function validityOperators(side: string, tls: (info: StreamInfo) => TlsInfo | null): Record<string, OperatorFactory> {
+  const when = (read: (tls: TlsInfo) => number) => timeFactory((info) => {
+    const connection = tls(info);
+    return connection === null || !connection.peerPresented ? null : read(connection);
+  }, 'utc');
+  return { [`${side}_PEER_CERT_V_START`]: when((t) => t.peerCertValidFromMs), [`${side}_PEER_CERT_V_END`]: when((t) => t.peerCertValidToMs) };
+}
+
+const isoPattern = '%Y-%m-%dT%H:%M:%E3S%Ez';
+
+function timeFactory(read: (info: StreamInfo) => number | null, zone: 'utc' | 'local'): OperatorFactory {
+  return (command) => {
+    const format = command.argument ? compileTimeFormat(command.argument, zone) : zone === 'utc' ? isoTime : compileTimeFormat(isoPattern, zone);
+    if (typeof format === 'string') return format;
+    return textOperator((info) => {
+      const ms = read(info);
+      return ms === null ? null : format(ms);
+    });
+  };
+}
+
+function uniqueId(_command: Command, options: FormatOptions): Operator | string {
+  const make = options.uniqueId;
+  return make ? textOperator(make) : '%UNIQUE_ID% is not available here';
 }
 
 function responseCodeDetails(command: Command): Operator | string {

@@ -13,6 +13,8 @@ export interface FormatOptions {
   readonly hostname?: string;
   /** %ENVIRONMENT(X)%; without it the command is refused. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** %UNIQUE_ID%: another one with each call; without it the command is refused. */
+  readonly uniqueId?: () => string;
   /** Missing values print as "" instead of "-". */
   readonly omitEmpty?: boolean;
 }

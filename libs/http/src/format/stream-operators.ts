@@ -2,7 +2,6 @@ import { addressWithoutPort, portOf } from '../address.ts';
 import { formatResponseFlags, formatResponseFlagsLong } from '../response-flags.ts';
 import { logTypeNames, logTypeOf, type StreamInfo, type TlsInfo } from '../stream-info.ts';
 import { numberOperator, textOperator, type Operator } from './operator.ts';
-import { isoTime } from './time-format.ts';
 
 const missing = textOperator(() => null);
 
@@ -18,6 +17,7 @@ export const streamOperators: Readonly<Record<string, Operator>> = {
   BYTES_SENT: numberOperator((info) => info.bytesSent),
   REQUEST_HEADERS_BYTES: numberOperator((info) => info.requestHeaderBytes),
   RESPONSE_HEADERS_BYTES: numberOperator((info) => info.responseHeaderBytes),
+  RESPONSE_TRAILERS_BYTES: numberOperator(({ responseTrailers }) => responseTrailers?.reduce((sum, text) => sum + text.length, 0) ?? 0),
   DOWNSTREAM_WIRE_BYTES_RECEIVED: numberOperator((info) => info.downstreamWireBytesReceived),
   DOWNSTREAM_WIRE_BYTES_SENT: numberOperator((info) => info.downstreamWireBytesSent),
   UPSTREAM_WIRE_BYTES_RECEIVED: numberOperator((info) => info.upstreamWireBytesReceived),
@@ -28,15 +28,20 @@ export const streamOperators: Readonly<Record<string, Operator>> = {
   RESPONSE_DURATION: durationTo((info) => info.upstreamFirstReceivedMonoMs),
   RESPONSE_TX_DURATION: numberOperator((info) =>
     info.downstreamLastSentMonoMs < 0 || info.upstreamFirstReceivedMonoMs < 0 ? null : span(info.upstreamFirstReceivedMonoMs, info.downstreamLastSentMonoMs)),
-  EMIT_TIME: textOperator((info) => isoTime(info.startTimeMs + (info.endMonoMs < 0 ? 0 : info.endMonoMs - info.startMonoMs))),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: numberOperator((info) => info.attemptCount),
   UPSTREAM_CLUSTER: textOperator((info) => info.upstreamClusterAlt ?? info.upstreamCluster),
   UPSTREAM_CLUSTER_RAW: textOperator((info) => info.upstreamCluster),
   UPSTREAM_HOST: textOperator((info) => info.upstreamHost),
+  UPSTREAM_HOST_NAME: textOperator(upstreamName),
+  UPSTREAM_HOST_NAME_WITHOUT_PORT: textOperator((info) => {
+    const name = upstreamName(info);
+    return name === null ? null : addressWithoutPort(name);
+  }),
   ...addressOperators('UPSTREAM_REMOTE', (info) => info.upstreamHost),
   ...addressOperators('UPSTREAM_LOCAL', (info) => info.upstreamLocalAddress),
   ...addressOperators('DOWNSTREAM_REMOTE', (info) => info.downstreamRemoteAddress || null),
   ...addressOperators('DOWNSTREAM_DIRECT_REMOTE', (info) => info.connection.directRemoteAddress || null),
+  ...addressOperators('DOWNSTREAM_DIRECT_LOCAL', (info) => info.connection.directLocalAddress ?? (info.connection.localAddress || null)),
   ...addressOperators('DOWNSTREAM_LOCAL', (info) => info.connection.localAddress || null),
   UPSTREAM_TRANSPORT_FAILURE_REASON: textOperator((info) => info.upstreamTransportFailureReason || null),
   DOWNSTREAM_TRANSPORT_FAILURE_REASON: textOperator((info) => info.downstreamTransportFailureReason || null),
@@ -45,8 +50,7 @@ export const streamOperators: Readonly<Record<string, Operator>> = {
   REQUESTED_SERVER_NAME: textOperator((info) => info.connection.requestedServerName || null),
   ROUTE_NAME: textOperator((info) => info.routeName || null),
   VIRTUAL_HOST_NAME: textOperator((info) => info.virtualHostName || null),
-  // Virtual clusters are not kept: the command is known and always missing.
-  VIRTUAL_CLUSTER_NAME: missing,
+  VIRTUAL_CLUSTER_NAME: textOperator((info) => info.virtualClusterName || null),
   ACCESS_LOG_TYPE: textOperator((info) => logTypeNames[logTypeOf(info)] ?? null),
   // Known to Envoy and never known here: of HTTP/3, of the kernel's TCP_INFO, of TLS session ids.
   ROUNDTRIP_DURATION: missing, DOWNSTREAM_HANDSHAKE_DURATION: missing, BYTES_RETRANSMITTED: missing, PACKETS_RETRANSMITTED: missing, DOWNSTREAM_TLS_SESSION_ID: missing, UPSTREAM_TLS_SESSION_ID: missing,
@@ -67,6 +71,13 @@ export function grpcStatus(info: StreamInfo): number | null {
   if (trailers !== null) for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === 'grpc-status') text = trailers[i + 1] ?? null;
   text ??= info.response?.headers.get('grpc-status') ?? null;
   return text === null || !/^\d{1,5}$/.test(text) ? null : Number(text);
+}
+
+/** The name of the upstream host, where it has one; else its address. */
+function upstreamName(info: StreamInfo): string | null {
+  const { upstreamHost: address, upstreamHostName: name } = info;
+  const port = address === null ? -1 : portOf(address);
+  return name === '' ? address : port < 0 ? name : `${name}:${port}`;
 }
 
 function span(from: number, to: number): number {
@@ -99,10 +110,6 @@ function tlsOperators(side: string, tls: (info: StreamInfo) => TlsInfo | null): 
     const connection = tls(info);
     return connection === null ? null : read(connection) || null;
   });
-  const time = (read: (tls: TlsInfo) => number) => textOperator((info) => {
-    const connection = tls(info);
-    return connection === null || !connection.peerPresented ? null : isoTime(read(connection));
-  });
   return {
     [`${side}_TLS_VERSION`]: text((t) => t.version),
     [`${side}_TLS_CIPHER`]: text((t) => t.cipher),
@@ -112,11 +119,14 @@ function tlsOperators(side: string, tls: (info: StreamInfo) => TlsInfo | null): 
     [`${side}_PEER_DNS_SAN`]: text((t) => t.peerDnsSans.join(',')),
     [`${side}_PEER_SERIAL`]: text((t) => t.peerSerial),
     [`${side}_PEER_FINGERPRINT_256`]: text((t) => t.peerFingerprint256),
+    [`${side}_PEER_FINGERPRINT_1`]: text((t) => t.peerFingerprint1 ?? ''),
+    [`${side}_PEER_IP_SAN`]: text((t) => t.peerIpSans?.join(',') ?? ''),
+    [`${side}_PEER_EMAIL_SAN`]: text((t) => t.peerEmailSans?.join(',') ?? ''),
     [`${side}_PEER_CERT`]: text((t) => (t.peerCertPem === '' ? '' : encodeURIComponent(t.peerCertPem))),
-    [`${side}_PEER_CERT_V_START`]: time((t) => t.peerCertValidFromMs),
-    [`${side}_PEER_CERT_V_END`]: time((t) => t.peerCertValidToMs),
     [`${side}_LOCAL_SUBJECT`]: text((t) => t.localSubject),
     [`${side}_LOCAL_URI_SAN`]: text((t) => t.localUriSans.join(',')),
     [`${side}_LOCAL_DNS_SAN`]: text((t) => t.localDnsSans.join(',')),
+    [`${side}_LOCAL_IP_SAN`]: text((t) => t.localIpSans?.join(',') ?? ''),
+    [`${side}_LOCAL_EMAIL_SAN`]: text((t) => t.localEmailSans?.join(',') ?? ''),
   };
 }

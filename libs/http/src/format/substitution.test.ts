@@ -53,6 +53,37 @@ test('commands give what they name, missing ones a dash', () => {
   ] as const) assert.equal(text(format), expected, format);
 });
 
+test('commands about time take a format, and the time of this machine', (t) => {
+  const zone = process.env['TZ'];
+  process.env['TZ'] = 'Asia/Kolkata';
+  t.after(() => { if (zone === undefined) delete process.env['TZ']; else process.env['TZ'] = zone; });
+  for (const [format, expected] of [
+    ['%EMIT_TIME(%H:%M:%E3S)% %EMIT_TIME%', '12:00:05.049 2026-03-01T12:00:05.049Z'],
+    ['%START_TIME_LOCAL%', '2026-03-01T17:30:05.007+05:30'],
+    ['%EMIT_TIME_LOCAL(%F %T %z)%', '2026-03-01 17:30:05 +0530'],
+    ['%DOWNSTREAM_PEER_CERT_V_START(%F)%', '-'],
+  ] as const) assert.equal(text(format), expected, format);
+});
+
+test('names of hosts, addresses before redirection and sizes of trailers are told', () => {
+  for (const [format, expected] of [
+    ['%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%', '- -'],
+    ['%DOWNSTREAM_DIRECT_LOCAL_ADDRESS% %DOWNSTREAM_DIRECT_LOCAL_PORT%', `${stream().connection.localAddress} 9080`],
+    ['%RESPONSE_TRAILERS_BYTES% %VIRTUAL_CLUSTER_NAME%', `${(stream().responseTrailers ?? []).join('').length} -`],
+  ] as const) assert.equal(text(format), expected, format);
+  const named = compileFormat('%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %VIRTUAL_CLUSTER_NAME%');
+  assert.ok(named.ok);
+  assert.equal(named.value.format(Object.assign(stream(), { upstreamHost: '10.0.0.1:80', upstreamHostName: 'app.test', virtualClusterName: 'orders' })), 'app.test:80 app.test orders');
+});
+
+test('an id of its own is made with each use, where somebody makes them', () => {
+  let count = 0;
+  const compiled = compileFormat('%UNIQUE_ID% %UNIQUE_ID%', { uniqueId: () => `id-${++count}` });
+  assert.ok(compiled.ok);
+  assert.deepEqual([compiled.value.format(stream()), compiled.value.format(stream())], ['id-1 id-2', 'id-3 id-4']);
+  assert.equal(compileFormat('%UNIQUE_ID%').ok, false);
+});
+
 test('unknown commands, stray percent signs and wrong arguments are refused with their reason', () => {
   for (const [format, reason] of [
     ['%NOPE%', /NOPE/], ['a % b', /position 2/], ['%REQ()%', /header name/], ['%DURATION(x)%', /no argument/], ['%START_TIME(%Q)%', /specifier/],

@@ -23,16 +23,19 @@ const parts: Readonly<Record<string, Part>> = {
 
 /**
  * Compiles a strftime pattern with Envoy's extensions (%f, %1f–%9f sub-second digits, %3s/%6s/%9s epoch with precision, %E<n>S and %E*S seconds with
- * fraction, %Ez offset) over UTC. A string is the reason why not.
+ * fraction, %Ez offset) over UTC, or over the time of this machine. A string is the reason why not.
  */
-export function compileTimeFormat(pattern: string): ((ms: number) => string) | string {
+export function compileTimeFormat(pattern: string, zone: 'utc' | 'local' = 'utc'): ((ms: number) => string) | string {
   const compiled: (string | Part)[] = [];
+  const local = zone === 'local';
   const token = /%(?:E([0-9*])S|(E)z|([1-9])f|([369])s|([A-Za-z%]))|([^%]+)|(%)/gy;
   for (const match of pattern.matchAll(token)) {
     const [, seconds, offset, digits, epoch, letter, literal] = match;
     if (literal !== undefined) compiled.push(literal);
     else if (seconds !== undefined) compiled.push((d, ms) => secondsWith(d, ms, seconds === '*' ? 3 : Number(seconds)));
-    else if (offset !== undefined) compiled.push('+00:00');
+    else if (offset !== undefined) compiled.push(local ? (_d, ms) => offsetOf(ms, ':') : '+00:00');
+    else if (local && letter === 'z') compiled.push((_d, ms) => offsetOf(ms, ''));
+    else if (local && letter === 'Z') compiled.push((_d, ms) => zoneName(ms));
     else if (digits !== undefined) compiled.push((_d, ms) => fraction(ms, Number(digits)));
     else if (epoch !== undefined) compiled.push((_d, ms) => String(Math.floor(ms / 1000)) + fraction(ms, Number(epoch)));
     else {
@@ -42,11 +45,22 @@ export function compileTimeFormat(pattern: string): ((ms: number) => string) | s
     }
   }
   return (ms) => {
-    const date = new Date(ms);
+    // Parts read a date's UTC fields: of local time it is shifted to.
+    const date = new Date(local ? ms - new Date(ms).getTimezoneOffset() * 60_000 : ms);
     let out = '';
     for (const part of compiled) out += typeof part === 'string' ? part : part(date, ms);
     return out;
   };
+}
+
+function offsetOf(ms: number, between: string): string {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const size = Math.abs(minutes);
+  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(size / 60))}${between}${two(size % 60)}`;
+}
+
+function zoneName(ms: number): string {
+  return new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(ms).find(({ type }) => type === 'timeZoneName')?.value ?? '';
 }
 
 /** Sub-second digits. Clocks give milliseconds (or fractions of them), the rest is zero. */

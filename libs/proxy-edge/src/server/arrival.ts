@@ -50,7 +50,7 @@ export function viewOf(arrival: Arrival, seen: Seen): ConnectionView {
 export function infoOf(arrival: Arrival, connection: SocketConnection, view: ConnectionView): CapturedConnectionInfo {
   const { accepted, destination, proxied } = arrival;
   const originalDst = destination.captured ? formatAddress(destination.ip, destination.port) : '';
-  const info = { id: connection.id, localAddress: originalDst || accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst, view };
+  const info = { id: connection.id, localAddress: originalDst || accepted.localAddress, directLocalAddress: accepted.localAddress, directRemoteAddress: accepted.remoteAddress, requestedServerName: view.serverName, tls: connection.tls, originalDst, view };
   if (proxied === null) return info;
   const { header, settings } = proxied;
   const source = sourceOf(arrival);

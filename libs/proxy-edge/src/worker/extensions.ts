@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { err, ok, type Result } from '@meltemi/base';
@@ -6,7 +7,7 @@ import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
-  const formats = { hostname: hostname(), environment: environment() };
+  const formats = { hostname: hostname(), environment: environment(), uniqueId: () => randomUUID() };
   return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
 }
 

@@ -81,6 +81,7 @@ export class Attempt implements StreamCallbacks {
   describe(info: StreamInfo): void {
     const { connection, host } = this;
     info.upstreamHost = host.key;
+    info.upstreamHostName = host.endpoint.hostname;
     info.upstreamMetadata = host.metadata;
     if (connection === null) return;
     if (connection.remoteAddress !== '') info.upstreamHost = connection.remoteAddress;

@@ -155,6 +155,7 @@ export class UpstreamRequest implements AttemptOwner {
     this.#tries++;
     target.info.attemptCount = this.#tries;
     target.info.upstreamHost = host.key;
+    target.info.upstreamHostName = host.endpoint.hostname;
     target.info.upstreamMetadata = host.metadata;
     const attempt = new Attempt(this, host, { cluster, limits: this.#limits, clock: target.clock });
     this.#attempts.add(attempt);

@@ -5,6 +5,7 @@ import { CodeStats } from '../../../code-stats.ts';
 
 /** What is counted of a virtual cluster, under Envoy's names. */
 export interface VirtualClusterStats {
+  readonly name: string;
   readonly codes: CodeStats;
   readonly rqTotal: Counter;
   readonly rqTimeout: Counter;
@@ -32,6 +33,7 @@ export class VirtualClusters {
     const prefix = `vhost.${cluster.virtualHostName}.vcluster.${cluster.name}.`;
     const counter = (name: string) => this.#stats.counter(`${prefix}upstream_rq_${name}`);
     const made = {
+      name: cluster.name,
       codes: new CodeStats(this.#stats, prefix), rqTotal: counter('total'), rqTimeout: counter('timeout'), rqRetry: counter('retry'), rqRetrySuccess: counter('retry_success'),
       rqRetryOverflow: counter('retry_overflow'), rqRetryLimitExceeded: counter('retry_limit_exceeded'),
     };

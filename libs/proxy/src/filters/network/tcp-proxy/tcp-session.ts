@@ -184,6 +184,7 @@ export class TcpSession implements ConnectionSink, ConnectionControls {
     host.state.activeRequests++;
     host.state.requests++;
     this.info.upstreamHost = host.key;
+    this.info.upstreamHostName = host.endpoint.hostname;
     this.info.upstreamMetadata = host.metadata;
     const callbacks: ConnectionCallbacks = {
       onReady: (connection) => {
