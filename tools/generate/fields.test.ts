@@ -12,8 +12,8 @@ test('apps/docs/fields.md is what the support table says', () => {
   assert.deepEqual(staleFiles(repository, fieldFiles()), [], 'run: npm run generate');
 });
 
-test('a field that is said to work has a name that pilot reads somewhere', () => {
-  const readers = ['libs/pilot/src', 'libs/pilot-edge/src', 'apps/pilot/src', 'libs/config/src/kinds/gateway-api'].map((path) => join(repository, path));
+test('a field that is said to work has a name that pilot, or the proxy that runs a probe, reads somewhere', () => {
+  const readers = ['libs/pilot/src', 'libs/pilot-edge/src', 'apps/pilot/src', 'libs/config/src/kinds/gateway-api', 'libs/proxy/src/readiness'].map((path) => join(repository, path));
   const words = new Set(readers.flatMap(sources).flatMap((file) => readFileSync(file, 'utf8').match(/[A-Za-z_]\w*/g) ?? []));
   const unread = supportedKinds().flatMap((kind) =>
     fieldSupport(kind)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { localRow, resources, wordsPerRow, type SharedRow, type SharedRows } from './shared-rows.ts';
 import { AtomicCell, type SharedCell } from './shared-cell.ts';
 
-/** Most rows of a process, and most memory for them; beyond, each worker counts for itself. A row takes 80 bytes and 20 for each worker, touched when used. */
+/** Most rows of a process, and most memory for them; beyond, each worker counts for itself. A row takes 80 bytes and 24 for each worker, touched when used. */
 const mostRows = 32_768;
 const mostBytes = 64 * 1024 * 1024;
 const buckets = 16_384;

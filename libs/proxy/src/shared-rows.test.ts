@@ -103,7 +103,7 @@ describe('two workers', () => {
   });
 
   test('a full table leaves each worker rows of its own', () => {
-    const buffer = new SharedArrayBuffer(sharedRowsBuffer(2).byteLength - 32_760 * 120);
+    const buffer = new SharedArrayBuffer(sharedRowsBuffer(2).byteLength - 32_760 * 128);
     const [one, two] = [0, 1].map((worker) => new AtomicRows(buffer, { workers: 2, worker, offsetMs: 0 })) as [AtomicRows, AtomicRows];
     const fits = Array.from({ length: 8 }, (_, i) => one.hold(`fits ${i}`));
     assert.equal(one.size, 8);

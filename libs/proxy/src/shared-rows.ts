@@ -1,7 +1,7 @@
 import { localCell, type SharedCell } from './shared-cell.ts';
 
 /** What can be in use of a row's subject, by number. */
-export const resources = 4;
+export const resources = 5;
 /** Free numbers of a row. */
 export const wordsPerRow = 14;
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import type { CircuitBreaker } from '@meltemi/snapshot';
 import { AtomicRows, sharedRowsBuffer } from './atomic-rows.ts';
@@ -9,7 +10,7 @@ const breaker: CircuitBreaker = { maxConnections: 2, maxPendingRequests: 1, maxR
 
 function limited(more: Partial<CircuitBreaker> = {}) {
   const stats = new FlatStats();
-  const limits = new ClusterLimits({ ...breaker, ...more }, stats, 'cluster.app.circuit_breakers.default');
+  const limits = new ClusterLimits({ ...breaker, ...more }, { stats, prefix: 'cluster.app.circuit_breakers.default' });
   return { limits, gauge: gaugesOf(limits, stats) };
 }
 
@@ -22,12 +23,12 @@ function gaugesOf(limits: ClusterLimits, stats: FlatStats) {
 }
 
 /** The limits of one cluster in each worker of a process. */
-function workers(count: number, more: Partial<CircuitBreaker> = {}) {
+function workers(count: number, more: Partial<CircuitBreaker> = {}, clock = new ManualClock()) {
   const buffer = sharedRowsBuffer(count);
   const view = (worker: number) => new AtomicRows(buffer, { workers: count, worker, offsetMs: 0 });
   const begin = (worker: number) => {
     const stats = new FlatStats();
-    const limits = new ClusterLimits({ ...breaker, ...more }, stats, 'cluster.app.circuit_breakers.default', view(worker).hold('app'));
+    const limits = new ClusterLimits({ ...breaker, ...more }, { stats, prefix: 'cluster.app.circuit_breakers.default', row: view(worker).hold('app'), clock });
     return { limits, gauge: gaugesOf(limits, stats) };
   };
   return { control: view(count), begin, all: Array.from({ length: count }, (_, worker) => begin(worker)) as [ReturnType<typeof begin>, ReturnType<typeof begin>] };
@@ -62,7 +63,7 @@ test('new limits count what is in use already', () => {
 });
 
 test('a retry budget is a share of active and pending requests, and never less than its minimum', () => {
-  const limits = new ClusterLimits({ ...breaker, retryBudget: { percent: 20, minConcurrency: 3 } });
+  const limits = new ClusterLimits({ ...breaker, retryBudget: { percent: 20, minConcurrency: 3, intervalMs: 0 } });
   limits.retries = 2;
   assert.equal(limits.canRetry, true);
   limits.retries = 3;
@@ -84,7 +85,7 @@ test('a limit holds for all workers together', () => {
 });
 
 test('a retry budget is a share of what all workers do', () => {
-  const [one, two] = workers(2, { retryBudget: { percent: 20, minConcurrency: 1 } }).all;
+  const [one, two] = workers(2, { retryBudget: { percent: 20, minConcurrency: 1, intervalMs: 0 } }).all;
   one.limits.requests = 10;
   two.limits.retries = 1;
   assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [true, true]);
@@ -92,6 +93,37 @@ test('a retry budget is a share of what all workers do', () => {
   assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [false, false]);
   one.limits.requests = 15;
   assert.equal(two.limits.canRetry, true);
+});
+
+test('with an interval a budget counts requests for that long after their end, of all workers', () => {
+  const clock = new ManualClock();
+  const [one, two] = workers(2, { retryBudget: { percent: 10, minConcurrency: 0, intervalMs: 10_000 } }, clock).all;
+  for (let sent = 0; sent < 20; sent++) {
+    one.limits.requests++;
+    one.limits.requests--;
+    if (sent === 9) clock.advance(5000);
+  }
+  two.limits.retries = 1;
+  assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [true, true]);
+  two.limits.retries = 2;
+  assert.deepEqual([one.limits.canRetry, two.limits.canRetry], [false, false], 'twenty requests pay for two retries at once');
+  two.limits.retries = 1;
+  clock.advance(5000);
+  assert.equal(one.limits.canRetry, false, 'the first ten are forgotten');
+  two.limits.retries = 0;
+  assert.equal(one.limits.canRetry, true);
+  clock.advance(5000);
+  assert.equal(one.limits.canRetry, false, 'all are');
+});
+
+test('a cluster that is gone takes its past requests with it', () => {
+  const clock = new ManualClock();
+  const [one, two] = workers(2, { retryBudget: { percent: 100, minConcurrency: 0, intervalMs: 10_000 } }, clock).all;
+  one.limits.requests++;
+  one.limits.requests--;
+  assert.equal(two.limits.canRetry, true);
+  one.limits.release();
+  assert.equal(two.limits.canRetry, false);
 });
 
 test('gauges of all workers add up to what is true of the process', () => {

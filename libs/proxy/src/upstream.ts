@@ -1,4 +1,4 @@
-import type { Random } from '@meltemi/base';
+import type { Clock, Random } from '@meltemi/base';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import type { ConnectionInfo, DynamicMetadata, TlsInfo } from '@meltemi/http';
 import type { CircuitBreaker, Cluster, ConnectionView } from '@meltemi/snapshot';
@@ -8,6 +8,7 @@ import type { DynamicHosts } from './dynamic-hosts.ts';
 import type { Http2Stats } from './codec/http2/http2-stats.ts';
 import type { ByteConnection } from './connection.ts';
 import type { ProxyTlv } from './inspect/proxy-protocol.ts';
+import { RecentRequests } from './recent-requests.ts';
 import type { SharedRow } from './shared-rows.ts';
 import type { RequestWriter, ResponseReceiver } from './stream.ts';
 
@@ -162,6 +163,17 @@ interface LimitGauges {
   remaining: readonly Gauge[] | null;
 }
 
+export interface ClusterLimitsOptions {
+  /** Default: nobody is told. */
+  readonly stats?: FlatStats;
+  /** cluster.<name>.circuit_breakers.<priority> */
+  readonly prefix?: string;
+  /** Released by `release`. Default: nobody to share with. */
+  readonly row?: SharedRow | null;
+  /** Default: budgets count active requests alone. */
+  readonly clock?: Clock;
+}
+
 /**
  * What is in use of a cluster's circuit breakers. Whoever takes something adds one and takes it away again; limits hold for all workers of the
  * process (see SharedRow: each counts its own, sums are compared), numbers read here are this worker's own.
@@ -177,13 +189,16 @@ export class ClusterLimits {
   #pending = 0;
   #requests = 0;
   #retries = 0;
+  readonly #clock: Clock | null;
+  /** Made when a budget asks for them. */
+  #recent: RecentRequests | null = null;
 
-  /** `prefix`: cluster.<name>.circuit_breakers.<priority>. The row is released by `release`. */
-  constructor(limits: CircuitBreaker, stats: FlatStats | null = null, prefix = '', row: SharedRow | null = null) {
+  constructor(limits: CircuitBreaker, options: ClusterLimitsOptions = {}) {
     this.limits = limits;
-    this.#stats = stats;
-    this.#prefix = prefix;
-    this.#row = row;
+    this.#stats = options.stats ?? null;
+    this.#prefix = options.prefix ?? '';
+    this.#row = options.row ?? null;
+    this.#clock = options.clock ?? null;
     this.show();
   }
 
@@ -211,6 +226,7 @@ export class ClusterLimits {
 
   set requests(value: number) {
     this.#row?.take(2, value - this.#requests);
+    if (value < this.#requests && this.limits.retryBudget !== null) this.#ended(this.#requests - value, this.limits.retryBudget.intervalMs);
     this.#requests = value;
   }
 
@@ -244,8 +260,16 @@ export class ClusterLimits {
     return this.#connections === 0 && this.#pending === 0 && this.#requests === 0 && this.#retries === 0;
   }
 
+  /** Requests that ended count for a while, where the budget says so. */
+  #ended(many: number, intervalMs: number): void {
+    if (intervalMs === 0 || this.#clock === null) return;
+    this.#recent ??= new RecentRequests(this.#clock, (by) => this.#row?.take(4, by));
+    this.#recent.end(many, intervalMs);
+  }
+
   /** Lets go of what is shared: the cluster is gone. Counts go on alone. */
   release(): void {
+    this.#recent?.stop();
     const row = this.#row;
     if (row === null) return;
     this.#row = null;
@@ -297,7 +321,11 @@ export class ClusterLimits {
 
   get #mostRetries(): number {
     const budget = this.limits.retryBudget;
-    return budget === null ? this.limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.#allRequests + this.#allPending) * budget.percent) / 100));
+    return budget === null ? this.limits.maxRetries : Math.max(budget.minConcurrency, Math.floor(((this.#allRequests + this.#allPending + this.#allRecent) * budget.percent) / 100));
+  }
+
+  get #allRecent(): number {
+    return this.#row === null ? (this.#recent?.count ?? 0) : this.#row.used(4);
   }
 }
 

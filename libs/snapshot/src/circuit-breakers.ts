@@ -1,5 +1,5 @@
 import type { CircuitBreakers, CircuitBreakers_Thresholds } from '@meltemi/api/gen/envoy/config/cluster/v3/circuit_breaker.ts';
-import { checkFields, type Report } from '@meltemi/route';
+import { checkFields, durationMs, type Report } from '@meltemi/route';
 import { retryBudgetFields, thresholdFields } from './cluster-tables.ts';
 import type { CircuitBreaker, Cluster } from './cluster-types.ts';
 
@@ -29,6 +29,6 @@ function breaker(threshold: CircuitBreakers_Thresholds | undefined): CircuitBrea
     maxRequests: threshold?.maxRequests ?? 1024,
     maxRetries: threshold?.maxRetries ?? 3,
     trackRemaining: threshold?.trackRemaining ?? false,
-    retryBudget: budget ? { percent: budget.budgetPercent?.value ?? 20, minConcurrency: budget.minRetryConcurrency ?? 3 } : null,
+    retryBudget: budget ? { percent: budget.budgetPercent?.value ?? 20, minConcurrency: budget.minRetryConcurrency ?? 3, intervalMs: durationMs(budget.budgetInterval, 0) } : null,
   };
 }

@@ -84,7 +84,7 @@ export const bindFields: FieldTable<BindConfig> = {
 };
 
 export const retryBudgetFields: FieldTable<CircuitBreakers_Thresholds_RetryBudget> = {
-  budgetPercent: use, minRetryConcurrency: use, budgetInterval: warn('the budget is of the requests active at the moment'),
+  budgetPercent: use, minRetryConcurrency: use, budgetInterval: use,
 };
 
 export const thresholdFields: FieldTable<CircuitBreakers_Thresholds> = {

@@ -146,7 +146,8 @@ export interface CircuitBreaker {
   /** Gauges tell what is left. */
   readonly trackRemaining: boolean;
   /** Retries at once may be this part of active and pending requests; replaces maxRetries. */
-  readonly retryBudget: { readonly percent: number; readonly minConcurrency: number } | null;
+  /** `intervalMs`: how long requests count after their end; 0: active ones alone. */
+  readonly retryBudget: { readonly percent: number; readonly minConcurrency: number; readonly intervalMs: number } | null;
 }
 
 /** Envoy's defaults filled in. */

@@ -19,7 +19,6 @@ export const trafficExceptions: readonly KindExceptions[] = [
     fields: [
       { path: '**.outlierDetection.consecutiveErrors', support: 'refused', consequence: 'has no effect, as in Istio: use consecutive5xxErrors or consecutiveGatewayErrors' },
       { path: '**.loadBalancer.backendUtilization', support: 'refused', consequence: 'has no effect: the endpoint with the fewest requests is taken' },
-      { path: '**.retryBudget.budgetInterval', support: 'approximated', consequence: 'is sent to proxies; the budget of ours is of the requests active at the moment' },
     ],
   },
   {

@@ -74,7 +74,7 @@ export class ClusterEntry implements UpstreamCluster {
     this.#balancer = this.#newBalancer();
     this.#picker = this.#balancer.picker(emptyHostSet);
     const row = (priority: 'default' | 'high') => (deps.shared.alone ? null : deps.shared.hold(`limits ${config.name} ${priority}`));
-    const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], deps.stats, `cluster.${config.statName}.circuit_breakers.${priority}`, row(priority));
+    const limits = (priority: 'default' | 'high') => new ClusterLimits(config.circuitBreakers[priority], { stats: deps.stats, prefix: `cluster.${config.statName}.circuit_breakers.${priority}`, row: row(priority), clock: deps.clock });
     this.limits = { default: limits('default'), high: limits('high') };
     this.#row = deps.shared.hold(`cluster ${config.name}`);
     this.#dynamic = this.#openDynamic();
