@@ -33,11 +33,15 @@ function patchedValidateProto(deps: string, into: string): void {
 }
 
 /** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it. */
-const newerFields: readonly { readonly file: string; readonly imports: string; readonly before: string; readonly added: string }[] = [
+const newerFields: readonly { readonly file: string; readonly imports?: string; readonly before: string; readonly added: string }[] = [
   { file: 'envoy/config/cluster/v3/circuit_breaker.proto', imports: 'google/protobuf/duration.proto', before: 'google.protobuf.UInt32Value min_retry_concurrency = 2;', added: 'google.protobuf.Duration budget_interval = 3;' },
   {
     file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto', imports: 'envoy/config/common/matcher/v3/matcher.proto',
     before: 'config.core.v3.TypedExtensionConfig header_validation_config = 7;', added: 'message OutlierDetection { config.common.matcher.v3.MatchPredicate error_matcher = 1; }\n  OutlierDetection outlier_detection = 8;',
+  },
+  {
+    file: 'envoy/extensions/filters/http/compressor/v3/compressor.proto', before: 'bool remove_accept_encoding_header = 3;',
+    added: 'repeated uint32 uncompressible_response_codes = 4;\n    bool status_header_enabled = 5;',
   },
 ];
 
@@ -46,7 +50,8 @@ function patchedEnvoyProtos(deps: string, into: string): void {
     const text = readFileSync(join(deps, 'envoy-api', file), 'utf8');
     if (!text.includes(before)) throw new Error(`${file} has other fields than expected`);
     mkdirSync(dirname(join(into, file)), { recursive: true });
-    writeFileSync(join(into, file), text.replace(before, `${before}\n  ${added}`).replace(/\nimport /, `\nimport "${imports}";\nimport `));
+    const changed = text.replace(before, `${before}\n  ${added}`);
+    writeFileSync(join(into, file), imports === undefined ? changed : changed.replace(/\nimport /, `\nimport "${imports}";\nimport `));
   }
 }
 

@@ -13,6 +13,14 @@ test('enum values are read in any case and with dashes, in lists, maps and packe
   assert.deepEqual(strictJson('envoy.config.listener.v3.Filter', { name: 'h', typed_config: packed }), { name: 'h', typed_config: { ...packed, codec_type: 'AUTO' } });
 });
 
+test('one element stands for a list of it, and a duration may be seconds and nanos', () => {
+  const read = readBootstrap('static_resources: { clusters: { name: a, connect_timeout: { seconds: 2, nanos: 500000000 }, load_assignment: { cluster_name: a, endpoints: { lb_endpoints: { health_status: healthy } } } } }');
+  assert.ok(read.ok);
+  const cluster = read.value.bootstrap.staticResources?.clusters[0];
+  assert.deepEqual([cluster?.connectTimeout?.seconds, cluster?.connectTimeout?.nanos, cluster?.loadAssignment?.endpoints[0]?.lbEndpoints[0]?.healthStatus], [2n, 500_000_000, 1]);
+  for (const wrong of ['{ clusters: [] , listeners: {} }', '{ clusters: [{ name: a, connect_timeout: { seconds: soon } }] }', '{ clusters: [{ name: a, connect_timeout: { minutes: 1 } }] }']) assert.equal(readBootstrap(`static_resources: ${wrong}`).ok, false, wrong);
+});
+
 test('what is no value of the enum stays as it was written, for the error', () => {
   const read = readBootstrap('static_resources: { clusters: [{ name: a, type: strictest_dns }] }');
   assert.match(read.ok ? '' : read.error[0]?.message ?? '', /"strictest_dns" is not one of STATIC/);

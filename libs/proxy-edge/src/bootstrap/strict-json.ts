@@ -12,8 +12,8 @@ const anyTypeFields = new Set(['typed_dns_resolver_config', 'typedDnsResolverCon
 const emptyType = 'type.googleapis.com/google.protobuf.Empty';
 
 /**
- * What Envoy reads beyond strict proto3 JSON, as strict JSON: enum values in any case and with dashes, and a TypedStruct as the
- * message it stands for. All else stays as it is written, mistakes included.
+ * What Envoy reads beyond strict proto3 JSON, as strict JSON: enum values in any case and with dashes, one element in place of a list of
+ * it, durations as seconds and nanos, and a TypedStruct as the message it stands for. All else stays as it is written, mistakes included.
  */
 export function strictJson(typeName: string, json: unknown): unknown {
   const message = messageRegistry().getMessage(typeName);
@@ -23,6 +23,7 @@ export function strictJson(typeName: string, json: unknown): unknown {
 function messageOf(message: Message, json: unknown): unknown {
   if (!isMap(json)) return json;
   if (message.typeName === anyName) return anyOf(json);
+  if (message.typeName === 'google.protobuf.Duration') return durationOf(json);
   if (message.typeName.startsWith('google.protobuf.')) return json;
   return mapValues(json, (value, key) => {
     const field = message.fields.find((each) => each.name === key || each.jsonName === key);
@@ -32,7 +33,7 @@ function messageOf(message: Message, json: unknown): unknown {
 }
 
 function fieldOf(field: Field, value: unknown): unknown {
-  if (field.fieldKind === 'list') return Array.isArray(value) ? value.map((each: unknown) => singleOf(field, each)) : value;
+  if (field.fieldKind === 'list') return listOf(value)?.map((each) => singleOf(field, each)) ?? value;
   if (field.fieldKind === 'map') return isMap(value) ? mapValues(value, (each) => singleOf(field, each)) : value;
   return singleOf(field, value);
 }
@@ -40,6 +41,19 @@ function fieldOf(field: Field, value: unknown): unknown {
 function singleOf(field: Field, value: unknown): unknown {
   if (field.message) return messageOf(field.message, value);
   return field.enum ? enumOf(field.enum, value) : value;
+}
+
+/** Envoy's reader takes one element for a list; a map with nothing in it says too little for that. */
+function listOf(value: unknown): readonly unknown[] | null {
+  if (Array.isArray(value)) return value;
+  return isMap(value) && Object.keys(value).length > 0 ? [value] : null;
+}
+
+function durationOf({ seconds = 0, nanos = 0, ...others }: JsonMap): unknown {
+  const whole = Number(seconds);
+  const parts = Number(nanos);
+  if (Object.keys(others).length > 0 || !Number.isInteger(whole) || !Number.isInteger(parts) || whole < 0 || parts < 0 || parts > 999_999_999) return { seconds, nanos, ...others };
+  return `${whole}.${String(parts).padStart(9, '0')}s`;
 }
 
 function enumOf(type: Enum, value: unknown): unknown {

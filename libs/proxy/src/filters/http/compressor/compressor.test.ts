@@ -145,3 +145,19 @@ test('libraries and settings out of bounds are refused by name', () => {
   refused({ compressorLibrary: library('zstd', { dictionary: { inlineString: 'a' } }) }, /compressor_library\.typed_config\.dictionary/);
   refused({ compressorLibrary: filterJson('x', type) }, /compressor_library\.typed_config/);
 });
+
+test('codes that are to be left are left, and an answer says what became of it where that is asked for', async () => {
+  const world = new Served({ filters: [compressor('gzip', { responseDirectionConfig: { uncompressibleResponseCodes: [404], statusHeaderEnabled: true, disableOnEtagHeader: true } })] });
+  const said = async (fields: readonly string[], response: readonly string[], body = text, status = 200) => {
+    const { head } = await ask(world, fields, response, body, status);
+    return [/x-envoy-compression-status: (.*)\r\n/.exec(head)?.[1], /content-encoding/.test(head)];
+  };
+  const wish = ['accept-encoding: gzip'];
+  assert.deepEqual(await said(wish, plain), [`gzip;Compressed;OriginalLength=${text.length}`, true]);
+  assert.deepEqual(await said(wish, plain, text, 404), ['gzip;StatusCodeNotAllowed', false]);
+  assert.deepEqual(await said(wish, ['content-type', 'text/plain', 'content-length', '2'], 'ab'), ['gzip;ContentLengthTooSmall', false]);
+  assert.deepEqual(await said(wish, ['content-type', 'image/png', 'content-length', String(text.length)]), ['gzip;ContentTypeNotAllowed', false]);
+  assert.deepEqual(await said(wish, [...plain, 'etag', '"a"']), ['gzip;EtagNotAllowed', false]);
+  assert.deepEqual(await said([], plain), [undefined, false], 'the client wants none');
+  assert.deepEqual(await said(wish, [...plain, 'cache-control', 'no-transform']), [undefined, false]);
+});

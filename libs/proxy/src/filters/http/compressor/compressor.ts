@@ -132,6 +132,7 @@ class CompressorStream extends HttpStreamFilter {
     const compressible = config.response.enabled && worthIt(config.response, headers, stats) && this.#mayChange(stream, head);
     const chosen = !endStream && compressible && this.#chosen(stream, head);
     if (compressible) addVary(headers);
+    if (config.tellsStatus && !endStream) this.#tellStatus(stream, head, chosen);
     if (!chosen) {
       stats.notCompressed.inc();
       return FilterStatus.continue;
@@ -175,11 +176,25 @@ class CompressorStream extends HttpStreamFilter {
 
   #mayChange(stream: StreamControls, head: ResponseHead): boolean {
     const { headers, status } = head;
-    if (status === 101 || status === 206 || stream.request.method === 'CONNECT') return false;
+    const { config } = this.#shared;
+    if (status === 101 || status === 206 || config.leftCodes.has(status) || stream.request.method === 'CONNECT') return false;
     if (hasToken(headers.getAll('cache-control'), 'no-transform')) return false;
-    if (!this.#shared.config.skipEtags || !headers.has('etag')) return true;
+    if (!config.skipEtags || !headers.has('etag')) return true;
     this.#shared.etag.inc();
     return false;
+  }
+
+  /** Says what became of an answer that this compressor looks at; before the head is changed. */
+  #tellStatus(stream: StreamControls, { headers, status }: ResponseHead, chosen: boolean): void {
+    const { response, library, leftCodes, skipEtags } = this.#shared.config;
+    const ours = response.enabled && status !== 101 && stream.request.method !== 'CONNECT' && !hasToken(headers.getAll('cache-control'), 'no-transform') && !headers.has('content-encoding');
+    if (!ours) return;
+    const say = (outcome: string) => headers.add('x-envoy-compression-status', `${library.encoding};${outcome}`);
+    if (!longEnough(response, headers)) say('ContentLengthTooSmall');
+    else if (!rightType(response, headers)) say('ContentTypeNotAllowed');
+    else if (skipEtags && headers.has('etag')) say('EtagNotAllowed');
+    else if (status === 206 || leftCodes.has(status)) say('StatusCodeNotAllowed');
+    else if (chosen) say(`Compressed;OriginalLength=${headers.get('content-length') ?? ''}`);
   }
 
   /** Whether this compressor is the one the client likes best of those in the chain that would compress this response. */

@@ -22,6 +22,10 @@ export interface CompressorConfig {
   readonly response: DirectionConfig;
   readonly skipEtags: boolean;
   readonly removeAcceptEncoding: boolean;
+  /** Answers with these codes are left as they are. */
+  readonly leftCodes: ReadonlySet<number>;
+  /** The answer says in x-envoy-compression-status what became of it. */
+  readonly tellsStatus: boolean;
   readonly chooseFirst: boolean;
 }
 
@@ -50,6 +54,7 @@ export function parseCompressor(bytes: Uint8Array, ctx: ParseContext): Result<Co
   report.errors.push(...checkSettings(message, settings, ctx));
   const library = report.take(compileLibrary(message.compressorLibrary, `${ctx.path}.compressor_library`), null);
   const { requestDirectionConfig: request, responseDirectionConfig: response } = message;
+  for (const [i, code] of (response?.uncompressibleResponseCodes ?? []).entries()) if (code < 200 || code > 599) report.refuse(`${ctx.path}.response_direction_config.uncompressible_response_codes[${i}]`, 'must be 200 to 599');
   // The fields of old count only without the new one.
   const old: Compressor_CommonDirectionConfig = { enabled: message.runtimeEnabled, minContentLength: message.contentLength, contentType: message.contentType };
   if (report.errors.length > 0 || library === null) return err(report.errors);
@@ -59,6 +64,8 @@ export function parseCompressor(bytes: Uint8Array, ctx: ParseContext): Result<Co
     response: response === undefined ? direction(old, '') : direction(response.commonConfig, 'response.'),
     skipEtags: response?.disableOnEtagHeader ?? message.disableOnEtagHeader,
     removeAcceptEncoding: response?.removeAcceptEncodingHeader ?? message.removeAcceptEncodingHeader,
+    leftCodes: new Set(response?.uncompressibleResponseCodes ?? []),
+    tellsStatus: response?.statusHeaderEnabled ?? false,
     chooseFirst: message.chooseFirst,
   });
 }

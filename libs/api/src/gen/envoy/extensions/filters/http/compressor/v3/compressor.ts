@@ -36,6 +36,8 @@ export interface Compressor_ResponseDirectionConfig {
   commonConfig?: Compressor_CommonDirectionConfig | undefined;
   disableOnEtagHeader: boolean;
   removeAcceptEncodingHeader: boolean;
+  uncompressibleResponseCodes: number[];
+  statusHeaderEnabled: boolean;
 }
 
 export interface ResponseDirectionOverrides {
@@ -309,7 +311,13 @@ export const Compressor_RequestDirectionConfig: MessageFns<Compressor_RequestDir
 };
 
 function createBaseCompressor_ResponseDirectionConfig(): Compressor_ResponseDirectionConfig {
-  return { commonConfig: undefined, disableOnEtagHeader: false, removeAcceptEncodingHeader: false };
+  return {
+    commonConfig: undefined,
+    disableOnEtagHeader: false,
+    removeAcceptEncodingHeader: false,
+    uncompressibleResponseCodes: [],
+    statusHeaderEnabled: false,
+  };
 }
 
 export const Compressor_ResponseDirectionConfig: MessageFns<Compressor_ResponseDirectionConfig> = {
@@ -322,6 +330,16 @@ export const Compressor_ResponseDirectionConfig: MessageFns<Compressor_ResponseD
     }
     if (message.removeAcceptEncodingHeader !== false) {
       writer.uint32(24).bool(message.removeAcceptEncodingHeader);
+    }
+    if (message.uncompressibleResponseCodes.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.uncompressibleResponseCodes) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.statusHeaderEnabled !== false) {
+      writer.uint32(40).bool(message.statusHeaderEnabled);
     }
     return writer;
   },
@@ -361,6 +379,32 @@ export const Compressor_ResponseDirectionConfig: MessageFns<Compressor_ResponseD
             }
 
             message.removeAcceptEncodingHeader = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.uncompressibleResponseCodes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.uncompressibleResponseCodes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.statusHeaderEnabled = reader.bool();
             continue;
           }
         }
