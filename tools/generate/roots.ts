@@ -83,6 +83,9 @@ export const roots: readonly string[] = [
   'envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.proto',
   'envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.proto',
   'envoy/extensions/path/match/uri_template/v3/uri_template_match.proto',
+  'envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.proto',
+  'envoy/extensions/http/original_ip_detection/xff/v3/xff.proto',
+  'envoy/extensions/http/original_ip_detection/custom_header/v3/custom_header.proto',
   'envoy/extensions/request_id/uuid/v3/uuid.proto',
   'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
   // access logs

@@ -5,6 +5,6 @@ export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMa
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher, metadataAt } from './metadata-match.ts';
-export { compileUriTemplate } from './uri-template.ts';
+export { compileUriTemplate, type UriTemplate } from './uri-template.ts';
 export { celReason, compileCel, type CelExpression } from './cel/compile.ts';
 export { celSyntaxReason } from './cel/parse.ts';

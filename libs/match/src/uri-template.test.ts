@@ -33,3 +33,26 @@ test('what is no template is refused with the reason', () => {
     assert.match(compiled.error[0]?.message ?? '', reason, template);
   }
 });
+
+test('a path is rewritten from what its variables were', () => {
+  const rows: readonly [template: string, rewrite: string, path: string, expected: string][] = [
+    ['/{kind}/{id}', '/{id}/{kind}', '/books/7', '/7/books'],
+    ['/shop/{lang=l/*}/*', '/{lang}', '/shop/l/en/page', '/l/en'],
+    ['/files/{rest=**}', '/store/{rest}/{rest}', '/files/a/b', '/store/a/b/a/b'],
+    ['/talks/{id}/{name}.vtt', '/{name}/{id}.vtt', '/talks/9/$intro.vtt', '/$intro/9.vtt'],
+    ['/a/*', '/fixed', '/a/b', '/fixed'],
+  ];
+  for (const [template, rewrite, path, expected] of rows) {
+    const compiled = compileUriTemplate(template, 'm');
+    assert.ok(compiled.ok && compiled.value.matches(path), template);
+    const rewriter = compiled.value.rewriter(rewrite, 'r');
+    assert.ok(rewriter.ok, JSON.stringify(rewriter));
+    assert.equal(rewriter.value.rewrite(path), expected);
+  }
+});
+
+test('a rewrite that no path could be made of is refused', () => {
+  const compiled = compileUriTemplate('/{a}/*', 'm');
+  assert.ok(compiled.ok);
+  for (const bad of ['{a}', '/{b}', '/{a', '/a//b', '/a b', '/a?b']) assert.equal(compiled.value.rewriter(bad, 'r').ok, false, bad);
+});

@@ -1,6 +1,6 @@
 import { fail, type Result } from '@meltemi/base';
-import { compileRegex } from './safe-regex.ts';
-import type { StringMatch } from './types.ts';
+import { compileRegex, compileRegexRewrite } from './safe-regex.ts';
+import type { RegexRewrite, StringMatch } from './types.ts';
 
 /** One character of a path segment (RFC 3986's pchar), for a character class. */
 const pchar = "a-zA-Z0-9\\-._~%!$&'()+,;:@=";
@@ -9,17 +9,35 @@ const segmentForm = new RegExp(`^(\\*\\*|\\*|\\{[^{}]*\\})?([${pchar}]*)$`);
 const variableForm = /^\{([a-zA-Z][a-zA-Z0-9_]{0,15})(?:=(.+))?\}$/;
 const maxVariables = 5;
 
+/** A compiled URI template. */
+export interface UriTemplate extends StringMatch {
+  readonly template: string;
+  /** Compiles what paths of this template become (envoy.extensions.path.rewrite.uri_template): literals, and {name} for what that variable was. */
+  rewriter(rewrite: string, path: string): Result<RegexRewrite>;
+}
+
 /**
  * Compiles a URI template (envoy.extensions.path.match.uri_template): "*" is one segment, "**" the rest of the path (once, no other operator
  * after it), {name} and {name=pattern} what their pattern is; all else is literal. Matches a whole path without its query.
  */
-export function compileUriTemplate(template: string, path: string): Result<StringMatch> {
-  const built = patternOf(template);
+export function compileUriTemplate(template: string, path: string): Result<UriTemplate> {
+  const names = new Set<string>();
+  const built = patternOf(template, names);
   if (typeof built !== 'string') return fail(path, built.reason);
   const regex = compileRegex(built);
   if (!regex.ok) return fail(path, regex.error);
   const compiled = regex.value;
-  return { ok: true, value: { matches: (value) => compiled.matchesAll(value) } };
+  return { ok: true, value: { template, matches: (value) => compiled.matchesAll(value), rewriter: (rewrite, at) => compileRewriter(rewrite, { pattern: built, names: [...names], path: at }) } };
+}
+
+const rewriteForm = new RegExp(`^/(?!.*//)(?:[${pchar}/]|\\{[^{}]*\\})*$`);
+
+function compileRewriter(rewrite: string, { pattern, names, path }: { readonly pattern: string; readonly names: readonly string[]; readonly path: string }): Result<RegexRewrite> {
+  if (!rewriteForm.test(rewrite)) return fail(path, `"${rewrite}" must begin with "/" and hold literals and variables like {name} only, no empty segment`);
+  const unknown = [...rewrite.matchAll(/\{([^}]*)\}/g)].find(([, name = '']) => !names.includes(name));
+  if (unknown) return fail(path, `${unknown[0]} is no variable of the path template of the match`);
+  const compiled = compileRegexRewrite(`^${pattern}$`, rewrite.replaceAll(/\{([^}]*)\}/g, (_all, name: string) => `\\${names.indexOf(name) + 1}`));
+  return compiled.ok ? compiled : fail(path, compiled.error);
 }
 
 interface Reason {
@@ -27,11 +45,10 @@ interface Reason {
 }
 
 /** The template as an RE2 expression. */
-function patternOf(template: string): string | Reason {
+function patternOf(template: string, names: Set<string>): string | Reason {
   if (!/^\/[!-~]*$/.test(template)) return { reason: `"${template}" must begin with "/" and hold visible ASCII characters only` };
   // not at a "/" within braces
   const segments = template.slice(1).split(/\/(?![^{]*\})/);
-  const names = new Set<string>();
   const state = { rest: false };
   const parts: string[] = [];
   for (const [i, segment] of segments.entries()) {
@@ -79,7 +96,7 @@ function variablePattern(variable: string, progress: Progress): string | Reason 
     if (typeof pattern !== 'string') return pattern;
     parts.push(pattern);
   }
-  return parts.join('/');
+  return `(${parts.join('/')})`;
 }
 
 function quoted(literal: string): string {

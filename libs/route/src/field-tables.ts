@@ -41,7 +41,7 @@ export const routeFields: FieldTable<Route> = {
 export const routeMatchFields: FieldTable<RouteMatch> = {
   pathSpecifier: oneof({
     prefix: use, path: use, safeRegex: use, connectMatcher: use, pathSeparatedPrefix: use,
-    pathMatchPolicy: refuse('path match extensions (URI templates) are not supported: use prefix, path or safe_regex'),
+    pathMatchPolicy: use,
   }),
   caseSensitive: use, runtimeFraction: use, headers: use, queryParameters: use, grpc: use, tlsContext: use, dynamicMetadata: use,
 };
@@ -53,7 +53,7 @@ export const routeActionFields: FieldTable<RouteAction> = {
     inlineClusterSpecifierPlugin: refuse('cluster specifier plugins are not supported'),
   }),
   clusterNotFoundResponseCode: use, metadataMatch: use, prefixRewrite: use, regexRewrite: use,
-  pathRewritePolicy: refuse('path rewrite extensions are not supported: use prefix_rewrite or regex_rewrite'),
+  pathRewritePolicy: use,
   hostRewriteSpecifier: oneof({ hostRewriteLiteral: use, autoHostRewrite: use, hostRewriteHeader: use, hostRewritePathRegex: use }),
   appendXForwardedHost: use, timeout: use, idleTimeout: use,
   earlyDataPolicy: warn('TLS early data is never accepted'),

@@ -1,6 +1,8 @@
 import type {
   CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
+import { UriTemplateRewriteConfig } from '@meltemi/api/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.ts';
 import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
@@ -103,12 +105,26 @@ export function prefixRewrite(replacement: string, match: PathMatch): PathRewrit
 }
 
 function compilePathRewrite(action: RouteActionMessage, match: PathMatch, path: string, report: Report): PathRewrite | null {
-  if (action.regexRewrite) {
-    if (action.prefixRewrite !== '') report.refuse(`${path}.regex_rewrite`, 'only one of prefix_rewrite and regex_rewrite may be set');
-    const regex = compileRewrite(action.regexRewrite, `${path}.regex_rewrite`, report);
+  const { prefixRewrite: prefix, regexRewrite: regex, pathRewritePolicy: policy } = action;
+  if ([prefix !== '', regex !== undefined, policy !== undefined].filter(Boolean).length > 1) report.refuse(`${path}.${policy ? 'path_rewrite_policy' : 'regex_rewrite'}`, 'only one of prefix_rewrite, regex_rewrite and path_rewrite_policy may be set');
+  if (policy) return templateRewrite(policy, match, `${path}.path_rewrite_policy`, report);
+  if (regex) {
+    const compiled = compileRewrite(regex, `${path}.regex_rewrite`, report);
+    return compiled && { kind: 'regex', regex: compiled };
+  }
+  return prefix === '' ? null : prefixRewrite(prefix, match);
+}
+
+const templateUrl = 'type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig';
+
+function templateRewrite({ typedConfig: any }: TypedExtensionConfig, { template }: PathMatch, path: string, report: Report): PathRewrite | null {
+  if (any?.typeUrl !== templateUrl) report.refuse(path, `${any?.typeUrl ?? 'nothing'} is not a path rewrite of this proxy: there are URI templates`);
+  else if (template === undefined) report.refuse(path, 'needs a match by path_match_policy with a URI template');
+  else {
+    const regex = report.take(template.rewriter(UriTemplateRewriteConfig.decode(any.value).pathTemplateRewrite, `${path}.typed_config.path_template_rewrite`), null);
     return regex && { kind: 'regex', regex };
   }
-  return action.prefixRewrite === '' ? null : prefixRewrite(action.prefixRewrite, match);
+  return null;
 }
 
 function compileHostRewrite(action: RouteActionMessage, path: string, report: Report): HostRewrite | null {

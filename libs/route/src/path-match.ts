@@ -1,6 +1,8 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { RouteMatch } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { compileRegex, type SafeRegex } from '@meltemi/match';
+import { UriTemplateMatchConfig } from '@meltemi/api/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match.ts';
+import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
+import { compileRegex, compileUriTemplate, type SafeRegex, type UriTemplate } from '@meltemi/match';
 
 /** A compiled path_specifier over the path without query. */
 export interface PathMatch {
@@ -10,6 +12,8 @@ export interface PathMatch {
   readonly literal: string;
   readonly ignoreCase: boolean;
   readonly regex: SafeRegex | null;
+  /** What the regex was made of, when it was a URI template. */
+  readonly template?: UriTemplate;
 }
 
 /** Compiles the path part of a route's match. */
@@ -31,11 +35,24 @@ export function compilePathMatch(match: RouteMatch, path: string): Result<PathMa
       if (!regex.ok) return fail(`${path}.safe_regex.regex`, regex.error);
       return ok({ kind: 'regex', describe: `regex ${specifier.value.regex}`, literal: '', ignoreCase: false, regex: regex.value });
     }
+    case 'pathMatchPolicy':
+      return templateMatch(specifier.value, `${path}.path_match_policy`);
     case 'connectMatcher':
       return ok({ kind: 'connect', describe: 'CONNECT', literal: '', ignoreCase: false, regex: null });
     default:
-      return fail(path, 'a match needs prefix, path, path_separated_prefix, safe_regex or connect_matcher');
+      return fail(path, 'a match needs prefix, path, path_separated_prefix, safe_regex, path_match_policy or connect_matcher');
   }
+}
+
+const templateUrl = 'type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig';
+
+function templateMatch({ typedConfig: any }: TypedExtensionConfig, path: string): Result<PathMatch> {
+  if (any?.typeUrl !== templateUrl) return fail(path, `${any?.typeUrl ?? 'nothing'} is not a path match of this proxy: there are URI templates`);
+  const { pathTemplate } = UriTemplateMatchConfig.decode(any.value);
+  const compiled = compileUriTemplate(pathTemplate, `${path}.typed_config.path_template`);
+  if (!compiled.ok) return compiled;
+  const template = compiled.value;
+  return ok({ kind: 'regex', describe: `template ${pathTemplate}`, literal: '', ignoreCase: false, regex: { source: pathTemplate, engine: 're2', matchesAll: (value) => template.matches(value) }, template });
 }
 
 /** @hot */

@@ -8,32 +8,35 @@ export function clusterOf(action: ForwardAction, request: RequestHead): string |
 }
 
 /**
- * Rewrites path and host for the upstream: the old path goes to x-envoy-original-path, the old host to x-forwarded-host when asked.
- * `auto` host rewrites are the caller's, once a host is picked: see rewriteHost(). @hot
+ * Rewrites path and host for the upstream: the old ones go to x-envoy-original-path and x-envoy-original-host (`keepOriginals`: unless the router
+ * suppresses its headers), the old host to x-forwarded-host when asked. `auto` host rewrites are the caller's, once a host is picked: see rewriteHost(). @hot
  */
-export function rewriteRequest(action: ForwardAction, request: RequestHead): void {
+export function rewriteRequest(action: ForwardAction, request: RequestHead, keepOriginals = true): void {
   const host = action.hostRewrite;
   // The host is taken from the path as it came, so before the path changes.
   if (host !== null && host.kind !== 'auto') {
     const value = hostValue(host, request);
-    if (value !== '') rewriteHost(action, request, value);
+    if (value !== '') rewriteHost(action, request, value, keepOriginals);
   }
   if (action.pathRewrite !== null) {
     const path = rewritePath(action.pathRewrite, request.path);
     if (path !== request.path) {
-      request.headers.set('x-envoy-original-path', request.path);
+      if (keepOriginals) request.headers.set('x-envoy-original-path', request.path);
       request.path = path;
     }
   }
 }
 
-/** Sets the authority, keeping the old one in x-forwarded-host when the route asks. */
-export function rewriteHost(action: ForwardAction, request: RequestHead, host: string): void {
-  if (action.appendXForwardedHost && request.authority !== '' && host !== request.authority) {
-    const before = request.headers.getAll('x-forwarded-host');
-    request.headers.set('x-forwarded-host', before === null ? request.authority : `${before},${request.authority}`);
-  }
+/** Sets the authority, keeping the old one in x-envoy-original-host, and at the end of x-forwarded-host when the route asks. */
+export function rewriteHost(action: ForwardAction, request: RequestHead, host: string, keepOriginals = true): void {
+  const before = request.authority;
   request.authority = host;
+  if (before === '') return;
+  if (keepOriginals) request.headers.set('x-envoy-original-host', before);
+  if (!action.appendXForwardedHost) return;
+  const said = request.headers.getAll('x-forwarded-host');
+  if (said === null || said === '') request.headers.set('x-forwarded-host', before);
+  else if (said.slice(said.lastIndexOf(',') + 1).trim() !== before) request.headers.set('x-forwarded-host', `${said},${before}`);
 }
 
 function hostValue(rewrite: HostRewrite, request: RequestHead): string {

@@ -112,7 +112,33 @@ test('rewrites change path and host and keep what was there', () => {
   }
   const request = get('/', { 'x-to': 'h.example' });
   rewriteRequest(forward(table(oneHost({ match: { prefix: '/' }, route: { cluster: 'c', host_rewrite_header: 'x-to', append_x_forwarded_host: true } })).match(request, 0, null)), request);
-  assert.deepEqual([request.authority, request.headers.get('x-forwarded-host')], ['h.example', 'a.example']);
+  assert.deepEqual([request.authority, request.headers.get('x-forwarded-host'), request.headers.get('x-envoy-original-host')], ['h.example', 'a.example', 'a.example']);
+});
+
+test('an old host is told once at the end of the list, and nothing of it where the router suppresses its fields', () => {
+  const action = forward(table(oneHost({ match: { prefix: '/' }, route: { cluster: 'c', host_rewrite_literal: 'h', prefix_rewrite: '/n/', append_x_forwarded_host: true } })).match(get('/'), 0, null));
+  const rewritten = (before: string, keep = true) => {
+    const request = get('/', { 'x-forwarded-host': before });
+    rewriteRequest(action, request, keep);
+    return ['x-forwarded-host', 'x-envoy-original-host', 'x-envoy-original-path'].map((name) => request.headers.get(name));
+  };
+  assert.deepEqual(rewritten('z'), ['z,a.example', 'a.example', '/']);
+  assert.deepEqual(rewritten('z, a.example'), ['z, a.example', 'a.example', '/']);
+  assert.deepEqual(rewritten('z', false), ['z,a.example', null, null]);
+});
+
+test('URI templates match paths and rewrite them', () => {
+  const policy = (kind: 'match' | 'rewrite', fields: object) => ({ name: kind, typed_config: { '@type': `type.googleapis.com/envoy.extensions.path.${kind}.uri_template.v3.UriTemplate${kind === 'match' ? 'Match' : 'Rewrite'}Config`, ...fields } });
+  const match = { path_match_policy: policy('match', { path_template: '/v1/{kind}/{id}' }) };
+  const route = (more: object) => oneHost({ match, route: { cluster: 'c', ...more } });
+  const rewrite = { path_rewrite_policy: policy('rewrite', { path_template_rewrite: '/{id}/{kind}' }) };
+  const request = get('/v1/books/7?q=1');
+  rewriteRequest(forward(table(route(rewrite)).match(request, 0, null)), request);
+  assert.deepEqual([request.path, request.headers.get('x-envoy-original-path')], ['/7/books?q=1', '/v1/books/7?q=1']);
+  assert.equal(table(route({})).match(get('/v1/books/7/more'), 0, null), null);
+  assert.deepEqual(errorPaths(route({ ...rewrite, prefix_rewrite: '/x' })), ['virtual_hosts[0].routes[0].route.path_rewrite_policy']);
+  assert.deepEqual(errorPaths(oneHost({ match: { prefix: '/' }, route: { cluster: 'c', ...rewrite } })), ['virtual_hosts[0].routes[0].route.path_rewrite_policy']);
+  assert.deepEqual(errorPaths(route({ path_rewrite_policy: policy('rewrite', { path_template_rewrite: '/{other}' }) })), ['virtual_hosts[0].routes[0].route.path_rewrite_policy.typed_config.path_template_rewrite']);
 });
 
 test('redirects build their location', () => {

@@ -122,7 +122,7 @@ class RouterStream extends HttpTerminalFilter {
     const virtualCluster = route.virtualClusters.length > 0 ? this.#shared.virtualClusters.of(head, route.virtualClusters) : null;
     if (virtualCluster !== null) stream.info.virtualClusterName = virtualCluster.name;
     if (route.requestHeaders.length > 0) applyHeaderOps(route.requestHeaders, head.headers, stream.info);
-    rewriteRequest(action, head);
+    rewriteRequest(action, head, !config.suppressEnvoyHeaders);
     this.#upstream = new UpstreamRequest(this.#shared, stream as ResponseTarget, { route, action, cluster, head, virtualCluster });
     this.#upstream.start(endStream);
   }

@@ -172,7 +172,7 @@ export class UpstreamRequest implements AttemptOwner {
     const head = this.#head;
     attempt.describe(info);
     const { hostname } = attempt.host.endpoint;
-    if (this.#action.hostRewrite?.kind === 'auto' && hostname !== '') rewriteHost(this.#action, head, hostname);
+    if (this.#action.hostRewrite?.kind === 'auto' && hostname !== '') rewriteHost(this.#action, head, hostname, !this.#shared.config.suppressEnvoyHeaders);
     const now = clock.monotonic();
     info.upstreamFirstSentMonoMs = now;
     this.#sent = true;
