@@ -1,5 +1,5 @@
 import type { Result } from '@meltemi/base';
-import { checkedContext, defaultFeatures, type CheckedContext, type Features, type PushContext } from '@meltemi/pilot';
+import { checkedContext, defaultFeatures, type CheckedContext, type Features, type KeySets, type PushContext } from '@meltemi/pilot';
 import type { LoadedMesh, SetAside } from './load.ts';
 import type { ProxyQuestion } from './question.ts';
 import { proxyOfQuestion, resourceExtensions, viewIn, type ProxyView } from './view.ts';
@@ -11,11 +11,14 @@ const patience = 20_000;
 export class MeshViews {
   readonly mesh: LoadedMesh;
   readonly #features: Features;
+  readonly #keySets: KeySets;
   readonly #views = new Map<string, Result<ProxyView>>();
   #checked: CheckedContext | undefined;
 
-  constructor(mesh: LoadedMesh, features: Features = defaultFeatures) {
+  /** `keySets`: what was fetched of issuers; without any only tokens that are taken for validated are good. */
+  constructor(mesh: LoadedMesh, features: Features = defaultFeatures, keySets: KeySets = new Map()) {
     this.mesh = mesh;
+    this.#keySets = keySets;
     this.#features = { ...features, routeOrigins: true };
   }
 
@@ -53,7 +56,7 @@ export class MeshViews {
 
   #options() {
     const { configs, meshConfig } = this.mesh;
-    return { configs, meshConfig, extensions: resourceExtensions, features: this.#features, maxRepresentatives: Math.max(1, Math.min(64, Math.floor(patience / Math.max(1, configs.length)))) };
+    return { configs, meshConfig, extensions: resourceExtensions, features: this.#features, keySets: this.#keySets, maxRepresentatives: Math.max(1, Math.min(64, Math.floor(patience / Math.max(1, configs.length)))) };
   }
 
   #namesOf({ setAside }: CheckedContext): SetAside[] {

@@ -1,7 +1,7 @@
 import { nameTable } from '@meltemi/pilot';
 import type { CapturedConnectionInfo } from '@meltemi/proxy';
 import type { TlsInfo } from '@meltemi/http';
-import type { ConnectionView, FilterChain, Listener } from '@meltemi/snapshot';
+import type { ConnectionView, DownstreamTls, FilterChain, Listener } from '@meltemi/snapshot';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
 
@@ -111,12 +111,16 @@ export function connectionInfo(chain: FilterChain, call: Call, { ip, port, sourc
   const localAddress = endpointText(ip, port);
   return {
     id: 1, localAddress, directRemoteAddress: endpointText(sourceIp, sourcePort), requestedServerName: sni,
-    tls: chain.tls === null || call.tls === 'none' ? null : tlsInfo(call, sni), originalDst: localAddress,
+    tls: chain.tls === null || call.tls === 'none' ? null : tlsInfo(call, sni, showsCertificate(chain.tls, call)), originalDst: localAddress,
   };
 }
 
-function tlsInfo(call: Call, sni: string): TlsInfo {
-  const certified = call.tls === 'mtls';
+/** A client that has a certificate shows it to servers that ask for one. */
+export function showsCertificate({ requireClientCertificate, validation, validationSdsName }: DownstreamTls, { tls }: Pick<Call, 'tls'>): boolean {
+  return tls === 'mtls' && (requireClientCertificate || validationSdsName !== null || (validation?.trustedCa ?? null) !== null);
+}
+
+function tlsInfo(call: Call, sni: string, certified: boolean): TlsInfo {
   const uri = spiffeId(call.principal);
   return {
     version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', sni, alpn: '', peerPresented: certified, peerValidated: certified, peerSubject: '', peerIssuer: '',

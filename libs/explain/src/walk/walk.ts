@@ -5,7 +5,7 @@ import { wellKnownClusters } from '@meltemi/xds';
 import type { Answer, ClusterWeight, Step } from '../answer.ts';
 import type { Call } from '../question.ts';
 import type { ProxyView } from '../view.ts';
-import { addressesOf, connectionInfo, connectionView, hostOf, namedByProxy, spiffeId } from './connection.ts';
+import { addressesOf, connectionInfo, connectionView, hostOf, namedByProxy, showsCertificate, spiffeId } from './connection.ts';
 import { walkHttp } from './http.ts';
 import type { OnTheWay } from './on-the-way.ts';
 import { originOfRule, policyOfRule, providerOfRule } from './origins.ts';
@@ -68,8 +68,9 @@ function handshake(chain: FilterChain, call: Call, steps: Step[]): Pick<Answer, 
   if (tls.requireClientCertificate && call.tls !== 'mtls') return fail('mtls_error', 'the chain wants a client certificate, the client has none');
   const matchers = tls.validation?.sanMatchers ?? [];
   const name = spiffeId(call.principal);
-  if (call.tls === 'mtls' && matchers.length > 0 && name !== '' && !matchers.some(({ matcher }) => matcher.matches(name))) return fail('mtls_error', `${name} is none of the names that the chain accepts`);
-  steps.push({ at: 'tls', name: chain.name, matched: true, detail: call.tls === 'mtls' ? `mutual TLS with ${name || 'a certificate without SPIFFE id'}` : 'TLS without a client certificate' });
+  const shown = showsCertificate(tls, call);
+  if (shown && matchers.length > 0 && name !== '' && !matchers.some(({ matcher }) => matcher.matches(name))) return fail('mtls_error', `${name} is none of the names that the chain accepts`);
+  steps.push({ at: 'tls', name: chain.name, matched: true, detail: shown ? `mutual TLS with ${name || 'a certificate without SPIFFE id'}` : call.tls === 'mtls' ? 'TLS; the chain does not ask for the client\'s certificate' : 'TLS without a client certificate' });
   return null;
 }
 

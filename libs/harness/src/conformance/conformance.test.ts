@@ -6,6 +6,7 @@ import { loadMesh, meshTestsOf, originText, runMeshTests, type MeshTest } from '
 import { askWire, type WireAnswer } from './ask-wire.ts';
 import { TestAuthority } from './certificates.ts';
 import { GrpcAuthorizer } from './grpc-authorizer.ts';
+import { KeyIssuer } from './key-issuer.ts';
 import { withTokens } from './tokens.ts';
 import { TestUpstream } from './upstream.ts';
 import { WireProxy, type Surroundings } from './wire-proxy.ts';
@@ -16,6 +17,8 @@ const cases = new URL('./cases/', import.meta.url);
 const only = process.env['CASES'];
 const files = readdirSync(cases).filter((name) => name.endsWith('.yaml') && (only === undefined || name.includes(only))).sort();
 const authority = new TestAuthority();
+/** Before the cases are read: they name its port. */
+const issuer = await KeyIssuer.start();
 let upstream: TestUpstream;
 let authorizer: TestUpstream;
 let grpcAuthorizer: GrpcAuthorizer;
@@ -26,6 +29,7 @@ before(async () => {
   grpcAuthorizer = await GrpcAuthorizer.start();
 });
 after(async () => {
+  await issuer.stop();
   await upstream.stop();
   await authorizer.stop();
   grpcAuthorizer.stop();
@@ -33,7 +37,7 @@ after(async () => {
 
 for (const [number, file] of files.entries()) {
   const written = readFileSync(new URL(file, cases), 'utf8');
-  const load = () => loadMesh([{ name: file, text: withTokens(written) }]);
+  const load = () => loadMesh([{ name: file, text: withTokens(written).replaceAll('${ISSUER}', issuer.url) }]);
   const mesh = load();
   const { tests, problems } = meshTestsOf(mesh);
   describe(file, () => {
@@ -67,7 +71,7 @@ function onTheWire({ mesh, group, address, reload }: WireRun): void {
     let calls: ReadonlyMap<string, MeshTest['call']>;
     before(async () => {
       calls = new Map(reload().map(({ name, call }) => [name, call]));
-      surroundings = { authority, upstream, authorizer, grpcAuthorizer, address };
+      surroundings = { authority, upstream, authorizer, grpcAuthorizer, keySets: await issuer.keySetsFor(mesh.configs), address };
       proxy = await WireProxy.start(mesh, first.proxy, surroundings);
     });
     after(() => proxy.stop());

@@ -2,7 +2,7 @@ import { ok, waitFor } from '@meltemi/base';
 import { MeshViews, resourceExtensions, type Call, type LoadedMesh, type ProxyQuestion, type ProxyView } from '@meltemi/explain';
 import type { StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
-import { serviceTargets } from '@meltemi/pilot';
+import { serviceTargets, type KeySets } from '@meltemi/pilot';
 import { nodeFacts } from '@meltemi/proxy';
 import { createWorkerServer, type WorkerServer } from '@meltemi/proxy-edge';
 import { compileCluster, type Cluster, type Listener } from '@meltemi/snapshot';
@@ -21,6 +21,8 @@ export interface WireNeeds {
   readonly authorizer: { readonly port: number };
   /** And over gRPC, where one is asked. */
   readonly grpcAuthorizer?: { readonly port: number };
+  /** Keys of issuers that policies name by URL. */
+  readonly keySets?: KeySets;
   /** A loopback address of its own: listeners keep their ports. */
   readonly address: string;
 }
@@ -59,7 +61,7 @@ export class WireProxy {
   }
 
   static async start(mesh: LoadedMesh, question: ProxyQuestion, surroundings: WireNeeds): Promise<WireProxy> {
-    const view = new MeshViews({ ...mesh, meshConfig: { ...mesh.meshConfig, accessLogFile: '/dev/stdout' } }).of(question);
+    const view = new MeshViews({ ...mesh, meshConfig: { ...mesh.meshConfig, accessLogFile: '/dev/stdout' } }, undefined, surroundings.keySets).of(question);
     if (!view.ok) throw new Error(view.error.map(({ path, message }) => `${path} ${message}`).join('\n'));
     const proxy = new WireProxy(view.value, surroundings);
     await proxy.#fill(surroundings);

@@ -16,13 +16,13 @@ import { OpensslAuthority, type IssuedPair } from './openssl-authority.ts';
 const namespace = 'istio-system';
 
 /** The mesh's own defaults: what a server or a sidecar has that says nothing itself. */
-const settings = 'tlsDefaults: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384]}\nmeshMTLS: {minProtocolVersion: TLSV1_3}\n';
+const settings = 'tlsDefaults: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384], cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]}\nmeshMTLS: {minProtocolVersion: TLSV1_3}\n';
 
 describe('TLS settings on the wire, asked by openssl and curl', () => {
   const workDir = mkdtempSync(join(tmpdir(), 'meltemi-e2e-'));
   const authority = new OpensslAuthority(join(workDir, 'pki'));
   const stranger = new OpensslAuthority(join(workDir, 'stranger'));
-  const names = ['plain', 'twelve', 'both', 'hash', 'spki', 'named', 'crl'].map((name) => `${name}.example`);
+  const names = ['plain', 'suites', 'twelve', 'both', 'hash', 'spki', 'named', 'crl'].map((name) => `${name}.example`);
   const upstreams: Server[] = [];
   let mesh: LocalMesh;
   let client: IssuedPair;
@@ -41,8 +41,9 @@ describe('TLS settings on the wire, asked by openssl and curl', () => {
     const own = `serverCertificate: ${server.certificateFile}, privateKey: ${server.keyFile}`;
     const servers: [name: string, tls: string][] = [
       ['plain', `mode: SIMPLE, ${own}`],
-      ['twelve', `mode: SIMPLE, ${own}, minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]`],
-      ['both', `mode: SIMPLE, minProtocolVersion: TLSV1_2, tlsCertificates: [{serverCertificate: ${rsaCertificate}, privateKey: ${rsaKey}}, {${own}}]`],
+      ['suites', `mode: SIMPLE, ${own}, minProtocolVersion: TLSV1_2`],
+      ['twelve', `mode: SIMPLE, ${own}, minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-CHACHA20-POLY1305]`],
+      ['both', `mode: SIMPLE, minProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES128-GCM-SHA256], tlsCertificates: [{serverCertificate: ${rsaCertificate}, privateKey: ${rsaKey}}, {${own}}]`],
       ['hash', `mode: MUTUAL, ${own}, caCertificates: ${authority.file}, verifyCertificateHash: ["${sha256(new X509Certificate(client.certificate).raw, 'hex')}"]`],
       ['spki', `mode: MUTUAL, ${own}, caCertificates: ${authority.file}, verifyCertificateSpki: ["${sha256(new X509Certificate(client.certificate).publicKey.export({ type: 'spki', format: 'der' }), 'base64')}"]`],
       ['named', `mode: MUTUAL, ${own}, caCertificates: ${authority.file}, subjectAltNames: [client.example]`],
@@ -87,16 +88,18 @@ describe('TLS settings on the wire, asked by openssl and curl', () => {
     return Number(out);
   }
 
-  test('a server that says nothing has MeshConfig\'s tlsDefaults: versions and curves', async () => {
+  test('a server that says nothing has MeshConfig\'s tlsDefaults: versions, curves and cipher suites', async () => {
     assert.equal(await handshake('plain', '-tls1_2'), 'refused');
     assert.equal(await handshake('plain', '-groups', 'X25519'), 'refused');
     assert.match(await handshake('plain', '-groups', 'P-384'), /^TLSv1\.3 /);
+    assert.equal(await handshake('suites', '-tls1_2'), 'TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384');
+    assert.equal(await handshake('suites', '-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'), 'refused');
   });
 
   test('minProtocolVersion, maxProtocolVersion and cipherSuites of a server go before them', async () => {
     assert.equal(await handshake('twelve', '-tls1_3'), 'refused');
-    assert.equal(await handshake('twelve'), 'TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384');
-    assert.equal(await handshake('twelve', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'), 'refused');
+    assert.equal(await handshake('twelve'), 'TLSv1.2 ECDHE-ECDSA-CHACHA20-POLY1305');
+    assert.equal(await handshake('twelve', '-cipher', 'ECDHE-ECDSA-AES256-GCM-SHA384'), 'refused');
   });
 
   test('one server has an RSA and an ECDSA certificate, and each client gets the one it can check', async () => {
