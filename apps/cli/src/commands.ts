@@ -23,6 +23,7 @@ const commands: readonly Entry[] = [
   { names: ['proxy-config', 'pc'], load: async () => (await import('./commands/proxy-config/proxy-config.ts')).proxyConfigCommand },
   { names: ['intercept'], load: async () => (await import('./commands/intercept/intercept.ts')).interceptCommand },
   { names: ['ca'], load: async () => (await import('./commands/ca/ca.ts')).caCommand },
+  { names: ['workload'], load: async () => (await import('./commands/workload/workload.ts')).workloadCommand },
   { names: ['token'], load: async () => (await import('./commands/token/token.ts')).tokenCommand },
   { names: ['auth'], load: async () => (await import('./commands/auth/auth.ts')).authCommand },
   { names: ['version'], load: async () => (await import('./commands/version/version.ts')).versionCommand },

@@ -13,6 +13,7 @@ import { bootstrapSources } from './config-sources.ts';
 import { LateReports } from './late-reports.ts';
 import { loadBootstrap } from './load-bootstrap.ts';
 import { drainDefaults, options, ownAddress, programDrain, roleOf } from './options.ts';
+import { workloadStart } from './workload-start.ts';
 import { healthRoutes, nameTableRoute, startOwnServer } from './own-servers.ts';
 
 let healthFailed = false;
@@ -24,7 +25,8 @@ await runProgram({
   description: 'L4/L7 proxy: sidecar and gateway of a Meltemi mesh, or alone from an Envoy v3 bootstrap.',
   adminListen: false,
   options,
-  start: async ({ options: values, log, stats, readiness, lifecycle, shutdown }) => {
+  start: async ({ options: given, log, stats, readiness, lifecycle, shutdown }) => {
+    const { values, env } = workloadStart(given, process.env);
     const role = roleOf(values);
     const loaded = role === 'bootstrap' ? loadBootstrap(values) : undefined;
     const node = loaded ? nodeOfBootstrap(loaded) : nodeOfMesh();
@@ -96,7 +98,7 @@ await runProgram({
     }
 
     function nodeOfMesh(): Node {
-      const made = meshNode({ serviceNode: values['service-node'] ?? '', serviceCluster: values['service-cluster'] ?? '', serviceZone: values['service-zone'] ?? '', env: process.env, version: meltemiVersion });
+      const made = meshNode({ serviceNode: values['service-node'] ?? '', serviceCluster: values['service-cluster'] ?? '', serviceZone: values['service-zone'] ?? '', env, version: meltemiVersion });
       if (!made.ok) throw new StartError(formatFieldErrors(made.error), { exitCode: 2 });
       return made.value;
     }

@@ -9,6 +9,7 @@ export { featuresFrom } from '@meltemi/pilot';
 export { differencesOf, meshTestsOf, runMeshTests, type Expected, type MeshTest, type MeshTestResult } from './expectations.ts';
 export { resourceExtensions } from './view.ts';
 export { clientSide, hostOf } from './walk/connection.ts';
+export { workloadFiles, type WorkloadFiles, type WorkloadFilesOptions } from './workload/workload-files.ts';
 export { journey, type Journey, type JourneyRequest, type Leg } from './journey/journey.ts';
 export { withAssumedPods } from './journey/assumed-pods.ts';
 export { laidOver, meshDiff, type MeshDiff, type ProxyChange, type RequestChange, type RequestVerdict, type ResourceChange } from './diff.ts';

@@ -3,7 +3,7 @@ export { joinTokenFile, joinTokenText, rootFile, type JoinTokenSource } from './
 export { serverCredentials, type CertificateSource, type ServerCredentialsOptions } from './server-credentials.ts';
 export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
 export { VerifiedTlsCredentials, type TlsDialer } from './verified-tls.ts';
-export { meshChannelOptions } from './issuance.ts';
+export { meshChannelOptions, rootsOf } from './issuance.ts';
 export { callerIdentity } from './caller.ts';
 export { peerCertificate, rememberPeers, type AuthenticatedCall } from './peer-certificate.ts';
 export { mintJoinToken } from './mint.ts';

@@ -61,7 +61,24 @@ export async function requestCertificate(request: IssuanceRequest): Promise<Resu
   }
 }
 
-function citadelCredentials({ proof, id, now }: IssuanceRequest): Result<ChannelCredentials> {
+/** The mesh's roots, PEM, from citadel at an address, believed because a join token names one of them. The token is not spent. */
+export async function rootsOf(citadelAddress: string, joinToken: string): Promise<Result<string>> {
+  const token = parseJoinToken(joinToken);
+  if (!token.ok) return token;
+  const credentials = citadelCredentials({ proof: { kind: 'token', token: joinToken }, id: token.value.id, now: Date.now() });
+  if (!credentials.ok) return credentials;
+  const bundles = new TrustBundleClient(citadelAddress, credentials.value, { ...meshChannelOptions, 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': maxMessageBytes });
+  try {
+    const { rootsPem } = await unary<GetTrustBundleResponse>((done) => bundles.get({}, new Metadata(), { deadline: Date.now() + callDeadlineMs }, done));
+    return ok(rootsPem.map((pem) => `${pem.trim()}\n`).join(''));
+  } catch (cause) {
+    return fail('', failureOf(cause, citadelAddress).message);
+  } finally {
+    bundles.close();
+  }
+}
+
+function citadelCredentials({ proof, id, now }: Pick<IssuanceRequest, 'proof' | 'id' | 'now'>): Result<ChannelCredentials> {
   if (proof.kind === 'certificate') {
     const { certificate } = proof;
     const secureContext = createSecureContext({ ca: certificate.trust.pem, cert: certificate.certChainPem, key: certificate.privateKeyPem });

@@ -48,6 +48,9 @@ export const extensionExceptions: readonly KindExceptions[] = [
   {
     group: 'networking.istio.io',
     kinds: ['ProxyConfig'],
-    fields: ['concurrency', 'environmentVariables', 'image'].map((path) => ({ path, support: 'approximated', consequence: 'is read by whoever starts proxies: one started by hand has flags (--concurrency) and its own environment' })),
+    fields: [
+      ...['concurrency', 'environmentVariables'].map((path) => ({ path, support: 'approximated' as const, consequence: 'counts where a proxy starts: `meltemi workload entry configure` writes it for machines outside of Kubernetes' })),
+      { path: 'image', support: 'refused', consequence: 'is for the injector, which there is none of' },
+    ],
   },
 ];
