@@ -35,6 +35,7 @@ function patchedValidateProto(deps: string, into: string): void {
 /** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it. */
 const newerFields: readonly { readonly file: string; readonly imports?: string; readonly before: string; readonly added: string }[] = [
   { file: 'envoy/config/cluster/v3/circuit_breaker.proto', imports: 'google/protobuf/duration.proto', before: 'google.protobuf.UInt32Value min_retry_concurrency = 2;', added: 'google.protobuf.Duration budget_interval = 3;' },
+  { file: 'envoy/type/tracing/v3/custom_tag.proto', before: 'Metadata metadata = 5;', added: 'string value = 6;' },
   {
     file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto', imports: 'envoy/config/common/matcher/v3/matcher.proto',
     before: 'config.core.v3.TypedExtensionConfig header_validation_config = 7;', added: 'message OutlierDetection { config.common.matcher.v3.MatchPredicate error_matcher = 1; }\n  OutlierDetection outlier_detection = 8;',

@@ -6,5 +6,6 @@ export { always, compileFraction, fraction, never, percentFraction } from './fra
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';
 export { compileMetadataMatcher, metadataAt } from './metadata-match.ts';
 export { compileUriTemplate, type UriTemplate } from './uri-template.ts';
+export { formatReason } from './format-reason.ts';
 export { celReason, compileCel, type CelExpression } from './cel/compile.ts';
 export { celSyntaxReason } from './cel/parse.ts';

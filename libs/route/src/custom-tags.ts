@@ -1,5 +1,6 @@
 import type { CustomTag as TagMessage } from '@meltemi/api/gen/envoy/type/tracing/v3/custom_tag.ts';
-import type { DynamicMetadata, StreamInfo } from '@meltemi/http';
+import { formatFieldErrors } from '@meltemi/base';
+import { compileFormat, type DynamicMetadata, type StreamInfo } from '@meltemi/http';
 import type { Report } from './report.ts';
 
 /** A tag of one's own for spans and access log entries. */
@@ -38,10 +39,20 @@ function compileValue({ type }: TagMessage, path: string, report: Report): Value
     }
     case 'metadata':
       return metadataValue(type.value, path, report);
+    case 'value':
+      return formatted(type.value, path, report);
     default:
-      report.refuse(path, 'needs literal, environment, request_header or metadata');
+      report.refuse(path, 'needs literal, environment, request_header, metadata or value');
       return null;
   }
+}
+
+/** As access logs print it; what is not there is empty. */
+function formatted(format: string, path: string, report: Report): Value | null {
+  const compiled = compileFormat(format, { omitEmpty: true });
+  if (compiled.ok) return (info) => compiled.value.format(info);
+  report.refuse(`${path}.value`, formatFieldErrors(compiled.error));
+  return null;
 }
 
 function metadataValue({ kind, metadataKey, defaultValue }: Extract<NonNullable<TagMessage['type']>, { $case: 'metadata' }>['value'], path: string, report: Report): Value | null {

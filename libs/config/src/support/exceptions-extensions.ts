@@ -40,7 +40,7 @@ export const extensionExceptions: readonly KindExceptions[] = [
     kinds: ['Telemetry'],
     fields: [
       { path: 'tracing[].disableContextPropagation', support: 'refused', consequence: 'unsupported: contexts are passed on' },
-      { path: 'tracing[].customTags{}.formatter', support: 'approximated', warned: true, consequence: 'only %REQ(NAME)% alone; another tag is warned of and left out' },
+      { path: 'tracing[].customTags{}.formatter', support: 'approximated', warned: true, consequence: 'a tag with a command that our proxy does not know is warned of and left out' },
       { path: 'metrics[].overrides[].tagOverrides{}.value', support: 'approximated', warned: true, consequence: 'a subset of CEL; another expression is warned of and left out' },
       { path: 'accessLogging[].filter.expression', support: 'approximated', warned: true, consequence: 'a subset of CEL; another expression is warned of and left out, then everything is logged' },
     ],

@@ -9,6 +9,7 @@ const filterPath = 'spec.accessLogging[0].filter.expression';
 table(telemetry, {
   good: [
     ['sampling', '{tracing: [{providers: [{name: zipkin}], randomSamplingPercentage: 10.5, customTags: {a: {literal: {value: b}}}}]}'],
+    ['a tag by a formatter', '{tracing: [{customTags: {a: {formatter: {value: "%PROTOCOL% %REQ(X-A?X-B):9%"}}}}]}'],
     ['a filter', filter('response.code >= 400')],
     ['a filter with functions', filter("has(request.headers['x-a']) && request.url_path.startsWith('/api') || connection.mtls")],
     ['a tag of an expression', tag('value: "request.host"')],
@@ -25,6 +26,6 @@ table(telemetry, {
   warns: [
     ['a map', filter("{'a': 1}.a == 1"), filterPath, /unsupported/],
     ['a function nobody here has', filter('[1].map(x, x) == [1]'), filterPath, /unsupported/],
-    ['a tag by a formatter', '{tracing: [{customTags: {a: {formatter: {value: "%PROTOCOL% x"}}}}]}', 'spec.tracing[0].customTags.a.formatter', /unsupported/],
+    ['a tag by a formatter', '{tracing: [{customTags: {a: {formatter: {value: "%NOT_A_COMMAND% x"}}}}]}', 'spec.tracing[0].customTags.a.formatter', /unsupported/],
   ],
 });

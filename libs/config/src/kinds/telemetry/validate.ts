@@ -1,4 +1,4 @@
-import { celReason, celSyntaxReason } from '@meltemi/match';
+import { celReason, celSyntaxReason, formatReason } from '@meltemi/match';
 import type { ObjectMeta } from '../../object.ts';
 import type { Findings } from '../../rules/findings.ts';
 import { child, item } from '../../schema/schema.ts';
@@ -22,8 +22,10 @@ export function validate(spec: TelemetrySpec, _about: ObjectMeta, findings: Find
 
 function checkTracing({ providers, customTags }: TelemetryTracing, path: string, findings: Findings): void {
   if (providers.length > 1) findings.warn(`${path}.providers`, 'spans go to the first provider only, as in Istio');
-  for (const [tag, { formatter }] of Object.entries(customTags))
-    if (formatter && !/^%REQ\([^?)]+\)%$/i.test(formatter.value)) findings.warn(`${child(`${path}.customTags`, tag)}.formatter`, 'unsupported: only %REQ(NAME)% alone; the tag is left out');
+  for (const [tag, { formatter }] of Object.entries(customTags)) {
+    const reason = formatter && formatReason(formatter.value);
+    if (reason !== undefined) findings.warn(`${child(`${path}.customTags`, tag)}.formatter`, `unsupported: ${reason}; the tag is left out`);
+  }
 }
 
 function checkOverride({ tagOverrides }: MetricsOverride, path: string, findings: Findings): void {

@@ -1,16 +1,19 @@
 import type { TracingCustomTag } from '@meltemi/config';
 import { CustomTag } from '@meltemi/api/gen/envoy/type/tracing/v3/custom_tag.ts';
+import { formatReason } from '@meltemi/match';
 import type { Proxy } from '../../proxy/proxy.ts';
 import { create } from '../message.ts';
 
 export interface TagSettings {
   readonly istioTags: readonly CustomTag[];
   readonly tags: Readonly<Record<string, TracingCustomTag>>;
+  /** For our own proxy. */
+  readonly ours: boolean;
 }
 
 /** Sorted by name. */
-export function customTags({ istioTags: fixed, tags }: TagSettings): CustomTag[] {
-  const written = Object.entries(tags).flatMap(([name, tag]) => customTag(name, tag) ?? []);
+export function customTags({ istioTags: fixed, tags, ours }: TagSettings): CustomTag[] {
+  const written = Object.entries(tags).flatMap(([name, tag]) => customTag(name, tag, ours) ?? []);
   return [...fixed, ...written].toSorted((a, b) => (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : 0));
 }
 
@@ -40,11 +43,11 @@ function dryRun(tag: string, key: string): CustomTag {
   return create(CustomTag, { tag, type: { $case: 'metadata', value: { kind: { kind: { $case: 'request', value: {} } }, metadataKey, defaultValue: '' } } });
 }
 
-/** A formatter can be told only where another kind of tag says the same: a request header. */
-function customTag(tag: string, { literal: text, environment, header, formatter }: TracingCustomTag): CustomTag | undefined {
+/** Our proxy would refuse a format that it cannot print: the tag is left out. */
+function customTag(tag: string, { literal: text, environment, header, formatter }: TracingCustomTag, ours: boolean): CustomTag | undefined {
   if (text) return literal(tag, text.value);
   if (environment) return create(CustomTag, { tag, type: { $case: 'environment', value: environment } });
   if (header) return create(CustomTag, { tag, type: { $case: 'requestHeader', value: header } });
-  const name = /^%REQ\(([^?)]+)\)%$/i.exec(formatter?.value ?? '')?.[1];
-  return name === undefined ? undefined : create(CustomTag, { tag, type: { $case: 'requestHeader', value: { name, defaultValue: '' } } });
+  if (formatter === undefined || (ours && formatReason(formatter.value) !== undefined)) return undefined;
+  return create(CustomTag, { tag, type: { $case: 'value', value: formatter.value } });
 }

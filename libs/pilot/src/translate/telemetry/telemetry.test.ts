@@ -164,6 +164,13 @@ test('tracing goes to the provider that Telemetry names, sampled and tagged as i
   assert.equal(tracingOf(client.outbound)?.custom_tags, undefined);
 });
 
+test('a tag by a formatter is the proxy\'s to print; ours is not sent one that it cannot', () => {
+  const yaml = telemetry('{tracing: [{providers: [{name: zip}], customTags: {a: {formatter: {value: "%PROTOCOL% %REQ(X-A)%"}}, b: {formatter: {value: "%NOT_A_COMMAND%"}}}}]}');
+  const tags = (proxy?: Proxy) => (tracingOf(managers(yaml, '', proxy).outbound)?.custom_tags ?? []).filter(({ tag }) => tag.length === 1);
+  assert.deepEqual(tags(), [{ tag: 'a', value: '%PROTOCOL% %REQ(X-A)%' }, { tag: 'b', value: '%NOT_A_COMMAND%' }]);
+  assert.deepEqual(tags(productpage({ MELTEMI_VERSION: '0.1.0' })), [{ tag: 'a', value: '%PROTOCOL% %REQ(X-A)%' }]);
+});
+
 test('tracing: the default provider, OpenTelemetry over HTTP, reporting switched off, and a collector that is not there', () => {
   const http = JSON.stringify(tracingOf(managers('', 'defaultProviders: {tracing: [otel-http]}\n').outbound));
   assert.match(http, /"uri":"otel\.istio-system\.svc\.cluster\.local\/v1\/traces"/);

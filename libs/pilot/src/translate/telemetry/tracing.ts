@@ -38,7 +38,7 @@ export function managerTracing(push: PushContext, proxy: Proxy, direction: Direc
   const tracer = provider && configuredTracer(push, proxy, provider);
   if (!tracer) return { useRequestId: true };
   const sampling = spec.sampling ?? legacySampling(push, config.tracing);
-  const tracing = settings(tracer, sampling, { istioTags: spec.istioTags ? istioTags(proxy) : [], tags: spec.tags ?? config.tracing?.customTags ?? {} }, config.tracing);
+  const tracing = settings(tracer, sampling, { istioTags: spec.istioTags ? istioTags(proxy) : [], tags: spec.tags ?? config.tracing?.customTags ?? {}, ours: proxy.meltemi }, config.tracing);
   return { tracing, useRequestId: spec.useRequestId };
 }
 
@@ -65,7 +65,7 @@ function fromMeshConfig(push: PushContext, proxy: Proxy, config: ProxyConfig): P
   const tracer = proxy.meltemi ? legacyTracer(push, proxy, config) : { spawnUpstreamSpan: false, maxTagLength: 0 };
   if (!tracer) return {};
   const withIstioTags = config.tracing?.enableIstioTags ?? true;
-  return { tracing: settings(tracer, legacySampling(push, config.tracing), { istioTags: withIstioTags ? istioTags(proxy) : [], tags: config.tracing?.customTags ?? {} }, config.tracing) };
+  return { tracing: settings(tracer, legacySampling(push, config.tracing), { istioTags: withIstioTags ? istioTags(proxy) : [], tags: config.tracing?.customTags ?? {}, ours: proxy.meltemi }, config.tracing) };
 }
 
 function legacySampling({ features }: PushContext, tracing: ProxyTracing | undefined): number {

@@ -15,6 +15,7 @@ export interface CustomTag {
     | { $case: "environment"; value: CustomTag_Environment }
     | { $case: "requestHeader"; value: CustomTag_Header }
     | { $case: "metadata"; value: CustomTag_Metadata }
+    | { $case: "value"; value: string }
     | undefined;
 }
 
@@ -59,6 +60,9 @@ export const CustomTag: MessageFns<CustomTag> = {
         break;
       case "metadata":
         CustomTag_Metadata.encode(message.type.value, writer.uint32(42).fork()).join();
+        break;
+      case "value":
+        writer.uint32(50).string(message.type.value);
         break;
     }
     return writer;
@@ -115,6 +119,14 @@ export const CustomTag: MessageFns<CustomTag> = {
             }
 
             message.type = { $case: "metadata", value: CustomTag_Metadata.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.type = { $case: "value", value: reader.string() };
             continue;
           }
         }
