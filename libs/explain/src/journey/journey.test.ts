@@ -31,6 +31,26 @@ test('a request is followed through the client\'s proxy to the server\'s, over m
   assert.equal(server?.answer.outcome, 'routed');
 });
 
+test('a connection asks for the name that the cluster says, as rules about it and gateways see it', () => {
+  const withRule = (yaml: string) => {
+    const mesh = withAssumedPods(loadMesh([...files.map((name) => ({ name, text: sampleText(`bookinfo/${name}`) })), { name: 'gateway.yaml', text: gateway }, { name: 'more.yaml', text: yaml }]));
+    const found = journey(new MeshViews(mesh), { from: 'default/productpage', method: 'GET', url: new URL('http://reviews:9080/reviews/0'), headers: {} }, 0);
+    if (!found.ok) throw new Error(found.error[0]?.message);
+    return found.value.legs.map(({ workload, call, answer }) => [workload.split('-')[0], call.sni, answer.outcome]);
+  };
+  const byName = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: by-name}\nspec: {rules: [{when: [{key: connection.sni, values: ["*.reviews.default.svc.cluster.local"]}]}]}\n';
+  assert.deepEqual(withRule(byName), [['productpage', undefined, 'routed'], ['reviews', 'outbound_.9080_.v1_.reviews.default.svc.cluster.local', 'routed']]);
+  const own = `${byName}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\nspec: {host: reviews, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: own.example}}, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}\n`;
+  assert.deepEqual(withRule(own), [['productpage', undefined, 'routed'], ['reviews', 'own.example', 'denied']]);
+});
+
+test('the client\'s own TLS that nobody ends goes on to the next proxy', () => {
+  const pod = (app: string, ip: string, mode: string) => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${app}-0, labels: {app: ${app}${mode}}}\nspec: {serviceAccountName: ${app}, containers: [{name: app, image: app}]}\nstatus: {phase: Running, podIP: ${ip}, podIPs: [{ip: ${ip}}], conditions: [{type: Ready, status: "True"}]}\n---\n`;
+  const text = `${pod('a', '10.0.0.1', ', security.istio.io/tlsMode: istio')}${pod('b', '10.0.0.2', '')}apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{name: https, port: 443}]}\n`;
+  const found = journey(new MeshViews(loadMesh([{ name: 'mesh.yaml', text }])), { from: 'default/a', method: 'GET', url: new URL('https://b/'), headers: {} }, 0);
+  assert.deepEqual(found.ok ? found.value.legs.map(({ call, answer }) => [call.tls, answer.outcome]) : found.error, [['tls', 'routed'], ['tls', 'routed']]);
+});
+
 test('a gateway is asked as a gateway, and the service behind it too', () => {
   const legs = follow('istio-system/istio-ingressgateway', 'http://bookinfo.example:8080/productpage');
   assert.deepEqual(legs.map(({ workload, call }) => [workload, call.mode]), [['istio-ingressgateway.istio-system', 'gateway'], ['productpage-v1.default', 'inbound']]);

@@ -3,6 +3,7 @@ import type { Answer, EndpointAnswer } from '../answer.ts';
 import type { SetAside } from '../load.ts';
 import type { MeshViews } from '../mesh-views.ts';
 import type { Call, ProxyQuestion } from '../question.ts';
+import { serverNameAt } from '../walk/target.ts';
 import { walk } from '../walk/walk.ts';
 import { findWorkload, proxyOf } from './find-workload.ts';
 
@@ -47,7 +48,7 @@ export function journey(views: MeshViews, request: JourneyRequest, nowMs: number
     const server = next && push.registry.workloads.get(hostOf(next.address));
     if (next === undefined || server === undefined) break;
     const principal = next.tls === 'mtls' ? `spiffe://${mesh.meshConfig.trustDomain || 'cluster.local'}/ns/${proxy.namespace}/sa/${proxy.serviceAccount || 'default'}` : '';
-    call = nextCall(call, { answer, endpoint: next, principal, sourceAddress: proxy.ip });
+    call = nextCall(call, { answer, endpoint: next, serverName: serverNameAt(view.value, answer.cluster ?? '', next.address) ?? '', principal, sourceAddress: proxy.ip });
     proxy = proxyOf(push, server);
     if (proxy.type === 'router') call = { ...call, mode: 'gateway' };
   }
@@ -69,15 +70,20 @@ function firstCall(proxy: ProxyQuestion, { method, url, headers }: JourneyReques
 interface Arriving {
   readonly answer: Answer;
   readonly endpoint: EndpointAnswer;
+  /** What the connection asks for; "": the request's host. */
+  readonly serverName: string;
   readonly principal: string;
   readonly sourceAddress: string;
 }
 
-/** What the next proxy gets: the request as the route rewrote it, at the endpoint's address. */
-function nextCall(call: Call, { answer, endpoint, principal, sourceAddress }: Arriving): Call {
+/** What the next proxy gets: the request as the route rewrote it, at the endpoint's address; the client's own TLS where nobody ended it. */
+function nextCall({ sni, ...call }: Call, { answer, endpoint, serverName, principal, sourceAddress }: Arriving): Call {
   const { settings } = answer;
+  const address = { mode: 'inbound', address: hostOf(endpoint.address), port: Number(endpoint.address.slice(endpoint.address.lastIndexOf(':') + 1)), sourceAddress } as const;
+  const passedOn = endpoint.tls === 'none' && call.tls !== 'none' && !answer.steps.some(({ at, matched }) => at === 'tls' && matched);
+  if (passedOn) return { ...call, ...address, ...(sni === undefined ? {} : { sni }) };
   return {
-    ...call, mode: 'inbound', address: hostOf(endpoint.address), port: Number(endpoint.address.slice(endpoint.address.lastIndexOf(':') + 1)), tls: endpoint.tls, principal, sourceAddress,
+    ...call, ...address, ...(serverName === '' ? {} : { sni: serverName }), tls: endpoint.tls, principal,
     ...(settings ? { path: settings.path, host: settings.authority } : {}),
   };
 }

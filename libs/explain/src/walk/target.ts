@@ -3,6 +3,7 @@ import type { FaultConfig } from '@meltemi/proxy';
 import type { ForwardAction, RouteMatch } from '@meltemi/route';
 import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
 import type { Answer, EndpointAnswer, RouteSettings } from '../answer.ts';
+import type { ProxyView } from '../view.ts';
 import type { OnTheWay } from './on-the-way.ts';
 
 /** The cluster's endpoints as the proxy knows them; `missing` (503 unless the route says otherwise) when it does not know the cluster. */
@@ -24,12 +25,24 @@ function endpointsOf(cluster: Cluster, assignment: LoadAssignment): EndpointAnsw
     localities.flatMap(({ endpoints }) => endpoints.map((endpoint): EndpointAnswer => ({ address: endpoint.key, priority, weight: endpoint.weight, health: endpoint.health, tls: tlsTo(cluster, endpoint) }))));
 }
 
+/** The server name that the proxy asks for at an endpoint of the cluster; undefined without TLS, "" where each request's host decides. */
+export function serverNameAt(view: Pick<ProxyView, 'clusters' | 'assignments'>, name: string, address: string): string | undefined {
+  const cluster = view.clusters.get(name);
+  const assignment = cluster?.loadAssignment ?? view.assignments.get(cluster?.edsServiceName || name);
+  const endpoint = assignment?.priorities.flat().flatMap(({ endpoints }) => endpoints).find(({ key }) => key === address);
+  return cluster && endpoint ? socketTo(cluster, endpoint)?.sni : undefined;
+}
+
 const matchNamespace = 'envoy.transport_socket_match';
 
-function tlsTo(cluster: Cluster, endpoint: Endpoint): EndpointAnswer['tls'] {
+function socketTo(cluster: Cluster, endpoint: Endpoint): Cluster['tls'] {
   const metadata = endpoint.metadata?.[matchNamespace] ?? {};
   const match = cluster.transportSocketMatches.find((one) => Object.entries(one.match).every(([key, value]) => metadata[key] === value));
-  const tls = match === undefined ? cluster.tls : match.tls;
+  return match === undefined ? cluster.tls : match.tls;
+}
+
+function tlsTo(cluster: Cluster, endpoint: Endpoint): EndpointAnswer['tls'] {
+  const tls = socketTo(cluster, endpoint);
   if (tls === null) return 'none';
   return tls.certificateSdsNames.length > 0 || tls.certificates.length > 0 ? 'mtls' : 'tls';
 }
