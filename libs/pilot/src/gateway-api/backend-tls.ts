@@ -2,6 +2,7 @@ import type { BackendTlsPolicySpec, ClientTlsSettings, Config, DestinationRuleSp
 import { byAge } from '../push-context/virtual-services.ts';
 import type { Lookups } from './lookups.ts';
 import { generatedSuffix, notes } from './names.ts';
+import { rootsOfText } from '../secrets/credential.ts';
 import type { Problem } from './problem.ts';
 
 /** What became of one target of a policy. */
@@ -16,6 +17,8 @@ export interface ConvertedPolicy {
   readonly targets: readonly ConvertedTarget[];
   /** Why a reference to roots does not lead anywhere: then nobody is trusted. */
   readonly unresolved?: Problem;
+  /** It says itself that it is not for us. */
+  readonly ignored?: true;
 }
 
 export interface ConvertedPolicies {
@@ -29,11 +32,15 @@ interface Target {
   readonly port?: number;
 }
 
+/** For whoever has several controllers at the same Services. */
+export const ignoredAnnotation = 'istio.io/ignore-policy-attachment';
+
 /** Policies as DestinationRules: clients of a backend originate TLS to it. Of several policies for one thing the oldest counts. */
 export function convertPolicies(configs: readonly Config<BackendTlsPolicySpec>[], lookups: Lookups): ConvertedPolicies {
   const taken = new Map<string, Config>();
   const rules = new Map<string, Building>();
   const policies = configs.toSorted(byAge).map((config): ConvertedPolicy => {
+    if (config.meta.annotations[ignoredAnnotation]?.toLowerCase() === 'true') return { config, targets: config.spec.targetRefs.map((reference) => ({ reference })), ignored: true };
     const { tls, unresolved } = clientTls(config, lookups);
     const targets = config.spec.targetRefs.map((reference): ConvertedTarget => {
       const target = findTarget(reference, config, lookups);
@@ -82,6 +89,8 @@ function clientTls({ spec, meta }: Config<BackendTlsPolicySpec>, lookups: Lookup
   const shown = `${meta.namespace}/${reference.name}`;
   const map = lookups.configMap(meta.namespace, reference.name);
   if (!map) return { tls: tls(nobodyTrusted), unresolved: { reason: 'InvalidCACertificateRef', message: `caCertificateRef: there is no ConfigMap ${shown}` } };
+  const roots = rootsOfText(map.spec.data);
+  if (!roots.ok) return { tls: tls(nobodyTrusted), unresolved: { reason: 'InvalidCACertificateRef', message: `caCertificateRef: ConfigMap ${shown} ${roots.error[0]?.message ?? ''}` } };
   return { tls: tls(`configmap://${shown}`) };
 }
 

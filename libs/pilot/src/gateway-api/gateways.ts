@@ -34,7 +34,8 @@ export function convertGateway(gateway: Config<KubeGatewaySpec>, inputs: Gateway
   if (!known) return [];
   const sets = inputs.listenerSets.filter((set) => adds(set, gateway));
   if (!known.routes) return [{ config: gateway, gateway, knownClass: known, services: [], listeners: [], generated: [] }];
-  const { services, problem } = frontServices(gateway, inputs.lookups);
+  const { services, problem: unplaced } = frontServices(gateway, inputs.lookups);
+  const problem = unplaced ?? parametersProblem(gateway, inputs.lookups);
   const allowed = sets.filter((set) => mayAdd(set, gateway, inputs.lookups));
   const conflicts = listenerConflicts([...owned(gateway, gateway.spec.listeners), ...allowed.flatMap((set) => owned(set, withPorts(set)))]);
   const convert = (config: Config<KubeGatewaySpec> | Config<ListenerSetSpec>): ConvertedGateway => {
@@ -49,6 +50,15 @@ export function convertGateway(gateway: Config<KubeGatewaySpec>, inputs: Gateway
     problem: { reason: 'NotAllowed', message: `Gateway ${gateway.meta.namespace}/${gateway.meta.name} does not allow it: see its spec.allowedListeners` },
   }));
   return [convert(gateway), ...allowed.map(convert), ...refused];
+}
+
+/** Nothing is deployed here, but who names parameters that are not there has made a mistake. */
+function parametersProblem({ spec, meta }: Config<KubeGatewaySpec>, { configMap }: Lookups): Problem | undefined {
+  const parameters = spec.infrastructure?.parametersRef;
+  if (!parameters) return undefined;
+  const { group, kind, name } = parameters;
+  if (group !== '' || kind !== 'ConfigMap') return { reason: 'InvalidParameters', message: `infrastructure.parametersRef: only a ConfigMap can hold parameters, not ${group === '' ? kind : `${kind}.${group}`}` };
+  return configMap(meta.namespace, name) ? undefined : { reason: 'InvalidParameters', message: `infrastructure.parametersRef: there is no ConfigMap ${meta.namespace}/${name}` };
 }
 
 function adds({ spec, meta }: Config<ListenerSetSpec>, gateway: Config<KubeGatewaySpec>): boolean {

@@ -1,5 +1,6 @@
-import { isCipherSuite, type Config, type FrontendTls, type GatewayListenerSpec, type GatewayTls, type ListenerTls, type NamespacedReference, type ServerTlsSettings } from '@meltemi/config';
+import { isCipherSuite, type Config, type ConfigMapSpec, type FrontendTls, type GatewayListenerSpec, type GatewayTls, type ListenerTls, type NamespacedReference, type ServerTlsSettings } from '@meltemi/config';
 import type { Lookups } from './lookups.ts';
+import { rootsOfText } from '../secrets/credential.ts';
 import { joined, type Problem } from './problem.ts';
 
 /** The Gateway or ListenerSet that a listener belongs to. */
@@ -109,7 +110,18 @@ function caCertificate(reference: NamespacedReference, { owner: { config }, look
   const { kind, name } = reference;
   if (reference.group !== '' || (kind !== 'Secret' && kind !== 'ConfigMap')) return { problem: { reason: 'InvalidCACertificateKind', message: `caCertificateRef ${shown}: only a ConfigMap or a Secret can hold roots, not ${kind}` } };
   if (!lookups.grants(sideOf(config), { group: '', kind, namespace, name })) return { problem: notPermitted('caCertificateRef', shown, config) };
-  const there = kind === 'Secret' ? lookups.secret(namespace, name) : lookups.configMap(namespace, name);
   const resource = `${kind === 'Secret' ? 'kubernetes-gateway' : 'configmap'}://${shown}-cacert`;
-  return there ? { name: resource } : { name: resource, problem: { reason: 'InvalidCACertificateRef', message: `caCertificateRef ${shown}: there is no such ${kind}` } };
+  const wrong = kind === 'Secret' ? secretProblem(lookups.secret(namespace, name)) : configMapProblem(lookups.configMap(namespace, name));
+  return wrong === undefined ? { name: resource } : { name: resource, problem: { reason: 'InvalidCACertificateRef', message: `caCertificateRef ${shown}: ${wrong}` } };
+}
+
+/** What is in a Secret is checked when it comes: one that cannot be used is not there. */
+function secretProblem(secret: Config | undefined): string | undefined {
+  return secret ? undefined : 'there is no such Secret';
+}
+
+function configMapProblem(map: Config<ConfigMapSpec> | undefined): string | undefined {
+  if (!map) return 'there is no such ConfigMap';
+  const roots = rootsOfText(map.spec.data);
+  return roots.ok ? undefined : `the ConfigMap ${roots.error[0]?.message ?? ''}`;
 }

@@ -1,7 +1,7 @@
 import type { BackendObjectReference, Config, PolicyTargetReference } from '@meltemi/config';
 import { gatewayApiGroup } from '@meltemi/config';
 import type { PushContext } from '../../push-context/push-context.ts';
-import type { ConvertedPolicy } from '../backend-tls.ts';
+import { ignoredAnnotation, type ConvertedPolicy } from '../backend-tls.ts';
 import { condition, type Condition } from '../conditions.ts';
 import { controllers } from '../names.ts';
 import type { Problem } from '../problem.ts';
@@ -15,7 +15,8 @@ export interface PolicyStatus {
 }
 
 /** Of a BackendTLSPolicy: per target, for the mesh, and per Gateway that sends requests to one of them. */
-export function policyStatus(push: PushContext, { config, targets, unresolved }: ConvertedPolicy): PolicyStatus {
+export function policyStatus(push: PushContext, { config, targets, unresolved, ignored }: ConvertedPolicy): PolicyStatus {
+  if (ignored) return { ancestors: targets.map(({ reference }) => ({ ancestorRef: reference, controllerName: controllers.mesh, conditions: [condition({ type: 'Accepted', reason: 'Accepted', message: '' }, ignoredHere)] })) };
   const untrusted: Problem | undefined = unresolved && { reason: 'NoValidCACertificate', message: unresolved.message };
   const conditions = (problem: Problem | undefined): Condition[] => [
     condition({ type: 'Accepted', reason: 'Accepted', message: 'Configuration is valid' }, problem ?? untrusted),
@@ -30,6 +31,8 @@ export function policyStatus(push: PushContext, { config, targets, unresolved }:
   }));
   return { ancestors: [...own, ...gateways].slice(0, maxAncestors) };
 }
+
+const ignoredHere: Problem = { reason: 'IgnoredByIstio', message: `Ignored because of the annotation ${ignoredAnnotation}` };
 
 /** The API's limit. */
 const maxAncestors = 16;

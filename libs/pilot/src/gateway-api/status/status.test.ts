@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configsOf, meshOf, podYaml } from '../../testing/mesh.test-support.ts';
+import { pemsFor, secretYaml } from '../../testing/pems.test-support.ts';
 import type { Condition } from '../conditions.ts';
 import type { GatewayStatus } from './gateway-status.ts';
 import type { PolicyStatus } from './policy-status.ts';
@@ -127,6 +128,33 @@ test('a BackendTLSPolicy tells per target and per Gateway that uses it; of two f
   assert.deepEqual(of('first'), [`Service: ${allWell}`, `Gateway: ${allWell}`]);
   assert.deepEqual(of('second'), ['Service: Accepted=False Conflicted, ResolvedRefs=True ResolvedRefs']);
   assert.deepEqual(of('third'), ['Service: Accepted=False TargetNotFound, ResolvedRefs=True ResolvedRefs']);
+});
+
+test('a BackendTLSPolicy that is not for us takes nothing from one that is', () => {
+  const policy = (name: string, created: string, annotation = '') => `---\napiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: ${name}, namespace: default, creationTimestamp: "${created}", annotations: {${annotation}}}\nspec: {targetRefs: [{group: "", kind: Service, name: a}], validation: {hostname: ${name}.example, wellKnownCACertificates: System}}\n`;
+  const yaml = service('a') + policy('theirs', '2024-01-01T00:00:00Z', 'istio.io/ignore-policy-attachment: "true"') + policy('ours', '2025-01-01T00:00:00Z');
+  const of = (name: string) => statusOf<PolicyStatus>(yaml, 'BackendTLSPolicy', name)?.ancestors.map(({ conditions }) => shortly(conditions));
+  assert.deepEqual(of('theirs'), ['Accepted=False IgnoredByIstio']);
+  assert.deepEqual(of('ours'), [allWell]);
+  assert.deepEqual(meshOf(configsOf(yaml)).gatewayApi.destinationRules.map(({ spec }) => spec.trafficPolicy?.tls?.sni), ['ours.example']);
+});
+
+test('a ConfigMap that holds no roots is told of, and its policy trusts nobody', () => {
+  const policy = object('BackendTLSPolicy', 'p', 'targetRefs: [{group: "", kind: Service, name: a}], validation: {hostname: a.example, caCertificateRefs: [{group: "", kind: ConfigMap, name: roots}]}');
+  const roots = (data: string) => `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: roots}\ndata: {${data}}\n`;
+  const of = (data: string) => shortly(statusOf<PolicyStatus>(service('a') + policy + roots(data), 'BackendTLSPolicy', 'p')?.ancestors[0]?.conditions);
+  const refused = 'Accepted=False NoValidCACertificate, ResolvedRefs=False InvalidCACertificateRef';
+  assert.deepEqual([of('ca.crt: hello'), of('other: x'), of(`ca.crt: ${JSON.stringify(pemsFor('test').root)}`)], [refused, refused, allWell]);
+  const asksClients = (data: string) => shortly(gatewayOf(gateway('{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}', ', tls: {frontend: {default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: roots}]}}}}') + secretYaml('default/cert', { 'tls.crt': 'a', 'tls.key': 'b' }).replace(/^/, '---\n') + roots(data))?.listeners?.[0]?.conditions);
+  assert.match(asksClients('ca.crt: hello'), /ResolvedRefs=False InvalidCACertificateRef/);
+  assert.match(asksClients(`ca.crt: ${JSON.stringify(pemsFor('test').root)}`), /ResolvedRefs=True/);
+});
+
+test('parameters that are not there make a Gateway that is not accepted', () => {
+  const of = (parameters: string) => shortly(gatewayOf(`${gateway(http, `, infrastructure: {parametersRef: {${parameters}}}`)}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: there}\ndata: {}\n`)?.conditions);
+  assert.match(of('group: "", kind: ConfigMap, name: there'), /Accepted=True Accepted/);
+  assert.match(of('group: "", kind: ConfigMap, name: nowhere'), /Accepted=False InvalidParameters/);
+  assert.match(of('group: x.example, kind: Parameters, name: there'), /Accepted=False InvalidParameters/);
 });
 
 test('an unchanged route is the same internal object after another one changed, and nothing is converted anew for endpoints', () => {
