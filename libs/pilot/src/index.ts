@@ -10,6 +10,7 @@ export { givenAddresses, type AddressOfHost } from './registry/auto-addresses.ts
 export { nameTable } from './translate/dns/name-table.ts';
 export { translate, routeNames, type Wanted } from './translate/translate.ts';
 export { serviceTargets } from './translate/service-targets.ts';
+export { takenGateways, type TakenGateway } from './translate/taken-gateways.ts';
 export { listenerReferences, routeClusters, type References } from './translate/references.ts';
 export { effectivePolicy, type PortPolicy } from './translate/clusters/traffic-policy.ts';
 export { difference, affects, type Difference } from './push-context/affects.ts';
@@ -24,6 +25,7 @@ export { contributors, objectName, type ContributorSearch } from './quarantine/c
 export { gatewayApiStatus, type GatewayApiStatus } from './gateway-api/status/status.ts';
 export type { FetchedKeys, KeySets } from './push-context/key-sets.ts';
 export { wantedKeys, type WantedKeys } from './push-context/request-authentication.ts';
+export { selectsByService } from './gateway-api/selection.ts';
 export { sourceOfRoute, type Source } from './gateway-api/sources.ts';
 export { effectiveProxyConfig, startingProxyConfig } from './push-context/proxy-config.ts';
 export { secretSet, type SecretAnswer, type SecretAsker, type Withheld } from './secrets/secret-set.ts';

@@ -1,6 +1,7 @@
 import { fail, ok, type Result } from '@meltemi/base';
-import type { PushContext, Workload } from '@meltemi/pilot';
+import { selectsByService, takenGateways, type PushContext, type Workload } from '@meltemi/pilot';
 import type { ProxyQuestion } from '../question.ts';
+import { proxyOfQuestion } from '../view.ts';
 
 /** "default/productpage" → the proxy of a workload of that name: a Deployment, Pod, WorkloadEntry, or the app label of one. */
 export function findWorkload(push: PushContext, text: string): Result<ProxyQuestion> {
@@ -19,9 +20,11 @@ export function findWorkload(push: PushContext, text: string): Result<ProxyQuest
 /** Many workloads on one machine: each has a loopback address, nothing is captured, and applications use their sidecar as HTTP proxy. */
 const uncaptured = { INTERCEPTION_MODE: 'NONE', MELTEMI_VERSION: 'any', MELTEMI_HTTP2: 'true' } as const;
 
-/** What the workload's proxy says of itself. A workload that a Gateway selects is a gateway. */
+/** What the workload's proxy says of itself. A workload that serves a Gateway, Istio's or the Gateway API's, is a gateway. */
 export function proxyOf(push: PushContext, { name, namespace, labels, address, serviceAccount, network }: Workload): ProxyQuestion {
-  const selected = push.gateways.some(({ spec }) => Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => labels[key] === value));
   const capture = push.mesh.defaultConfig.proxyMetadata['ISTIO_META_DNS_CAPTURE'];
-  return { type: selected ? 'router' : 'sidecar', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(address.startsWith('127.') ? uncaptured : {}), ...(network === '' ? {} : { NETWORK: network }), ...(capture === undefined ? {} : { DNS_CAPTURE: capture }) } };
+  const asGateway: ProxyQuestion = { type: 'router', namespace, labels, ip: address, ips: [], serviceAccount: serviceAccount || 'default', metadata: { NAME: name, WORKLOAD_NAME: name, ...(address.startsWith('127.') ? uncaptured : {}), ...(network === '' ? {} : { NETWORK: network }), ...(capture === undefined ? {} : { DNS_CAPTURE: capture }) } };
+  const proxy = proxyOfQuestion(asGateway);
+  const serves = proxy.ok && takenGateways(push, proxy.value).some(({ gateway }) => selectsByService(gateway) || Object.keys(gateway.spec.selector).length > 0);
+  return serves ? asGateway : { ...asGateway, type: 'sidecar' };
 }

@@ -28,6 +28,7 @@ table(envoyFilter, {
   warns: [
     ['a field that is not known', cluster('{operation: MERGE, value: {conect_timeout: 1s}}'), value, /conect_timeout/],
     ['a filter only Envoy runs', filter('{"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, inlineCode: ""}'), value, /unsupported: .*Lua/],
+    ['an untyped struct that its message does not take', filter('{"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, value: {max_request_bytes: many}}'), value, /unsupported: in its TypedStruct, .*set aside/],
     ['a filter nobody here knows', filter('{"@type": type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2}'), value, /unsupported: .*OAuth2/],
     ['a bootstrap patch', patches('{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {}}}'), 'spec.configPatches[0].applyTo', /unsupported: a bootstrap/],
     ['filters that are discovered', patches('{applyTo: EXTENSION_CONFIG, patch: {operation: ADD, value: {name: a}}}'), 'spec.configPatches[0].applyTo', /unsupported: .*ECDS/],

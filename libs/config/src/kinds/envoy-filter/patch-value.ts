@@ -28,7 +28,10 @@ export function readPatchValue(applyTo: EnvoyApplyTo, value: Struct): PatchValue
   const strict = attempt(typeName, json, false);
   if (strict.state !== 'wrong') return strict;
   const lenient = attempt(typeName, json, true);
-  return lenient.state === 'read' ? { ...lenient, unknown: strict.reason } : lenient;
+  if (lenient.state === 'read') return { ...lenient, unknown: strict.reason };
+  // Istio does not look into a TypedStruct: what is wrong there is between its author and the proxy
+  const outside = attempt(typeName, untypedStructs(value, { emptied: true }), true);
+  return lenient.state === 'wrong' && outside.state === 'read' ? { state: 'unsupported', reason: `in its TypedStruct, ${lenient.reason}` } : lenient;
 }
 
 function attempt(typeName: string, json: Struct, ignoreUnknownFields: boolean): PatchValue {
@@ -43,19 +46,24 @@ function attempt(typeName: string, json: Struct, ignoreUnknownFields: boolean): 
 
 const typedStruct = /\/(?:udpa\.type\.v1|xds\.type\.v3)\.TypedStruct$/;
 
-/** {"@type": …TypedStruct, type_url: T, value: {…}} is {"@type": T, …}. */
-function untypedStructs(json: Struct): Struct {
-  return rewritten(json) as Struct;
+interface Rewriting {
+  /** Leaves out what the structs hold. */
+  readonly emptied: boolean;
 }
 
-function rewritten(json: unknown): unknown {
-  if (Array.isArray(json)) return json.map(rewritten);
+/** {"@type": …TypedStruct, type_url: T, value: {…}} is {"@type": T, …}. */
+function untypedStructs(json: Struct, how: Rewriting = { emptied: false }): Struct {
+  return rewritten(json, how) as Struct;
+}
+
+function rewritten(json: unknown, how: Rewriting): unknown {
+  if (Array.isArray(json)) return json.map((one) => rewritten(one, how));
   if (typeof json !== 'object' || json === null) return json;
   const entries = { ...json } as Record<string, unknown>;
   const target = entries['type_url'] ?? entries['typeUrl'];
   if (typeof entries['@type'] === 'string' && typedStruct.test(entries['@type']) && typeof target === 'string') {
     const value = entries['value'];
-    return rewritten({ ...(typeof value === 'object' && value !== null ? value : {}), '@type': target });
+    return rewritten({ ...(!how.emptied && typeof value === 'object' && value !== null ? value : {}), '@type': target }, how);
   }
-  return Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, rewritten(entry)]));
+  return Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, rewritten(entry, how)]));
 }
