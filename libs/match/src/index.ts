@@ -1,6 +1,6 @@
 export type { CidrSet, FieldSource, Fraction, HeaderMatch, MetadataMatch, QueryMatch, RegexRewrite, SafeRegex, StringMatch } from './types.ts';
 export { compileRegexMatch, compileStringMatcher, stringMatch } from './string-match.ts';
-export { compileRegex, compileRegexRewrite, maxPatternLength } from './safe-regex.ts';
+export { compileRegex, compileRegexRewrite, compileSearch, maxPatternLength } from './safe-regex.ts';
 export { compileAll, compileHeaderMatcher, compileHeaderMatchers, compileQueryMatcher } from './header-match.ts';
 export { always, compileFraction, fraction, never, percentFraction } from './fraction.ts';
 export { compileCidr, compileCidrs, formatIp, inCidr, parseIp, type Cidr } from './ip.ts';

@@ -1,11 +1,16 @@
 import { err, ok, type Result } from '@meltemi/base';
 import { RE2JS } from 're2js';
 import { hasLoop, isLinear } from './regex-linear.ts';
+import { regexStates } from './regex-size.ts';
 import { parseRegex, toJavaScript, type ParsedRegex } from './regex-syntax.ts';
 import type { RegexRewrite, SafeRegex } from './types.ts';
 
 /** Longest pattern accepted, in characters. */
 export const maxPatternLength = 4096;
+/** What cannot be proven linear in V8 is walked through state by state, all of them per character: no more than so many beyond one for each character of the pattern. */
+const maxRepeatedStates = 2100;
+/** Nothing larger is made at all; as Istio's re2.max_program_size. */
+const maxStates = 32_768;
 
 /**
  * Compiles a regular expression of RE2's language. V8's engine runs it when it is proven linear there and means the same, the linear-time
@@ -15,7 +20,7 @@ export function compileRegex(pattern: string): Result<SafeRegex, string> {
   const slow = compileRe2(pattern);
   if (!slow.ok) return slow;
   const parsed = parseRegex(pattern);
-  if (!parsed || !isLinear(parsed.node)) return ok({ source: pattern, engine: 're2', matchesAll: (value) => slow.value.testExact(value) });
+  if (!parsed || !isLinear(parsed.node)) return tooCostly(slow.value, pattern) ?? ok({ source: pattern, engine: 're2', matchesAll: (value) => slow.value.testExact(value) });
   const fast = new RegExp(`^(?:${toJavaScript(parsed.node)})$`);
   return ok({ source: pattern, engine: 'v8', matchesAll: (value) => fast.test(value) });
 }
@@ -33,16 +38,31 @@ export function compileRegexRewrite(pattern: string, substitution: string): Resu
   // Searching starts anew at each character, so a loop is only linear when the pattern can match at the start alone.
   const quick = parsed !== null && isLinear(parsed.node) && (parsed.anchoredStart || !hasLoop(parsed.node));
   const find = quick ? v8Finder(parsed) : re2Finder(slow.value);
+  const refused = quick ? null : tooCostly(slow.value, pattern);
+  if (refused !== null) return refused;
   return ok({ source: pattern, substitution, rewrite: (value) => replaceAll(value, find, parts.value) });
 }
 
 function compileRe2(pattern: string): Result<RE2JS, string> {
   if (pattern.length > maxPatternLength) return err(`the regular expression is longer than ${maxPatternLength} characters`);
+  if (regexStates(pattern) > maxStates) return err(`the regular expression counts too far: its repetitions make more than ${maxStates} states`);
   try {
     return ok(RE2JS.compile(pattern));
   } catch (error) {
     return err(`not a regular expression of RE2: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function tooCostly(regex: RE2JS, pattern: string): Result<never, string> | null {
+  const states = regex.programSize();
+  return states > pattern.length + maxRepeatedStates ? err(`the regular expression is too costly: its repetitions make ${states} states, and each character may pass through all of them; count less far, or write * and +`) : null;
+}
+
+/** Whether a text contains a match, in linear time; for patterns that operators type. */
+export function compileSearch(pattern: string): Result<Pick<RegExp, 'test'>, string> {
+  const regex = compileRe2(pattern);
+  if (!regex.ok) return regex;
+  return tooCostly(regex.value, pattern) ?? ok({ test: (text) => regex.value.matcher(text).find() });
 }
 
 type SubstitutionPart = string | number;

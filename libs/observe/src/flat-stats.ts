@@ -46,7 +46,7 @@ export class FlatStats {
   }
 
   /** Sorted by name. `usedOnly` leaves out what nobody ever wrote. */
-  entries(options: { filter?: RegExp; usedOnly?: boolean } = {}): FlatStat[] {
+  entries(options: { filter?: Pick<RegExp, 'test'>; usedOnly?: boolean } = {}): FlatStat[] {
     const found: FlatStat[] = [];
     for (const { values, child } of this.#counters.series()) if (!options.usedOnly || child.value !== 0) found.push({ name: values[0] ?? '', kind: 'counter', value: child.value });
     for (const { values, child } of this.#gauges.series()) if (!options.usedOnly || child.used) found.push({ name: values[0] ?? '', kind: 'gauge', value: child.value });
@@ -54,7 +54,7 @@ export class FlatStats {
   }
 
   /** "name: value" a line. */
-  text(options: { filter?: RegExp; usedOnly?: boolean } = {}): string {
+  text(options: { filter?: Pick<RegExp, 'test'>; usedOnly?: boolean } = {}): string {
     return this.entries(options)
       .map(({ name, value }) => `${name}: ${value}\n`)
       .join('');

@@ -1,3 +1,5 @@
+import { ok, type Result } from '@meltemi/base';
+import { compileSearch } from '@meltemi/match';
 import { expositionContentType, expositionText, type FlatStats, type StatsRegistry } from '@meltemi/observe';
 import { jsonResponse, logLevels, type AdminRequest, type AdminResponse, type AdminRoute } from '@meltemi/observe-edge';
 import type { WorkloadCertificate } from '@meltemi/identity';
@@ -71,13 +73,14 @@ export async function prometheus(parts: Pick<AdminParts, 'refreshStats' | 'metri
 }
 
 function dump(parts: AdminParts, { query }: AdminRequest): AdminResponse {
-  const pattern = query.get('name_regex');
-  try {
-    return jsonResponse(configDump(parts.store, parts.bootstrapJson(), { includeEds: query.has('include_eds'), ...(pattern === null ? {} : { nameRegex: new RegExp(pattern) }) }));
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return { ...text(`name_regex: ${cause.message}\n`), status: 400 };
-    throw cause;
-  }
+  const named = searched(query.get('name_regex'));
+  if (!named.ok) return { ...text(`name_regex: ${named.error}\n`), status: 400 };
+  return jsonResponse(configDump(parts.store, parts.bootstrapJson(), { includeEds: query.has('include_eds'), ...(named.value === null ? {} : { nameRegex: named.value }) }));
+}
+
+/** As Envoy's, patterns are RE2's: what a request says keeps the control thread from nothing. */
+function searched(pattern: string | null): Result<Pick<RegExp, 'test'> | null, string> {
+  return pattern === null ? ok(null) : compileSearch(pattern);
 }
 
 function listeners({ listeners: bound }: WorkerDescription, query: URLSearchParams): AdminResponse {
@@ -89,14 +92,9 @@ async function stats(parts: AdminParts, { query }: AdminRequest): Promise<AdminR
   const format = query.get('format');
   if (format === 'prometheus') return prometheus(parts);
   await parts.refreshStats();
-  const pattern = query.get('filter');
-  let filter: RegExp | undefined;
-  try {
-    filter = pattern === null ? undefined : new RegExp(pattern);
-  } catch (cause) {
-    return { ...text(`filter: ${cause instanceof Error ? cause.message : String(cause)}\n`), status: 400 };
-  }
-  const entries = parts.flat.entries({ ...(filter ? { filter } : {}), usedOnly: query.has('usedonly') });
+  const filter = searched(query.get('filter'));
+  if (!filter.ok) return { ...text(`filter: ${filter.error}\n`), status: 400 };
+  const entries = parts.flat.entries({ ...(filter.value ? { filter: filter.value } : {}), usedOnly: query.has('usedonly') });
   if (format === 'json') return jsonResponse({ stats: entries.map(({ name, value }) => ({ name, value })) });
   return text(entries.map(({ name, value }) => `${name}: ${value}\n`).join(''));
 }

@@ -13,7 +13,7 @@ const typeNames: Readonly<Record<ResourceKind, string>> = {
 export interface ConfigDumpOptions {
   readonly includeEds: boolean;
   /** Only resources whose name it matches. */
-  readonly nameRegex?: RegExp;
+  readonly nameRegex?: Pick<RegExp, 'test'>;
 }
 
 /** Envoy's /config_dump as JSON: bootstrap, clusters, endpoints when asked, listeners, routes, secrets (without keys). */
