@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
-import { systemClock } from '@meltemi/base';
+import { systemClock, withDeadline } from '@meltemi/base';
 import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
 import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
@@ -61,7 +61,7 @@ await runProgram({
     });
     const names = new NameKeeper({ resolve: systemNames, clock: systemClock, log, onChange: () => { if (started) discovery.changed('addresses of network gateways'); } });
     lifecycle.add('names of network gateways', () => names.stop());
-    const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason) => { if (started) discovery.changed(reason); }, graceMs: features.workloadEntryGrace });
+    const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason) => { if (started) discovery.changed(reason); }, graceMs: features.workloadEntryGrace, values: leased.registered });
     lifecycle.add('registered workloads', () => registration.stop());
     const meshConfig = new MeshConfigReader();
     let services: PushContext['registry']['services'] = [];
@@ -94,14 +94,14 @@ await runProgram({
     const audit = openAudit(values, log, ({ verb, outcome }) => counters.changes.labels(verb, outcome).inc());
     const expectations = admissionTests(values);
     const apiFor = (identify: ConfigApiParts['identify'], interceptors: readonly ServerInterceptor[] = []) => {
-      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, pilots, node, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
+      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, pilots, node, registered: () => registration.entries, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
       const server = configServer(api, statusService(parts, { identify, policy }), interceptors);
       lifecycle.add('config API', () => server.forceShutdown());
       return server;
     };
 
     // Proxies wait on their streams until everything is read once; pilot itself is up, and says what it waits for.
-    const loading = cache.start().then(() => jwks.tried(firstKeysMs)).then(() => {
+    const loading = Promise.all([cache.start(), withDeadline(registration.start(), firstKeysMs, 'reading registered workloads').catch(() => undefined)]).then(() => jwks.tried(firstKeysMs)).then(() => {
       started = true;
       discovery.start();
       loaded();

@@ -10,6 +10,11 @@ import { reviews, route } from './testing/manifests.ts';
 import { PilotProgram } from './testing/pilot-program.ts';
 import { XdsFollower, type FollowerOptions } from './testing/xds-follower.ts';
 
+const group = `apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: vms, namespace: default}
+spec: {template: {serviceAccount: vm}, metadata: {labels: {app: reviews, version: v2}}}
+`;
 const citadel = new CitadelProgram();
 let etcd: EtcdCluster;
 let a: PilotProgram;
@@ -18,9 +23,9 @@ const programs: PilotProgram[] = [];
 const followers: XdsFollower[] = [];
 
 async function pilot(name: string): Promise<PilotProgram> {
-  const program = new PilotProgram(['--plaintext-listen', '127.0.0.1:0', '--pilot-name', name, '--store', `etcd://${etcd.endpoints[0]}`, '--reconnect-grace', '1s', ...(await citadel.pilotFlags())]);
+  const program = new PilotProgram(['--plaintext-listen', '127.0.0.1:0', '--pilot-name', name, '--store', `etcd://${etcd.endpoints[0]}`, '--reconnect-grace', '1s', ...(await citadel.pilotFlags())], { PILOT_WORKLOAD_ENTRY_GRACE_PERIOD: '4s' });
   programs.push(program);
-  program.write('reviews.yaml', reviews);
+  program.write('reviews.yaml', `${reviews}---\n${group}`);
   return program.start();
 }
 
@@ -82,6 +87,22 @@ test('nobody but a pilot is told anything at the door for pilots', async () => {
   peer.close();
 });
 
+/** A machine outside of Kubernetes that registers itself. */
+async function machine(of: PilotProgram): Promise<XdsFollower> {
+  const agent = await citadel.identity('default/vm');
+  return follow(of, 'vm', { address: of.address('xds'), serviceAccount: 'vm', credentials: () => channelCredentials(agent, 'pilot'), metadata: { AUTO_REGISTER_GROUP: 'vms' } });
+}
+
+const registered = async (at: PilotProgram) => (await at.list('WorkloadEntry')).objects.map(({ key, origin }) => `${key?.name} ${origin}`);
+
+test('a machine that registered itself is known to every pilot', async () => {
+  const vm = await machine(b);
+  await waitFor('its entry at both', async () => (await Promise.all([a, b].map(registered))).every(({ length }) => length === 1), { deadlineMs: 10_000 });
+  assert.deepEqual(await registered(a), ['vms-127.0.0.1 source:its proxy, which registered itself']);
+  assert.match(await (await fetch(`http://${a.address('admin')}/debug/endpointz`)).text(), /"127\.0\.0\.1"/);
+  assert.equal(vm.connected, true);
+});
+
 test('a pilot that is killed is named while it is missed, and a wait goes on until its proxies follow elsewhere', async () => {
   const [, two] = followers;
   assert.ok(two);
@@ -89,18 +110,28 @@ test('a pilot that is killed is named while it is missed, and a wait goes on unt
   let over = false;
   const waiting = a.apply(route('v1'), '--wait=60s').finally(() => { over = true; });
   await followers[0]?.route(/"outbound\|9080\|v1\|/);
+  const lost = followers.at(-1);
   await b.kill();
+  // It goes to the other pilot a little later; its entry is never missing there meanwhile, nor when the dead pilot's lease is over.
+  const gaps: number[] = [];
+  const watching = setInterval(() => void registered(a).then(({ length }) => length === 1 || gaps.push(performance.now())), 50);
+  await lost?.stop();
   const status = await a.meltemi(['proxy-status']);
   assert.match(status.err, /^pilot b at 127\.0\.0\.1:\d+ does not answer, its proxies are missing here: /);
   assert.doesNotMatch(status.out, /two\.default/);
   assert.match((await a.meltemi(['wait', 'vs', 'reviews', '--timeout', '1s'])).err, /at 1 of 1 proxies\n +pilot b lags: does not answer at 127\.0\.0\.1:\d+: /);
+  const vm = await machine(a);
   await two.stop();
   const moved = follow(a, 'two', { silent: true });
   await waitFor('pilot b to be given up', () => /another pilot is gone/.test(a.log), { deadlineMs: 20_000 });
   assert.equal((await a.meltemi(['proxy-status'])).err, '');
   assert.equal(over, false, 'its proxy has the old routes still');
+  clearInterval(watching);
+  assert.deepEqual(gaps, []);
+  await vm.stop();
   await moved.stop();
   await follow(a, 'two').route(/"outbound\|9080\|v1\|/);
   const applied = await waiting;
   assert.deepEqual([applied.code, applied.err], [0, 'live at 2 proxies\n']);
+  await waitFor('the machine to be forgotten', async () => (await registered(a)).length === 0, { deadlineMs: 12_000 });
 });

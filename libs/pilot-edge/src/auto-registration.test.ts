@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ManualClock } from '@meltemi/base';
+import { ManualClock, waitFor } from '@meltemi/base';
 import { isHealthyEntry, proxyFromNode, type Proxy } from '@meltemi/pilot';
-import type { Config } from '@meltemi/config';
+import { memoryConfigStore, statusLeasedValues, type Config } from '@meltemi/config';
 import { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { AutoRegistration, withRegistered } from './auto-registration.ts';
 
@@ -19,10 +19,11 @@ function proxy(metadata: object, node: object = {}): Proxy {
   return read.value;
 }
 
-function setUp(configs: Config[]) {
-  const clock = new ManualClock();
+function setUp(configs: Config[], shared = new ManualClock(), store = memoryConfigStore({ clock: shared })) {
+  const clock = shared;
   const changes: string[] = [];
-  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {} }, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
+  const values = statusLeasedValues({ status: store.status, kind: 'RegisteredEntry', clock, leaseMs: 10_000, onFailure: (reason) => assert.fail(reason) });
+  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {}, error: () => {} }, values, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
   const connect = (one: Proxy, identity: string | undefined = 'spiffe://cluster.local/ns/vms/sa/db') => registration.connect({ peer: { listener: 'secure', address: '', identity } }, one);
   return { registration, clock, changes, connect, names: () => registration.entries.map(({ key }) => key.name) };
 }
@@ -125,4 +126,29 @@ test('an entry of a group without a probe is healthy, whatever its proxy says', 
   connect(one);
   registration.health(one, 'refused');
   assert.deepEqual([registration.entries.map((entry) => isHealthyEntry(entry)), changes.length], [[true], 1]);
+});
+
+test('after a restart of pilot over the same store an entry is there from the start, and goes when its proxy does not come back within the grace', async () => {
+  const [clock, configs] = [new ManualClock(), [group('db')]];
+  const store = memoryConfigStore({ clock });
+  const first = setUp(configs, clock, store);
+  await first.registration.start();
+  const [stays, leaves] = [proxy({}), proxy({ NETWORK: 'other' })];
+  first.connect(stays);
+  first.connect(leaves);
+  await first.registration.stop();
+  const second = setUp(configs, clock, store);
+  await second.registration.start();
+  assert.deepEqual(second.names().toSorted(), ['db-10.0.0.7', 'db-10.0.0.7-other']);
+  assert.deepEqual(second.registration.entries.map((entry) => JSON.stringify(entry)).toSorted(), first.registration.entries.map((entry) => JSON.stringify(entry)).toSorted());
+  clock.advance(9_000);
+  second.connect(stays);
+  clock.advance(1_000);
+  await waitFor('the other to go', () => second.names().length === 1);
+  clock.advance(60_000);
+  assert.deepEqual(second.names(), ['db-10.0.0.7']);
+  second.registration.disconnect(stays);
+  clock.advance(10_000);
+  await waitFor('it to go', () => second.names().length === 0);
+  await second.registration.stop();
 });

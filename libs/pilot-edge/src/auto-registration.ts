@@ -1,13 +1,15 @@
 import { parseSpiffeId } from '@meltemi/identity';
 import type { Clock } from '@meltemi/base';
-import type { Config, WorkloadEntrySpec } from '@meltemi/config';
+import type { Config, LeasedValues, RawObject, WorkloadEntrySpec } from '@meltemi/config';
 import { entryFromGroup, entryName, healthStatus, isGroup, isHealthyEntry, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
 import type { ClientHello } from '@meltemi/xds-edge';
 
 export interface AutoRegistrationOptions {
   readonly configs: () => Iterable<Config>;
   readonly clock: Clock;
-  readonly log: { info(fields: object, message: string): void };
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+  /** Where all pilots over one store keep entries, and this one over its restarts. */
+  readonly values: LeasedValues;
   /** `entries` is another list now. */
   readonly onChange: (reason: string) => void;
   /** How long an entry outlives its last connection: proxies come back. */
@@ -25,14 +27,18 @@ interface Registered {
 }
 
 /**
- * WorkloadEntries of proxies outside of Kubernetes: each that names a WorkloadGroup is an entry while it is connected, and for a while after. They
- * live here, in the pilot that the proxy is connected to, and are written nowhere: after a restart proxies register anew.
+ * WorkloadEntries of proxies outside of Kubernetes: each that names a WorkloadGroup is an entry while it is connected, to whichever pilot, and for a while
+ * after. What is registered here counts at once; the others, and we after a restart, learn of it from the store.
  */
 export class AutoRegistration {
   readonly #options: AutoRegistrationOptions;
   readonly #registered = new Map<string, Registered>();
+  /** What the store tells, whoever registered it. */
+  readonly #shared = new Map<string, Config<WorkloadEntrySpec>>();
+  readonly #stopping = new AbortController();
+  readonly #synced = Promise.withResolvers<void>();
   #entries: readonly Config<WorkloadEntrySpec>[] = [];
-  #stopped = false;
+  #done: Promise<void> = Promise.resolve();
 
   constructor(options: AutoRegistrationOptions) {
     this.#options = options;
@@ -41,6 +47,16 @@ export class AutoRegistration {
   /** What is registered now, as objects beside the configured ones; immutable. */
   get entries(): readonly Config<WorkloadEntrySpec>[] {
     return this.#entries;
+  }
+
+  /** Follows what is registered elsewhere, or was by an earlier run; resolves when what there is was told. */
+  start(): Promise<void> {
+    this.#done = this.#follow();
+    this.#done.catch((cause: unknown) => {
+      this.#options.log.error({ err: cause }, 'workloads that register with other pilots are not followed any more');
+      this.#synced.resolve();
+    });
+    return this.#synced.promise;
   }
 
   /** A proxy came; a text says why it cannot be registered. Nothing happens for one that names no group. */
@@ -54,13 +70,12 @@ export class AutoRegistration {
     const entry = entryFromGroup(group, proxy);
     const known = this.#registered.get(keyOf(entry));
     known?.cancel?.();
-    if (known === undefined || JSON.stringify(known.entry) !== JSON.stringify(entry)) {
-      this.#registered.set(keyOf(entry), { entry, status: known?.status, connections: (known?.connections ?? 0) + 1, cancel: null });
-      this.#publish(`WorkloadEntry ${keyOf(entry)} registered`);
-    } else {
-      known.connections++;
-      known.cancel = null;
-    }
+    // One that comes from another pilot is as healthy as it was there.
+    const status = known ? known.status : this.#shared.get(keyOf(entry))?.status;
+    const registered = { entry, status, connections: (known?.connections ?? 0) + 1, cancel: null };
+    this.#registered.set(keyOf(entry), registered);
+    this.#hold(registered);
+    this.#publishChanged(`WorkloadEntry ${keyOf(entry)} registered`);
     return undefined;
   }
 
@@ -72,7 +87,10 @@ export class AutoRegistration {
     const registered = this.#registered.get(key);
     if (registered === undefined) return;
     registered.connections--;
-    if (registered.connections === 0 && !this.#stopped) registered.cancel = this.#options.clock.after(this.#options.graceMs, () => this.#remove(key));
+    if (registered.connections > 0 || this.#stopping.signal.aborted) return;
+    const { values, clock, graceMs } = this.#options;
+    values.release(key, graceMs);
+    registered.cancel = clock.after(graceMs, () => this.#remove(key));
   }
 
   /** A proxy tells how its application is; a text says why it is not ready. Only groups with a probe ask for it. */
@@ -85,17 +103,37 @@ export class AutoRegistration {
     const before = isHealthyEntry(withStatus(registered));
     const told = { ...registered, status: healthStatus(unhealthy, new Date(this.#options.clock.now()).toISOString()) };
     this.#registered.set(key, told);
-    if (isHealthyEntry(withStatus(told)) !== before) this.#publish(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
+    if (isHealthyEntry(withStatus(told)) === before) return;
+    this.#hold(told);
+    this.#publish(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
   }
 
   /** Groups changed: entries of those that are gone go too, and come back with them; the others are as their proxies found them. */
   groupsChanged(): void {
-    if (this.#present().length !== this.#entries.length) this.#publish('WorkloadGroups changed');
+    this.#publishChanged('WorkloadGroups changed');
   }
 
-  stop(): void {
-    this.#stopped = true;
+  /** Proxies that are connected stay registered for a while: they come back to us or to another. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
     for (const { cancel } of this.#registered.values()) cancel?.();
+    await this.#options.values.close();
+    await this.#done.catch(() => undefined);
+  }
+
+  async #follow(): Promise<void> {
+    for await (const event of this.#options.values.watch(this.#stopping.signal)) {
+      if (this.#stopping.signal.aborted) return;
+      if (event.type === 'synced') {
+        this.#synced.resolve();
+        continue;
+      }
+      const before = this.#shared.get(event.name);
+      const entry = event.type === 'put' ? readEntry(event.name, event.value) : undefined;
+      if (entry) this.#shared.set(event.name, entry);
+      else this.#shared.delete(event.name);
+      if (JSON.stringify(before) !== JSON.stringify(entry)) this.#publishChanged(`WorkloadEntry ${event.name} ${entry ? 'registered' : 'removed'}`);
+    }
   }
 
   #group(namespace: string, name: string): Config<WorkloadGroupSpec> | undefined {
@@ -105,19 +143,33 @@ export class AutoRegistration {
 
   /** Entries whose groups are there. */
   #present(): Config<WorkloadEntrySpec>[] {
-    if (this.#registered.size === 0) return [];
+    const all = new Map(this.#shared);
+    // Who is connected here is as it says; who left here may be connected elsewhere, with something new to say.
+    for (const [key, registered] of this.#registered) if (registered.connections > 0 || !all.has(key)) all.set(key, withStatus(registered));
+    if (all.size === 0) return [];
     const groups = new Set<string>();
     for (const config of this.#options.configs()) if (isGroup(config)) groups.add(keyOf(config));
-    return [...this.#registered.values()].flatMap((each) => (groups.has(`${each.entry.key.namespace}/${each.entry.meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`) ? [withStatus(each)] : []));
+    return [...all.values()].filter(({ key, meta }) => groups.has(`${key.namespace}/${meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`));
+  }
+
+  #hold(registered: Registered): void {
+    if (registered.connections > 0) this.#options.values.hold(keyOf(registered.entry), JSON.stringify(withStatus(registered)));
   }
 
   #remove(key: string): void {
     this.#registered.delete(key);
-    this.#publish(`WorkloadEntry ${key} removed`);
+    this.#publishChanged(`WorkloadEntry ${key} removed`);
   }
 
-  #publish(reason: string): void {
-    this.#entries = this.#present();
+  /** Most of what the store tells was said here. */
+  #publishChanged(reason: string): void {
+    const now = this.#present();
+    const before = new Map(this.#entries.map((entry) => [keyOf(entry), entry]));
+    if (now.length !== before.size || now.some((entry) => JSON.stringify(before.get(keyOf(entry))) !== JSON.stringify(entry))) this.#publish(reason, now);
+  }
+
+  #publish(reason: string, now = this.#present()): void {
+    this.#entries = now;
     this.#options.log.info({ registered: this.#entries.length }, reason);
     this.#options.onChange(reason);
   }
@@ -129,6 +181,22 @@ function withStatus({ entry, status }: Registered): Config<WorkloadEntrySpec> {
 
 function keyOf({ key }: Config): string {
   return `${key.namespace}/${key.name}`;
+}
+
+/** Written by pilots alone; what is none of theirs is no entry. */
+function readEntry(name: string, value: string): Config<WorkloadEntrySpec> | undefined {
+  try {
+    const entry = JSON.parse(value) as Partial<Config<Partial<WorkloadEntrySpec>>> | null;
+    if (!entry?.key || !entry.meta || !entry.spec || keyOf(entry as Config) !== name) return undefined;
+    return entry.key.kind === 'WorkloadEntry' && typeof entry.spec.address === 'string' && typeof entry.spec.labels === 'object' && typeof entry.meta.annotations === 'object' ? (entry as Config<WorkloadEntrySpec>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A registered entry as an object, for whoever lists objects. */
+export function registeredObject({ key, apiVersion, meta, spec }: Config): RawObject {
+  return { key, apiVersion, content: { apiVersion, kind: key.kind, metadata: meta, spec } };
 }
 
 /** Whoever registers proves who it is: an entry draws the traffic of its services. Source: Istio's ensureProxyCanControlEntry. */

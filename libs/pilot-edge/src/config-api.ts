@@ -5,8 +5,9 @@ import {
   type ApplyRequest, type ApplyResponse, type ConfigServiceServer, type DeleteRequest, type DeleteResponse, type ItemResult,
   type Object as ApiObject, type ObjectKey, type WaitProgress, type WaitRequest, type WatchEvent, type WatchRequest,
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { decode, keyText, matchesFilter, toRawObject, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
+import { decode, keyText, matchesFilter, toRawObject, type Config, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
 import { patchesSetAside, type PushContext } from '@meltemi/pilot';
+import { registeredObject } from './auto-registration.ts';
 import type { AccessPolicy } from './access/access-policy.ts';
 import type { ApiCaller, IdentifiedCall } from './access/api-caller.ts';
 import type { AuditTrail } from './access/audit-trail.ts';
@@ -34,6 +35,8 @@ export interface ConfigApiParts {
   readonly identify: (call: IdentifiedCall) => ApiCaller;
   /** Who may do what, as of now. */
   readonly policy: () => AccessPolicy;
+  /** WorkloadEntries of proxies that registered themselves; left out: none. */
+  readonly registered?: () => readonly Config[];
   /** The other pilots over the same store, and what this one is called; left out: there are none. */
   readonly pilots?: PilotDirectory | undefined;
   readonly node?: string;
@@ -57,7 +60,7 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
     delete: unary((request: DeleteRequest, call) => audited(parts.audit, { access: access(call), verb: 'delete', dryRun: request.dryRun }, (by) => inTurn(parts, () => remove(parts, by, request)))),
     get: unary(async ({ key }: { key?: ObjectKey | undefined }, call) => {
       if (key) access(call).must('get', key);
-      const entry = key && parts.cache.get(key);
+      const entry = key && (parts.cache.get(key) ?? registeredEntries(parts).find((each) => keyText(each.key) === keyText(key)));
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
       return shown(parts)(entry);
     }),
@@ -65,13 +68,18 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
       const by = access(call);
       by.mustSeeSome('list', filterOf(request));
       return {
-        objects: parts.cache.entries().filter((entry) => matchesFilter(entry.key, filterOf(request)) && by.sees('list', entry.key)).map(shown(parts)),
+        objects: [...parts.cache.entries(), ...registeredEntries(parts)].filter((entry) => matchesFilter(entry.key, filterOf(request)) && by.sees('list', entry.key)).map(shown(parts)),
         problems: by.mayOwn('list', 'sourceproblems') ? parts.cache.problems().map(({ source, problem }) => ({ source, ...problem })) : [],
       };
     }),
     watch: (call) => streaming(call, () => watch(parts, access(call), call)),
     wait: (call) => streaming(call, () => wait(parts, access(call), call)),
   };
+}
+
+/** Entries that no object has the name of: an object would count instead. */
+function registeredEntries({ registered, cache }: ConfigApiParts): CacheEntry[] {
+  return (registered?.() ?? []).filter(({ key }) => !cache.get(key)).map((config) => ({ key: config.key, raw: registeredObject(config), origin: { source: 'its proxy, which registered itself', resourceVersion: '' }, config, errors: [], warnings: [] }));
 }
 
 /** A stream whose beginning may fail. */

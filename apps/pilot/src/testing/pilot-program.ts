@@ -24,13 +24,15 @@ export class PilotProgram {
   readonly socket = join(this.dir, 'c.sock');
   readonly #context = join(this.dir, 'context.json');
   readonly #flags: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
   #log = '';
   #ports: Readonly<Record<string, number>> = {};
   #clients: ConfigServiceClient[] = [];
 
-  constructor(flags: readonly string[] = ['--plaintext-listen', '127.0.0.1:0']) {
+  constructor(flags: readonly string[] = ['--plaintext-listen', '127.0.0.1:0'], env: NodeJS.ProcessEnv = {}) {
     this.#flags = flags;
+    this.#env = env;
     mkdirSync(this.config, { recursive: true });
     writeFileSync(this.#context, JSON.stringify({ configSocket: this.socket, proxies: [] }));
   }
@@ -62,7 +64,7 @@ export class PilotProgram {
     const child = spawn(process.execPath, [
       join(apps, 'pilot/src/main.ts'), '--state-dir', join(this.dir, 'state'), '--config-dir', this.config, '--config-socket', this.socket, '--listen', '127.0.0.1:0',
       '--admin-listen', '127.0.0.1:0', '--ports-file', join(this.dir, 'ports.json'), '--debounce-after', '20ms', '--reconnect-grace', '0s', ...flags,
-    ], { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
+    ], { env: { PATH: process.env['PATH'], ...this.#env }, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (this.#log += data.toString()));
     this.#child = child;
     return child;

@@ -19,6 +19,8 @@ export interface FollowerOptions {
   readonly protocol?: 'delta' | 'sotw';
   /** Set: an ingress gateway of istio-system. */
   readonly router?: boolean;
+  /** More of the node's metadata. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
   /** Secrets asked for. */
   readonly secrets?: readonly string[];
 }
@@ -36,7 +38,7 @@ export class XdsFollower {
     const name = options.name ?? 'productpage-v1-0.default';
     const node: Node = {
       ...Node.decode(new Uint8Array()), id: `${options.router ? 'router' : 'sidecar'}~127.0.0.1~${name}~default.svc.cluster.local`, cluster: name,
-      metadata: { NAMESPACE: options.router ? 'istio-system' : 'default', SERVICE_ACCOUNT: options.serviceAccount ?? 'default', MELTEMI_VERSION: '0.1.0', LABELS: options.router ? { istio: 'ingressgateway' } : {} },
+      metadata: { NAMESPACE: options.router ? 'istio-system' : 'default', SERVICE_ACCOUNT: options.serviceAccount ?? 'default', MELTEMI_VERSION: '0.1.0', LABELS: options.router ? { istio: 'ingressgateway' } : {}, ...options.metadata },
     };
     this.#client = startAdsClient({
       address: options.address, node, credentials: options.credentials ?? (() => credentials.createInsecure()),
