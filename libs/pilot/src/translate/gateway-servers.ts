@@ -33,8 +33,20 @@ export interface GatewayListener {
   readonly servers: readonly GatewayServer[];
 }
 
-/** The listeners of a gateway proxy. Servers of different Gateways merge on a port; one that cannot share it with those before it is left out, the oldest Gateway's first. */
-export function gatewayListeners(push: PushContext, proxy: Proxy): GatewayListener[] {
+const known = new WeakMap<PushContext, WeakMap<Proxy, readonly GatewayListener[]>>();
+
+/** The listeners of a gateway proxy, put together once in a context. Servers of different Gateways merge on a port; one that cannot share it with those before it is left out, the oldest Gateway's first. */
+export function gatewayListeners(push: PushContext, proxy: Proxy): readonly GatewayListener[] {
+  const ofPush = known.get(push) ?? new WeakMap<Proxy, readonly GatewayListener[]>();
+  known.set(push, ofPush);
+  const before = ofPush.get(proxy);
+  if (before) return before;
+  const made = listenersOf(push, proxy);
+  ofPush.set(proxy, made);
+  return made;
+}
+
+function listenersOf(push: PushContext, proxy: Proxy): readonly GatewayListener[] {
   const places = new Map<string, Place>();
   const [wildcard, ...others] = wildcards(proxy.families);
   for (const { gateway, ports } of takenGateways(push, proxy)) {

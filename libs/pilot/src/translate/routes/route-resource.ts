@@ -30,16 +30,12 @@ export function partsOf(resource: XdsResource): TableParts | undefined {
 
 function make(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsResource | undefined {
   if (proxy.proxyless) return fromMessage(proxylessRoutes(push, proxy, scope, name));
-  if (proxy.type === 'router') return fromMessage(patched(push, proxy, gatewayRoutes(push, proxy, scope, name)));
-  const table = sidecarRoutes(push, proxy, scope, name);
-  if (hasRoutePatches(push, proxy)) return fromMessage(patched(push, proxy, tableMessage(table)));
+  const table = proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
+  if (!table) return undefined;
+  if (hasRoutePatches(push, proxy)) return fromMessage(withRoutePatches(push, proxy, tableMessage(table)));
   const resource = encoded(name, encodedTable(table), () => clustersOfTable(table));
   tables.set(resource, table);
   return resource;
-}
-
-function patched(push: PushContext, proxy: Proxy, table: RouteConfiguration | undefined): RouteConfiguration | undefined {
-  return table && withRoutePatches(push, proxy, table);
 }
 
 /** Where it points is found out once, from the bytes, so that the message is not kept. */

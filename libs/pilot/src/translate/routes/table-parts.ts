@@ -1,6 +1,7 @@
 import { bufferOf, fieldHeader } from '@meltemi/api';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
-import { VirtualHost, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { VirtualHost, VirtualHost_TlsRequirementType, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
+import { together } from '../cache.ts';
 import { create } from '../message.ts';
 import { clustersOfRoutes } from '../references.ts';
 
@@ -18,6 +19,8 @@ export interface HostPart {
   readonly name: string;
   readonly domains: readonly string[];
   readonly routes: RoutesPart;
+  /** Plain requests are redirected to https. */
+  readonly httpsOnly?: boolean;
 }
 
 /** A route table whose hosts are encoded already, most of them for an earlier table. */
@@ -35,6 +38,24 @@ export function routesPart(routes: readonly Route[]): RoutesPart {
   return { bytes: bufferOf(bytes), count: routes.length, clusters: clustersOfRoutes(routes) };
 }
 
+/** No routes at all. */
+export const noRoutes: RoutesPart = { bytes: Buffer.alloc(0), count: 0, clusters: new Set() };
+
+const joined = new WeakMap<object, RoutesPart>();
+
+/** Routes of several parts, one after the other: the same object for the same parts. */
+export function joinedRoutes(parts: readonly RoutesPart[]): RoutesPart {
+  const counting = parts.filter(({ count }) => count > 0);
+  const [only] = counting;
+  if (!only || counting.length === 1) return only ?? noRoutes;
+  const key = together(...counting);
+  const known = joined.get(key);
+  if (known) return known;
+  const made: RoutesPart = { bytes: Buffer.concat(counting.map(({ bytes }) => bytes)), count: counting.reduce((sum, { count }) => sum + count, 0), clusters: new Set(counting.flatMap(({ clusters }) => [...clusters])) };
+  joined.set(key, made);
+  return made;
+}
+
 /** The table as its message would be encoded: fields in their order, name before hosts before the rest. */
 export function encodedTable(table: TableParts): Buffer {
   const { about } = table;
@@ -48,8 +69,12 @@ export function tableMessage(table: TableParts): RouteConfiguration {
   return { ...table.about, virtualHosts: table.hosts.map((host) => hostMessage(table, host)) };
 }
 
-export function hostMessage({ countsAttempts }: Pick<TableParts, 'countsAttempts'>, { name, domains, routes }: HostPart): VirtualHost {
-  return { ...VirtualHost.decode(routes.bytes), name, domains: [...domains], includeRequestAttemptCount: countsAttempts };
+export function hostMessage({ countsAttempts }: Pick<TableParts, 'countsAttempts'>, { name, domains, routes, httpsOnly }: HostPart): VirtualHost {
+  return { ...VirtualHost.decode(routes.bytes), name, domains: [...domains], requireTls: requirement(httpsOnly), includeRequestAttemptCount: countsAttempts };
+}
+
+function requirement(httpsOnly: boolean | undefined): VirtualHost_TlsRequirementType {
+  return httpsOnly === true ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE;
 }
 
 /** Clusters that a table sends or mirrors to. */
@@ -63,14 +88,14 @@ const hosts = new WeakMap<RoutesPart, Map<string, Buffer>>();
 
 /** Field 2 of RouteConfiguration. Most hosts of a table were hosts of the last one. */
 function encodedHost(host: HostPart, countsAttempts: boolean): Buffer {
-  const { name, domains, routes } = host;
+  const { name, domains, routes, httpsOnly } = host;
   const known = hosts.get(routes) ?? new Map<string, Buffer>();
   hosts.set(routes, known);
-  const key = `${name}\0${String(countsAttempts)}\0${domains.join()}`;
+  const key = `${name}\0${String(countsAttempts)}${String(httpsOnly)}\0${domains.join()}`;
   const before = known.get(key);
   if (before) return before;
   const head = bufferOf(VirtualHost.encode(create(VirtualHost, { name, domains: [...domains] })).finish());
-  const tail = bufferOf(VirtualHost.encode(create(VirtualHost, { includeRequestAttemptCount: countsAttempts })).finish());
+  const tail = bufferOf(VirtualHost.encode(create(VirtualHost, { requireTls: requirement(httpsOnly), includeRequestAttemptCount: countsAttempts })).finish());
   const encoded = Buffer.concat([fieldHeader(2, head.length + routes.bytes.length + tail.length), head, routes.bytes, tail]);
   known.set(key, encoded);
   return encoded;
