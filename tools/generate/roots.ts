@@ -122,6 +122,7 @@ export const roots: readonly string[] = [
   'grpc/health/v1/health.proto',
   'istio/security/v1alpha1/ca.proto',
   'istio/networking/nds/v1/nds.proto',
+  'istio/mesh/v1alpha1/proxy.proto',
   'spiffe/workload.proto',
   // our own
   'meltemi/config/v1/config.proto',

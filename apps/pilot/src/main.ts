@@ -64,10 +64,11 @@ await runProgram({
     const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason) => { if (started) discovery.changed(reason); }, graceMs: features.workloadEntryGrace, values: leased.registered });
     lifecycle.add('registered workloads', () => registration.stop());
     const meshConfig = new MeshConfigReader();
+    let anchors: readonly string[] = [];
     let services: PushContext['registry']['services'] = [];
     const discovery = new Discovery({
       configs: () => withRegistered(cache.configs(), registration.entries), registration, mesh: () => meshConfig.read(cache.configs()), translate, authorize: authorizeProxy(values['trust-domain']),
-      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets, gatewayAddresses: () => names.addresses,
+      clock: systemClock, log, stats: counters, clusterId: values['cluster-id'], domain: values.domain, features, keySets: () => jwks.keySets, trustAnchors: () => anchors, gatewayAddresses: () => names.addresses,
       memory: cache, onContext: ({ push, setAside }) => {
         if (features.ipAutoallocate && push.registry.services !== services) cache.keepAddresses(givenAddresses(push.registry));
         services = push.registry.services;
@@ -123,14 +124,20 @@ await runProgram({
     function startAgent(citadelAddress: string): IdentityAgent {
       const tokenFile = values['join-token-file'];
       const rootCertFile = values['root-cert-file'];
-      const started = startIdentityAgent({
+      const identity = startIdentityAgent({
         citadelAddress, identity: controlPlaneId(values['trust-domain'], 'pilot'), stateDir: values['state-dir'], log,
         ...(tokenFile === undefined ? {} : { joinToken: joinTokenFile(tokenFile) }),
         ...(rootCertFile === undefined ? {} : { roots: rootFile(rootCertFile) }),
       });
-      lifecycle.add('identity agent', () => started.leave());
-      started.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => started.lastFailure()));
-      return started;
+      lifecycle.add('identity agent', () => identity.leave());
+      identity.subscribe(({ trust }) => {
+        const roots = trust.roots.map(({ pem }) => pem);
+        if (roots.join('') === anchors.join('')) return;
+        anchors = roots;
+        if (started) discovery.changed('roots of the mesh');
+      });
+      identity.subscribe(readiness.waitFor(`certificate from citadel at ${citadelAddress}`, () => identity.lastFailure()));
+      return identity;
     }
 
     async function startAds(identity: IdentityAgent | undefined): Promise<Record<string, number>> {

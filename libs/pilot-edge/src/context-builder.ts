@@ -15,6 +15,8 @@ export interface ContextBuilderOptions {
   readonly features?: Features | undefined;
   /** What was fetched of issuers' keys. */
   readonly keySets?: (() => KeySets) | undefined;
+  /** PEM of the mesh's roots. */
+  readonly trustAnchors?: (() => readonly string[]) | undefined;
   /** What the names of network gateways were looked up as. */
   readonly gatewayAddresses?: (() => ResolvedNames) | undefined;
 }
@@ -60,8 +62,8 @@ export class ContextBuilder {
   }
 
   get #fixed() {
-    const { domain, clusterId, features, keySets, gatewayAddresses } = this.#options;
-    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}), ...(gatewayAddresses ? { gatewayAddresses: gatewayAddresses() } : {}) };
+    const { domain, clusterId, features, keySets, trustAnchors, gatewayAddresses } = this.#options;
+    return { ...(domain ? { domain } : {}), ...(clusterId ? { clusterId } : {}), ...(features ? { features } : {}), ...(keySets ? { keySets: keySets() } : {}), ...(trustAnchors ? { trustAnchors: trustAnchors() } : {}), ...(gatewayAddresses ? { gatewayAddresses: gatewayAddresses() } : {}) };
   }
 }
 

@@ -40,6 +40,8 @@ export interface DiscoveryOptions {
   readonly features?: Features;
   /** What was fetched of issuers' keys. Default nothing. */
   readonly keySets?: () => KeySets;
+  /** PEM of the mesh's roots, for who asks for them. Default none. */
+  readonly trustAnchors?: () => readonly string[];
   /** What the names of network gateways were looked up as. Default nothing. */
   readonly gatewayAddresses?: () => ResolvedNames;
   /** Default 100. */

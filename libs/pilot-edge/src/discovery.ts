@@ -31,7 +31,7 @@ const maxHanded = 8;
 
 const servedTypes: readonly string[] = [xdsType.cluster, xdsType.endpoint, xdsType.listener, xdsType.route];
 /** Made only for who asks. */
-const typesOnDemand: readonly string[] = [xdsType.nameTable];
+const typesOnDemand: readonly string[] = [xdsType.nameTable, xdsType.proxyConfig];
 
 /** From changes to pushes: calms them down, builds the push context, and brings every proxy to it, at most one push per proxy waiting. */
 export class Discovery {

@@ -1,7 +1,7 @@
 /** Type of a request that tells of an application's health and is answered by nothing: its error detail says why the application is not ready. Istio's own. */
 export const healthInformationType = 'type.googleapis.com/istio.v1.HealthInformation';
 
-/** The xDS resource types this mesh speaks, by what they are. Source: Envoy's v3 API; NDS is Istio's own (istio.networking.nds.v1). */
+/** The xDS resource types this mesh speaks, by what they are. Source: Envoy's v3 API; NDS and PCDS (roots of the mesh) are Istio's own. */
 export const xdsType = {
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
@@ -10,6 +10,7 @@ export const xdsType = {
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
   extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
   nameTable: 'type.googleapis.com/istio.networking.nds.v1.NameTable',
+  proxyConfig: 'type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig',
 } as const;
 
 /** A type URL as it stands on the wire; any string, known or not. */
@@ -23,6 +24,7 @@ const shortNames: ReadonlyMap<TypeUrl, string> = new Map([
   [xdsType.secret, 'SDS'],
   [xdsType.extension, 'ECDS'],
   [xdsType.nameTable, 'NDS'],
+  [xdsType.proxyConfig, 'PCDS'],
 ]);
 
 /** "CDS" for the cluster type; the URL itself for a type without a short name. */
@@ -40,7 +42,7 @@ export function isKnownType(typeUrl: TypeUrl): boolean {
  * configs are always asked for by name. Source: xDS protocol, "How the client specifies what resources to return".
  */
 export function emptyMeansWildcard(typeUrl: TypeUrl): boolean {
-  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster || typeUrl === xdsType.nameTable;
+  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster || typeUrl === xdsType.nameTable || typeUrl === xdsType.proxyConfig;
 }
 
 /** True when a state-of-the-world response is the whole truth: a held resource it leaves out is removed. Others may be partial. */

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { credentials } from '@grpc/grpc-js';
+import { RootRotationClient } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { waitFor } from '@meltemi/base';
 import { joinTokenText, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 
@@ -48,6 +50,16 @@ export class CitadelProgram {
     this.#agents.push(agent);
     await agent.ready();
     return agent;
+  }
+
+  /** Gives out a new root beside the one that signs: the first step of changing it. */
+  async distributeNewRoot(): Promise<void> {
+    const client = new RootRotationClient(`unix:${this.#socket}`, credentials.createInsecure());
+    try {
+      await new Promise<void>((resolve, reject) => client.act({ action: 'start', automatic: false, without: [] }, (error) => (error ? reject(error) : resolve())));
+    } finally {
+      client.close();
+    }
   }
 
   async remove(): Promise<void> {

@@ -65,6 +65,8 @@ export interface PushContext {
   readonly telemetry: PolicyIndex<TelemetrySpec>;
   /** As `authorization`: keys of issuers that were fetched. */
   readonly keySets: KeySets;
+  /** PEM of the mesh's roots, for who asks for them; empty: not known. */
+  readonly trustAnchors: readonly string[];
   /** One identity for all of the above but the registry's endpoints and the policies. */
   readonly shape: object;
   /** One identity for all of `shape` but the VirtualServices: what clusters and inbound listeners read. */
@@ -81,6 +83,8 @@ export interface PushContextOptions {
   readonly previous?: PushContext | undefined;
   /** What was fetched of `wantedKeys`. Default nothing: tokens of issuers whose keys are missing are refused. */
   readonly keySets?: KeySets;
+  /** PEM of the mesh's roots; the same object as long as they are the same. Default none. */
+  readonly trustAnchors?: readonly string[];
   /** What the names of network gateways were looked up as. Default nothing. */
   readonly gatewayAddresses?: ResolvedNames;
   /** Istio's feature switches; one object for the life of a process. Default Istio's. */
@@ -94,6 +98,7 @@ export interface PushContextOptions {
 }
 
 const noKeys: KeySets = new Map();
+const noAnchors: readonly string[] = [];
 
 /** Builds the next context; never throws for an object's sake. */
 export function buildPushContext(options: PushContextOptions): PushContext {
@@ -138,7 +143,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
   const kept = (name: keyof typeof sections) => sections[name] === previous?.[name];
   const sameBase = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => name === 'virtualServices' || kept(name));
   const identities = { base: sameBase ? previous.base : {}, shape: sameBase && kept('virtualServices') ? previous.shape : {} };
-  return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, gatewayApi, ...identities, quarantined, inputs };
+  return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, trustAnchors: options.trustAnchors ?? noAnchors, gatewayApi, ...identities, quarantined, inputs };
 }
 
 function registryInputs(of: <Spec>(kind: string) => readonly Config<Spec>[]): RegistryInputs {

@@ -31,6 +31,7 @@ import { proxylessClusters, proxylessListener } from './proxyless.ts';
 import { listenerReferences } from './references.ts';
 import { routeResource } from './routes/route-resource.ts';
 import { setOf } from './sets.ts';
+import { trustBundleSet } from './trust/trust-bundle-set.ts';
 import { ownView, perView, viewOf } from './views.ts';
 import { carriedBy } from './without-http2.ts';
 
@@ -45,6 +46,7 @@ export interface Wanted {
 export function translate(push: PushContext, proxy: Proxy, wanted: Wanted): ResourceSet {
   const { typeUrl, names } = wanted;
   if (typeUrl === xdsType.nameTable) return nameTableSet(push, proxy);
+  if (typeUrl === xdsType.proxyConfig) return trustBundleSet(push);
   if (names !== undefined) return resourceSet(typeUrl, resources(push, proxy, typeUrl, names));
   if (typeUrl === xdsType.endpoint && !proxy.proxyless) return endpointSet(push, proxy);
   const scope = carriedBy(proxy, scopeOf(push, proxy));

@@ -75,7 +75,7 @@ export function unwrapResource(any: Any): UnwrappedResource {
 }
 
 function nameOf({ typeUrl, value }: Any): string {
-  if (typeUrl === xdsType.nameTable) return '';
+  if (typeUrl === xdsType.nameTable || typeUrl === xdsType.proxyConfig) return '';
   const reader = new BinaryReader(value);
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
