@@ -17,6 +17,8 @@ const switches = {
   disableShadowHostSuffix: flag('DISABLE_SHADOW_HOST_SUFFIX', true),
   /** A sidecar's outbound listeners take the client's address for the origin, and sanitize internal headers by it. */
   sidecarUseRemoteAddress: flag('PILOT_SIDECAR_USE_REMOTE_ADDRESS', false),
+  /** Ranges of MeshNetworks are internal addresses for every connection manager, not only for those that take the client's address for the origin. */
+  internalNetworks: flag('ENABLE_HCM_INTERNAL_NETWORKS', false),
   /** "100 Continue" is asked of the upstream. */
   continue100: flag('ENABLE_100_CONTINUE_HEADERS', true),
   /** How long a gateway waits for a TLS handshake, in milliseconds; 0 does not end. */

@@ -35,7 +35,7 @@ export const meshExceptions: readonly KindExceptions[] = [
     group: 'mesh.istio.io',
     kinds: ['MeshNetworks'],
     fields: [
-      ...refused('has no effect: all gateways of a network are alike', 'networks{}.gateways[].locality'),
+      ...refused('has no effect, as in Istio: a gateway stands where the endpoints are that it stands for', 'networks{}.gateways[].locality'),
     ],
   },
 ];

@@ -141,7 +141,7 @@ export function buildPushContext(options: PushContextOptions): PushContext {
     requestAuthentications: keep('RequestAuthentication', previous?.requestAuthentications, () => indexPolicies(of<RequestAuthenticationSpec>('RequestAuthentication'), mesh.rootNamespace)),
   };
   const kept = (name: keyof typeof sections) => sections[name] === previous?.[name];
-  const sameBase = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => name === 'virtualServices' || kept(name));
+  const sameBase = previous !== undefined && sameMesh && previous.registry.gateways.key === registry.gateways.key && previous.registry.gateways.ranges.join() === registry.gateways.ranges.join() && (Object.keys(sections) as (keyof typeof sections)[]).every((name) => name === 'virtualServices' || kept(name));
   const identities = { base: sameBase ? previous.base : {}, shape: sameBase && kept('virtualServices') ? previous.shape : {} };
   return { mesh, features, domain, registry, ...sections, ...policies, keySets: options.keySets ?? noKeys, trustAnchors: options.trustAnchors ?? noAnchors, gatewayApi, ...identities, quarantined, inputs };
 }

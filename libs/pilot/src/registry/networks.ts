@@ -28,6 +28,8 @@ export interface NetworkGateways {
   readonly scale: number;
   /** By "network/cluster" and by "network/"; by address and port. */
   readonly byNetwork: ReadonlyMap<string, readonly NetworkGateway[]>;
+  /** Address ranges that MeshNetworks gives to networks: clients from there are the mesh's own. Sorted. */
+  readonly ranges: readonly string[];
 }
 
 /** What MeshNetworks says, from an object of its own or the ConfigMap `istio`. */
@@ -95,7 +97,11 @@ export function networkGateways(inputs: NetworkInputs, options: { readonly domai
   for (const gateway of sorted) {
     for (const key of new Set([`${gateway.network}/`, `${gateway.network}/${gateway.cluster}`])) byNetwork.set(key, [...(byNetwork.get(key) ?? []), gateway]);
   }
-  return { key: sorted.length === 0 ? '' : JSON.stringify(sorted), scale: [...byNetwork.values()].reduce((scale, { length }) => leastCommonMultiple(scale, length), 1), byNetwork };
+  return { key: sorted.length === 0 ? '' : JSON.stringify(sorted), scale: [...byNetwork.values()].reduce((scale, { length }) => leastCommonMultiple(scale, length), 1), byNetwork, ranges: rangesOf(inputs.meshNetworks) };
+}
+
+function rangesOf({ networks }: MeshNetworksSpec): readonly string[] {
+  return [...new Set(Object.values(networks).flatMap(({ endpoints }) => endpoints.flatMap(({ fromCidr }) => fromCidr ?? [])))].toSorted();
 }
 
 /** Names of gateways that somebody has to look up; whoever builds the next context hands their addresses in. */

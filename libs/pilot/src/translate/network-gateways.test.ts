@@ -32,6 +32,15 @@ test('endpoints of another network are its gateways, which share their weight; t
   assert.deepEqual(endpointsOf(yaml), ['10.0.0.1:80 1', '10.1.0.1:80 1', '10.1.0.2:80 1', '10.1.0.3:80 1']);
 });
 
+test('a gateway is where the endpoints are that it stands for, whatever MeshNetworks says of its place', () => {
+  const written = twoGateways.replaceAll('port: 15443', 'port: 15443, locality: elsewhere/z9');
+  const push = meshOf(configsOf(entry(`${far('10.1.0.1', ', serviceAccount: a, locality: r/z1')}, ${far('10.1.0.2', ', serviceAccount: a, locality: r/z2')}`) + written));
+  const name = 'outbound|80||app.example';
+  const found = translate(push, productpage({ NETWORK: 'one' }), { typeUrl: xdsType.endpoint, names: [name] }).resources.get(name);
+  assert.ok(found);
+  assert.deepEqual(ClusterLoadAssignment.decode(found.any.value).endpoints.map(({ locality, lbEndpoints }) => `${locality?.region}/${locality?.zone} ${lbEndpoints.length}`), ['r/z1 2', 'r/z2 2']);
+});
+
 test('an endpoint may have no address when a gateway leads to it', () => {
   assert.deepEqual(endpointsOf(entry(`${near}, {network: two, serviceAccount: a, ports: {http: 80}}`) + twoGateways), ['10.0.0.1:80 2', '1.1.1.1:15443 1', '1.1.1.2:15443 1']);
 });

@@ -4,7 +4,7 @@ import { Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/prot
 import type { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.ts';
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import {
-  HttpConnectionManager, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManager_UpgradeConfig,
+  HttpConnectionManager, HttpConnectionManager_InternalAddressConfig, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManager_UpgradeConfig,
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
@@ -15,7 +15,7 @@ import { withConnectionSettings } from '../proxy-config/connection-settings.ts';
 import type { Protocol } from '../../registry/model.ts';
 import { httpFilters } from '../features/http-filters.ts';
 import type { Direction } from '../features/feature.ts';
-import { adsSource, create, createAny, duration, typed } from '../message.ts';
+import { adsSource, cidr, create, createAny, duration, typed } from '../message.ts';
 import { http1Options, ownHeaders } from './proxy-headers.ts';
 
 /** One HTTP connection manager. */
@@ -41,6 +41,7 @@ const typeName = 'envoy.extensions.filters.network.http_connection_manager.v3.Ht
 /** The network filter that speaks HTTP. Settings are Istio's for each direction. */
 export function httpConnectionManager(options: HttpOptions): Filter {
   const { push, proxy, direction } = options;
+  const useRemoteAddress = direction === 'gateway' || (direction === 'outbound' && options.explicitProxy !== true && push.features.sidecarUseRemoteAddress);
   const { tracing, useRequestId } = managerTracing(push, proxy, direction);
   const manager = create(HttpConnectionManager, {
     statPrefix: options.statPrefix,
@@ -52,7 +53,8 @@ export function httpConnectionManager(options: HttpOptions): Filter {
     ...(tracing ? { tracing } : {}),
     upgradeConfigs: [create(HttpConnectionManager_UpgradeConfig, { upgradeType: 'websocket' })],
     requestIdExtension: { typedConfig: createAny('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', UuidRequestIdConfig, { useRequestIdForTraceSampling: useRequestId }) },
-    useRemoteAddress: direction === 'gateway' || (direction === 'outbound' && options.explicitProxy !== true && push.features.sidecarUseRemoteAddress),
+    useRemoteAddress,
+    ...internalAddresses(push, useRemoteAddress),
     proxy100Continue: options.explicitProxy !== true && push.features.continue100,
     ...pathNormalization(push.mesh),
     ...ownHeaders(push, proxy, direction),
@@ -65,6 +67,13 @@ export function httpConnectionManager(options: HttpOptions): Filter {
 function grpcOf({ protocol }: HttpOptions): { readonly grpc: boolean; readonly grpcWeb: boolean } {
   const grpcWeb = protocol === 'GRPC_WEB';
   return { grpc: grpcWeb || protocol === 'GRPC', grpcWeb };
+}
+
+/** Clients of the mesh's own networks are internal, once somebody says which those are. Source: Istio's MeshNetworksToEnvoyInternalAddressConfig. */
+function internalAddresses({ registry, features }: PushContext, useRemoteAddress: boolean): Partial<HttpConnectionManager> {
+  const { ranges } = registry.gateways;
+  if (ranges.length === 0 || !(useRemoteAddress || features.internalNetworks)) return {};
+  return { internalAddressConfig: create(HttpConnectionManager_InternalAddressConfig, { cidrRanges: ranges.map(cidr) }) };
 }
 
 function pathNormalization({ pathNormalization: { normalization } }: MeshConfigSpec): Partial<HttpConnectionManager> {
