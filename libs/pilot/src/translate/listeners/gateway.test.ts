@@ -226,7 +226,7 @@ test('HTTP/1.0 is for those who ask for it: by switch, or by the proxy\'s metada
 });
 
 test('gRPC-Web is translated on ports that say so', () => {
-  const names = (protocol: string) => managerOf(protocol).config.httpFilters.map(({ name }) => name).filter((name) => name.includes('grpc'));
+  const names = (protocol: string) => managerOf(protocol).config.httpFilters.map(({ name }) => name).filter((name) => name.includes('grpc_web'));
   assert.deepEqual([names('GRPC-WEB'), names('HTTP'), names('GRPC')], [['envoy.filters.http.grpc_web'], [], []]);
 });
 
