@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { systemClock, withDeadline } from '@meltemi/base';
@@ -16,7 +15,7 @@ import { apiCallLimits, bindSecure, bindSocket, configServer } from './config-se
 import { MeshConfigReader } from './mesh-config.ts';
 import { openStore } from './open-store.ts';
 import { checkOptions, options } from './options.ts';
-import { advertised, openPeerDoor, peerDialer, peerListen } from './peers.ts';
+import { advertised, openPeerDoor, peerDialer, peerListen, pilotId } from './peers.ts';
 import { openSources } from './sources.ts';
 
 /** How long a start waits for the keys of issuers, lest good tokens are refused meanwhile. */
@@ -87,7 +86,7 @@ await runProgram({
     };
     const ads = await startAds(agent);
     const node = values['pilot-name'] ?? hostname();
-    const pilots = leased.pilots && new PilotDirectory({ values: leased.pilots, clock: systemClock, log, id: randomUUID(), dial: peerDialer(agent), graceMs: values['reconnect-grace'] });
+    const pilots = leased.pilots && new PilotDirectory({ values: leased.pilots, clock: systemClock, log, id: pilotId(values), dial: peerDialer(agent), graceMs: values['reconnect-grace'] });
     if (pilots) lifecycle.add('known pilots', () => pilots.stop());
     const parts = { cache, discovery, clock: systemClock, version: meltemiVersion, node, pilots };
     for (const route of debugRoutes(parts)) admin?.route(route);

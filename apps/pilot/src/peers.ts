@@ -1,4 +1,6 @@
-import { networkInterfaces } from 'node:os';
+import { createHash } from 'node:crypto';
+import { hostname, networkInterfaces } from 'node:os';
+import { resolve } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import { PeerServiceService, type PeerServiceServer } from '@meltemi/api/gen/meltemi/config/v1/peers.ts';
 import { controlPlaneId, formatSpiffeId } from '@meltemi/identity';
@@ -10,6 +12,11 @@ import type { PilotOptions } from './options.ts';
 
 /** All pilots have one identity: what a few dozen of them ask while many people wait. */
 const [maxOpen, rate] = [2000, { perSecond: 1000, burst: 4000 }];
+
+/** Stays the same when this pilot starts again, so that nobody waits for the one that it was. */
+export function pilotId(values: Pick<PilotOptions, 'state-dir' | 'listen'>): string {
+  return createHash('sha256').update(JSON.stringify([hostname(), resolve(values['state-dir']), formatAddress(values.listen)])).digest('hex').slice(0, 24);
+}
 
 /** Dials other pilots, and believes only who has a pilot's certificate. */
 export function peerDialer(agent: IdentityAgent | undefined): (address: string) => PeerApi | string {

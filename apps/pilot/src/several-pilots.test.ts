@@ -95,6 +95,12 @@ async function machine(of: PilotProgram): Promise<XdsFollower> {
 
 const registered = async (at: PilotProgram) => (await at.list('WorkloadEntry')).objects.map(({ key, origin }) => `${key?.name} ${origin}`);
 
+test('a pilot that starts again is not missed as the one that it was', async () => {
+  await b.kill();
+  await b.start();
+  assert.equal((await a.meltemi(['proxy-status'])).err, '');
+});
+
 test('a machine that registered itself is known to every pilot', async () => {
   const vm = await machine(b);
   await waitFor('its entry at both', async () => (await Promise.all([a, b].map(registered))).every(({ length }) => length === 1), { deadlineMs: 10_000 });

@@ -22,7 +22,7 @@ export interface PilotDirectoryOptions {
   readonly values: LeasedValues;
   readonly clock: Clock;
   readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
-  /** Differs in every run. */
+  /** Of this pilot, and of no other. */
   readonly id: string;
   /** Dials an address, believing only a pilot's certificate; a text says why this pilot cannot. */
   readonly dial: (address: string) => PeerApi | string;
