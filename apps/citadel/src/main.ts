@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { openCertificateService, Roster, type CertificateService, type TokenCallers } from '@meltemi/citadel';
-import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile } from '@meltemi/citadel-edge';
+import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile, type CitadelLog } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { federated, follow, openFederation, startBundleServer } from './federation.ts';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
@@ -37,7 +37,7 @@ await runProgram({
     const chosen = chooseAuthority(values, kept, { roster, entropy });
     lifecycle.add('authority', () => chosen.stop());
     const federation = await openFederation(values, { stateDir, log });
-    const service = await openAuthority(values, kept, federated(chosen, federation), await tokenCallers(values, { log, stats, lifecycle }));
+    const service = await openAuthority(values, kept, { ...federated(chosen, federation), callers: await tokenCallers(values, { log, stats, lifecycle }), log: audited });
     if (federation) await follow(federation, { service, log, lifecycle });
     const listen = formatAddress(values.listen);
     const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
@@ -53,10 +53,10 @@ function maintenance({ cacerts, 'upstream-ca-address': upstream }: CitadelOption
   return (cacerts ?? upstream) === undefined ? {} : { maintenanceMs: reloadMs };
 }
 
-async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore, { authority, problem }: ChosenAuthority, callers: readonly TokenCallers[]): Promise<CertificateService> {
+async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore, { authority, problem, callers, log }: ChosenAuthority & { readonly callers: readonly TokenCallers[]; readonly log: CitadelLog }): Promise<CertificateService> {
   const opened = await openCertificateService({
     trustDomain: values['trust-domain'], authority, keystore, entropy, clock: systemClock, defaultLifetimeMs: values['workload-cert-ttl'], maxLifetimeMs: values['max-workload-cert-ttl'],
-    tokenCallers: callers, registrationAuthorities: values['registration-authorities'],
+    tokenCallers: callers, registrationAuthorities: values['registration-authorities'], onProblem: (reason) => log.warn({ audit: true, reason }, 'what was issued'),
   }).catch((cause: unknown) => {
     throw new StartError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });

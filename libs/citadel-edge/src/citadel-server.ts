@@ -96,7 +96,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     watchers.drain();
     await Promise.all([shutDown(server, deadlineMs), shutDown(socket.server, deadlineMs)]);
     await socket.remove();
-    await roster.stop();
+    await Promise.all([roster.stop(), service.stop()]);
     own.stop();
   };
   try {

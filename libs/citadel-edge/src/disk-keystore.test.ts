@@ -46,7 +46,7 @@ test('a crash at any point of a write leaves the old state, and its litter is sw
     const restarted = new DiskKeystore(dir);
     assert.deepEqual((await restarted.loadAuthority())?.value, material);
     assert.equal(await restarted.findToken('ef'.repeat(32)), undefined);
-    assert.deepEqual(readdirSync(dir).sort(), ['authority.json', 'tokens']);
+    assert.deepEqual(readdirSync(dir).sort(), ['authority.json', 'issued', 'tokens']);
     assert.equal(existsSync(join(dir, 'tokens', `${token.hash}.json.0123456789ab.tmp`)), false);
   }));
 

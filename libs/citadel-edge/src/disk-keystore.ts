@@ -1,18 +1,20 @@
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatFieldErrors } from '@meltemi/base';
-import { formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatIssued, formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 import { replaceExpected, revisionOf, whileLocked } from './disk-files.ts';
 import { openDiskValues } from './disk-sealing.ts';
 import { readBounded } from './read-bounded.ts';
 import type { Sealing } from './sealing/open-sealing.ts';
 import type { ValueCodec } from './sealing/sealer.ts';
+import { readIssued } from './shared/read-issued.ts';
 
 const maxAuthorityBytes = 262_144;
 const maxIssuersBytes = 1_048_576;
 const maxRevocationsBytes = 4_194_304;
 const maxTokenBytes = 8192;
+const maxIssuedBytes = 1_048_576;
 
 /** A file and what it may hold; `name` is what a sealed value is bound to. */
 interface ValueFile {
@@ -35,6 +37,7 @@ interface Opened {
  *     authority.json        certificates and keys of root and issuing CA
  *     issuers.json          issuing CAs that were plugged in: certificates, no keys
  *     revocations.json      what was revoked, and the lists that say so; no keys
+ *     issued/<name>.json    certificates that were issued and have not ended: serial, identity, end
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
  *     tokens/<hash>.used    it has been used; made with O_EXCL, so exactly one use wins
  *
@@ -45,6 +48,7 @@ export class DiskKeystore implements Keystore {
   readonly #dir: string;
   readonly #issuers: ValueFile;
   readonly #revocations: ValueFile;
+  readonly #issuedDir: string;
   readonly #tokensDir: string;
   readonly #sealing: Sealing | undefined;
   #opened: Promise<Opened> | undefined;
@@ -56,6 +60,7 @@ export class DiskKeystore implements Keystore {
     this.#authority = { path: join(dir, 'authority.json'), name: 'authority', maxBytes: maxAuthorityBytes };
     this.#issuers = { path: join(dir, 'issuers.json'), name: 'issuers', maxBytes: maxIssuersBytes };
     this.#revocations = { path: join(dir, 'revocations.json'), name: 'revocations', maxBytes: maxRevocationsBytes };
+    this.#issuedDir = join(dir, 'issued');
     this.#tokensDir = join(dir, 'tokens');
   }
 
@@ -100,6 +105,34 @@ export class DiskKeystore implements Keystore {
 
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
     return this.#replace(this.#revocations, formatRevocations(state), expected);
+  }
+
+  async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {
+    const { values } = await this.#open();
+    await replaceFile(this.#issuedPath(name), values.encode(formatIssued(records), issuedName(name)));
+  }
+
+  async issuedNames(): Promise<readonly string[]> {
+    await this.#open();
+    return (await readdir(this.#issuedDir)).flatMap((file) => /^([0-9a-z]+)\.json$/.exec(file)?.[1] ?? []);
+  }
+
+  async loadIssued(names: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
+    const { values } = await this.#open();
+    const records: IssuedRecord[] = [];
+    const damaged: string[] = [];
+    for (const name of names) {
+      const stored = await readBounded(this.#issuedPath(name), maxIssuedBytes);
+      const batch = stored === undefined ? [] : readIssued(values, stored, issuedName(name));
+      if (batch) records.push(...batch);
+      else damaged.push(name);
+    }
+    return { records, damaged };
+  }
+
+  async removeIssued(names: readonly string[]): Promise<void> {
+    await this.#open();
+    for (const name of names) await rm(this.#issuedPath(name), { force: true });
   }
 
   async addToken(record: TokenRecord): Promise<void> {
@@ -150,6 +183,10 @@ export class DiskKeystore implements Keystore {
     return whileLocked(this.#dir, () => replaceExpected(file, values.encode(text, file.name), expected));
   }
 
+  #issuedPath(name: string): string {
+    return join(this.#issuedDir, `${name}.json`);
+  }
+
   #tokenPath(hash: string): string {
     return join(this.#tokensDir, `${hash}.json`);
   }
@@ -165,13 +202,13 @@ export class DiskKeystore implements Keystore {
   }
 
   async #start(): Promise<Opened> {
-    for (const dir of [this.#dir, this.#tokensDir]) {
+    for (const dir of [this.#dir, this.#issuedDir, this.#tokensDir]) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await chmod(dir, 0o700);
       for (const name of await readdir(dir)) if (name.endsWith('.json')) await closeToOthers(join(dir, name));
     }
     const values = await openDiskValues(this.#dir, this.#sealing);
-    for (const dir of [this.#dir, this.#tokensDir]) {
+    for (const dir of [this.#dir, this.#issuedDir, this.#tokensDir]) {
       for (const name of await readdir(dir)) if (name.endsWith(temporarySuffix)) await rm(join(dir, name), { force: true });
     }
     return { values, tokens: await this.#readTokens(values) };
@@ -188,6 +225,10 @@ export class DiskKeystore implements Keystore {
     }
     return tokens;
   }
+}
+
+function issuedName(name: string): string {
+  return `issued/${name}`;
 }
 
 function tokenName(hash: string): string {

@@ -51,8 +51,9 @@ async function sealFiles(dir: string, values: ValueCodec): Promise<void> {
 
 async function valueFiles(dir: string): Promise<{ readonly path: string; readonly name: string; readonly text: string }[]> {
   const tokens = (await readdir(join(dir, 'tokens'))).filter((name) => /^[0-9a-f]{64}\.json$/.test(name)).map((name) => `tokens/${name}`);
+  const issued = (await readdir(join(dir, 'issued'))).filter((name) => /^[0-9a-z]+\.json$/.test(name)).map((name) => `issued/${name}`);
   const values = [];
-  for (const file of ['authority.json', 'issuers.json', 'revocations.json', ...tokens]) {
+  for (const file of ['authority.json', 'issuers.json', 'revocations.json', ...issued, ...tokens]) {
     const path = join(dir, file);
     const text = await readBounded(path, maxValueBytes);
     if (text !== undefined) values.push({ path, name: file.replace(/\.json$/, ''), text });

@@ -19,13 +19,13 @@ export function revocationHandlers({ service, refresh, log }: RevocationParts): 
   return {
     revoke: (call, done) => {
       const { serials, spiffeId } = call.request;
-      const work = async (): Promise<{ serials: string[]; unknown: string[] } | Partial<StatusObject>> => {
+      const work = async (): Promise<{ serials: string[]; unknown: string[]; warning: string } | Partial<StatusObject>> => {
         if (serials.length > maxSerials) return { code: status.INVALID_ARGUMENT, details: `at most ${maxSerials} serial numbers at a time` };
         const revoked = await service.revoke({ serials, spiffeId });
-        log.info({ audit: true, ...(spiffeId !== '' && { spiffeId }), ...(revoked.ok ? { serials: revoked.value.serials } : { refused: revoked.error.message }) }, revoked.ok ? 'certificates revoked' : 'certificates not revoked');
+        log.info({ audit: true, ...(spiffeId !== '' && { spiffeId }), ...(revoked.ok ? { serials: revoked.value.serials, ...(revoked.value.warning !== '' && { warning: revoked.value.warning }) } : { refused: revoked.error.message }) }, revoked.ok ? 'certificates revoked' : 'certificates not revoked');
         if (!revoked.ok) return { code: status.INVALID_ARGUMENT, details: revoked.error.message };
         await refresh();
-        return { serials: [...revoked.value.serials], unknown: [...revoked.value.unknown] };
+        return { serials: [...revoked.value.serials], unknown: [...revoked.value.unknown], warning: revoked.value.warning };
       };
       const finish = async (): Promise<void> => {
         try {

@@ -64,7 +64,7 @@ test('a revoked client and a revoked server are refused within seconds, and neit
     before.stream.write(Buffer.from('hello'));
     await waitFor('an answer before', () => before.received.length > 0);
     const serial = client.current()?.serial ?? '';
-    assert.deepEqual(await revoke({ serials: [serial] }), { serials: [serial], unknown: [] });
+    assert.deepEqual(await revoke({ serials: [serial] }), { serials: [serial], unknown: [], warning: '' });
     const trust = await waitFor('the list at the server', () => (server.current()?.trust.revoked?.serials.has(serial) === true ? server.current()?.trust : undefined), { deadlineMs: 5000 });
     const late = openEcho(echo.port, client, [id(ratings)]);
     assert.match(await waitFor('the refusal', late.problem), /the client certificate is revoked/);
@@ -94,8 +94,10 @@ test('a revoked client and a revoked server are refused within seconds, and neit
   }
 });
 
-test("all of an identity's certificates are revoked at once, and what cannot be revoked is refused in words", async () => {
+test("all of an identity's certificates are revoked at once, those from before a restart too, and what cannot be revoked is refused in words", async () => {
   const [one, two, other] = [await agent(reviews), await agent(reviews), await agent(ratings)];
+  await citadel.stop();
+  await citadel.start();
   const { serials } = await revoke({ spiffeId: reviews });
   assert.deepEqual(new Set(serials), new Set([one.current()?.serial, two.current()?.serial]));
   await waitFor('the list', () => other.current()?.trust.revoked?.serials.size === 2);

@@ -9,9 +9,11 @@ import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
 import { grantedNames } from './granted-names.ts';
 import { issueCertificate, type IssuedCertificate, type IssueOrder } from './issue.ts';
-import type { RevocationStore, TokenStore } from './keystore.ts';
+import type { IssuedStore, RevocationStore, TokenStore } from './keystore.ts';
 import { issueUpstream } from './upstream/issue-upstream.ts';
-import { IssuedIndex } from './revocation/issued-index.ts';
+import { IssuedLog } from './revocation/issued-log.ts';
+import type { IssuedRecord } from './revocation/issued-record.ts';
+import { RecentIssuances } from './revocation/recent-issuances.ts';
 import { isSerial, type RevocationState, type RevokedRecord } from './revocation/revocation-state.ts';
 import { Revocations } from './revocation/revocations.ts';
 
@@ -19,8 +21,8 @@ import { Revocations } from './revocation/revocations.ts';
 export interface CertificateServiceOptions {
   readonly trustDomain: string;
   readonly authority: Authority;
-  /** Of join tokens and revocations. */
-  readonly keystore: TokenStore & RevocationStore;
+  /** Of join tokens, revocations, and what was issued. */
+  readonly keystore: TokenStore & RevocationStore & IssuedStore;
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** Lifetime when a request names none. Default 24 h. */
@@ -31,6 +33,8 @@ export interface CertificateServiceOptions {
   readonly tokenCallers?: readonly TokenCallers[];
   /** SPIFFE ids that may ask for any identity of the trust domain: other citadels that sign through this one. Default none. */
   readonly registrationAuthorities?: readonly string[];
+  /** What an operator should know, said once for as long as it lasts. */
+  readonly onProblem?: (reason: string) => void;
 }
 
 /** An issued certificate and how it came to be: what the audit says. */
@@ -57,8 +61,10 @@ export interface RevokeRequest {
 export interface RevokeOutcome {
   /** Everything that is on the lists because of the request. */
   readonly serials: readonly string[];
-  /** Of those asked for, the ones this citadel has not issued since it started: they count, but may be mistyped. */
+  /** Of those asked for, the ones no citadel remembers to have issued: they count, but may be mistyped. */
   readonly unknown: readonly string[];
+  /** What may be missing; "" when nothing is. */
+  readonly warning: string;
 }
 
 const dayMs = 86_400_000;
@@ -84,7 +90,8 @@ export class CertificateService {
   readonly #defaultLifetimeMs: number;
   readonly #maxLifetimeMs: number;
   readonly #revocations: Revocations;
-  readonly #issued = new IssuedIndex();
+  readonly #issued: IssuedLog;
+  readonly #recent = new RecentIssuances();
   #authority: OpenAuthority | undefined;
   /** On the monotonic clock. */
   #pruneAt = 0;
@@ -93,6 +100,7 @@ export class CertificateService {
   constructor(options: CertificateServiceOptions) {
     this.#options = options;
     this.#revocations = new Revocations(options.keystore);
+    this.#issued = new IssuedLog({ store: options.keystore, clock: options.clock, entropy: options.entropy, onProblem: (reason) => options.onProblem?.(reason) });
     this.#maxLifetimeMs = options.maxLifetimeMs ?? 90 * dayMs;
     this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
   }
@@ -105,16 +113,34 @@ export class CertificateService {
     if (clock.monotonic() < this.#pruneAt) return ok(undefined);
     this.#pruneAt = clock.monotonic() + pruneMs;
     await keystore.pruneTokens(clock.now() - tokenMemoryMs);
+    await this.#issued.prune(clock.now());
     return ok(undefined);
+  }
+
+  /** Writes down what is not written yet. */
+  stop(): Promise<void> {
+    return this.#issued.stop();
   }
 
   /** Puts in force what the authority is now. An error leaves the last good one. */
   async refresh(): Promise<Result<void>> {
     const opened = await this.#options.authority.refresh(this.#options.clock.now());
     if (!opened.ok) return opened;
-    const withRevocations = await this.#revocations.refresh(opened.value, this.#options.clock.now());
+    const now = this.#options.clock.now();
+    const withRevocations = await this.#revocations.refresh(opened.value, now);
     if (!withRevocations.ok) return withRevocations;
     this.#authority = withRevocations.value;
+    return this.#revokeLate(now);
+  }
+
+  /** Takes back what was issued on a proof that was revoked at the same time, here or at another citadel. */
+  async #revokeLate(now: number): Promise<Result<void>> {
+    const late = this.#recent.settle(this.#revocations.state, now);
+    if (late.length === 0) return ok(undefined);
+    const revoked = await this.#revocations.revoke({ certificates: late.map(({ serial, notAfter, spiffeId }) => ({ serial, notAfter, spiffeId, revokedAt: now })) }, this.#open(), now);
+    if (!revoked.ok) return revoked;
+    this.#authority = revoked.value;
+    this.#options.onProblem?.(`${late.length} certificates were issued while what was shown for them was being revoked, and are revoked, too: ${late.slice(0, 10).map(({ serial }) => serial).join(', ')}`);
     return ok(undefined);
   }
 
@@ -150,8 +176,14 @@ export class CertificateService {
     }
     if (!caller.ok) return caller;
     const issued = await this.#certify(request, caller.value, { authority, now });
-    if (issued.ok) this.#issued.add(formatSpiffeId(issued.value.id), issued.value.certificate);
+    if (issued.ok && !authority.upstream) this.#remember(issued.value, caller.value, now);
     return issued.ok ? ok({ ...issued.value, how: caller.value.how, caller: caller.value }) : err({ ...issued.error, caller: caller.value });
+  }
+
+  #remember({ id, certificate: { serial, notAfter } }: IssuedCertificate & { readonly id: SpiffeId }, { shown }: Caller, at: number): void {
+    const spiffeId = formatSpiffeId(id);
+    this.#issued.add({ serial, spiffeId, notAfter });
+    this.#recent.add({ serial, spiffeId, notAfter, at, shown });
   }
 
   /** True when another citadel has just changed the authority: its callers may come here before this one has looked. Looks at most once a second. */
@@ -209,12 +241,15 @@ export class CertificateService {
     const id = spiffeId === '' ? undefined : parseSpiffeId(spiffeId);
     if (id && (!id.ok || id.value.trustDomain !== trustDomain)) return refuse('request', 'invalid', `spiffe_id: ${id.ok ? `this citadel serves trust domain ${trustDomain}` : id.error[0]?.message}`);
     if (!id && asked.length === 0) return refuse('request', 'invalid', 'nothing to revoke: name serial numbers or an identity');
-    const certificates = [...asked.map((serial) => this.#recordOf(serial, now)), ...(id ? this.#issued.of(spiffeId, now).map((each) => ({ ...each, revokedAt: now, spiffeId })) : [])];
+    if (this.#open().upstream) return refuse('request', 'invalid', 'another authority signs for this citadel: certificates are revoked there');
+    const { bySerial, damaged } = await this.#issued.known(now);
+    const ofIdentity = id ? [...bySerial.values()].filter((record) => record.spiffeId === spiffeId).map((record) => ({ ...record, revokedAt: now })) : [];
+    const certificates = [...asked.map((serial) => this.#recordOf(serial, bySerial.get(serial), now)), ...ofIdentity];
     const identity = id && { spiffeId, before: Math.floor(now / 1000) * 1000 };
     const revoked = await this.#revocations.revoke({ certificates, ...(identity && { identity }) }, this.#open(), now);
     if (!revoked.ok) return refuse('request', 'invalid', revoked.error[0]?.message ?? 'cannot be revoked');
     this.#authority = revoked.value;
-    return ok({ serials: [...new Set(certificates.map(({ serial }) => serial))], unknown: asked.filter((serial) => !this.#issued.find(serial)) });
+    return ok({ serials: [...new Set(certificates.map(({ serial }) => serial))], unknown: asked.filter((serial) => !bySerial.has(serial)), warning: damaged === 0 ? '' : `${damaged} values of the keystore that say what was issued cannot be read: certificates in them were not found` });
   }
 
   /** Everything that is revoked and has not ended. */
@@ -222,8 +257,7 @@ export class CertificateService {
     return this.#revocations.state;
   }
 
-  #recordOf(serial: string, now: number): RevokedRecord {
-    const known = this.#issued.find(serial);
+  #recordOf(serial: string, known: IssuedRecord | undefined, now: number): RevokedRecord {
     return { serial, revokedAt: now, notAfter: known?.notAfter ?? now + this.#maxLifetimeMs, ...(known && { spiffeId: known.spiffeId }) };
   }
 

@@ -10,8 +10,9 @@ export { authorityExpiries, ExpiryWatch, expiryThresholds, type AuthorityExpiry,
 export type { Entropy } from './entropy.ts';
 export type { IssuedCertificate } from './issue.ts';
 export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authority-material.ts';
+export { formatIssued, parseIssued, type IssuedRecord } from './revocation/issued-record.ts';
 export { formatRevocations, parseRevocations, type RevocationState, type RevokedIdentity, type RevokedRecord, type SignedList } from './revocation/revocation-state.ts';
-export type { AuthorityStore, IssuerStore, Kept, Keystore, RevocationStore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
+export type { AuthorityStore, IssuedStore, IssuerStore, Kept, Keystore, RevocationStore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
 export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts';
 export { MemoryKeystore } from './memory-keystore.ts';
 export type { CitadelReport, ProxyReport, RotationFacts, SilentIssuance } from './rotation/facts.ts';

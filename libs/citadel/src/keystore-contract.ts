@@ -83,6 +83,19 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
     assert.equal((await reopen().loadRevocations())?.value.number, 4);
   },
 
+  'which certificates were issued is there after a restart, batch by batch, until it is removed': async ({ open, reopen }) => {
+    const [mine, other] = [open(), reopen()];
+    const records = [{ serial: 'ab12', spiffeId: 'spiffe://cluster.local/ns/a/sa/b', notAfter: 2000 }, { serial: '7', spiffeId: 'spiffe://cluster.local/ns/a/sa/c', notAfter: 1 }];
+    assert.deepEqual(await mine.issuedNames(), []);
+    await mine.addIssued('00000000002n2r0a', records);
+    await other.addIssued('00000000003n1r0b', [{ serial: '9', spiffeId: 'spiffe://cluster.local/ns/a/sa/d', notAfter: 3000 }]);
+    const restarted = reopen();
+    assert.deepEqual([...(await restarted.issuedNames())].sort(), ['00000000002n2r0a', '00000000003n1r0b']);
+    assert.deepEqual(await restarted.loadIssued(['00000000002n2r0a', '00000000009n1r0c']), { records, damaged: [] });
+    await mine.removeIssued(['00000000002n2r0a', '00000000009n1r0c']);
+    assert.deepEqual(await other.issuedNames(), ['00000000003n1r0b']);
+  },
+
   'a token can be taken once, also across a restart': async (storage) => {
     const { open, reopen } = storage;
     const store = open();

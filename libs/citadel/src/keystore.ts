@@ -1,5 +1,6 @@
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { LeaderTerm } from './leadership.ts';
+import type { IssuedRecord } from './revocation/issued-record.ts';
 import type { RevocationState } from './revocation/revocation-state.ts';
 
 /** What was read, and an opaque name of the state it was read in: whoever saves says which state it replaces. */
@@ -39,6 +40,17 @@ export interface RevocationStore {
   saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome>;
 }
 
+/** Where is remembered which certificates were issued, in batches: each is written once, under a name of its own (a-z and 0-9). */
+export interface IssuedStore {
+  addIssued(name: string, records: readonly IssuedRecord[]): Promise<void>;
+  /** Cheap: the names alone. */
+  issuedNames(): Promise<readonly string[]>;
+  /** What is kept under these names. One that is gone is left out, one that cannot be read is named. */
+  loadIssued(names: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }>;
+  /** Names that are not there are no error. */
+  removeIssued(names: readonly string[]): Promise<void>;
+}
+
 /** A join token as it is remembered: never the token itself. */
 export interface TokenRecord {
   /** SHA-256 of the secret, lower-case hex. */
@@ -66,4 +78,4 @@ export interface TokenStore {
  * Where citadel keeps what must survive it. Every method resolves only when the change is durable, and rejects when it cannot be made so; after a crash the
  * old or the new state is there, never a mixture. Several citadels may share one whose storage is shared.
  */
-export interface Keystore extends AuthorityStore, IssuerStore, RevocationStore, TokenStore {}
+export interface Keystore extends AuthorityStore, IssuerStore, RevocationStore, IssuedStore, TokenStore {}

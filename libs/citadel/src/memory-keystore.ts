@@ -1,6 +1,7 @@
 import type { AuthorityMaterial } from './authority-material.ts';
 import type { Kept, Keystore, SaveOutcome, TokenRecord, TokenState } from './keystore.ts';
 import type { LeaderTerm } from './leadership.ts';
+import type { IssuedRecord } from './revocation/issued-record.ts';
 import type { RevocationState } from './revocation/revocation-state.ts';
 
 /** A keystore that forgets everything with the process. For tests. */
@@ -9,6 +10,7 @@ export class MemoryKeystore implements Keystore {
   #issuers: Kept<readonly string[]> | undefined;
   #revocations: Kept<RevocationState> | undefined;
   #writes = 0;
+  readonly #issued = new Map<string, readonly IssuedRecord[]>();
   readonly #tokens = new Map<string, TokenState>();
 
   async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
@@ -47,6 +49,22 @@ export class MemoryKeystore implements Keystore {
     if (this.#revocations?.revision !== expected) return 'conflict';
     this.#revocations = { value: state, revision: this.#nextRevision() };
     return 'saved';
+  }
+
+  async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {
+    this.#issued.set(name, records);
+  }
+
+  async issuedNames(): Promise<readonly string[]> {
+    return [...this.#issued.keys()];
+  }
+
+  async loadIssued(names: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
+    return { records: names.flatMap((name) => this.#issued.get(name) ?? []), damaged: [] };
+  }
+
+  async removeIssued(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#issued.delete(name);
   }
 
   async addToken(record: TokenRecord): Promise<void> {

@@ -49,6 +49,11 @@ export class EtcdValues implements SharedValues {
     }
   }
 
+  async names(prefix: string): Promise<readonly string[]> {
+    const { kvs } = await this.#client.list(this.#key(prefix), { keysOnly: true });
+    return kvs.map((kv) => kv.key.toString().slice(this.#root.length + 1));
+  }
+
   async list(prefix: string): Promise<readonly NamedValue[]> {
     const { kvs } = await this.#client.list(this.#key(prefix));
     return kvs.map((kv) => ({ name: kv.key.toString().slice(this.#root.length + 1), value: kv.value.toString(), revision: kv.mod_revision }));

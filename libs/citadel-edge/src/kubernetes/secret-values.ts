@@ -47,6 +47,10 @@ export class SecretValues implements SharedValues {
     for (let start = 0; start < names.length; start += batch) await Promise.all(names.slice(start, start + batch).map((name) => this.#secrets.delete(this.#secretName(name))));
   }
 
+  async names(prefix: string): Promise<readonly string[]> {
+    return (await this.list(prefix)).map(({ name }) => name);
+  }
+
   async list(prefix: string): Promise<readonly NamedValue[]> {
     const start = this.#secretName(prefix);
     const secrets = (await this.#secrets.list()).filter(({ name }) => name.startsWith(start));

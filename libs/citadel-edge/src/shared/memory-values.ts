@@ -27,6 +27,10 @@ export class MemoryValues implements SharedValues {
     for (const name of names) this.stored.delete(name);
   }
 
+  async names(prefix: string): Promise<readonly string[]> {
+    return [...this.stored.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   async list(prefix: string): Promise<readonly NamedValue[]> {
     return [...this.stored].filter(([name]) => name.startsWith(prefix)).map(([name, kept]) => ({ name, ...kept }));
   }

@@ -1,11 +1,12 @@
 import { formatFieldErrors } from '@meltemi/base';
-import { formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatIssued, formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { openSealing, type Sealing } from '../sealing/open-sealing.ts';
 import { Sealer } from '../sealing/sealer.ts';
+import { readIssued } from './read-issued.ts';
 import type { SharedValues } from './shared-values.ts';
 
 /** Names of values. */
-const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', revocations: 'revocations', tokens: 'tokens/' } as const;
+const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', revocations: 'revocations', issued: 'issued/', tokens: 'tokens/' } as const;
 
 /** The keystore of several citadels: every value sealed, so that the storage holds no key that can be read and no token that could be forged. */
 export class SealedKeystore implements Keystore {
@@ -62,6 +63,35 @@ export class SealedKeystore implements Keystore {
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
     const sealer = await this.#open();
     return this.#values.put(names.revocations, sealer.encode(formatRevocations(state), names.revocations), { revision: expected });
+  }
+
+  async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {
+    const sealer = await this.#open();
+    const stored = `${names.issued}${name}`;
+    if ((await this.#values.put(stored, sealer.encode(formatIssued(records), stored), { revision: undefined })) === 'conflict') throw new Error(`${stored} exists already`);
+  }
+
+  async issuedNames(): Promise<readonly string[]> {
+    return (await this.#values.names(names.issued)).map((name) => name.slice(names.issued.length));
+  }
+
+  async loadIssued(wanted: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
+    const sealer = await this.#open();
+    const records: IssuedRecord[] = [];
+    const damaged: string[] = [];
+    // One after the other: nothing waits for it but an operator, and others ask the storage meanwhile.
+    for (const name of wanted) {
+      const stored = `${names.issued}${name}`;
+      const kept = await this.#values.get(stored);
+      const batch = kept ? readIssued(sealer, kept.value, stored) : [];
+      if (batch) records.push(...batch);
+      else damaged.push(name);
+    }
+    return { records, damaged };
+  }
+
+  removeIssued(gone: readonly string[]): Promise<void> {
+    return this.#values.remove(gone.map((name) => `${names.issued}${name}`));
   }
 
   async addToken({ hash, spiffeId, expiresAt }: TokenRecord): Promise<void> {

@@ -52,6 +52,7 @@ export const sharedValuesContract: Readonly<Record<string, (one: SharedValues, t
     const listed = await two.list('tokens/');
     assert.deepEqual(listed.map(({ name }) => name).sort(), names);
     assert.ok(listed.every(({ name, value }) => value === `value of ${name}`));
+    assert.deepEqual([...(await two.names('tokens/'))].sort(), names);
     await two.remove(names.slice(0, 129));
     assert.deepEqual((await one.list('tokens/')).map(({ name }) => name), names.slice(129));
     assert.equal((await one.get('tokenserver'))?.value, 'another');

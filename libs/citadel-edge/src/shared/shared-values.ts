@@ -17,6 +17,8 @@ export interface SharedValues {
   put(name: string, value: string, expected: { readonly revision: string | undefined; readonly fence?: string }): Promise<SaveOutcome>;
   /** Names that are not there are no error. */
   remove(names: readonly string[]): Promise<void>;
+  /** The names alone that begin so. */
+  names(prefix: string): Promise<readonly string[]>;
   /** Everything whose name begins so. */
   list(prefix: string): Promise<readonly NamedValue[]>;
 }

@@ -58,9 +58,10 @@ function byCertificate(leaf: Certificate, authority: OpenAuthority, { now, revok
   const issuer = issuers.find(([issuing]) => issued(issuing, leaf)) ?? authority.issuer;
   const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
-  const revoked = revokedIdentity(formatSpiffeId(peer.value.id), leaf.notBefore + backdatedMs);
+  const issuedAt = leaf.notBefore + backdatedMs;
+  const revoked = revokedIdentity(formatSpiffeId(peer.value.id), issuedAt);
   if (revoked) return refuse('authentication', 'unauthenticated', `the client certificate is refused: those of ${revoked.spiffeId} from before ${new Date(revoked.before).toISOString()} are revoked. Join again with a new token`);
-  return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, settle: async () => ok(undefined) });
+  return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, shown: { serial: leaf.serial, issuedAt }, settle: async () => ok(undefined) });
 }
 
 /** Three parts of base64url, the last of which may not be empty: what is not even that is never sent to anybody. */

@@ -63,7 +63,7 @@ const holds = (leaf: Certificate, at = service): boolean => verifyChain([leaf, .
 test('a revoked certificate is believed by nobody who has the bundle, and does not renew; others do', async () => {
   const [bad, good] = [await join(), await join()];
   assert.equal(service.trust().revoked, undefined);
-  assert.deepEqual(await revoke({ serials: [bad.serial.toUpperCase().replace(/(..)(?=.)/g, '$1:')] }), { serials: [bad.serial], unknown: [] });
+  assert.deepEqual(await revoke({ serials: [bad.serial.toUpperCase().replace(/(..)(?=.)/g, '$1:')] }), { serials: [bad.serial], unknown: [], warning: '' });
   assert.deepEqual([holds(bad), holds(good)], [false, true]);
   assert.match(await renew(bad), /is revoked\. Join again/);
   assert.equal(await renew(good), 'renewed');
@@ -71,14 +71,18 @@ test('a revoked certificate is believed by nobody who has the bundle, and does n
   assert.ok(list && more.length === 0 && isListOf(list, service.authority().issuer[0]));
 });
 
-test("an identity's certificates are revoked, also those nobody here remembers; new ones are good", async () => {
+test("an identity's certificates are revoked, also those from before a restart and of another citadel; one that a kill made forgotten does not renew; new ones are good", async () => {
+  const second = await open();
+  const [before, elsewhere] = [await join(), await join(cart, second)];
+  await Promise.all([service.stop(), second.stop()]);
+  // Killed before it was written down.
   const forgotten = await join();
   service = await open();
   const known = await join();
   const other = await join(bank);
   clock.advance(5000);
-  assert.deepEqual((await revoke({ spiffeId: cart })).serials, [known.serial]);
-  assert.equal(holds(known), false);
+  assert.deepEqual(new Set((await revoke({ spiffeId: cart })).serials), new Set([before.serial, elsewhere.serial, known.serial]));
+  for (const gone of [before, elsewhere, known]) assert.equal(holds(gone), false);
   assert.match(await renew(forgotten), /from before 2026-01-01T00:00:05\.000Z are revoked/);
   assert.equal(await renew(other), 'renewed');
   assert.equal(await renew(await join()), 'renewed');
@@ -88,7 +92,6 @@ test('what was revoked outlives a restart, and is seen by another citadel over t
   const bad = await join();
   const other = await open();
   await revoke({ serials: [bad.serial] });
-  assert.equal(await renew(bad, other), 'renewed');
   assert.ok((await other.refresh()).ok);
   assert.match(await renew(bad, other), /is revoked/);
   assert.deepEqual(lists(other), lists());
@@ -96,6 +99,26 @@ test('what was revoked outlives a restart, and is seen by another citadel over t
   await Promise.all([revoke({ serials: [late.serial] }, other), revoke({ serials: ['ab'] })]);
   assert.ok((await service.refresh()).ok && (await other.refresh()).ok);
   for (const at of [service, other, await open()]) assert.deepEqual([...at.trust().revoked?.serials ?? []].toSorted(), [bad.serial, late.serial, 'ab'].toSorted());
+});
+
+test('what another citadel issues for a stolen certificate, before it hears that this or its identity is revoked, is revoked as soon as it hears', async () => {
+  const reissue = async (certificate: Certificate, at: CertificateService): Promise<Certificate> => {
+    const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    return outcome.value.certificate;
+  };
+  const other = await open();
+  const [stolen, bySerial, honest] = [await join(), await join(bank), await join(bank)];
+  clock.advance(5000);
+  await revoke({ serials: [bySerial.serial], spiffeId: cart });
+  const second = await reissue(stolen, other);
+  clock.advance(2000);
+  const third = await reissue(second, other);
+  const fourth = await reissue(bySerial, other);
+  const good = await reissue(honest, other);
+  const joined = await join(cart, other);
+  assert.ok((await other.refresh()).ok && (await service.refresh()).ok);
+  for (const at of [other, service]) assert.deepEqual([stolen, bySerial, second, third, fourth, good, joined].map((each) => holds(each, at)), [false, false, false, false, false, true, true]);
 });
 
 test('numbers only grow, lists are signed anew in good time and not before, and what has ended is forgotten', async () => {

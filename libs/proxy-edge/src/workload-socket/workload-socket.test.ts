@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -126,6 +127,27 @@ test('ROOTCA names whose roots vouch for which trust domain as soon as others ar
   const { trustDomains } = SPIFFECertValidatorConfig.decode(roots.value.customValidatorConfig?.typedConfig?.value ?? new Uint8Array());
   assert.deepEqual(trustDomains.map(({ name, trustBundle }) => [name, trustBundle?.specifier?.value]), [['a.example', identity.root.pem], ['b.example', other.root.pem]]);
   stream.cancel();
+});
+
+test('as soon as something is revoked ROOTCA carries the list, on the same stream, and so do the X.509-SVID and the bundles', async (t) => {
+  const identity = new FakeIdentity('a.example');
+  identity.renew();
+  const { sds, workloadApi } = await serve(t, identity);
+  const { got, stream } = follow(sds, ['ROOTCA']);
+  await waitFor('the roots', () => got.length === 1);
+  const before = secretsOf(got[0] ?? { resources: [] }).get('ROOTCA')?.type;
+  assert.ok(before?.$case === 'validationContext' && before.value.crl === undefined && !before.value.onlyVerifyLeafCertCrl);
+  const list = identity.revocationList('ab12');
+  identity.renew([], list);
+  await waitFor('the list', () => got.length === 2);
+  const after = secretsOf(got[1] ?? { resources: [] }).get('ROOTCA')?.type;
+  assert.ok(after?.$case === 'validationContext' && after.value.onlyVerifyLeafCertCrl);
+  assert.deepEqual(after.value.crl?.specifier, { $case: 'inlineString', value: list });
+  stream.cancel();
+  const bundles = workloadApi.fetchX509Bundles({}, asked());
+  const [answer] = (await once(bundles, 'data')) as [X509BundlesResponse];
+  assert.deepEqual(answer.crl.map((der) => Buffer.from(der).toString('base64')), [list.split('\n').slice(1, -2).join('')]);
+  bundles.on('error', () => {}).cancel();
 });
 
 const asked = (): Metadata => {

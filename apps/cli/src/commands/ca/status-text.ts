@@ -37,11 +37,12 @@ function endLine({ role, serial, notAfter, withinDays }: AuthorityCertificate): 
 }
 
 /** For people: what was revoked, and what may be a mistake. */
-export function revokedText({ serials, unknown }: RevokeResponse, identity: string | undefined): string {
+export function revokedText({ serials, unknown, warning }: RevokeResponse, identity: string | undefined): string {
   return [
-    serials.length === 0 ? 'This citadel knows no certificate of that identity that is still alive.' : `Revoked, for good: ${shown(serials)}`,
-    ...(identity === undefined ? [] : [`No certificate that was issued to ${identity} until now renews. One that another citadel issued, or this one before its last start, is good until its end, unless its serial is revoked, too.`]),
-    ...(unknown.length === 0 ? [] : [`Not issued by this citadel since it started; right all the same? ${shown(unknown)}`]),
+    serials.length === 0 ? 'Citadel remembers no certificate of that identity that is still alive.' : `Revoked, for good: ${shown(serials)}`,
+    ...(identity === undefined ? [] : [`No certificate that was issued to ${identity} until now renews.`]),
+    ...(unknown.length === 0 ? [] : [`Citadel does not remember to have issued; right all the same? ${shown(unknown)}`]),
+    ...(warning === '' ? [] : [`Warning: ${warning}.`]),
   ].join('\n');
 }
 

@@ -69,6 +69,7 @@ export interface RevokeRequest {
 export interface RevokeResponse {
   serials: string[];
   unknown: string[];
+  warning: string;
 }
 
 export interface RotationStatusRequest {
@@ -656,7 +657,7 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
 };
 
 function createBaseRevokeResponse(): RevokeResponse {
-  return { serials: [], unknown: [] };
+  return { serials: [], unknown: [], warning: "" };
 }
 
 export const RevokeResponse: MessageFns<RevokeResponse> = {
@@ -666,6 +667,9 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
     }
     for (const v of message.unknown) {
       writer.uint32(18).string(v!);
+    }
+    if (message.warning !== "") {
+      writer.uint32(26).string(message.warning);
     }
     return writer;
   },
@@ -697,6 +701,14 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
             }
 
             message.unknown.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warning = reader.string();
             continue;
           }
         }
