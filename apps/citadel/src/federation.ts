@@ -10,12 +10,17 @@ import { explainListenError, StartError } from '@meltemi/observe-edge';
 import type { ChosenAuthority } from './open-authority.ts';
 import type { CitadelOptions } from './options.ts';
 
-const maxFileBytes = 1 << 20;
+export const maxMeshConfigBytes = 1 << 20;
 
 export interface FederationSetup {
   readonly federation: Federation;
-  /** Former names of our own trust domain: believed through our own roots. */
-  readonly aliases: readonly string[];
+  /** Former names of our own trust domain: believed through our own roots. The same list while nothing changes. */
+  aliases: readonly string[];
+  /** Of --mesh-config, and the text that is in force. */
+  readonly file: string;
+  readonly text: string;
+  /** Puts another text in force; rejects with the reason, having changed nothing, when it cannot be. */
+  readonly take: (text: string) => Promise<void>;
 }
 
 /** What the flags say of other trust domains; undefined: nothing. Throws StartError for what cannot work. */
@@ -25,17 +30,34 @@ export async function openFederation(values: CitadelOptions, { stateDir, log }: 
     if (values['bundle-endpoint-ids'].length > 0) throw new StartError('--bundle-endpoint-ids: has no effect without --mesh-config, whose caCertificates name endpoints', { exitCode: 2 });
     return undefined;
   }
-  const mesh = await readMeshConfig(file);
+  const text = await readBounded(resolve(file), maxMeshConfigBytes);
+  if (text === undefined) throw new StartError(`--mesh-config: ${file} is missing`);
+  const { domains, aliases } = await federationOf(text, values, log);
+  const federation = new Federation({ domains, get: getBundle, store: diskFederationStore(stateDir), log });
+  const setup: FederationSetup = {
+    federation, aliases, file: resolve(file), text,
+    take: async (changed) => {
+      const next = await federationOf(changed, values, log);
+      setup.aliases = next.aliases;
+      federation.update(next.domains);
+    },
+  };
+  return setup;
+}
+
+/** Throws StartError for a text that cannot be used. */
+async function federationOf(text: string, values: CitadelOptions, log: CitadelLog): Promise<{ readonly domains: readonly FederatedDomain[]; readonly aliases: readonly string[] }> {
+  const file = values['mesh-config'] ?? '';
+  const mesh = parseMeshConfig(text, file);
   const domains = await federatedDomains(mesh, values, log);
   const problem = federationProblem(values['trust-domain'], domains);
   if (problem !== undefined) throw new StartError(`--mesh-config ${file}: caCertificates: ${problem}`);
-  const aliases = mesh.trustDomainAliases.filter((alias) => isTrustDomain(alias) && alias !== values['trust-domain'] && !domains.some(({ trustDomain }) => trustDomain === alias));
-  return { federation: new Federation({ domains, get: getBundle, store: diskFederationStore(stateDir), log }), aliases };
+  return { domains, aliases: mesh.trustDomainAliases.filter((alias) => isTrustDomain(alias) && alias !== values['trust-domain'] && !domains.some(({ trustDomain }) => trustDomain === alias)) };
 }
 
 /** The chosen authority with the roots of other trust domains beside its own. */
 export function federated(chosen: ChosenAuthority, setup: FederationSetup | undefined): ChosenAuthority {
-  return setup ? { ...chosen, authority: new FederatedAuthority(chosen.authority, { federated: () => setup.federation.current(), aliases: setup.aliases }) } : chosen;
+  return setup ? { ...chosen, authority: new FederatedAuthority(chosen.authority, { federated: () => setup.federation.current(), aliases: () => setup.aliases }) } : chosen;
 }
 
 /** Begins to ask for roots, and puts them in force as they come. */
@@ -48,9 +70,7 @@ export async function follow({ federation }: FederationSetup, { service, log, li
   await federation.start(() => void refresh().catch((cause: unknown) => log.error({ reason: String(cause) }, 'roots of federated trust domains are not in force')));
 }
 
-async function readMeshConfig(file: string): Promise<MeshConfigSpec> {
-  const text = await readBounded(resolve(file), maxFileBytes);
-  if (text === undefined) throw new StartError(`--mesh-config: ${file} is missing`);
+function parseMeshConfig(text: string, file: string): MeshConfigSpec {
   const decoded = parseYamlDocuments(text, file).documents.map((document) => {
     const read = document.raw ? decode(document.raw) : { ok: false as const, error: document.errors };
     if (!read.ok) throw new StartError(`--mesh-config ${file}: ${formatFieldErrors(read.error)}`);

@@ -4,11 +4,12 @@ import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { openCertificateService, Roster, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile, type CitadelLog } from '@meltemi/citadel-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
-import { federated, follow, openFederation, startBundleServer } from './federation.ts';
+import { federated, follow, maxMeshConfigBytes, openFederation, startBundleServer } from './federation.ts';
+import { followFiles } from './followed-files.ts';
 import { chooseAuthority, type ChosenAuthority } from './open-authority.ts';
 import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
-import { tokenCallers } from './token-callers.ts';
+import { maxIssuersFileBytes, tokenCallers } from './token-callers.ts';
 
 /** How often a plugged-in authority is read again. */
 const reloadMs = 10_000;
@@ -21,7 +22,7 @@ await runProgram({
   description: 'Issues certificates to the workloads of the mesh: root, issuing CA, join tokens.',
   adminListen: '127.0.0.1:15023',
   options,
-  start: async ({ options: values, log, stats, lifecycle }) => {
+  start: async ({ options: values, log, stats, lifecycle, readiness }) => {
     checkOptions(values);
     const stateDir = resolve(values['state-dir']);
     const socketPath = values.socket === undefined ? join(stateDir, 'citadel.sock') : resolve(values.socket);
@@ -37,10 +38,15 @@ await runProgram({
     const chosen = chooseAuthority(values, kept, { roster, entropy });
     lifecycle.add('authority', () => chosen.stop());
     const federation = await openFederation(values, { stateDir, log });
-    const service = await openAuthority(values, kept, { ...federated(chosen, federation), callers: await tokenCallers(values, { log, stats, lifecycle }), log: audited });
+    const { callers, issuersFile } = await tokenCallers(values, { log, stats, lifecycle });
+    const service = await openAuthority(values, kept, { ...federated(chosen, federation), callers, log: audited });
     if (federation) await follow(federation, { service, log, lifecycle });
+    const problems = followFiles([
+      ...(federation ? [{ flag: 'mesh-config', path: federation.file, text: federation.text, maxBytes: maxMeshConfigBytes, take: federation.take }] : []),
+      ...(issuersFile ? [{ flag: 'oidc-issuers', maxBytes: maxIssuersFileBytes, ...issuersFile }] : []),
+    ], { log: audited, stats, lifecycle, readiness });
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, problems, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     const bundlePort = await startBundleServer(values, { service, log, lifecycle });
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');

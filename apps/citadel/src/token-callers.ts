@@ -11,7 +11,7 @@ import type { CitadelOptions } from './options.ts';
 /** Keys of issuers are fetched again so often: a key they start to use is known here before most notice, and no token can make us fetch. */
 const keysRefreshMs = 60_000;
 const keysTimeoutMs = 5000;
-const maxIssuersFileBytes = 1_048_576;
+export const maxIssuersFileBytes = 1_048_576;
 
 interface Parts {
   readonly log: Logger;
@@ -19,13 +19,25 @@ interface Parts {
   readonly lifecycle: Lifecycle;
 }
 
+/** A file of settings that a part was made of, and how it takes another text. */
+export interface ReadFile {
+  readonly path: string;
+  readonly text: string;
+  /** Rejects with the reason, having changed nothing. */
+  readonly take: (text: string) => Promise<void>;
+}
+
+export interface OpenedCallers {
+  readonly callers: readonly TokenCallers[];
+  /** Of --oidc-issuers, when it is given. */
+  readonly issuersFile?: ReadFile;
+}
+
 /** The kinds of tokens that the flags allow, in the order they are asked: an issuer of the file before Kubernetes. Throws StartError. */
-export async function tokenCallers(values: CitadelOptions, parts: Parts): Promise<TokenCallers[]> {
+export async function tokenCallers(values: CitadelOptions, parts: Parts): Promise<OpenedCallers> {
   const { 'oidc-issuers': file, 'kubernetes-callers': kubernetes } = values;
-  return [
-    ...(file === undefined ? [] : [await oidcCallers(resolve(file), values['trust-domain'], parts)]),
-    ...(kubernetes ? [serviceAccountCallers(values, parts)] : []),
-  ];
+  const oidc = file === undefined ? undefined : await oidcCallers(resolve(file), values['trust-domain'], parts);
+  return { callers: [...(oidc ? [oidc.callers] : []), ...(kubernetes ? [serviceAccountCallers(values, parts)] : [])], ...(oidc && { issuersFile: oidc.file }) };
 }
 
 function serviceAccountCallers(values: CitadelOptions, { lifecycle }: Parts): TokenCallers {
@@ -39,9 +51,9 @@ function serviceAccountCallers(values: CitadelOptions, { lifecycle }: Parts): To
   return new ServiceAccountCallers({ trustDomain: values['trust-domain'], reviewer, audiences: values['token-audiences'] });
 }
 
-async function oidcCallers(path: string, trustDomain: string, { log, stats, lifecycle }: Parts): Promise<TokenCallers> {
-  const issuers = parseOidcIssuers(await readIssuers(path));
-  if (!issuers.ok) throw new StartError(`--oidc-issuers ${path}: ${formatFieldErrors(issuers.error)}`);
+async function oidcCallers(path: string, trustDomain: string, { log, stats, lifecycle }: Parts): Promise<{ readonly callers: TokenCallers; readonly file: ReadFile }> {
+  const text = await readIssuers(path);
+  let issuers = issuersOf(text, path);
   const server = safely(httpKeyServer());
   const counter = (name: string, help: string): { inc(): void } => stats.counter(`citadel_oidc_${name}`, help).labels();
   const keeper = new JwksKeeper({
@@ -52,8 +64,20 @@ async function oidcCallers(path: string, trustDomain: string, { log, stats, life
     keeper.stop();
     await server.close();
   });
-  keeper.want(issuers.value.filter(({ keys }) => keys === undefined).map(({ issuer, jwksUri }) => ({ id: issuer, issuer, jwksUri, timeoutMs: keysTimeoutMs })));
-  return new OidcCallers({ trustDomain, issuers: issuers.value, fetchedKeys: ({ issuer }: OidcIssuer) => keeper.keySets.get(issuer)?.jwks });
+  const want = (): void => keeper.want(issuers.filter(({ keys }) => keys === undefined).map(({ issuer, jwksUri }) => ({ id: `${issuer} ${jwksUri}`, issuer, jwksUri, timeoutMs: keysTimeoutMs })));
+  want();
+  const take = async (changed: string): Promise<void> => {
+    issuers = issuersOf(changed, path);
+    want();
+  };
+  return { callers: new OidcCallers({ trustDomain, issuers: () => issuers, fetchedKeys: ({ issuer, jwksUri }: OidcIssuer) => keeper.keySets.get(`${issuer} ${jwksUri}`)?.jwks }), file: { path, text, take } };
+}
+
+/** Throws StartError for a text that cannot be used. */
+function issuersOf(text: string, path: string): readonly OidcIssuer[] {
+  const issuers = parseOidcIssuers(text);
+  if (!issuers.ok) throw new StartError(`--oidc-issuers ${path}: ${formatFieldErrors(issuers.error)}`);
+  return issuers.value;
 }
 
 async function readIssuers(path: string): Promise<string> {

@@ -35,6 +35,8 @@ export interface CitadelServerOptions {
   readonly roster?: Roster;
   /** Changes the root, where its key or its issuing CA's is here; it needs the same roster. */
   readonly rotation?: Rotation;
+  /** What is wrong with the settings now, for status. Default: nothing. */
+  readonly problems?: () => readonly string[];
 }
 
 export interface CitadelServer {
@@ -83,7 +85,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
       watchers.publish();
     },
   });
-  const socket = await serveTokenSocket(options.socketPath, { ...parts, rotation: options.rotation, refresh: () => upkeep.refresh() }).catch((cause: unknown) => {
+  const socket = await serveTokenSocket(options.socketPath, { ...parts, rotation: options.rotation, problems: options.problems ?? (() => []), refresh: () => upkeep.refresh() }).catch((cause: unknown) => {
     own.stop();
     throw cause;
   });

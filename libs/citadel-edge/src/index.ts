@@ -18,4 +18,5 @@ export { SealedKeystore } from './shared/sealed-keystore.ts';
 export type { NamedValue, SharedValues } from './shared/shared-values.ts';
 export { declareCitadelStats, type CitadelStats } from './stats.ts';
 export { OwnCertificate, type OwnCertificateOptions } from './own-certificate.ts';
+export { FollowedFile, type FollowedFileOptions } from './followed-file.ts';
 export { readBounded } from './read-bounded.ts';

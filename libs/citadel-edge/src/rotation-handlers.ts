@@ -12,6 +12,8 @@ export interface RotationParts {
   readonly rotation: Rotation | undefined;
   /** Puts in force what an action has changed. */
   readonly refresh: () => Promise<void>;
+  /** What is wrong with the settings now. */
+  readonly problems: () => readonly string[];
   readonly log: CitadelLog;
 }
 
@@ -40,7 +42,7 @@ export function rotationHandlers(parts: RotationParts): RootRotationServer {
   };
 }
 
-async function statusOf({ service, rotation, roster }: RotationParts): Promise<RotationStatus> {
+async function statusOf({ service, rotation, roster, problems }: RotationParts): Promise<RotationStatus> {
   const progress = rotation ? await rotation.progress() : undefined;
   const facts = progress?.facts ?? (await roster.facts());
   const authority = service.authority();
@@ -52,6 +54,7 @@ async function statusOf({ service, rotation, roster }: RotationParts): Promise<R
     roots: rootsOf(authority, progress, facts.proxies), issuerSerial: issuing.serial, issuerNotAfter: timeOf(issuing.notAfter), next: progress?.next ?? '',
     holdups: holdups.slice(0, maxHoldups).map(holdupOf), holdupsTotal: holdups.length, followers: groupsOf(facts.proxies), cannotRotate: rotation ? rotation.cannotStart : notOurs,
     certificates: authorityExpiries(authority, Date.now()).map(({ role, serial, notAfter, withinDays = -1 }) => ({ role, serial, notAfter: timeOf(notAfter), withinDays })),
+    problems: [...problems()],
     revoked: service.revoked().certificates.map(({ serial, spiffeId = '', revokedAt, notAfter }) => ({ serial, spiffeId, revokedAt: timeOf(revokedAt), notAfter: timeOf(notAfter) })),
   };
 }

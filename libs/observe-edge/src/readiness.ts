@@ -1,6 +1,7 @@
 /** What /healthz/ready answers from: open conditions, and whether the program drains. */
 export class Readiness {
   readonly #waiting = new Set<{ readonly what: string; readonly why: () => string | undefined }>();
+  readonly #notes = new Set<() => string | undefined>();
   #draining = false;
 
   /** Adds a condition; call the result once it holds. `why` says what keeps it from holding, when that is known. */
@@ -12,6 +13,14 @@ export class Readiness {
     };
   }
 
+  /** Something is wrong that does not keep the program from its work; `why` says what, undefined when nothing is. Returns how to take it back. */
+  note(why: () => string | undefined): () => void {
+    this.#notes.add(why);
+    return () => {
+      this.#notes.delete(why);
+    };
+  }
+
   startDraining(): void {
     this.#draining = true;
   }
@@ -20,10 +29,10 @@ export class Readiness {
     return !this.#draining && this.#waiting.size === 0;
   }
 
-  /** "ready", "draining", or "waiting for: a (why), b". */
+  /** "ready", "draining", or "waiting for: a (why), b"; then a line for each note. */
   describe(): string {
-    if (this.#draining) return 'draining';
-    return this.#waiting.size === 0 ? 'ready' : `waiting for: ${[...this.#waiting].map(text).join(', ')}`;
+    const state = this.#draining ? 'draining' : this.#waiting.size === 0 ? 'ready' : `waiting for: ${[...this.#waiting].map(text).join(', ')}`;
+    return [state, ...[...this.#notes].flatMap((why) => why() ?? []).map((note) => `but: ${note}`)].join('\n');
   }
 }
 

@@ -60,7 +60,7 @@ export class Federation {
   readonly #options: FederationOptions;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #followed: readonly Followed[];
+  #followed: readonly Followed[];
   readonly #stopping = new AbortController();
   #current: readonly FederatedRoots[] = [];
   #onChange: () => void = () => undefined;
@@ -69,7 +69,7 @@ export class Federation {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? mathRandom;
-    this.#followed = options.domains.map((domain) => ({ domain, rootsPem: domain.rootsPem, sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', fetchedAt: 0, cancel: () => undefined }));
+    this.#followed = options.domains.map((domain) => followed(domain, domain.rootsPem));
     this.#settle();
   }
 
@@ -87,6 +87,20 @@ export class Federation {
     this.#settle();
     if (kept.length > 0) onChange();
     for (const one of this.#followed) if (one.domain.endpoint) void this.#ask(one, one.domain.endpoint);
+  }
+
+  /** Exactly these from now on. A trust domain whose entry is the same goes on with the roots it has; one without roots of its own begins with those known until now. */
+  update(domains: readonly FederatedDomain[]): void {
+    const before = this.#followed;
+    this.#followed = domains.map((domain) => {
+      const same = before.find((one) => JSON.stringify(one.domain) === JSON.stringify(domain));
+      const known = domain.endpoint && domain.rootsPem.length === 0 ? before.find((one) => one.domain.trustDomain === domain.trustDomain)?.rootsPem : undefined;
+      return same ?? followed(domain, known ?? domain.rootsPem);
+    });
+    for (const one of before) if (!this.#followed.includes(one)) one.cancel();
+    this.#settle();
+    this.#onChange();
+    for (const one of this.#followed) if (!before.includes(one) && one.domain.endpoint) void this.#ask(one, one.domain.endpoint);
   }
 
   /** The roots in force: trust domains that have any. Immutable. */
@@ -108,6 +122,7 @@ export class Federation {
     const { trustDomain } = one.domain;
     try {
       const text = await get(endpoint, { trustDomain, rootsPem: one.rootsPem, signal: this.#stopping.signal });
+      if (!this.#followed.includes(one)) return;
       const document = parseBundleDocument(text);
       if (!document.ok) throw new Error(`its bundle document cannot be used: ${document.error[0]?.path}: ${document.error[0]?.message}`);
       const { roots, sequence, refreshHintSeconds } = document.value;
@@ -115,13 +130,13 @@ export class Federation {
       Object.assign(one, { failures: 0, failure: '', fetchedAt: this.#clock.now(), sequence, refreshMs: refreshHintSeconds === undefined ? defaultRefreshMs : Math.min(maxRefreshMs, Math.max(minRefreshMs, refreshHintSeconds * 1000)) });
       await this.#take(one, roots.map((root) => root.pem));
     } catch (cause) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#stopping.signal.aborted || !this.#followed.includes(one)) return;
       const reason = cause instanceof Error ? cause.message : String(cause);
       one.failures += 1;
       if (reason !== one.failure) log.warn({ trustDomain, url: endpoint.url, reason, roots: one.rootsPem.length }, 'the roots of a federated trust domain cannot be fetched; those it had stay');
       one.failure = reason;
     }
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopping.signal.aborted || !this.#followed.includes(one)) return;
     const waitMs = one.failures === 0 ? one.refreshMs : Math.min(Math.max(one.refreshMs, firstRetryMs), firstRetryMs * 2 ** Math.min(one.failures - 1, 10));
     one.cancel = this.#clock.after(waitMs * (0.75 + this.#random.next() * 0.25), () => void this.#ask(one, endpoint));
   }
@@ -141,6 +156,10 @@ export class Federation {
   #settle(): void {
     this.#current = Object.freeze(this.#followed.filter(({ rootsPem }) => rootsPem.length > 0).map(({ domain, rootsPem }) => Object.freeze({ trustDomain: domain.trustDomain, rootsPem: Object.freeze([...rootsPem]) })));
   }
+}
+
+function followed(domain: FederatedDomain, rootsPem: readonly string[]): Followed {
+  return { domain, rootsPem, sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', fetchedAt: 0, cancel: () => undefined };
 }
 
 /** Whether domains can stand beside each other in the bundle of `trustDomain`: undefined, or the reason why not. */

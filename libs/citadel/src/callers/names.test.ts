@@ -57,7 +57,7 @@ before(async () => {
   const rules = [{ when: { team: 'shop' }, namespace: 'shop', serviceAccount: '{app}' }, { when: { jobs: true }, namespace: 'shop', serviceAccount: '{app}-jobs' }];
   const issuers = parseOidcIssuers(JSON.stringify({ issuers: [{ issuer: 'https://idp.example', audiences: ['meltemi'], jwks: keySetOf(issuer), identities: rules }] }));
   assert.ok(issuers.ok, JSON.stringify(issuers));
-  const tokenCallers = [new OidcCallers({ trustDomain, issuers: issuers.value, fetchedKeys: () => undefined }), new ServiceAccountCallers({ trustDomain, reviewer })];
+  const tokenCallers = [new OidcCallers({ trustDomain, issuers: () => issuers.value, fetchedKeys: () => undefined }), new ServiceAccountCallers({ trustDomain, reviewer })];
   const opened = await openCertificateService({ trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, entropy, clock, tokenCallers, registrationAuthorities: [delegate] });
   assert.ok(opened.ok);
   service = opened.value;

@@ -16,7 +16,7 @@ const anyToken = { when: {}, namespace: 'shop', serviceAccount: '{app}' };
 function callersWith(changes: object, fetchedKeys: () => string | undefined = () => undefined): OidcCallers {
   const issuers = parseOidcIssuers(JSON.stringify({ issuers: [{ issuer: url, audiences: ['meltemi'], jwks: JSON.parse(keySetOf(idp)) as object, identities: [anyToken], ...changes }] }));
   assert.ok(issuers.ok, JSON.stringify(issuers));
-  return new OidcCallers({ trustDomain: 'cluster.local', issuers: issuers.value, fetchedKeys });
+  return new OidcCallers({ trustDomain: 'cluster.local', issuers: () => issuers.value, fetchedKeys });
 }
 
 async function outcome(callers: OidcCallers, token: string): Promise<string> {

@@ -8,7 +8,8 @@ import type { OidcIssuer } from './oidc-issuers.ts';
 
 export interface OidcCallersOptions {
   readonly trustDomain: string;
-  readonly issuers: readonly OidcIssuer[];
+  /** Those of now: a file of issuers may be replaced. */
+  readonly issuers: () => readonly OidcIssuer[];
   /** The key set of an issuer as it was fetched last, JSON; undefined: not yet. The same string as long as it is the same. */
   readonly fetchedKeys: (issuer: OidcIssuer) => string | undefined;
 }
@@ -59,7 +60,7 @@ export class OidcCallers implements TokenCallers {
     if (token.length > maxTokenChars || !isJwtShaped(token)) return undefined;
     try {
       const payload = JSON.parse(decodeBase64Url(token.split('.')[1] ?? '')?.toString('utf8') ?? '') as { readonly iss?: unknown } | null;
-      return this.#options.issuers.find(({ issuer }) => issuer === payload?.iss);
+      return this.#options.issuers().find(({ issuer }) => issuer === payload?.iss);
     } catch {
       return undefined;
     }

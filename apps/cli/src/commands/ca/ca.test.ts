@@ -60,10 +60,10 @@ after(() => {
 });
 
 test('status shows roots, what ends soon, what is revoked, who follows, and at most twenty of those whom the next step would cut off', async () => {
-  answers = [{ ...held, certificates: [{ role: 'issuing CA', serial: 'c0ffee', notAfter: '2026-01-08T00:00:00.000Z', withinDays: 7 }, { role: 'root', serial: 'ff', notAfter: '2036-01-01T00:00:00.000Z', withinDays: -1 }], revoked: [{ serial: '1f', spiffeId: '', revokedAt: '', notAfter: '' }] }];
+  answers = [{ ...held, problems: ['--mesh-config cannot be used'], certificates: [{ role: 'issuing CA', serial: 'c0ffee', notAfter: '2026-01-08T00:00:00.000Z', withinDays: 7 }, { role: 'root', serial: 'ff', notAfter: '2036-01-01T00:00:00.000Z', withinDays: -1 }], revoked: [{ serial: '1f', spiffeId: '', revokedAt: '', notAfter: '' }] }];
   const { code, out } = await meltemi('ca', 'status');
   assert.equal(code, 0);
-  assert.match(out, /^ROOT +ROLE +CERTIFICATES/);
+  assert.match(out, /^PROBLEM: --mesh-config cannot be used\nROOT +ROLE +CERTIFICATES/);
   assert.match(out, /ENDS WITHIN 7 DAYS: the issuing CA c0ffee/);
   assert.doesNotMatch(out, /the root ff/);
   assert.match(out, /1 certificates are revoked: 1f/);

@@ -56,7 +56,7 @@ export function statusText(status: RotationStatus): string {
   const followers = columns(['TRUSTS', 'CERTIFICATE OF', 'CONNECTED', 'AWAY'], status.followers.map(({ trustedRoots, certificateRoot, connected, away }) => [trustedRoots.map(short).join(' '), short(certificateRoot), String(connected), String(away)]));
   const next = status.next === '' ? [] : [`next: ${nexts[status.next] ?? status.next}${status.holdupsTotal === 0 ? '; nobody would be cut off' : `; would cut off ${status.holdupsTotal}:`}`, ...holdupLines(status).map((line) => `  ${line}`)];
   return [
-    roots, '', `issuing CA ${status.issuerSerial}, until ${status.issuerNotAfter}`, ...status.certificates.flatMap(endLine), ...(status.revoked.length === 0 ? [] : [`${status.revoked.length} certificates are revoked: ${shown(status.revoked.map(({ serial }) => serial))}`]), phaseLine(status), ...next,
+    ...status.problems.map((problem) => `PROBLEM: ${problem}`), roots, '', `issuing CA ${status.issuerSerial}, until ${status.issuerNotAfter}`, ...status.certificates.flatMap(endLine), ...(status.revoked.length === 0 ? [] : [`${status.revoked.length} certificates are revoked: ${shown(status.revoked.map(({ serial }) => serial))}`]), phaseLine(status), ...next,
     ...(status.cannotRotate === '' ? [] : [`It cannot be changed with meltemi ca rotate: ${status.cannotRotate}.`]),
     '', status.followers.length === 0 ? 'Nobody follows the roots.' : followers,
   ].join('\n');

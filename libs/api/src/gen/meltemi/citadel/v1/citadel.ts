@@ -97,6 +97,7 @@ export interface RotationStatus {
   cannotRotate: string;
   certificates: AuthorityCertificate[];
   revoked: RevokedCertificate[];
+  problems: string[];
 }
 
 export interface AuthorityCertificate {
@@ -844,6 +845,7 @@ function createBaseRotationStatus(): RotationStatus {
     cannotRotate: "",
     certificates: [],
     revoked: [],
+    problems: [],
   };
 }
 
@@ -893,6 +895,9 @@ export const RotationStatus: MessageFns<RotationStatus> = {
     }
     for (const v of message.revoked) {
       RevokedCertificate.encode(v!, writer.uint32(122).fork()).join();
+    }
+    for (const v of message.problems) {
+      writer.uint32(130).string(v!);
     }
     return writer;
   },
@@ -1028,6 +1033,14 @@ export const RotationStatus: MessageFns<RotationStatus> = {
             }
 
             message.revoked.push(RevokedCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.problems.push(reader.string());
             continue;
           }
         }
