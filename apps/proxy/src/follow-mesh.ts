@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { formatFieldErrors, type Lifecycle } from '@meltemi/base';
-import { channelCredentials, joinTokenFile, rootFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { channelCredentials, joinTokenFile, JwtSvids, rootFile, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { StartError, type Logger, type Readiness } from '@meltemi/observe-edge';
 import type { ControlThread } from '@meltemi/proxy-edge';
 import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
@@ -40,7 +40,7 @@ export async function followMesh({ values, node, control, log, readiness, lifecy
 
   async function serveIdentity(identity: IdentityAgent, path: string): Promise<void> {
     const { serveWorkloadSocket } = await import('@meltemi/proxy-edge/workload-socket');
-    const socket = await serveWorkloadSocket({ path: resolve(path), gid: values['workload-socket-group'], identity, log });
+    const socket = await serveWorkloadSocket({ path: resolve(path), gid: values['workload-socket-group'], identity, jwt: new JwtSvids({ citadelAddress: values['citadel-address'] ?? '', current: () => identity.current() }), log });
     lifecycle.add('workload socket', () => socket.stop());
   }
 

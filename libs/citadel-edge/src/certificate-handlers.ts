@@ -1,6 +1,6 @@
 import { status, type sendUnaryData, type ServerUnaryCall, type StatusObject } from '@grpc/grpc-js';
 import type { IstioCertificateServiceServer } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
-import type { JoinTokensServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import type { JoinTokensServer, JwtSvidsServer, TrustBundleServer } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, ok, withDeadline, type Result } from '@meltemi/base';
 import type { CallerProof, CertificateService, CitadelError, CitadelErrorCode, Issuance, Refusal, Roster } from '@meltemi/citadel';
 import { formatSpiffeId } from '@meltemi/identity';
@@ -61,6 +61,28 @@ export function trustBundleHandlers(parts: HandlerParts): TrustBundleServer {
         return ok(bundleMessage(parts.service.trust()));
       }),
     watch: parts.watchers.watch,
+  };
+}
+
+/** JWT-SVIDs of the caller's own identity. The audit names the token by its `jti`, never by its text. */
+export function jwtSvidHandlers(parts: HandlerParts): JwtSvidsServer {
+  return {
+    issue: (call, done) =>
+      answer(parts, done, async () => {
+        const { log, stats } = parts;
+        const { audience, ttlSeconds } = call.request;
+        const { certificate } = proofOf(call);
+        const signed = await parts.service.createJwtSvid({ proof: certificate ? { certificate } : {}, audiences: audience, requestedMs: Number(ttlSeconds) * 1000 });
+        stats.jwtSvids.labels(signed.ok ? 'issued' : 'refused').inc();
+        if (!signed.ok) {
+          const { code, message, detail, caller } = signed.error;
+          log.warn({ audit: true, code, reason: message, ...(detail !== undefined && { detail }), ...(caller && { caller: caller.ids.map(formatSpiffeId).join(' ') }), peer: call.getPeer() }, 'JWT-SVID refused');
+          return signed;
+        }
+        const { token, spiffeId, audiences, keyId, id, expiresAt } = signed.value;
+        log.info({ audit: true, spiffeId, audience: audiences, jti: id, kid: keyId, expiresAt: new Date(expiresAt).toISOString(), peer: call.getPeer() }, 'JWT-SVID issued');
+        return ok({ token, spiffeId, expires: BigInt(expiresAt / 1000) });
+      }),
   };
 }
 

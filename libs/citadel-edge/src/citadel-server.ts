@@ -1,13 +1,13 @@
 import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
 import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
-import { TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
+import { JwtSvidsService, TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import type { Clock, Random, Rate } from '@meltemi/base';
 import { MemoryReportStore, Roster, type CertificateService, type Rotation } from '@meltemi/citadel';
 import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { StatsRegistry } from '@meltemi/observe';
 import { AuthorityUpkeep } from './authority-upkeep.ts';
-import { certificateHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
+import { certificateHandlers, jwtSvidHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
 import { Health } from './health-handlers.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import { declareCitadelStats } from './stats.ts';
@@ -77,6 +77,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
   const server = new Server({ ...limits, interceptors: [callLimits({ maxOpenPerClient, ratePerClient: options.ratePerClient ?? defaultRatePerClient, onRefused: limited })] });
   server.addService(IstioCertificateServiceService, certificateHandlers(parts));
   server.addService(TrustBundleService, trustBundleHandlers(parts));
+  server.addService(JwtSvidsService, jwtSvidHandlers(parts));
   server.addService(HealthService, health.handlers());
   const upkeep = new AuthorityUpkeep({
     service, roster, rotation: options.rotation, stats, log, clock, maintenanceMs: options.maintenanceMs ?? defaultMaintenanceMs,

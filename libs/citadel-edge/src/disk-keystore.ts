@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatFieldErrors } from '@meltemi/base';
-import { formatIssued, formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatIssued, formatJwtKeys, formatMaterial, formatRevocations, parseJwtKeys, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type JwtKeys, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 import { replaceExpected, revisionOf, whileLocked } from './disk-files.ts';
 import { openDiskValues } from './disk-sealing.ts';
@@ -37,6 +37,7 @@ interface Opened {
  *     authority.json        certificates and keys of root and issuing CA
  *     issuers.json          issuing CAs that were plugged in: certificates, no keys
  *     revocations.json      what was revoked, and the lists that say so; no keys
+ *     jwt-keys.json         keys that sign JWT-SVIDs
  *     issued/<name>.json    certificates that were issued and have not ended: serial, identity, end
  *     tokens/<hash>.json    a join token that was minted: identity and end, never the secret
  *     tokens/<hash>.used    it has been used; made with O_EXCL, so exactly one use wins
@@ -47,6 +48,7 @@ export class DiskKeystore implements Keystore {
   readonly #authority: ValueFile;
   readonly #dir: string;
   readonly #issuers: ValueFile;
+  readonly #jwtKeys: ValueFile;
   readonly #revocations: ValueFile;
   readonly #issuedDir: string;
   readonly #tokensDir: string;
@@ -59,6 +61,7 @@ export class DiskKeystore implements Keystore {
     this.#sealing = sealing;
     this.#authority = { path: join(dir, 'authority.json'), name: 'authority', maxBytes: maxAuthorityBytes };
     this.#issuers = { path: join(dir, 'issuers.json'), name: 'issuers', maxBytes: maxIssuersBytes };
+    this.#jwtKeys = { path: join(dir, 'jwt-keys.json'), name: 'jwtkeys', maxBytes: maxAuthorityBytes };
     this.#revocations = { path: join(dir, 'revocations.json'), name: 'revocations', maxBytes: maxRevocationsBytes };
     this.#issuedDir = join(dir, 'issued');
     this.#tokensDir = join(dir, 'tokens');
@@ -105,6 +108,23 @@ export class DiskKeystore implements Keystore {
 
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
     return this.#replace(this.#revocations, formatRevocations(state), expected);
+  }
+
+  async loadJwtKeys(): Promise<Kept<JwtKeys> | undefined> {
+    const kept = await this.#load(this.#jwtKeys);
+    if (kept === undefined) return undefined;
+    const keys = parseJwtKeys(kept.value);
+    if (!keys.ok) throw new Error(`${this.#jwtKeys.path}: ${formatFieldErrors(keys.error)}`);
+    return { ...kept, value: keys.value };
+  }
+
+  async jwtKeysRevision(): Promise<string | undefined> {
+    const stored = await this.#read(this.#jwtKeys);
+    return stored === undefined ? undefined : revisionOf(stored);
+  }
+
+  async saveJwtKeys(keys: JwtKeys, expected: string | undefined): Promise<SaveOutcome> {
+    return this.#replace(this.#jwtKeys, formatJwtKeys(keys), expected);
   }
 
   async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {

@@ -53,10 +53,10 @@ async function valueFiles(dir: string): Promise<{ readonly path: string; readonl
   const tokens = (await readdir(join(dir, 'tokens'))).filter((name) => /^[0-9a-f]{64}\.json$/.test(name)).map((name) => `tokens/${name}`);
   const issued = (await readdir(join(dir, 'issued'))).filter((name) => /^[0-9a-z]+\.json$/.test(name)).map((name) => `issued/${name}`);
   const values = [];
-  for (const file of ['authority.json', 'issuers.json', 'revocations.json', ...issued, ...tokens]) {
+  for (const file of ['authority.json', 'issuers.json', 'jwt-keys.json', 'revocations.json', ...issued, ...tokens]) {
     const path = join(dir, file);
     const text = await readBounded(path, maxValueBytes);
-    if (text !== undefined) values.push({ path, name: file.replace(/\.json$/, ''), text });
+    if (text !== undefined) values.push({ path, name: file === 'jwt-keys.json' ? 'jwtkeys' : file.replace(/\.json$/, ''), text });
   }
   return values;
 }

@@ -8,6 +8,8 @@ export interface CitadelStats {
   readonly csrParsingError: Counter;
   readonly issued: Counter;
   readonly signingError: Counter;
+  /** outcome: issued or refused. */
+  readonly jwtSvids: Family<Counter>;
   readonly rootExpirySeconds: Gauge;
   readonly authorityStale: Gauge;
   /** By role. */
@@ -29,6 +31,7 @@ export function declareCitadelStats(stats: StatsRegistry): CitadelStats {
     csrParsingError: counter('csr_parsing_err_count', 'Requests that could not be read or asked for what the caller may not have.'),
     issued: counter('success_cert_issuance_count', 'Certificates issued.'),
     signingError: counter('csr_sign_err_count', 'Certificates that could not be signed, or were not what was ordered.'),
+    jwtSvids: stats.counter('citadel_server_jwt_svids_total', 'JWT-SVIDs asked for.', ['outcome']),
     rootExpirySeconds: stats.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root certificate ends, seconds since the epoch.').labels(),
     expirySeconds: stats.gauge('citadel_ca_cert_expiry_timestamp', 'When a certificate of the authority ends, seconds since the epoch; of each role the nearest.', ['role']),
     expiryWithinDays: stats.gauge('citadel_ca_cert_ends_within_days', 'Within how many days a certificate of the authority ends: 30, 14 or 7; 0 when it has ended, -1 when it is far.', ['role']),

@@ -9,7 +9,8 @@ import type { Entropy } from './entropy.ts';
 import { refuse, type CitadelError } from './errors.ts';
 import { grantedNames } from './granted-names.ts';
 import { issueCertificate, type IssuedCertificate, type IssueOrder } from './issue.ts';
-import type { IssuedStore, RevocationStore, TokenStore } from './keystore.ts';
+import { JwtAuthority, type JwtSvid } from './jwt/jwt-authority.ts';
+import type { IssuedStore, JwtKeyStore, RevocationStore, TokenStore } from './keystore.ts';
 import { issueUpstream } from './upstream/issue-upstream.ts';
 import { IssuedLog } from './revocation/issued-log.ts';
 import type { IssuedRecord } from './revocation/issued-record.ts';
@@ -21,8 +22,8 @@ import { Revocations } from './revocation/revocations.ts';
 export interface CertificateServiceOptions {
   readonly trustDomain: string;
   readonly authority: Authority;
-  /** Of join tokens, revocations, and what was issued. */
-  readonly keystore: TokenStore & RevocationStore & IssuedStore;
+  /** Of join tokens, revocations, what was issued, and the keys of JWT-SVIDs. */
+  readonly keystore: TokenStore & RevocationStore & IssuedStore & JwtKeyStore;
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** Lifetime when a request names none. Default 24 h. */
@@ -76,6 +77,9 @@ const maxTokens = 10_000;
 /** How often old tokens are looked for, at most. */
 const pruneMs = 60_000;
 const lookAgainMs = 1000;
+const defaultJwtLifetimeMs = 300_000;
+const maxAudiences = 16;
+const maxAudienceChars = 512;
 
 /** Opens the authority. Rejects when a keystore fails. */
 export async function openCertificateService(options: CertificateServiceOptions): Promise<Result<CertificateService>> {
@@ -92,6 +96,7 @@ export class CertificateService {
   readonly #revocations: Revocations;
   readonly #issued: IssuedLog;
   readonly #recent = new RecentIssuances();
+  readonly #jwt: JwtAuthority;
   #authority: OpenAuthority | undefined;
   /** On the monotonic clock. */
   #pruneAt = 0;
@@ -101,6 +106,7 @@ export class CertificateService {
     this.#options = options;
     this.#revocations = new Revocations(options.keystore);
     this.#issued = new IssuedLog({ store: options.keystore, clock: options.clock, entropy: options.entropy, onProblem: (reason) => options.onProblem?.(reason) });
+    this.#jwt = new JwtAuthority(options.keystore, options.entropy);
     this.#maxLifetimeMs = options.maxLifetimeMs ?? 90 * dayMs;
     this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
   }
@@ -127,10 +133,21 @@ export class CertificateService {
     const opened = await this.#options.authority.refresh(this.#options.clock.now());
     if (!opened.ok) return opened;
     const now = this.#options.clock.now();
-    const withRevocations = await this.#revocations.refresh(opened.value, now);
+    const withJwtKeys = await this.#withJwtKeys(opened.value, now);
+    if (!withJwtKeys.ok) return withJwtKeys;
+    const withRevocations = await this.#revocations.refresh(withJwtKeys.value, now);
     if (!withRevocations.ok) return withRevocations;
     this.#authority = withRevocations.value;
     return this.#revokeLate(now);
+  }
+
+  /** Where the key is elsewhere, there is none for tokens here either. */
+  async #withJwtKeys(authority: OpenAuthority, now: number): Promise<Result<OpenAuthority>> {
+    if (authority.upstream) return ok(authority);
+    const refreshed = await this.#jwt.refresh(now);
+    if (!refreshed.ok) return refreshed;
+    const trust = this.#jwt.publish(authority.trust);
+    return trust.ok ? ok({ ...authority, trust: trust.value }) : trust;
   }
 
   /** Takes back what was issued on a proof that was revoked at the same time, here or at another citadel. */
@@ -214,6 +231,29 @@ export class CertificateService {
   async #sign(authority: OpenAuthority, order: IssueOrder, csr: string): Promise<Result<IssuedCertificate, CitadelError>> {
     if (authority.upstream) return issueUpstream(authority, order, { upstream: authority.upstream, csr });
     return isSigning(authority) ? issueCertificate(authority, order, this.#options.entropy) : refuse('signing', 'internal', 'the authority has no key');
+  }
+
+  /**
+   * A JWT-SVID of the caller's own identity, which a certificate proves and nothing else: a token would make another for whoever stole it. It ends after
+   * `requestedMs` (0: 5 minutes), an hour, or with the certificate, whatever is first.
+   */
+  async createJwtSvid(request: { readonly proof: CallerProof; readonly audiences: readonly string[]; readonly requestedMs: number }): Promise<Result<JwtSvid, Refusal>> {
+    const { clock, keystore } = this.#options;
+    const { audiences, requestedMs, proof: { certificate } } = request;
+    const now = clock.now();
+    if (!certificate) return refuse('authentication', 'unauthenticated', 'connect with a valid certificate of this mesh');
+    const by = { keystore, now, tokens: [], revokedIdentity: (spiffeId: string, issuedAt: number) => this.#revocations.revokedIdentity(spiffeId, issuedAt) };
+    let caller = await authenticate({ certificate }, this.#open(), by);
+    if (!caller.ok && (await this.#changedElsewhere(this.#open()))) caller = await authenticate({ certificate }, this.#open(), by);
+    if (!caller.ok) return caller;
+    const refused = (code: CitadelError['code'], message: string): Result<never, Refusal> => err({ code, message, stage: 'request', caller: caller.value });
+    if (this.#open().upstream) return refused('invalid', 'another authority signs for this citadel: it has no key for JWT-SVIDs');
+    if (audiences.length === 0 || audiences.length > maxAudiences || !audiences.every(isAudience)) return refused('invalid', `audience: 1 to ${maxAudiences} are needed, of 1 to ${maxAudienceChars} characters each`);
+    if (!(requestedMs >= 0)) return refused('invalid', 'ttl_seconds must not be negative');
+    const lifetimeMs = Math.min(requestedMs === 0 ? defaultJwtLifetimeMs : requestedMs, certificate.notAfter - now);
+    if (lifetimeMs < 1000) return refused('denied', 'the certificate ends within a second: renew it first');
+    const signed = this.#jwt.sign({ spiffeId: formatSpiffeId(caller.value.ids[0]), audiences: [...new Set(audiences)], lifetimeMs, now });
+    return signed ? ok(signed) : refused('unavailable', 'no key may sign now; try again');
   }
 
   /** Mints a token for one identity. `lifetimeMs` 0 means 10 minutes; at most a day. */
@@ -300,4 +340,9 @@ export class CertificateService {
 /** The authority that citadel's own certificate comes from: in a rotation it moves last, when everybody knows the new root. */
 function servingOf(authority: OpenAuthority): OpenAuthority {
   return { ...authority, ...authority.serving };
+}
+
+function isAudience(text: string): boolean {
+  // Nothing that a log or a terminal would take for something else.
+  return text.length > 0 && text.length <= maxAudienceChars && !/\p{Cc}/u.test(text);
 }

@@ -3,6 +3,8 @@ export type { Authority, IssuerPath, OpenAuthority, OpenRotation, Signing } from
 export { UpstreamAuthority, type UpstreamAuthorityOptions } from './upstream/upstream-authority.ts';
 export type { UpstreamCa } from './upstream/upstream-ca.ts';
 export { PluggedAuthority, type CaFiles, type PluggedAuthorityOptions } from './plugged-authority.ts';
+export type { JwtSvid } from './jwt/jwt-authority.ts';
+export { formatJwtKeys, parseJwtKeys, type JwtKeys, type JwtSigningKey } from './jwt/jwt-keys.ts';
 export { KeptAuthority, type KeptAuthorityOptions } from './kept-authority.ts';
 export * from './callers/index.ts';
 export type { CitadelError, CitadelErrorCode } from './errors.ts';
@@ -12,7 +14,7 @@ export type { IssuedCertificate } from './issue.ts';
 export { formatMaterial, parseMaterial, type AuthorityMaterial } from './authority-material.ts';
 export { formatIssued, parseIssued, type IssuedRecord } from './revocation/issued-record.ts';
 export { formatRevocations, parseRevocations, type RevocationState, type RevokedIdentity, type RevokedRecord, type SignedList } from './revocation/revocation-state.ts';
-export type { AuthorityStore, IssuedStore, IssuerStore, Kept, Keystore, RevocationStore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
+export type { AuthorityStore, IssuedStore, IssuerStore, JwtKeyStore, Kept, Keystore, RevocationStore, SaveOutcome, TokenRecord, TokenState, TokenStore } from './keystore.ts';
 export { alwaysLeader, type Leadership, type LeaderTerm } from './leadership.ts';
 export { MemoryKeystore } from './memory-keystore.ts';
 export type { CitadelReport, ProxyReport, RotationFacts, SilentIssuance } from './rotation/facts.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { AuthorityMaterial } from './authority-material.ts';
+import { renewedKeys } from './jwt/jwt-keys.ts';
 import type { Keystore } from './keystore.ts';
 import type { RevocationState } from './revocation/revocation-state.ts';
 
@@ -81,6 +82,18 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
     assert.deepEqual([kept?.value, kept?.revision], [revoked, await mine.revocationsRevision()]);
     assert.equal(await other.saveRevocations({ ...revoked, number: 4 }, kept?.revision), 'saved');
     assert.equal((await reopen().loadRevocations())?.value.number, 4);
+  },
+
+  'keys of JWT-SVIDs are there after a restart, and replaced only by who has seen them': async ({ open, reopen }) => {
+    const [mine, other] = [open(), reopen()];
+    const first = renewedKeys({ keys: [] }, 0, () => 'first') ?? { keys: [] };
+    assert.deepEqual([await mine.loadJwtKeys(), await mine.jwtKeysRevision()], [undefined, undefined]);
+    assert.equal(await mine.saveJwtKeys(first, undefined), 'saved');
+    assert.equal(await other.saveJwtKeys(first, undefined), 'conflict');
+    const kept = await other.loadJwtKeys();
+    assert.deepEqual([kept?.value, kept?.revision], [first, await mine.jwtKeysRevision()]);
+    assert.equal(await other.saveJwtKeys({ keys: [] }, kept?.revision), 'saved');
+    assert.deepEqual((await reopen().loadJwtKeys())?.value, { keys: [] });
   },
 
   'which certificates were issued is there after a restart, batch by batch, until it is removed': async ({ open, reopen }) => {

@@ -1,4 +1,5 @@
 import type { AuthorityMaterial } from './authority-material.ts';
+import type { JwtKeys } from './jwt/jwt-keys.ts';
 import type { LeaderTerm } from './leadership.ts';
 import type { IssuedRecord } from './revocation/issued-record.ts';
 import type { RevocationState } from './revocation/revocation-state.ts';
@@ -40,6 +41,16 @@ export interface RevocationStore {
   saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome>;
 }
 
+/** Where the keys of JWT-SVIDs are kept. */
+export interface JwtKeyStore {
+  /** Undefined when there are none yet. Rejects when they are damaged. */
+  loadJwtKeys(): Promise<Kept<JwtKeys> | undefined>;
+  /** The revision that loadJwtKeys would give. Cheap, as authorityRevision. */
+  jwtKeysRevision(): Promise<string | undefined>;
+  /** As saveAuthority. */
+  saveJwtKeys(keys: JwtKeys, expected: string | undefined): Promise<SaveOutcome>;
+}
+
 /** Where is remembered which certificates were issued, in batches: each is written once, under a name of its own (a-z and 0-9). */
 export interface IssuedStore {
   addIssued(name: string, records: readonly IssuedRecord[]): Promise<void>;
@@ -78,4 +89,4 @@ export interface TokenStore {
  * Where citadel keeps what must survive it. Every method resolves only when the change is durable, and rejects when it cannot be made so; after a crash the
  * old or the new state is there, never a mixture. Several citadels may share one whose storage is shared.
  */
-export interface Keystore extends AuthorityStore, IssuerStore, RevocationStore, IssuedStore, TokenStore {}
+export interface Keystore extends AuthorityStore, IssuerStore, RevocationStore, IssuedStore, JwtKeyStore, TokenStore {}

@@ -1,4 +1,5 @@
 import type { AuthorityMaterial } from './authority-material.ts';
+import type { JwtKeys } from './jwt/jwt-keys.ts';
 import type { Kept, Keystore, SaveOutcome, TokenRecord, TokenState } from './keystore.ts';
 import type { LeaderTerm } from './leadership.ts';
 import type { IssuedRecord } from './revocation/issued-record.ts';
@@ -9,6 +10,7 @@ export class MemoryKeystore implements Keystore {
   #authority: Kept<AuthorityMaterial> | undefined;
   #issuers: Kept<readonly string[]> | undefined;
   #revocations: Kept<RevocationState> | undefined;
+  #jwtKeys: Kept<JwtKeys> | undefined;
   #writes = 0;
   readonly #issued = new Map<string, readonly IssuedRecord[]>();
   readonly #tokens = new Map<string, TokenState>();
@@ -48,6 +50,20 @@ export class MemoryKeystore implements Keystore {
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
     if (this.#revocations?.revision !== expected) return 'conflict';
     this.#revocations = { value: state, revision: this.#nextRevision() };
+    return 'saved';
+  }
+
+  async loadJwtKeys(): Promise<Kept<JwtKeys> | undefined> {
+    return this.#jwtKeys;
+  }
+
+  async jwtKeysRevision(): Promise<string | undefined> {
+    return this.#jwtKeys?.revision;
+  }
+
+  async saveJwtKeys(keys: JwtKeys, expected: string | undefined): Promise<SaveOutcome> {
+    if (this.#jwtKeys?.revision !== expected) return 'conflict';
+    this.#jwtKeys = { value: keys, revision: this.#nextRevision() };
     return 'saved';
   }
 

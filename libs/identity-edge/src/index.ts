@@ -4,6 +4,7 @@ export { serverCredentials, type CertificateSource, type ServerCredentialsOption
 export { channelCredentials, type ExpectedServer } from './channel-credentials.ts';
 export { VerifiedTlsCredentials, type TlsDialer } from './verified-tls.ts';
 export { meshChannelOptions, rootsOf } from './issuance.ts';
+export { JwtSvids, type JwtSvid, type JwtSvidFailure, type JwtSvidsOptions } from './jwt-svids.ts';
 export { callerIdentity } from './caller.ts';
 export { peerCertificate, rememberPeers, type AuthenticatedCall } from './peer-certificate.ts';
 export { mintJoinToken } from './mint.ts';

@@ -4,7 +4,7 @@ import { Metadata, status, type ChannelCredentials, type ClientOptions, type Ser
 import { IstioCertificateServiceClient, type IstioCertificateResponse } from '@meltemi/api/gen/istio/security/v1alpha1/ca.ts';
 import { TrustBundleClient, type GetTrustBundleResponse } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import { err, formatFieldErrors, ok, fail, type Result } from '@meltemi/base';
-import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, isJoinToken, parseCertificates, parseJoinToken, verifyChain, withFederated, withRevocations } from '@meltemi/identity';
+import { buildCsr, controlPlaneId, createTrustBundle, fingerprintOf, formatSpiffeId, generateKeys, isJoinToken, parseCertificates, parseJoinToken, verifyChain, withFederated, withJwtKeys, withRevocations } from '@meltemi/identity';
 import type { Certificate, FederatedRoots, KeyAlgorithm, SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { VerifiedTlsCredentials } from './verified-tls.ts';
 
@@ -160,13 +160,16 @@ export interface SentBundle {
   readonly federated: readonly FederatedRoots[];
   /** "": nothing is revoked. */
   readonly revocationListsPem: string;
+  /** Of JWT-SVIDs; "": there are none. */
+  readonly jwtKeys: string;
 }
 
 /** The roots that citadel gave, with those of federated trust domains, and what is revoked. */
-export function trustOf(trustDomain: string, { rootsPem, federated, revocationListsPem }: SentBundle): Result<TrustBundle> {
+export function trustOf(trustDomain: string, { rootsPem, federated, revocationListsPem, jwtKeys }: SentBundle): Result<TrustBundle> {
   const own = createTrustBundle(trustDomain, rootsPem);
   if (!own.ok) return own;
-  const all = withFederated(own.value, federated);
+  const keyed = withJwtKeys(own.value, jwtKeys);
+  const all = keyed.ok ? withFederated(keyed.value, federated) : keyed;
   return all.ok ? withRevocations(all.value, revocationListsPem) : all;
 }
 

@@ -40,21 +40,21 @@ export class KeptIdentity {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     await chmod(this.#dir, 0o700);
     const { certChainPem, privateKeyPem, trust } = certificate;
-    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem, federated: (trust.federated ?? []).map((each) => ({ trustDomain: each.trustDomain, rootsPem: [each.pem] })), revocationListsPem: trust.revoked?.pem ?? '' }));
+    await replaceFile(this.#path, JSON.stringify({ certChainPem, privateKeyPem, rootsPem: trust.pem, federated: (trust.federated ?? []).map((each) => ({ trustDomain: each.trustDomain, rootsPem: [each.pem], jwtKeys: each.jwtKeys ?? '' })), revocationListsPem: trust.revoked?.pem ?? '', jwtKeys: trust.jwtKeys ?? '' }));
   }
 }
 
 function readKept(value: unknown, id: SpiffeId, now: number): Result<WorkloadCertificate> {
-  const { certChainPem, privateKeyPem, rootsPem, federated = [], revocationListsPem = '' } = (value ?? {}) as { readonly [key: string]: unknown };
-  if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string' || typeof revocationListsPem !== 'string') return fail('', 'the kept identity is incomplete');
+  const { certChainPem, privateKeyPem, rootsPem, federated = [], revocationListsPem = '', jwtKeys = '' } = (value ?? {}) as { readonly [key: string]: unknown };
+  if (typeof certChainPem !== 'string' || typeof privateKeyPem !== 'string' || typeof rootsPem !== 'string' || typeof revocationListsPem !== 'string' || typeof jwtKeys !== 'string') return fail('', 'the kept identity is incomplete');
   const chain = parseCertificates(certChainPem);
   if (!chain.ok) return chain;
   if (!areFederated(federated)) return fail('', 'the kept federated roots are damaged');
-  const trust = trustOf(id.trustDomain, { rootsPem: [rootsPem], federated, revocationListsPem });
+  const trust = trustOf(id.trustDomain, { rootsPem: [rootsPem], federated, revocationListsPem, jwtKeys });
   if (!trust.ok) return trust;
   return workloadCertificate({ chain: chain.value, privateKey: createPrivateKey(privateKeyPem), id, trust: trust.value, now });
 }
 
 function areFederated(value: unknown): value is FederatedRoots[] {
-  return Array.isArray(value) && value.every((each: Partial<FederatedRoots> | null) => typeof each?.trustDomain === 'string' && Array.isArray(each.rootsPem) && each.rootsPem.every((pem: unknown) => typeof pem === 'string'));
+  return Array.isArray(value) && value.every((each: Partial<FederatedRoots> | null) => typeof each?.trustDomain === 'string' && Array.isArray(each.rootsPem) && each.rootsPem.every((pem: unknown) => typeof pem === 'string') && ['undefined', 'string'].includes(typeof each.jwtKeys));
 }

@@ -159,7 +159,7 @@ export class TrustFollower {
   }
 
   async #put({ bundle }: WatchTrustResponse, inForce: InForce): Promise<InForce> {
-    const trust = trustOf(this.#options.trustDomain, { rootsPem: bundle?.rootsPem ?? [], federated: bundle?.federated ?? [], revocationListsPem: bundle?.revocationListsPem ?? '' });
+    const trust = trustOf(this.#options.trustDomain, { rootsPem: bundle?.rootsPem ?? [], federated: bundle?.federated ?? [], revocationListsPem: bundle?.revocationListsPem ?? '', jwtKeys: bundle?.jwtKeys ?? '' });
     if (!trust.ok) return { ...inForce, problem: `the roots that citadel sent are refused: ${trust.error[0]?.path} ${trust.error[0]?.message}` };
     if (bundleVersion(trust.value) === bundleVersion(inForce.certificate.trust) && inForce.problem === '') return inForce;
     return this.#options.take(trust.value);

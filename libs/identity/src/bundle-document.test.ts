@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatBundleDocument, parseBundleDocument } from './bundle-document.ts';
+import { jwtAuthoritiesOf } from './jwt/index.ts';
+import { Issuer, keySetOf } from './jwt/testing/issuer.ts';
+import { bundleVersion, withJwtKeys } from './trust-bundle.ts';
 import { createAuthorityFixture } from './testing/authority-fixture.ts';
 
 const authority = createAuthorityFixture();
@@ -21,6 +24,20 @@ test('what is written is read back: roots, sequence, hint; a key is a JWK for x5
   const [key] = document.keys;
   assert.deepEqual([key?.['use'], key?.['kty'], key?.['crv'], key?.['kid']], ['x509-svid', 'EC', 'P-256', undefined]);
   assert.deepEqual(key?.['x5c'], [authority.root.der.toString('base64')]);
+});
+
+test('keys of JWT-SVIDs are written with their kid and read back; those that nobody could name or use are left out', () => {
+  const jwtKeys = keySetOf(new Issuer('ES256', 'one'), new Issuer('RS256', 'two'));
+  const text = formatBundleDocument({ ...authority.bundle, jwtKeys }, { sequence: 7, refreshHintSeconds: 60 });
+  const keys = (JSON.parse(text) as { keys: Record<string, unknown>[] }).keys.filter(({ use }) => use === 'jwt-svid');
+  assert.deepEqual(keys.map(({ kid, kty }) => [kid, kty]), [['one', 'EC'], ['two', 'RSA']]);
+  const parsed = parseBundleDocument(text);
+  const bundle = parsed.ok ? withJwtKeys(authority.bundle, parsed.value.jwtKeys) : parsed;
+  assert.ok(parsed.ok && bundle.ok);
+  assert.deepEqual(jwtAuthoritiesOf(parsed.value.jwtKeys).map(({ kid }) => kid), ['one', 'two']);
+  assert.notEqual(bundleVersion(bundle.value), bundleVersion(authority.bundle));
+  const broken = parse({ keys: [...document.keys, { ...keys[0], kid: undefined }, { ...keys[1], n: 'AQ' }, { use: 'jwt-svid', kty: 'oct', k: 'AAAA', kid: 'x' }] });
+  assert.ok(broken.ok && broken.value.jwtKeys === '' && broken.value.roots.length === 1);
 });
 
 test('keys of other uses are left out; no key at all means that all are revoked', () => {

@@ -1,11 +1,14 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificate, type Certificate } from './certificate.ts';
+import { formatJwtAuthorities, jwtAuthoritiesOf, jwtAuthority, parseJwtAuthorities, type JwtAuthority } from './jwt/jwt-authorities.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
-/** What a SPIFFE bundle document says of one trust domain's X.509 roots (SPIFFE_Trust_Domain_and_Bundle.md §4). */
+/** What a SPIFFE bundle document says of one trust domain: X.509 roots and keys of JWT-SVIDs (SPIFFE_Trust_Domain_and_Bundle.md §4). */
 export interface BundleDocument {
   /** Empty: the trust domain has revoked all it had. */
   readonly roots: readonly Certificate[];
+  /** A JWK set; "" when there are none. Keys that cannot verify JWT-SVIDs are left out. */
+  readonly jwtKeys: string;
   /** Grows with each change of the document; unset: not said. */
   readonly sequence?: number;
   /** How soon to ask again, seconds; unset: not said. */
@@ -23,7 +26,7 @@ interface Jwk {
   readonly x5c?: unknown;
 }
 
-/** Reads a bundle document: a JWK set whose `x509-svid` keys carry one certificate each. Keys of other uses (`jwt-svid`) are left out. */
+/** Reads a bundle document: a JWK set whose `x509-svid` keys carry one certificate each, and whose `jwt-svid` keys a `kid`. Keys of other uses are left out. */
 export function parseBundleDocument(text: string): Result<BundleDocument> {
   if (text.length > maxBytes) return fail('', `a bundle document of ${text.length} bytes; the limit is ${maxBytes}`);
   let json: unknown;
@@ -35,8 +38,10 @@ export function parseBundleDocument(text: string): Result<BundleDocument> {
   if (typeof json !== 'object' || json === null || !('keys' in json) || !Array.isArray(json.keys)) return fail('keys', 'must be a list: a SPIFFE bundle is a JWK set');
   if (json.keys.length > maxKeys) return fail('keys', `has ${json.keys.length} entries; the limit is ${maxKeys}`);
   const roots: Certificate[] = [];
+  const jwtKeys: JwtAuthority[] = [];
   for (const [index, key] of (json.keys as (Jwk | null)[]).entries()) {
     // Without use or type, or with ones that nobody knows, a key is to be ignored.
+    if (key?.use === 'jwt-svid') jwtKeys.push(...[jwtAuthority(key)].flatMap((good) => good ?? []));
     if (key?.use !== 'x509-svid' || typeof key.kty !== 'string') continue;
     const root = rootOf(key);
     if (!root.ok) return fail(`keys[${index}].x5c`, root.error[0]?.message ?? 'no certificate');
@@ -46,16 +51,19 @@ export function parseBundleDocument(text: string): Result<BundleDocument> {
   const { spiffe_sequence: sequence, spiffe_refresh_hint: hint } = json as { spiffe_sequence?: unknown; spiffe_refresh_hint?: unknown };
   if (!isCount(sequence)) return fail('spiffe_sequence', 'must be a whole number');
   if (!isCount(hint)) return fail('spiffe_refresh_hint', 'must be a whole number of seconds');
-  return ok({ roots, ...(sequence !== undefined && { sequence }), ...(hint !== undefined && { refreshHintSeconds: hint }) });
+  const keys = parseJwtAuthorities(formatJwtAuthorities(jwtKeys));
+  if (!keys.ok) return fail('keys', `${keys.error[0]?.path} ${keys.error[0]?.message}`);
+  return ok({ roots, jwtKeys: jwtKeys.length === 0 ? '' : keys.value, ...(sequence !== undefined && { sequence }), ...(hint !== undefined && { refreshHintSeconds: hint }) });
 }
 
-/** Writes the roots of the bundle's own trust domain; those of federated ones are not ours to publish. */
-export function formatBundleDocument({ roots }: Pick<TrustBundle, 'roots'>, { sequence, refreshHintSeconds }: { readonly sequence: number; readonly refreshHintSeconds: number }): string {
+/** Writes the roots and the keys of JWT-SVIDs of the bundle's own trust domain; those of federated ones are not ours to publish. */
+export function formatBundleDocument({ roots, jwtKeys }: Pick<TrustBundle, 'roots' | 'jwtKeys'>, { sequence, refreshHintSeconds }: { readonly sequence: number; readonly refreshHintSeconds: number }): string {
   const keys = roots.map((root) => {
     const { kty, crv, x, y, n, e } = root.publicKey.export({ format: 'jwk' });
     return { use: 'x509-svid', kty, crv, x, y, n, e, x5c: [root.der.toString('base64')] };
   });
-  return `${JSON.stringify({ keys, spiffe_sequence: sequence, spiffe_refresh_hint: refreshHintSeconds }, null, 2)}\n`;
+  const tokens = jwtKeys === undefined ? [] : jwtAuthoritiesOf(jwtKeys).map((key) => ({ ...key, use: 'jwt-svid' }));
+  return `${JSON.stringify({ keys: [...keys, ...tokens], spiffe_sequence: sequence, spiffe_refresh_hint: refreshHintSeconds }, null, 2)}\n`;
 }
 
 function rootOf({ x5c }: Jwk): Result<Certificate> {

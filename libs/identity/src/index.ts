@@ -5,7 +5,7 @@ export { generateKeys, generateP256, keyAlgorithms, spkiOf, type KeyAlgorithm, t
 export { buildCsr, parseCsr, type SigningRequest } from './csr.ts';
 export { parseCertificate, parseCertificates, keyUsages, type Certificate, type KeyUsage } from './certificate.ts';
 export { buildCertificate, type CertificateTemplate, type CertificateSigner } from './build-certificate.ts';
-export { createTrustBundle, withFederated, withRevocations, maxFederated, fingerprintOf, type TrustBundle, type FederatedRoots, type Revocations } from './trust-bundle.ts';
+export { createTrustBundle, withFederated, withJwtKeys, withRevocations, maxFederated, fingerprintOf, type TrustBundle, type FederatedRoots, type Revocations } from './trust-bundle.ts';
 export { issued, verifyChain, verifyFederated, verifyIssuer, parseChain, type ChainUse, type VerifiedPeer } from './chain.ts';
 export { buildRevocationList, isListOf, parseRevocationLists, revocationListPem, type RevocationList, type RevocationListTemplate, type RevokedCertificate } from './revocation-list.ts';
 export { spiffeIdOf } from './peer.ts';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificates, type Certificate } from './certificate.ts';
+import { parseJwtAuthorities } from './jwt/jwt-authorities.ts';
 import { parseRevocationLists } from './revocation-list.ts';
 import { isTrustDomain } from './spiffe.ts';
 
@@ -14,6 +15,8 @@ export interface TrustBundle {
   readonly federated?: readonly TrustBundle[];
   /** Of the bundle's own trust domain: certificates that are not believed, though they have not ended. Unset: none. */
   readonly revoked?: Revocations;
+  /** The keys that verify the trust domain's JWT-SVIDs: a JWK set as parseJwtAuthorities gives it. Unset: it issues none. */
+  readonly jwtKeys?: string;
 }
 
 /** What the authorities of a trust domain have revoked. */
@@ -28,6 +31,8 @@ export interface Revocations {
 export interface FederatedRoots {
   readonly trustDomain: string;
   readonly rootsPem: readonly string[];
+  /** The keys of its JWT-SVIDs, a JWK set; unset or "": none. */
+  readonly jwtKeys?: string;
 }
 
 /** Makes a bundle of PEM texts (each may hold several certificates, at most 16). Every root must be a CA; duplicates are dropped. */
@@ -57,13 +62,15 @@ export function withFederated(bundle: TrustBundle, others: readonly FederatedRoo
   if (others.length > maxFederated) return fail('federated', `has ${others.length} trust domains; the limit is ${maxFederated}`);
   const federated: TrustBundle[] = [];
   const taken = new Set([bundle.trustDomain]);
-  for (const [index, { trustDomain, rootsPem }] of others.entries()) {
+  for (const [index, { trustDomain, rootsPem, jwtKeys = '' }] of others.entries()) {
     if (taken.has(trustDomain)) return fail(`federated[${index}]`, `trust domain ${trustDomain} has its roots already`);
     if (!isTrustDomain(trustDomain)) return fail(`federated[${index}]`, `${JSON.stringify(trustDomain.slice(0, 80))} is not a trust domain`);
     taken.add(trustDomain);
     const made = createTrustBundle(trustDomain, rootsPem);
     if (!made.ok) return fail(`federated[${index}]`, `${made.error[0]?.path ?? ''}: ${made.error[0]?.message ?? 'no roots'}`);
-    federated.push(made.value);
+    const keyed = withJwtKeys(made.value, jwtKeys);
+    if (!keyed.ok) return fail(`federated[${index}]`, keyed.error[0]?.message ?? 'no JWT keys');
+    federated.push(keyed.value);
   }
   const { federated: _, ...own } = bundle;
   return ok(Object.freeze({ ...own, ...(federated.length > 0 && { federated: Object.freeze(federated) }) }));
@@ -79,6 +86,14 @@ export function withRevocations(bundle: TrustBundle, listsPem: string): Result<T
   return ok(Object.freeze({ ...rest, revoked: Object.freeze({ pem: lists.value.map((list) => list.pem).join(''), serials }) }));
 }
 
+/** The bundle with these keys for JWT-SVIDs, a JWK set; "": without. */
+export function withJwtKeys(bundle: TrustBundle, jwtKeys: string): Result<TrustBundle> {
+  const { jwtKeys: _, ...rest } = bundle;
+  if (jwtKeys === '') return ok(Object.freeze(rest));
+  const parsed = parseJwtAuthorities(jwtKeys);
+  return parsed.ok ? ok(Object.freeze({ ...rest, jwtKeys: parsed.value })) : fail('JWT keys', parsed.error[0]?.message ?? 'cannot be read');
+}
+
 /** SHA-256 over the certificate's DER, lower-case hex. */
 export function fingerprintOf(certificate: Pick<Certificate, 'der'>): string {
   return createHash('sha256').update(certificate.der).digest('hex');
@@ -89,8 +104,8 @@ export function trustedRootsOf({ roots }: Pick<TrustBundle, 'roots'>): string[] 
   return roots.map(fingerprintOf).toSorted();
 }
 
-/** The same for bundles that say the same, federated ones and what is revoked included. */
-export function bundleVersion({ trustDomain, roots, revoked, federated = [] }: TrustBundle): string {
-  const said = [{ trustDomain, roots }, ...federated].map((bundle) => [bundle.trustDomain, ...trustedRootsOf(bundle)]);
+/** The same for bundles that say the same, federated ones, keys of tokens and what is revoked included. */
+export function bundleVersion({ trustDomain, roots, revoked, jwtKeys, federated = [] }: TrustBundle): string {
+  const said = [{ trustDomain, roots, jwtKeys }, ...federated].map((bundle) => [bundle.trustDomain, ...trustedRootsOf(bundle), ...(bundle.jwtKeys === undefined ? [] : [bundle.jwtKeys])]);
   return createHash('sha256').update(JSON.stringify(said)).update(revoked?.pem ?? '').digest('hex').slice(0, 32);
 }

@@ -58,17 +58,17 @@ export async function serveBundle(options: BundleServerOptions): Promise<BundleS
   };
 }
 
-/** The sequence is when this process first saw the roots as they are. */
+/** The sequence is when this process first saw the roots and keys as they are. */
 function documentOf({ trust, clock, refreshHintSeconds }: BundleServerOptions): () => string {
   let of: string | undefined;
   let text = '';
   let last = 0;
   return () => {
-    const { roots, pem } = trust();
-    if (pem === of) return text;
-    of = pem;
+    const { roots, pem, jwtKeys } = trust();
+    if (`${pem}${jwtKeys}` === of) return text;
+    of = `${pem}${jwtKeys}`;
     last = Math.max(Math.floor(clock.now() / 1000), last + 1);
-    return (text = formatBundleDocument({ roots }, { sequence: last, refreshHintSeconds }));
+    return (text = formatBundleDocument({ roots, ...(jwtKeys !== undefined && { jwtKeys }) }, { sequence: last, refreshHintSeconds }));
   };
 }
 

@@ -22,5 +22,5 @@ export function diskFederationStore(stateDir: string): FederationStore {
 }
 
 function isRoots(value: Partial<FederatedRoots> | null): value is FederatedRoots {
-  return typeof value?.trustDomain === 'string' && isTrustDomain(value.trustDomain) && Array.isArray(value.rootsPem) && value.rootsPem.every((pem: unknown) => typeof pem === 'string');
+  return typeof value?.trustDomain === 'string' && isTrustDomain(value.trustDomain) && Array.isArray(value.rootsPem) && value.rootsPem.every((pem: unknown) => typeof pem === 'string') && ['undefined', 'string'].includes(typeof value.jwtKeys);
 }

@@ -44,6 +44,8 @@ const firstRetryMs = 1_000;
 interface Followed {
   readonly domain: FederatedDomain;
   rootsPem: readonly string[];
+  /** Of JWT-SVIDs, a JWK set; "": none are known. */
+  jwtKeys: string;
   sequence: number | undefined;
   refreshMs: number;
   failures: number;
@@ -82,7 +84,7 @@ export class Federation {
     });
     for (const one of this.#followed) {
       const known = kept.find(({ trustDomain }) => trustDomain === one.domain.trustDomain);
-      if (known && one.domain.endpoint) one.rootsPem = known.rootsPem;
+      if (known && one.domain.endpoint) Object.assign(one, { rootsPem: known.rootsPem, jwtKeys: known.jwtKeys ?? '' });
     }
     this.#settle();
     if (kept.length > 0) onChange();
@@ -125,10 +127,10 @@ export class Federation {
       if (!this.#followed.includes(one)) return;
       const document = parseBundleDocument(text);
       if (!document.ok) throw new Error(`its bundle document cannot be used: ${document.error[0]?.path}: ${document.error[0]?.message}`);
-      const { roots, sequence, refreshHintSeconds } = document.value;
+      const { roots, jwtKeys, sequence, refreshHintSeconds } = document.value;
       if (one.failure !== '') log.info({ trustDomain }, 'the roots of a federated trust domain are fetched again');
       Object.assign(one, { failures: 0, failure: '', fetchedAt: this.#clock.now(), sequence, refreshMs: refreshHintSeconds === undefined ? defaultRefreshMs : Math.min(maxRefreshMs, Math.max(minRefreshMs, refreshHintSeconds * 1000)) });
-      await this.#take(one, roots.map((root) => root.pem));
+      await this.#take(one, roots.map((root) => root.pem), jwtKeys);
     } catch (cause) {
       if (this.#stopping.signal.aborted || !this.#followed.includes(one)) return;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -141,25 +143,27 @@ export class Federation {
     one.cancel = this.#clock.after(waitMs * (0.75 + this.#random.next() * 0.25), () => void this.#ask(one, endpoint));
   }
 
-  async #take(one: Followed, rootsPem: readonly string[]): Promise<void> {
-    if (rootsPem.join('') === one.rootsPem.join('')) return;
+  async #take(one: Followed, rootsPem: readonly string[], jwtKeys: string): Promise<void> {
+    const sameRoots = rootsPem.join('') === one.rootsPem.join('');
+    if (sameRoots && jwtKeys === one.jwtKeys) return;
     const { log, store } = this.#options;
     const { trustDomain } = one.domain;
-    log.info({ audit: true, trustDomain, roots: rootsPem.length, sequence: one.sequence }, rootsPem.length === 0 ? 'a federated trust domain has revoked its roots: nobody of it is believed any more' : 'the roots of a federated trust domain have changed');
-    one.rootsPem = rootsPem;
+    if (sameRoots) log.info({ audit: true, trustDomain, sequence: one.sequence }, "the keys of a federated trust domain's JWT-SVIDs have changed");
+    else log.info({ audit: true, trustDomain, roots: rootsPem.length, sequence: one.sequence }, rootsPem.length === 0 ? 'a federated trust domain has revoked its roots: nobody of it is believed any more' : 'the roots of a federated trust domain have changed');
+    Object.assign(one, { rootsPem, jwtKeys });
     this.#settle();
     this.#onChange();
-    await store.save(this.#followed.filter(({ domain }) => domain.endpoint).map((each) => ({ trustDomain: each.domain.trustDomain, rootsPem: each.rootsPem })))
+    await store.save(this.#followed.filter(({ domain }) => domain.endpoint).map((each) => ({ trustDomain: each.domain.trustDomain, rootsPem: each.rootsPem, jwtKeys: each.jwtKeys })))
       .catch((cause: unknown) => log.warn({ reason: String(cause) }, 'the roots of federated trust domains could not be kept; a restart begins with those given by hand'));
   }
 
   #settle(): void {
-    this.#current = Object.freeze(this.#followed.filter(({ rootsPem }) => rootsPem.length > 0).map(({ domain, rootsPem }) => Object.freeze({ trustDomain: domain.trustDomain, rootsPem: Object.freeze([...rootsPem]) })));
+    this.#current = Object.freeze(this.#followed.filter(({ rootsPem }) => rootsPem.length > 0).map(({ domain, rootsPem, jwtKeys }) => Object.freeze({ trustDomain: domain.trustDomain, rootsPem: Object.freeze([...rootsPem]), ...(jwtKeys !== '' && { jwtKeys }) })));
   }
 }
 
 function followed(domain: FederatedDomain, rootsPem: readonly string[]): Followed {
-  return { domain, rootsPem, sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', fetchedAt: 0, cancel: () => undefined };
+  return { domain, rootsPem, jwtKeys: '', sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', fetchedAt: 0, cancel: () => undefined };
 }
 
 /** Whether domains can stand beside each other in the bundle of `trustDomain`: undefined, or the reason why not. */

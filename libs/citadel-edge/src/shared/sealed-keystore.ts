@@ -1,12 +1,12 @@
 import { formatFieldErrors } from '@meltemi/base';
-import { formatIssued, formatMaterial, formatRevocations, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
+import { formatIssued, formatJwtKeys, formatMaterial, formatRevocations, parseJwtKeys, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type JwtKeys, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { openSealing, type Sealing } from '../sealing/open-sealing.ts';
 import { Sealer } from '../sealing/sealer.ts';
 import { readIssued } from './read-issued.ts';
 import type { SharedValues } from './shared-values.ts';
 
 /** Names of values. */
-const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', revocations: 'revocations', issued: 'issued/', tokens: 'tokens/' } as const;
+const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', revocations: 'revocations', jwtKeys: 'jwtkeys', issued: 'issued/', tokens: 'tokens/' } as const;
 
 /** The keystore of several citadels: every value sealed, so that the storage holds no key that can be read and no token that could be forged. */
 export class SealedKeystore implements Keystore {
@@ -63,6 +63,23 @@ export class SealedKeystore implements Keystore {
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
     const sealer = await this.#open();
     return this.#values.put(names.revocations, sealer.encode(formatRevocations(state), names.revocations), { revision: expected });
+  }
+
+  async loadJwtKeys(): Promise<Kept<JwtKeys> | undefined> {
+    const kept = await this.#load(names.jwtKeys);
+    if (!kept) return undefined;
+    const keys = parseJwtKeys(kept.value);
+    if (!keys.ok) throw new Error(`the JWT keys in the keystore: ${formatFieldErrors(keys.error)}`);
+    return { ...kept, value: keys.value };
+  }
+
+  jwtKeysRevision(): Promise<string | undefined> {
+    return this.#values.revision(names.jwtKeys);
+  }
+
+  async saveJwtKeys(keys: JwtKeys, expected: string | undefined): Promise<SaveOutcome> {
+    const sealer = await this.#open();
+    return this.#values.put(names.jwtKeys, sealer.encode(formatJwtKeys(keys), names.jwtKeys), { revision: expected });
   }
 
   async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {

@@ -70,6 +70,18 @@ describe('two meshes of two trust domains', () => {
 });
 
 describe('programs that are no part of the mesh', () => {
+  test('a JWT-SVID is verified by Python and openssl with the keys of the Workload API; the keys of the other mesh are among them, and its document has ours', async () => {
+    const { stdout } = await waitFor('the keys of B', async () => {
+      const said = await run(python, [program, 'jwt', meshes.socket('client'), 'bank'], { timeout: 30_000 });
+      return said.stdout.includes('spiffe://b.example') && said;
+    }, { deadlineMs: 30_000, everyMs: 500 });
+    const [id, audience, domains, token] = stdout.trim().split(' ');
+    assert.deepEqual([id, audience, domains], [ids.aClient, 'bank', 'spiffe://a.example,spiffe://b.example']);
+    const audit = readFileSync(meshes.a.citadel.spec.logFile, 'utf8');
+    assert.match(audit, /"audience":\["bank"\].*JWT-SVID issued/);
+    assert.ok(token && !audit.includes(token));
+  });
+
   test('openssl verifies a mesh identity, and reaches a STRICT workload with it alone', async () => {
     const { svid, key, bundle } = await filesOf('client');
     assert.match(openssl(dir, 'verify', '-CAfile', bundle, '-untrusted', svid, svid), /OK/);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { buildCertificate, buildRevocationList, createTrustBundle, generateP256, parseCertificate, revocationListPem, withFederated, withRevocations, type Certificate, type FederatedRoots, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { buildCertificate, buildRevocationList, createTrustBundle, generateP256, parseCertificate, revocationListPem, withFederated, withJwtKeys, withRevocations, type Certificate, type FederatedRoots, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
 import type { CertificateSource } from '@meltemi/identity-edge';
 
 const hourMs = 3_600_000;
@@ -31,12 +31,12 @@ export class FakeIdentity implements CertificateSource {
     return revocationListPem(buildRevocationList({ number: 1, thisUpdate: now - hourMs, nextUpdate: now + hourMs, revoked: [{ serial, revokedAt: now }] }, { key: this.#keys.privateKey, certificate: this.root }));
   }
 
-  renew(federated: readonly FederatedRoots[] = [], revocationListsPem = ''): WorkloadCertificate {
+  renew(federated: readonly FederatedRoots[] = [], { revocationListsPem = '', jwtKeys = '' }: { readonly revocationListsPem?: string; readonly jwtKeys?: string } = {}): WorkloadCertificate {
     const keys = generateP256();
     const leaf = parsed(buildCertificate({ serial: randomBytes(16), publicKey: keys.publicKey, ...validity(), names: { uris: [this.id] }, role: { kind: 'workload' } }, { key: this.#keys.privateKey, certificate: this.root }));
     const certificate = {
       certChainPem: leaf.pem, privateKeyPem: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), spiffeId: this.id, serial: leaf.serial, notBefore: leaf.notBefore, notAfter: leaf.notAfter,
-      trust: made(withRevocations(made(withFederated(this.#trust, federated)), revocationListsPem)),
+      trust: made(withRevocations(made(withFederated(made(withJwtKeys(this.#trust, jwtKeys)), federated)), revocationListsPem)),
     };
     this.#current = certificate;
     for (const listener of this.#listeners) listener(certificate);

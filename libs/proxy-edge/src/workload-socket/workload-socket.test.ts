@@ -12,9 +12,11 @@ import { DeltaDiscoveryRequest, DiscoveryRequest } from '@meltemi/api/gen/envoy/
 import { SPIFFECertValidatorConfig } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { SecretDiscoveryServiceClient } from '@meltemi/api/gen/envoy/service/secret/v3/sds.ts';
-import { SpiffeWorkloadAPIClient, type X509BundlesResponse, type X509SVIDResponse } from '@meltemi/api/gen/spiffe/workload.ts';
-import { waitFor } from '@meltemi/base';
+import { SpiffeWorkloadAPIClient, type JWTBundlesResponse, type JWTSVIDResponse, type ValidateJWTSVIDResponse, type X509BundlesResponse, type X509SVIDResponse } from '@meltemi/api/gen/spiffe/workload.ts';
+import { err, ok, waitFor } from '@meltemi/base';
+import { Issuer, keySetOf } from '@meltemi/identity/jwt/testing';
 import { FakeIdentity } from './identity.fake.ts';
+import type { JwtSource } from './workload-api.ts';
 import { serveWorkloadSocket } from './workload-socket.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'meltemi-ws-'));
@@ -24,9 +26,12 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const node = { id: 'sidecar~1', cluster: '', dynamicParameters: {}, userAgentName: '', extensions: [], clientFeatures: [], listeningAddresses: [] };
 
 let count = 0;
-async function serve(t: TestContext, identity: FakeIdentity) {
+/** Signs nothing. */
+const noTokens: JwtSource = { get: async () => err({ refused: false, message: 'citadel is away' }) };
+
+async function serve(t: TestContext, identity: FakeIdentity, jwt = noTokens) {
   const path = join(dir, `d${++count}`, 'socket');
-  const socket = await serveWorkloadSocket({ path, identity, log: silent });
+  const socket = await serveWorkloadSocket({ path, identity, jwt, log: silent });
   t.after(() => socket.stop());
   const sds = new SecretDiscoveryServiceClient(`unix:${path}`, credentials.createInsecure());
   const workloadApi = new SpiffeWorkloadAPIClient(`unix:${path}`, credentials.createInsecure());
@@ -138,7 +143,7 @@ test('as soon as something is revoked ROOTCA carries the list, on the same strea
   const before = secretsOf(got[0] ?? { resources: [] }).get('ROOTCA')?.type;
   assert.ok(before?.$case === 'validationContext' && before.value.crl === undefined && !before.value.onlyVerifyLeafCertCrl);
   const list = identity.revocationList('ab12');
-  identity.renew([], list);
+  identity.renew([], { revocationListsPem: list });
   await waitFor('the list', () => got.length === 2);
   const after = secretsOf(got[1] ?? { resources: [] }).get('ROOTCA')?.type;
   assert.ok(after?.$case === 'validationContext' && after.value.onlyVerifyLeafCertCrl);
@@ -182,7 +187,7 @@ test('Workload API: the X.509-SVID with key, roots and federated roots, again wi
   stream.cancel();
 });
 
-test('Workload API: calls without its header are refused, and JWT-SVIDs are said not to exist', async (t) => {
+test('Workload API: calls without its header are refused', async (t) => {
   const identity = new FakeIdentity('a.example');
   identity.renew();
   const { workloadApi } = await serve(t, identity);
@@ -190,8 +195,6 @@ test('Workload API: calls without its header are refused, and JWT-SVIDs are said
   const wrong = new Metadata();
   wrong.set('workload.spiffe.io', 'yes');
   for (const metadata of [new Metadata(), wrong]) assert.equal((await ends(metadata)).code, status.INVALID_ARGUMENT);
-  const jwt = await new Promise<ServiceError | null>((resolve) => workloadApi.fetchJwtsvid({ audience: ['x'], spiffeId: '' }, asked(), (error) => resolve(error)));
-  assert.equal(jwt?.code, status.UNIMPLEMENTED);
   const headerless = await new Promise<ServiceError | null>((resolve) => workloadApi.validateJwtsvid({ audience: 'x', svid: '' }, new Metadata(), (error) => resolve(error)));
   assert.equal(headerless?.code, status.INVALID_ARGUMENT);
 });
@@ -201,7 +204,7 @@ test('the socket is its owner’s alone, goes away at the end, and replaces one 
   const { path, socket } = await serve(t, identity);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.equal(statSync(join(path, '..')).mode & 0o777, 0o700);
-  await assert.rejects(serveWorkloadSocket({ path, identity, log: silent }), /another proxy already serves/);
+  await assert.rejects(serveWorkloadSocket({ path, identity, jwt: noTokens, log: silent }), /another proxy already serves/);
   await socket.stop();
   assert.equal(existsSync(path), false);
   const left = net.createServer();
@@ -210,24 +213,70 @@ test('the socket is its owner’s alone, goes away at the end, and replaces one 
   renameSync(`${stale}.tmp`, stale);
   await new Promise((resolve) => left.close(resolve));
   assert.equal(existsSync(stale), true);
-  await (await serveWorkloadSocket({ path: stale, identity, log: silent })).stop();
+  await (await serveWorkloadSocket({ path: stale, identity, jwt: noTokens, log: silent })).stop();
 });
 
 test('a directory that others may write to is no place for it', async () => {
   const open = join(dir, 'open');
   mkdirSync(open);
   chmodSync(open, 0o777);
-  await assert.rejects(serveWorkloadSocket({ path: join(open, 's'), identity: new FakeIdentity('a'), log: silent }), /others may write/);
+  await assert.rejects(serveWorkloadSocket({ path: join(open, 's'), identity: new FakeIdentity('a'), jwt: noTokens, log: silent }), /others may write/);
 });
 
 test('the group that is named may connect too', async (t) => {
   const gid = process.getgid?.() ?? 0;
   const path = join(dir, 'grouped', 's');
-  const socket = await serveWorkloadSocket({ path, gid, identity: new FakeIdentity('a'), log: silent });
+  const socket = await serveWorkloadSocket({ path, gid, identity: new FakeIdentity('a'), jwt: noTokens, log: silent });
   t.after(() => socket.stop());
   assert.equal(statSync(path).mode & 0o777, 0o660);
   assert.equal(statSync(path).gid, gid);
   assert.equal(statSync(join(path, '..')).mode & 0o777, 0o750);
+});
+
+test('Workload API: JWT-SVIDs of this identity alone, the keys of all trust domains that have any, and strict validation', async (t) => {
+  const [identity, ours, theirs] = [new FakeIdentity('a.example'), new Issuer('ES256', 'a1'), new Issuer('RS256', 'b1')];
+  const now = Math.floor(Date.now() / 1000);
+  const tokenOf = (issuer: Issuer, sub: string, more: object = {}) => issuer.token({ sub, aud: ['bank'], exp: now + 60, iat: now, ...more });
+  const asks: (readonly string[])[] = [];
+  let answer: Awaited<ReturnType<JwtSource['get']>> = ok({ token: tokenOf(ours, identity.id), spiffeId: identity.id });
+  const { workloadApi } = await serve(t, identity, { get: async (audiences) => (asks.push(audiences), answer) });
+  const fetch = (audience: string[], spiffeId = '', metadata = asked()) => new Promise<JWTSVIDResponse>((resolve, reject) => workloadApi.fetchJwtsvid({ audience, spiffeId }, metadata, (error, response) => (error ? reject(error) : resolve(response))));
+  const validate = (svid: string, audience = 'bank', metadata = asked()) => new Promise<ValidateJWTSVIDResponse>((resolve, reject) => workloadApi.validateJwtsvid({ svid, audience }, metadata, (error, response) => (error ? reject(error) : resolve(response))));
+  await assert.rejects(fetch(['bank']), { code: status.UNAVAILABLE });
+  await assert.rejects(validate(tokenOf(ours, identity.id)), { code: status.UNAVAILABLE });
+
+  identity.renew([{ trustDomain: 'b.example', rootsPem: [new FakeIdentity('b.example').root.pem], jwtKeys: keySetOf(theirs) }, { trustDomain: 'c.example', rootsPem: [new FakeIdentity('c.example').root.pem] }], { jwtKeys: keySetOf(ours) });
+  const [svid] = (await fetch(['bank', 'post'])).svids;
+  assert.deepEqual([svid?.spiffeId, asks], [identity.id, [['bank', 'post']]]);
+  await assert.rejects(fetch([]), { code: status.INVALID_ARGUMENT });
+  await assert.rejects(fetch(['bank'], '', new Metadata()), { code: status.INVALID_ARGUMENT });
+  await assert.rejects(fetch(['bank'], 'spiffe://a.example/ns/default/sa/other'), { code: status.PERMISSION_DENIED });
+  assert.equal(asks.length, 1);
+  await fetch(['bank'], identity.id);
+  answer = err({ refused: true, message: 'the certificate is revoked' });
+  await assert.rejects(fetch(['bank']), { code: status.PERMISSION_DENIED });
+  answer = err({ refused: false, message: 'citadel is away' });
+  await assert.rejects(fetch(['bank']), { code: status.UNAVAILABLE });
+
+  const believed = await validate(svid?.svid ?? '');
+  assert.deepEqual([believed.spiffeId, believed.claims?.['aud'], believed.claims?.['exp']], [identity.id, ['bank'], now + 60]);
+  const cart = 'spiffe://b.example/cart';
+  assert.equal((await validate(tokenOf(theirs, cart))).spiffeId, cart);
+  const forged = [tokenOf(theirs, identity.id), tokenOf(ours, cart), tokenOf(new Issuer('ES256', 'a1'), identity.id), tokenOf(ours, 'spiffe://c.example/x'), tokenOf(ours, 'spiffe://d.example/x'), tokenOf(ours, identity.id, { exp: now }), tokenOf(ours, identity.id, { aud: 'post' }), ours.confused({ sub: identity.id, aud: 'bank', exp: now + 60 }), 'a.b.c', ''];
+  for (const token of forged) await assert.rejects(validate(token), { code: status.INVALID_ARGUMENT }, token);
+  await assert.rejects(validate(svid?.svid ?? '', ''), { code: status.INVALID_ARGUMENT });
+  await assert.rejects(validate(svid?.svid ?? '', 'bank', new Metadata()), { code: status.INVALID_ARGUMENT });
+
+  const stream = workloadApi.fetchJwtBundles({}, asked());
+  const got: JWTBundlesResponse[] = [];
+  stream.on('data', (response: JWTBundlesResponse) => got.push(response)).on('error', () => {});
+  await waitFor('the keys', () => got.length === 1);
+  const kidsOf = (response: JWTBundlesResponse | undefined) => Object.entries(response?.bundles ?? {}).map(([id, set]) => [id, (JSON.parse(Buffer.from(set).toString()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)]);
+  assert.deepEqual(kidsOf(got[0]), [['spiffe://a.example', ['a1']], ['spiffe://b.example', ['b1']]]);
+  identity.renew([], { jwtKeys: keySetOf(ours, new Issuer('ES256', 'a2')) });
+  await waitFor('the next keys', () => got.length === 2);
+  assert.deepEqual(kidsOf(got[1]), [['spiffe://a.example', ['a1', 'a2']]]);
+  stream.cancel();
 });
 
 test('connections and streams above the limits are refused, and the others go on', async (t) => {

@@ -12,13 +12,15 @@ import { secretService } from '@meltemi/xds-edge';
 import { identitySecrets } from '../control/identity-secrets.ts';
 import type { PoolLog } from '../control/worker-pool.ts';
 import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
-import { WorkloadApi } from './workload-api.ts';
+import { WorkloadApi, type JwtSource } from './workload-api.ts';
 
 export interface WorkloadSocketOptions {
   readonly path: string;
   /** Whose members may connect too. Default: this process' user alone, and root. */
   readonly gid?: number | undefined;
   readonly identity: CertificateSource;
+  /** Of the same identity. */
+  readonly jwt: JwtSource;
   readonly log: PoolLog;
 }
 
@@ -44,10 +46,10 @@ const stopMs = 1000;
  * Serves the identity at `path`. Who may open the socket (mode 0600, or 0660 with a group) has the identity; where the kernel can be asked who
  * connected, users other than ours and root are refused besides. Rejects with StartError when it cannot be bound.
  */
-export async function serveWorkloadSocket({ path, gid, identity, log }: WorkloadSocketOptions): Promise<WorkloadSocket> {
+export async function serveWorkloadSocket({ path, gid, identity, jwt, log }: WorkloadSocketOptions): Promise<WorkloadSocket> {
   const kernel = await loadSocketOptions();
   const secrets = secretService({ maxStreams, maxNames: 16, maxResponseBytes: 1 << 20, log: { info: () => {}, warn: (fields, message) => log.warn(fields, message) } });
-  const workloadApi = new WorkloadApi(maxStreams);
+  const workloadApi = new WorkloadApi(maxStreams, jwt);
   const grpc = new Server(limits);
   grpc.addService(SecretDiscoveryServiceService, secrets.handlers);
   grpc.addService(SpiffeWorkloadAPIService, workloadApi.handlers());

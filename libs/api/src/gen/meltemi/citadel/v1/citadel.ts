@@ -39,11 +39,13 @@ export interface GetTrustBundleResponse {
   rootsPem: string[];
   federated: FederatedBundle[];
   revocationListsPem: string;
+  jwtKeys: string;
 }
 
 export interface FederatedBundle {
   trustDomain: string;
   rootsPem: string[];
+  jwtKeys: string;
 }
 
 export interface WatchTrustRequest {
@@ -59,6 +61,17 @@ export interface WatchTrustResponse {
   bundle?: GetTrustBundleResponse | undefined;
   signingRoot: string;
   renewWithinMs: bigint;
+}
+
+export interface IssueJwtSvidRequest {
+  audience: string[];
+  ttlSeconds: bigint;
+}
+
+export interface IssueJwtSvidResponse {
+  token: string;
+  spiffeId: string;
+  expires: bigint;
 }
 
 export interface RevokeRequest {
@@ -293,7 +306,7 @@ export const GetTrustBundleRequest: MessageFns<GetTrustBundleRequest> = {
 };
 
 function createBaseGetTrustBundleResponse(): GetTrustBundleResponse {
-  return { trustDomain: "", rootsPem: [], federated: [], revocationListsPem: "" };
+  return { trustDomain: "", rootsPem: [], federated: [], revocationListsPem: "", jwtKeys: "" };
 }
 
 export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
@@ -309,6 +322,9 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
     }
     if (message.revocationListsPem !== "") {
       writer.uint32(90).string(message.revocationListsPem);
+    }
+    if (message.jwtKeys !== "") {
+      writer.uint32(98).string(message.jwtKeys);
     }
     return writer;
   },
@@ -358,6 +374,14 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
             message.revocationListsPem = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.jwtKeys = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -372,7 +396,7 @@ export const GetTrustBundleResponse: MessageFns<GetTrustBundleResponse> = {
 };
 
 function createBaseFederatedBundle(): FederatedBundle {
-  return { trustDomain: "", rootsPem: [] };
+  return { trustDomain: "", rootsPem: [], jwtKeys: "" };
 }
 
 export const FederatedBundle: MessageFns<FederatedBundle> = {
@@ -382,6 +406,9 @@ export const FederatedBundle: MessageFns<FederatedBundle> = {
     }
     for (const v of message.rootsPem) {
       writer.uint32(18).string(v!);
+    }
+    if (message.jwtKeys !== "") {
+      writer.uint32(26).string(message.jwtKeys);
     }
     return writer;
   },
@@ -413,6 +440,14 @@ export const FederatedBundle: MessageFns<FederatedBundle> = {
             }
 
             message.rootsPem.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.jwtKeys = reader.string();
             continue;
           }
         }
@@ -585,6 +620,137 @@ export const WatchTrustResponse: MessageFns<WatchTrustResponse> = {
             }
 
             message.renewWithinMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIssueJwtSvidRequest(): IssueJwtSvidRequest {
+  return { audience: [], ttlSeconds: 0n };
+}
+
+export const IssueJwtSvidRequest: MessageFns<IssueJwtSvidRequest> = {
+  encode(message: IssueJwtSvidRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.audience) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.ttlSeconds !== 0n) {
+      if (BigInt.asIntN(64, message.ttlSeconds) !== message.ttlSeconds) {
+        throw new globalThis.Error("value provided for field message.ttlSeconds of type int64 too large");
+      }
+      writer.uint32(16).int64(message.ttlSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueJwtSvidRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueJwtSvidRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.audience.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlSeconds = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIssueJwtSvidResponse(): IssueJwtSvidResponse {
+  return { token: "", spiffeId: "", expires: 0n };
+}
+
+export const IssueJwtSvidResponse: MessageFns<IssueJwtSvidResponse> = {
+  encode(message: IssueJwtSvidResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.spiffeId !== "") {
+      writer.uint32(18).string(message.spiffeId);
+    }
+    if (message.expires !== 0n) {
+      if (BigInt.asIntN(64, message.expires) !== message.expires) {
+        throw new globalThis.Error("value provided for field message.expires of type int64 too large");
+      }
+      writer.uint32(24).int64(message.expires);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueJwtSvidResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueJwtSvidResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expires = reader.int64() as bigint;
             continue;
           }
         }
@@ -1608,6 +1774,51 @@ export const TrustBundleClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): TrustBundleClient;
   service: typeof TrustBundleService;
+  serviceName: string;
+};
+
+export type JwtSvidsService = typeof JwtSvidsService;
+export const JwtSvidsService = {
+  issue: {
+    path: "/meltemi.citadel.v1.JwtSvids/Issue" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IssueJwtSvidRequest): Buffer => Buffer.from(IssueJwtSvidRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IssueJwtSvidRequest => IssueJwtSvidRequest.decode(value),
+    responseSerialize: (value: IssueJwtSvidResponse): Buffer =>
+      Buffer.from(IssueJwtSvidResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IssueJwtSvidResponse => IssueJwtSvidResponse.decode(value),
+  },
+} as const;
+
+export interface JwtSvidsServer extends UntypedServiceImplementation {
+  issue: handleUnaryCall<IssueJwtSvidRequest, IssueJwtSvidResponse>;
+}
+
+export interface JwtSvidsClient extends Client {
+  issue(
+    request: IssueJwtSvidRequest,
+    callback: (error: ServiceError | null, response: IssueJwtSvidResponse) => void,
+  ): ClientUnaryCall;
+  issue(
+    request: IssueJwtSvidRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IssueJwtSvidResponse) => void,
+  ): ClientUnaryCall;
+  issue(
+    request: IssueJwtSvidRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IssueJwtSvidResponse) => void,
+  ): ClientUnaryCall;
+}
+
+export const JwtSvidsClient = makeGenericClientConstructor(
+  JwtSvidsService,
+  "meltemi.citadel.v1.JwtSvids",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): JwtSvidsClient;
+  service: typeof JwtSvidsService;
   serviceName: string;
 };
 
