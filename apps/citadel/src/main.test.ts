@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
+import { claimDirectory } from '@meltemi/citadel-edge/moving';
 import { joinTokenText, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 
 const reviews = 'spiffe://cluster.local/ns/default/sa/reviews';
@@ -172,4 +173,15 @@ test('--help names every flag, --version the version', async () => {
   const version = run(launcher, '--version');
   assert.equal(await version.exit, 0);
   assert.match(version.output, /\d+\.\d+\.\d+/);
+});
+
+test('nobody else uses the keystore while a citadel runs on it, however it is reached; one that was killed holds nothing', async () => {
+  const running = await citadel();
+  await assert.rejects(claimDirectory(join(dir, 'state')), /a citadel runs on the keystore in .* as process \d+: stop it first/);
+  const second = run(join(import.meta.dirname, 'main.ts'), '--state-dir', join(dir, 'other'), '--keystore', `dir:${join(dir, 'state')}`, '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0');
+  assert.notEqual(await second.exit, 0);
+  assert.match(second.output, /a citadel runs on the keystore in .*stop it first/);
+  running.child.kill('SIGKILL');
+  await running.exit;
+  await (await claimDirectory(join(dir, 'state')))();
 });

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { systemClock } from '@meltemi/base';
 import { alwaysLeader, type Keystore, type Leadership, type ReportStore } from '@meltemi/citadel';
 import { defaultCitadelRoot, DiskKeystore, DiskReportStore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
+import { claimDirectory } from '@meltemi/citadel-edge/moving';
 import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
 import { StartError } from '@meltemi/observe-edge';
 import type { CitadelOptions } from './options.ts';
@@ -25,9 +26,12 @@ export async function openKeystore(values: CitadelOptions, stateDir: string, onL
   const text = values.keystore ?? `dir:${stateDir}`;
   if (text.startsWith('dir:')) {
     const dir = resolve(text.slice('dir:'.length));
+    const release = await claimDirectory(dir).catch((cause: unknown) => {
+      throw new StartError(cause instanceof Error ? cause.message : String(cause), { cause });
+    });
     const leadership = alwaysLeader();
     onLead(true, 'the only one');
-    return { keystore: new DiskKeystore(dir, sealing), reports: new DiskReportStore(dir), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => leadership.stop() };
+    return { keystore: new DiskKeystore(dir, sealing), reports: new DiskReportStore(dir), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => Promise.all([leadership.stop(), release()]).then(() => undefined) };
   }
   const url = parseEtcdUrl(text, defaultCitadelRoot);
   if (!url.ok) throw new StartError(`--keystore: ${url.error}; or dir:PATH for a folder`, { exitCode: 2 });

@@ -14,6 +14,8 @@ const maxAuthorityBytes = 262_144;
 const maxIssuersBytes = 1_048_576;
 const maxRevocationsBytes = 4_194_304;
 const maxTokenBytes = 8192;
+/** Says where the keystore went: nobody shall go on with the old one, and sign or take tokens twice. */
+export const movedName = 'moved';
 const maxIssuedBytes = 1_048_576;
 
 /** A file and what it may hold; `name` is what a sealed value is bound to. */
@@ -175,6 +177,10 @@ export class DiskKeystore implements Keystore {
     return won;
   }
 
+  async listTokens(): Promise<readonly TokenState[]> {
+    return [...(await this.#open()).tokens.values()];
+  }
+
   async pruneTokens(expiredBefore: number): Promise<number> {
     const { tokens } = await this.#open();
     for (const [hash, token] of tokens) {
@@ -222,6 +228,8 @@ export class DiskKeystore implements Keystore {
   }
 
   async #start(): Promise<Opened> {
+    const moved = await readBounded(join(this.#dir, movedName), maxTokenBytes);
+    if (moved !== undefined) throw new Error(`the keystore was moved away: ${moved.trim()}. Start citadel on that; what is here is as old as that. To use it all the same, stop the other and delete ${join(this.#dir, movedName)}`);
     for (const dir of [this.#dir, this.#issuedDir, this.#tokensDir]) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await chmod(dir, 0o700);

@@ -118,6 +118,7 @@ export const keystoreContract: Readonly<Record<string, (storage: KeystoreStorage
     assert.equal(await store.takeToken(token.hash), false);
     assert.equal(await reopen().takeToken(token.hash), false);
     assert.deepEqual(await reopen().findToken(token.hash), { ...token, used: true });
+    assert.deepEqual(await reopen().listTokens(), [{ ...token, used: true }]);
   },
 
   'of many at once exactly one takes a token': async (storage) => {

@@ -81,6 +81,8 @@ export interface TokenStore {
   findToken(hash: string): Promise<TokenState | undefined>;
   /** Marks a token used. True for exactly one caller, ever; false when it was used before or does not exist. */
   takeToken(hash: string): Promise<boolean>;
+  /** All that are remembered. */
+  listTokens(): Promise<readonly TokenState[]>;
   /** Forgets tokens that expired before this time, used or not. Returns how many are left. */
   pruneTokens(expiredBefore: number): Promise<number>;
 }

@@ -98,6 +98,10 @@ export class MemoryKeystore implements Keystore {
     return true;
   }
 
+  async listTokens(): Promise<readonly TokenState[]> {
+    return [...this.#tokens.values()];
+  }
+
   async pruneTokens(expiredBefore: number): Promise<number> {
     for (const [hash, token] of this.#tokens) if (token.expiresAt < expiredBefore) this.#tokens.delete(hash);
     return this.#tokens.size;

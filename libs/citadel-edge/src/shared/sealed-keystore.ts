@@ -126,6 +126,11 @@ export class SealedKeystore implements Keystore {
     return (await this.#putToken({ ...kept.value, used: true }, kept.revision)) === 'saved';
   }
 
+  async listTokens(): Promise<readonly TokenState[]> {
+    const sealer = await this.#open();
+    return (await this.#values.list(names.tokens)).map(({ name, value }) => ({ hash: name.slice(names.tokens.length), ...readToken(sealer.decode(value, name)) }));
+  }
+
   async pruneTokens(expiredBefore: number): Promise<number> {
     const sealer = await this.#open();
     const all = await this.#values.list(names.tokens);

@@ -3,10 +3,11 @@ import type { CommandModule } from '../../command.ts';
 import { outputFormat, print } from '../../output.ts';
 import { waitMs } from '../../wait-call.ts';
 import { connectCitadel } from './citadel-client.ts';
+import { addKeystoreCommands } from './keystore.ts';
 import { rotate } from './rotate.ts';
 import { phaseLine, revokedText, statusText } from './status-text.ts';
 
-/** `meltemi ca status`, `meltemi ca revoke` and `meltemi ca rotate`: the mesh's authority, what it has taken back, and a change of its root without cutting anybody off. */
+/** `meltemi ca status`, `meltemi ca revoke`, `meltemi ca keystore` and `meltemi ca rotate`: the mesh's authority, what it has taken back, and a change of its root without cutting anybody off. */
 export const caCommand: CommandModule = (program, { output, context }) => {
   const ca = program.command('ca').description("citadel's authority: which roots are believed, and how to change the root");
   ca.command('status')
@@ -58,4 +59,5 @@ export const caCommand: CommandModule = (program, { output, context }) => {
         client.close();
       }
     });
+  addKeystoreCommands(ca, output);
 };

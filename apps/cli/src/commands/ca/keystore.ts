@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import { claimKeystore, copyKeystore, type ClaimedKeystore, type CopiedKeystore, type KeystoreLocation } from '@meltemi/citadel-edge/moving';
+import { CliError, exitCode } from '../../cli-error.ts';
+import { outputFormat, print, type Output } from '../../output.ts';
+
+interface Options {
+  readonly from: string;
+  readonly to: string;
+  readonly fromKeyFile?: string;
+  readonly fromPassphraseFile?: string;
+  readonly toKeyFile?: string;
+  readonly toPassphraseFile?: string;
+  readonly etcdCacert?: string;
+  readonly etcdCert?: string;
+  readonly etcdKey?: string;
+  readonly etcdServerName?: string;
+  readonly etcdUsername?: string;
+  readonly etcdPasswordFile?: string;
+  readonly etcdPlaintext?: boolean;
+  readonly output?: string;
+}
+
+/** `meltemi ca keystore copy` and `move`: works on the keystores themselves, with every citadel stopped. */
+export function addKeystoreCommands(ca: Command, output: Output): void {
+  const keystore = ca.command('keystore').description("copy or move citadel's keystore: folder to etcd, sealed to plain and the other way round; every citadel on it must be stopped");
+  for (const [name, description] of [['copy', 'copy everything, and compare it; the source stays as it is'], ['move', 'copy, compare, and mark the source (dir: only) so that no citadel starts on it by mistake']] as const) {
+    keystore.command(name).description(description)
+      .requiredOption('--from <url>', "dir:PATH or etcd[s]://host:port[,…][/root], as citadel's --keystore")
+      .requiredOption('--to <url>', 'the same; must be empty')
+      .option('--from-key-file <file>', 'what the source is sealed with')
+      .option('--from-passphrase-file <file>', 'the same, a passphrase')
+      .option('--to-key-file <file>', 'what the copy is sealed with; neither: plain, in a folder alone')
+      .option('--to-passphrase-file <file>', 'the same, a passphrase')
+      .option('--etcd-cacert <file>', 'PEM roots that sign the etcd members').option('--etcd-cert <file>', 'PEM client certificate for etcd').option('--etcd-key <file>', 'its key')
+      .option('--etcd-server-name <name>', 'DNS name in the etcd certificates').option('--etcd-username <name>', 'etcd user').option('--etcd-password-file <file>', 'file with its password')
+      .option('--etcd-plaintext', 'speak to etcd on other machines without TLS')
+      .option('-o, --output <format>', 'table, json or yaml')
+      .action(async (options: Options) => {
+        const format = outputFormat(options.output);
+        if (name === 'move' && !options.from.startsWith('dir:')) throw new CliError('ca keystore move: --from must be a folder (dir:PATH); copy from etcd, and delete its keys yourself', exitCode.usage);
+        const copied = await copy(options, name === 'move');
+        print(output, format, copied, () => copiedText(copied, options, name));
+      });
+  }
+}
+
+async function copy(options: Options, move: boolean): Promise<CopiedKeystore> {
+  const etcd = {
+    'etcd-cacert': options.etcdCacert, 'etcd-cert': options.etcdCert, 'etcd-key': options.etcdKey, 'etcd-server-name': options.etcdServerName, 'etcd-username': options.etcdUsername,
+    'etcd-password-file': options.etcdPasswordFile, 'etcd-plaintext': options.etcdPlaintext,
+  };
+  const claim = (location: KeystoreLocation, source: boolean): Promise<ClaimedKeystore> => claimKeystore(location, { source });
+  try {
+    const from = await claim({ url: options.from, keyFile: options.fromKeyFile, passphraseFile: options.fromPassphraseFile, etcd }, true);
+    try {
+      const to = await claim({ url: options.to, keyFile: options.toKeyFile, passphraseFile: options.toPassphraseFile, etcd }, false);
+      try {
+        const copied = await copyKeystore(from, to);
+        if (move) await from.retire?.(to.name);
+        return copied;
+      } finally {
+        await to.close();
+      }
+    } finally {
+      await from.close();
+    }
+  } catch (cause) {
+    throw new CliError(`ca keystore: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+function copiedText({ authority, issuers, jwtKeys, revoked, issued, tokens }: CopiedKeystore, { from, to }: Options, name: string): string {
+  const what = [authority ? 'the authority' : 'no authority', `${issuers} plugged-in issuing CAs`, `${jwtKeys} JWT keys`, `${revoked} revoked and ${issued} issued certificates`, `${tokens} join tokens`].join(', ');
+  const next = name === 'move' ? `No citadel starts on ${from} any more. Its files are still there, with keys: delete them when all is well.` : `Both are the same authority: let a citadel run on one of them only.`;
+  return `Copied and compared, ${from} to ${to}: ${what}.\n${next}`;
+}
