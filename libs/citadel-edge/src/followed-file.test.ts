@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { systemClock, waitFor } from '@meltemi/base';
 import { FollowedFile } from './followed-file.ts';
 
-async function following(run: (parts: { readonly path: string; readonly taken: string[]; readonly problems: string[]; readonly file: FollowedFile; replace(text: string): void }) => Promise<void>): Promise<void> {
+async function following(run: (parts: { readonly path: string; readonly taken: string[]; readonly problems: string[]; readonly file: FollowedFile; readonly replace: (text: string) => void }) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'followed-'));
   const path = join(dir, 'settings');
   writeFileSync(path, 'first');
