@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,8 @@ import type { SealingSecret } from './sealing/sealing-secret.ts';
 
 const material = { rootCertificatePem: 'root', rootKeyPem: 'TOP-SECRET', issuingCertificatePem: 'issuing', issuingKeyPem: 'TOP-SECRET', retiredIssuingPem: [] };
 const revocations = { number: 1, certificates: [], identities: [{ spiffeId: 'spiffe://cluster.local/ns/a/sa/b', before: 1000 }], lists: [] };
+const jwtKeys = { keys: [{ id: 'TOP-SECRET', privateKeyPem: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), signsFrom: 1, signsUntil: 2, publishedUntil: 3 }] };
+const issued = [{ serial: 'ab', spiffeId: 'spiffe://cluster.local/ns/a/sa/b', notAfter: 2000 }];
 const token = { hash: 'ab'.repeat(32), spiffeId: 'spiffe://cluster.local/ns/a/sa/b', expiresAt: 1000 };
 const keyFile = (): SealingSecret => ({ kind: 'key file', bytes: randomBytes(32) });
 const passphrase = (text: string): SealingSecret => ({ kind: 'passphrase', bytes: Buffer.from(text) });
@@ -36,6 +38,8 @@ async function fill(store: DiskKeystore): Promise<void> {
   assert.equal(await store.saveAuthority(material, undefined), 'saved');
   assert.equal(await store.saveIssuers(['TOP-SECRET'], undefined), 'saved');
   assert.equal(await store.saveRevocations(revocations, undefined), 'saved');
+  assert.equal(await store.saveJwtKeys(jwtKeys, undefined), 'saved');
+  await store.addIssued('00000000002n1r0a', issued);
   await store.addToken(token);
 }
 
@@ -43,6 +47,8 @@ async function holdsAll(store: DiskKeystore): Promise<void> {
   assert.deepEqual((await store.loadAuthority())?.value, material);
   assert.deepEqual((await store.loadIssuers())?.value, ['TOP-SECRET']);
   assert.deepEqual((await store.loadRevocations())?.value, revocations);
+  assert.deepEqual((await store.loadJwtKeys())?.value, jwtKeys);
+  assert.deepEqual((await store.loadIssued(['00000000002n1r0a'])).records, issued);
   assert.deepEqual(await store.findToken(token.hash), { ...token, used: false });
 }
 
@@ -57,7 +63,7 @@ for (const [kind, secret] of [['passphrase', passphrase('correct horse battery')
       await fill(new DiskKeystore(dir));
       await holdsAll(new DiskKeystore(dir, { secret }));
       const sealed = textsIn(dir);
-      assert.deepEqual(Object.keys(sealed), ['authority.json', 'issuers.json', 'revocations.json', 'sealing.json', `tokens/${token.hash}.json`]);
+      assert.deepEqual(Object.keys(sealed), ['authority.json', 'issued/00000000002n1r0a.json', 'issuers.json', 'jwt-keys.json', 'revocations.json', 'sealing.json', `tokens/${token.hash}.json`]);
       for (const [file, text] of Object.entries(sealed)) assert.doesNotMatch(text, /TOP-SECRET|spiffe|root/, file);
       await holdsAll(new DiskKeystore(dir, { secret }));
       const other = { ...secret, bytes: Buffer.from(secret.bytes.map((byte) => byte ^ 1)) };
