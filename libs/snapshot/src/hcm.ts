@@ -9,6 +9,7 @@ import { compileConfigSource } from './config-source.ts';
 import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields, hcmFields, httpFilterFields } from './listener-tables.ts';
+import { compileIpDetection } from './ip-detection.ts';
 import type { HcmConfig, HttpFilter, TracingConfig } from './listener-types.ts';
 import { compileLocalReply } from './local-reply.ts';
 
@@ -103,7 +104,7 @@ function compileHttpFilters(filters: readonly HttpFilterMessage[], path: string,
 }
 
 type Identity = Pick<HcmConfig,
-  'serverName' | 'serverHeader' | 'schemeToOverwrite' | 'useRemoteAddress' | 'xffNumTrustedHops' | 'skipXffAppend' | 'appendXForwardedPort' | 'internalAddresses' | 'via' |
+  'serverName' | 'serverHeader' | 'schemeToOverwrite' | 'useRemoteAddress' | 'xffNumTrustedHops' | 'ipDetectors' | 'skipXffAppend' | 'appendXForwardedPort' | 'internalAddresses' | 'via' |
   'addUserAgent' | 'forwardClientCert' | 'setCurrentClientCert' | 'generateRequestId' | 'preserveExternalRequestId' | 'alwaysSetRequestIdInResponse' | 'packTraceReason' | 'sampleByRequestId'>;
 
 function identity(message: HttpConnectionManager, path: string, report: Report): Identity {
@@ -119,6 +120,7 @@ function identity(message: HttpConnectionManager, path: string, report: Report):
     schemeToOverwrite: overwrite === 'http' || overwrite === 'https' ? overwrite : null,
     useRemoteAddress: message.useRemoteAddress ?? false,
     xffNumTrustedHops: message.xffNumTrustedHops,
+    ipDetectors: compileIpDetection(message, path, report),
     skipXffAppend: message.skipXffAppend,
     appendXForwardedPort: message.appendXForwardedPort,
     internalAddresses: internal && internal.cidrRanges.length > 0 ? report.take(compileCidrs(internal.cidrRanges, `${path}.internal_address_config.cidr_ranges`), null) : null,

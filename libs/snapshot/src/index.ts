@@ -19,3 +19,4 @@ export { compileSecret } from './tls.ts';
 export { compileSubstitution } from './local-reply.ts';
 export { compileLogFilter } from './access-log.ts';
 export { compileOverload, type OverloadActionConfig, type OverloadActionName, type OverloadConfig, type OverloadTrigger, type ScaledTimer } from './overload.ts';
+export type { FieldDetector, ForwardedForDetector, IpDetector } from './ip-detection.ts';

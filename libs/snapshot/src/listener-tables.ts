@@ -66,7 +66,7 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   http3ProtocolOptions: noHttp3, serverName: use, serverHeaderTransformation: use, schemeHeaderTransformation: use, maxRequestHeadersKb: use,
   streamIdleTimeout: use, requestTimeout: use, requestHeadersTimeout: use, drainTimeout: warn('HTTP/1.1 connections close with their next response, without a first notice'), delayedCloseTimeout: use, accessLog: use,
   accessLogFlushInterval: use, flushAccessLogOnNewRequest: use, accessLogOptions: use, useRemoteAddress: use, xffNumTrustedHops: use,
-  originalIpDetectionExtensions: refuse('original IP detection extensions are not supported: use use_remote_address and xff_num_trusted_hops'),
+  originalIpDetectionExtensions: use,
   earlyHeaderMutationExtensions: refuse('early header mutation is not supported'),
   internalAddressConfig: use, skipXffAppend: use, via: use, generateRequestId: use, preserveExternalRequestId: use, alwaysSetRequestIdInResponse: use,
   forwardClientCertDetails: use, setCurrentClientCertDetails: use, proxy100Continue: use,

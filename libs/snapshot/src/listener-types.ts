@@ -1,3 +1,4 @@
+import type { IpDetector } from './ip-detection.ts';
 import type { CustomTag, RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
 import type { CidrSet, Fraction } from '@meltemi/match';
 import type { Formatter, StreamInfo } from '@meltemi/http';
@@ -143,6 +144,8 @@ export interface HcmConfig {
   readonly schemeToOverwrite: 'http' | 'https' | null;
   readonly useRemoteAddress: boolean;
   readonly xffNumTrustedHops: number;
+  /** Asked in turn where use_remote_address is off; none: x-forwarded-for by `xffNumTrustedHops`. */
+  readonly ipDetectors: readonly IpDetector[];
   readonly skipXffAppend: boolean;
   readonly appendXForwardedPort: boolean;
   /** What counts as internal for x-envoy-internal; null = RFC 1918 and its kin. */

@@ -18,6 +18,7 @@ import { every } from './every.ts';
 import { HttpFilterChain } from './filter-chain.ts';
 import { HttpSession } from './http-session.ts';
 import { httpStats, type HttpStats } from './http-stats.ts';
+import { detectOrigin } from './ip-detection.ts';
 import { prepareRequest } from './prepare-request.ts';
 import type { RequestIds } from './request-id.ts';
 
@@ -133,7 +134,9 @@ export class HttpConnectionManager {
       const bad = this.#underscores(stream, head);
       if (bad !== null) return bad;
     }
-    stream.tellsRequestId = prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node, internalOnlyHeaders: this.routes.table?.internalOnlyHeaders ?? noHeaders }, head, stream.info);
+    const origin = config.ipDetectors.length === 0 ? null : detectOrigin(config.ipDetectors, head.headers, stream.info.connection);
+    if (origin !== null && origin.refusal !== 0) return { status: origin.refusal, body: '', details: 'rejecting_because_detection_failed' };
+    stream.tellsRequestId = prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node, internalOnlyHeaders: this.routes.table?.internalOnlyHeaders ?? noHeaders, origin }, head, stream.info);
     return head.upgrade === '' || this.#mayUpgrade(stream, head.upgrade) ? null : this.#refuseUpgrade();
   }
 

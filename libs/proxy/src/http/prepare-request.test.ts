@@ -6,7 +6,7 @@ import { prepareRequest } from './prepare-request.ts';
 import { unknownNode } from '../node.ts';
 import { RequestIds } from './request-id.ts';
 
-const parts = { ids: new RequestIds((buffer) => buffer.fill(0xab)), node: { ...unknownNode, id: 'node-1', cluster: 'productpage' }, internalOnlyHeaders: ['x-inside'] };
+const parts = { ids: new RequestIds((buffer) => buffer.fill(0xab)), node: { ...unknownNode, id: 'node-1', cluster: 'productpage' }, internalOnlyHeaders: ['x-inside'], origin: null };
 const generated = 'abababab-abab-4bab-abab-abababababab';
 const base = {
   useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false, appendXForwardedPort: false, internalAddresses: null, via: '', generateRequestId: true,

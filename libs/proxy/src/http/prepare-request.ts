@@ -3,6 +3,7 @@ import type { HcmConfig } from '@meltemi/snapshot';
 import { decisionTraceFilter, traceHeader } from '../filters/http/decision-trace/decision-trace.ts';
 import type { NodeFacts } from '../node.ts';
 import { isInternalAddress, originOf } from './forwarded.ts';
+import type { DetectedOrigin } from './ip-detection.ts';
 import type { RequestIds } from './request-id.ts';
 import { appendVia } from './via.ts';
 import { applyXfcc } from './xfcc.ts';
@@ -24,6 +25,8 @@ export interface Surroundings {
   readonly node: NodeFacts;
   /** internal_only_headers of the route table: fields that nobody outside may send. */
   readonly internalOnlyHeaders: readonly string[];
+  /** What detectors found out of the client; null = none are configured. */
+  readonly origin: DetectedOrigin | null;
 }
 
 /**
@@ -31,7 +34,8 @@ export interface Surroundings {
  * forged under x-envoy-*. Source: Envoy's connection manager docs. One walk over the fields finds what is there.
  * Returns whether the answer must tell the request id, because a trace is forced. @hot
  */
-export function prepareRequest(config: HcmConfig, { ids, node, internalOnlyHeaders }: Surroundings, head: RequestHead, info: StreamInfo): boolean {
+export function prepareRequest(config: HcmConfig, surroundings: Surroundings, head: RequestHead, info: StreamInfo): boolean {
+  const { ids, node } = surroundings;
   const headers = head.headers;
   const flat = headers.flat;
   let forwardedFor = -1;
@@ -58,7 +62,7 @@ export function prepareRequest(config: HcmConfig, { ids, node, internalOnlyHeade
   const idValue = requestId < 0 ? null : (flat[requestId + 1] ?? null);
   if (underscores) dropLookalikes(headers);
   if (referer) checkReferer(headers);
-  const edge = setForwarded(config, head, info, forwardedFor, forwardedProto, control, internalOnlyHeaders);
+  const edge = setForwarded(config, surroundings, head, info, forwardedFor, forwardedProto, control);
   if (trace && edge) dropQuestion(config, headers);
   if (clientCert || info.connection.tls !== null || config.forwardClientCert !== 'sanitize') applyXfcc(config, info.connection.tls, headers);
   info.requestId = idValue;
@@ -81,7 +85,7 @@ function addUserAgent(headers: HeaderMap, node: NodeFacts): void {
 }
 
 /** Returns whether the request comes from outside, over our own edge. */
-function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, forwardedFor: number, forwardedProto: number, control: boolean, internalOnlyHeaders: readonly string[]): boolean {
+function setForwarded(config: HcmConfig, { internalOnlyHeaders, origin }: Surroundings, head: RequestHead, info: StreamInfo, forwardedFor: number, forwardedProto: number, control: boolean): boolean {
   const headers = head.headers;
   const scheme = info.connection.tls === null ? 'http' : 'https';
   let internal = false;
@@ -94,10 +98,13 @@ function setForwarded(config: HcmConfig, head: RequestHead, info: StreamInfo, fo
     if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
     if (config.xffNumTrustedHops === 0 || forwardedProto < 0) headers.set('x-forwarded-proto', scheme);
   } else {
-    if (forwardedFor >= 0) {
-      const origin = originOf(headers.getAll('x-forwarded-for'), config.xffNumTrustedHops);
+    if (origin !== null) {
       client = origin.address;
-      internal = origin.single && isInternalAddress(config, client);
+      internal = origin.trusted && isInternalAddress(config, client);
+    } else if (forwardedFor >= 0) {
+      const said = originOf(headers.getAll('x-forwarded-for'), config.xffNumTrustedHops);
+      client = said.address;
+      internal = said.single && isInternalAddress(config, client);
     }
     if (forwardedProto < 0) headers.add('x-forwarded-proto', scheme);
   }

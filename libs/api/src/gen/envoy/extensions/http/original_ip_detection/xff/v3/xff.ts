@@ -6,19 +6,33 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BoolValue } from "../../../../../../google/protobuf/wrappers.ts";
+import { CidrRange } from "../../../../../config/core/v3/address.ts";
 
 export interface XffConfig {
   xffNumTrustedHops: number;
+  xffTrustedCidrs?: XffTrustedCidrs | undefined;
+  skipXffAppend?: boolean | undefined;
+}
+
+export interface XffTrustedCidrs {
+  cidrs: CidrRange[];
 }
 
 function createBaseXffConfig(): XffConfig {
-  return { xffNumTrustedHops: 0 };
+  return { xffNumTrustedHops: 0, xffTrustedCidrs: undefined, skipXffAppend: undefined };
 }
 
 export const XffConfig: MessageFns<XffConfig> = {
   encode(message: XffConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.xffNumTrustedHops !== 0) {
       writer.uint32(8).uint32(message.xffNumTrustedHops);
+    }
+    if (message.xffTrustedCidrs !== undefined) {
+      XffTrustedCidrs.encode(message.xffTrustedCidrs, writer.uint32(18).fork()).join();
+    }
+    if (message.skipXffAppend !== undefined) {
+      BoolValue.encode({ value: message.skipXffAppend! }, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -42,6 +56,68 @@ export const XffConfig: MessageFns<XffConfig> = {
             }
 
             message.xffNumTrustedHops = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.xffTrustedCidrs = XffTrustedCidrs.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.skipXffAppend = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseXffTrustedCidrs(): XffTrustedCidrs {
+  return { cidrs: [] };
+}
+
+export const XffTrustedCidrs: MessageFns<XffTrustedCidrs> = {
+  encode(message: XffTrustedCidrs, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.cidrs) {
+      CidrRange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): XffTrustedCidrs {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseXffTrustedCidrs();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cidrs.push(CidrRange.decode(reader, reader.uint32()));
             continue;
           }
         }
