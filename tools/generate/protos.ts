@@ -32,8 +32,8 @@ function patchedValidateProto(deps: string, into: string): void {
   writeFileSync(join(into, 'validate/validate.proto'), patched);
 }
 
-/** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it. */
-const newerFields: readonly { readonly file: string; readonly imports?: readonly string[]; readonly before: string; readonly added: string }[] = [
+/** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it or takes its place. */
+const newerFields: readonly { readonly file: string; readonly imports?: readonly string[]; readonly before: string; readonly added: string; readonly instead?: boolean }[] = [
   { file: 'envoy/config/cluster/v3/circuit_breaker.proto', imports: ['google/protobuf/duration.proto'], before: 'google.protobuf.UInt32Value min_retry_concurrency = 2;', added: 'google.protobuf.Duration budget_interval = 3;' },
   { file: 'envoy/type/tracing/v3/custom_tag.proto', before: 'Metadata metadata = 5;', added: 'string value = 6;' },
   {
@@ -44,6 +44,7 @@ const newerFields: readonly { readonly file: string; readonly imports?: readonly
     file: 'envoy/extensions/filters/http/compressor/v3/compressor.proto', before: 'bool remove_accept_encoding_header = 3;',
     added: 'repeated uint32 uncompressible_response_codes = 4;\n    bool status_header_enabled = 5;',
   },
+  { file: 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto', before: 'repeated RateLimitConfig rate_limits = 3;', added: 'repeated config.route.v3.RateLimit rate_limits = 3;', instead: true },
   {
     file: 'envoy/extensions/http/original_ip_detection/xff/v3/xff.proto', imports: ['envoy/config/core/v3/address.proto', 'google/protobuf/wrappers.proto'], before: 'uint32 xff_num_trusted_hops = 1;',
     added: 'XffTrustedCidrs xff_trusted_cidrs = 2;\n  google.protobuf.BoolValue skip_xff_append = 3;\n}\n\nmessage XffTrustedCidrs {\n  repeated config.core.v3.CidrRange cidrs = 1;',
@@ -51,11 +52,11 @@ const newerFields: readonly { readonly file: string; readonly imports?: readonly
 ];
 
 function patchedEnvoyProtos(deps: string, into: string): void {
-  for (const { file, imports = [], before, added } of newerFields) {
+  for (const { file, imports = [], before, added, instead = false } of newerFields) {
     const text = readFileSync(join(deps, 'envoy-api', file), 'utf8');
     if (!text.includes(before)) throw new Error(`${file} has other fields than expected`);
     mkdirSync(dirname(join(into, file)), { recursive: true });
-    const changed = text.replace(before, `${before}\n  ${added}`);
+    const changed = text.replace(before, instead ? added : `${before}\n  ${added}`);
     writeFileSync(join(into, file), changed.replace(/\nimport /, `\n${imports.map((name) => `import "${name}";\n`).join('')}import `));
   }
 }

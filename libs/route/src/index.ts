@@ -17,3 +17,4 @@ export { durationMs } from './duration.ts';
 export { Report } from './report.ts';
 export { checkFields, fieldPath, isSet, oneof, refuse, use, warn, type FieldRule, type FieldTable } from './fields.ts';
 export * as routeFieldTables from './field-tables.ts';
+export { compileRateLimits } from './rate-limits.ts';

@@ -18,6 +18,14 @@ export function rateLimitDescriptors(stream: StreamControls, stage: number, virt
   return found;
 }
 
+/** The descriptors of a filter's own rules, for requests that are forwarded. */
+export function descriptorsOf(stream: StreamControls, rules: readonly RateLimitRule[]): readonly RateLimitDescriptor[] {
+  if (stream.route()?.action.kind !== 'forward') return none;
+  const found: RateLimitDescriptor[] = [];
+  collect(stream, rules, 0, found);
+  return found;
+}
+
 function collect(stream: StreamControls, rules: readonly RateLimitRule[], stage: number, found: RateLimitDescriptor[]): void {
   for (const rule of rules) {
     if (rule.stage !== stage) continue;

@@ -47,6 +47,12 @@ test('the service is asked with domain and descriptors, and its yes lets the req
   assert.equal(count(world, 'ok'), 1);
 });
 
+test('limits of the filter for one route stand in place of those of the route, whatever the stage', () => {
+  const routes = [routeToApp(perRoute({ rateLimits: [actions('own'), { actions: [{ requestHeaders: { headerName: 'x-user', descriptorKey: 'user' } }] }] }), { rateLimits: [actions('route')] })];
+  assert.deepEqual(keys(asked({ stage: 3 }, { routes, fields: ['x-user: ann'] }).sent), ['generic_key=own', 'user=ann']);
+  assert.deepEqual(keys(asked({}, { routes }).sent), ['generic_key=own']);
+});
+
 test('what is over the limit is answered with 429, marked and flagged', () => {
   const { world, wire, answer, passed } = asked({ responseHeadersToAdd: [{ header: { key: 'x-own', value: '1' } }], statPrefix: 'edge' });
   answer({ overallCode: 2, responseHeadersToAdd: [header('content-type', 'application/json')], rawBody: Buffer.from('{"slow":"down"}') });
@@ -124,5 +130,5 @@ test('what it cannot do is refused by name', () => {
   refused({ requestType: 'some' }, /\.request_type/);
   refused({ rateLimitService: { grpcService: { googleGrpc: { targetUri: 'a', statPrefix: 'b' } }, transportApiVersion: 'V3' } }, /rate_limit_service\.grpc_service\.google_grpc/);
   refused({ rateLimitService: { ...base.rateLimitService, transportApiVersion: 'V2' } }, /transport_api_version/);
-  assert.throws(() => asked({}, { routes: [routeToApp(perRoute({ rateLimits: [{ actions: [{ remoteAddress: {} }] }] }))] }), /rate_limits/);
+  for (const more of [{ stage: 1 }, { disableKey: 'off' }, { actions: [] }]) assert.throws(() => asked({}, { routes: [routeToApp(perRoute({ rateLimits: [actions('a', more)] }))] }), /rate_limits\[0\]/);
 });

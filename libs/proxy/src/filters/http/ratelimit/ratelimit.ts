@@ -7,7 +7,7 @@ import { FilterEvents, FilterStatus, HttpStreamFilter, type FilterContext, type 
 import type { AsyncCall } from '../../../http/async-request.ts';
 import { callGrpc } from '../../../http/grpc-call.ts';
 import { metadataOf } from '../../../http/grpc-service.ts';
-import { rateLimitDescriptors, VhRateLimits } from '../rate-limit-descriptors.ts';
+import { descriptorsOf, rateLimitDescriptors, VhRateLimits } from '../rate-limit-descriptors.ts';
 import { rateLimitHeaders } from './ratelimit-headers.ts';
 import { parseRateLimit, parseRateLimitRoute, type RateLimitConfig, type RateLimitRoute } from './settings.ts';
 
@@ -53,7 +53,7 @@ class RateLimitStream extends HttpStreamFilter {
     const internal = head.headers.get('x-envoy-internal') === 'true';
     if (config.requestType !== 'both' && internal !== (config.requestType === 'internal')) return FilterStatus.continue;
     const own = stream.perRoute(ctx.filterName) as RateLimitRoute | null;
-    const descriptors = rateLimitDescriptors(stream, config.stage, own?.virtualHost ?? VhRateLimits.override);
+    const descriptors = own !== null && own.rules.length > 0 ? descriptorsOf(stream, own.rules) : rateLimitDescriptors(stream, config.stage, own?.virtualHost ?? VhRateLimits.override);
     const cluster = stream.clusters.get(stream.info.upstreamCluster ?? '');
     if (descriptors.length === 0 || cluster === null) return FilterStatus.continue;
     const count = (name: string) => ctx.stats.counter(`cluster.${cluster.config.statName}.ratelimit.${config.statPrefix}${name}`).inc();

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from '@meltemi/base';
 import type { RateLimitServiceConfig } from '@meltemi/api/gen/envoy/config/ratelimit/v3/rls.ts';
 import { RateLimit, RateLimitPerRoute } from '@meltemi/api/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit.ts';
-import { compileHeaderOps, durationMs, refuse, Report, use, type FieldTable, type HeaderOps } from '@meltemi/route';
+import { compileHeaderOps, compileRateLimits, durationMs, refuse, Report, use, type FieldTable, type HeaderOps, type RateLimitRule } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { compileGrpcService, type GrpcTarget } from '../../../http/grpc-service.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -32,6 +32,8 @@ export interface RateLimitRoute {
   readonly virtualHost: number;
   /** "" = the filter's. */
   readonly domain: string;
+  /** In place of those of the route and its virtual host, unless there are none. */
+  readonly rules: readonly RateLimitRule[];
 }
 
 const defaultTimeoutMs = 20;
@@ -46,10 +48,7 @@ const serviceSettings: FieldTable<RateLimitServiceConfig> = {
   transportApiVersion: refuse('only V3 is spoken', (version) => version === 2),
 };
 
-const routeSettings: FieldTable<RateLimitPerRoute> = {
-  vhRateLimits: use, overrideOption: use, domain: use,
-  rateLimits: refuse('is not supported here: write rate_limits into the route or its virtual host'),
-};
+const routeSettings: FieldTable<RateLimitPerRoute> = { vhRateLimits: use, overrideOption: use, domain: use, rateLimits: use };
 
 export function parseRateLimit(bytes: Uint8Array, ctx: ParseContext): Result<RateLimitConfig> {
   const message = RateLimit.decode(bytes);
@@ -82,11 +81,15 @@ export function parseRateLimit(bytes: Uint8Array, ctx: ParseContext): Result<Rat
 
 export function parseRateLimitRoute(bytes: Uint8Array, ctx: ParseContext): Result<RateLimitRoute> {
   const message = RateLimitPerRoute.decode(bytes);
-  const errors = checkSettings(message, routeSettings, ctx);
-  if (errors.length > 0) return err(errors);
+  const report = new Report();
+  report.errors.push(...checkSettings(message, routeSettings, ctx));
+  const rules = compileRateLimits(message.rateLimits, `${ctx.path}.rate_limits`, report);
+  for (const [i, { stage, disableKey, limit }] of message.rateLimits.entries()) if (stage !== undefined || disableKey !== '' || limit !== undefined) report.refuse(`${ctx.path}.rate_limits[${i}]`, 'takes neither stage nor disable_key nor limit here');
+  for (const { path, message: what } of report.warnings) ctx.warn(path, what);
+  if (report.errors.length > 0) return err(report.errors);
   // override_option counts one further, with 0 for "as vh_rate_limits says".
   const virtualHost = message.overrideOption === 0 ? message.vhRateLimits : message.overrideOption - 1;
-  return ok({ virtualHost: virtualHost >= 0 && virtualHost <= 2 ? virtualHost : VhRateLimits.override, domain: message.domain });
+  return ok({ virtualHost: virtualHost >= 0 && virtualHost <= 2 ? virtualHost : VhRateLimits.override, domain: message.domain, rules });
 }
 
 /** Envoy takes only statuses that say something went wrong. */

@@ -10,7 +10,7 @@ import { Duration } from "../../../../../../google/protobuf/duration.ts";
 import { HeaderValueOption } from "../../../../../config/core/v3/base.ts";
 import { TypedExtensionConfig } from "../../../../../config/core/v3/extension.ts";
 import { RateLimitServiceConfig } from "../../../../../config/ratelimit/v3/rls.ts";
-import { HeaderMatcher } from "../../../../../config/route/v3/route_components.ts";
+import { HeaderMatcher, RateLimit as RateLimit1 } from "../../../../../config/route/v3/route_components.ts";
 import { MetadataKey } from "../../../../../type/metadata/v3/metadata.ts";
 import { HttpStatus } from "../../../../../type/v3/http_status.ts";
 
@@ -117,7 +117,7 @@ export interface RateLimitConfig_Override_DynamicMetadata {
 export interface RateLimitPerRoute {
   vhRateLimits: RateLimitPerRoute_VhRateLimitsOptions;
   overrideOption: RateLimitPerRoute_OverrideOptions;
-  rateLimits: RateLimitConfig[];
+  rateLimits: RateLimit1[];
   domain: string;
 }
 
@@ -1072,7 +1072,7 @@ export const RateLimitPerRoute: MessageFns<RateLimitPerRoute> = {
       writer.uint32(16).int32(message.overrideOption);
     }
     for (const v of message.rateLimits) {
-      RateLimitConfig.encode(v!, writer.uint32(26).fork()).join();
+      RateLimit1.encode(v!, writer.uint32(26).fork()).join();
     }
     if (message.domain !== "") {
       writer.uint32(34).string(message.domain);
@@ -1114,7 +1114,7 @@ export const RateLimitPerRoute: MessageFns<RateLimitPerRoute> = {
               break;
             }
 
-            message.rateLimits.push(RateLimitConfig.decode(reader, reader.uint32()));
+            message.rateLimits.push(RateLimit1.decode(reader, reader.uint32()));
             continue;
           }
           case 4: {
