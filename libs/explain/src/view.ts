@@ -27,9 +27,13 @@ export interface ProxyView {
   readonly refused: readonly { readonly typeUrl: string; readonly name: string; readonly errors: readonly FieldError[] }[];
 }
 
+/** A process of which nothing is known; formats may ask for what a real one knows. */
+const formats = { environment: {}, uniqueId: () => '' };
+
 /** Key material and files are not looked at: what they say does not decide where a request goes. */
 export const resourceExtensions: Extensions = {
-  ...filterExtensions(new Map([...fileAccessLoggers({}), ...otelAccessLoggers({}), ...grpcAccessLogExtensions])),
+  ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])),
+  formats,
   tracers: tracerExtensions,
   autoTlsNames: true,
   readFile: () => ok(new Uint8Array()),

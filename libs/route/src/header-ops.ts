@@ -70,7 +70,7 @@ function compileAddition(option: HeaderValueOption, path: string, report: Report
   const action = option.append === undefined ? actions[option.appendAction as 0 | 1 | 2 | 3] : option.append ? 'append' : 'overwrite';
   if (action === undefined) report.refuse(`${path}.append_action`, `${option.appendAction} is not an append action`);
   const text = isSet(header.rawValue) ? header.rawValue.toString('latin1') : header.value;
-  const formatter = text.includes('%') ? compileFormat(text, { omitEmpty: true }) : null;
+  const formatter = text.includes('%') ? compileFormat(text, { ...report.formats, omitEmpty: true }) : null;
   if (formatter && !formatter.ok) for (const error of formatter.error) report.refuse(`${path}.header.value`, error.message);
   if (/[\r\n\0]/.test(text)) report.refuse(`${path}.header.value`, 'a header value has no line breaks or NUL');
   return {

@@ -1,9 +1,16 @@
 import type { FieldError, Result } from '@meltemi/base';
+import type { FormatOptions } from '@meltemi/http';
 
 /** Collects what is wrong (errors refuse the resource) and what is left out (warnings) while a resource is compiled. */
 export class Report {
   readonly errors: FieldError[] = [];
   readonly warnings: FieldError[] = [];
+  /** What formats within the resource may say of the process: %HOSTNAME% and the like. */
+  readonly formats: FormatOptions;
+
+  constructor(formats: FormatOptions = {}) {
+    this.formats = formats;
+  }
 
   /** The resource cannot be run as asked. */
   refuse(path: string, message: string): void {

@@ -141,6 +141,16 @@ test('URI templates match paths and rewrite them', () => {
   assert.deepEqual(errorPaths(route({ path_rewrite_policy: policy('rewrite', { path_template_rewrite: '/{other}' }) })), ['virtual_hosts[0].routes[0].route.path_rewrite_policy.typed_config.path_template_rewrite']);
 });
 
+test('fields may tell of the process, where somebody knows it', () => {
+  const json = oneHost({ match: { prefix: '/' }, route: { cluster: 'c' }, request_headers_to_add: [{ header: { key: 'x-from', value: '%HOSTNAME% %ENVIRONMENT(ZONE)% %UNIQUE_ID%' } }] });
+  const compiled = compileRouteTable(decode(json), undefined, { hostname: 'edge-1', environment: { ZONE: 'b' }, uniqueId: () => 'u1' });
+  const matched = compiled.ok ? compiled.value.match(get('/'), 0, null) : null;
+  assert.ok(matched);
+  const request = get('/');
+  applyHeaderOps(matched.requestHeaders, request.headers, new StreamInfo(unknownConnection, 0, 0));
+  assert.equal(request.headers.get('x-from'), 'edge-1 b u1');
+});
+
 test('redirects build their location', () => {
   for (const [redirect, path, authority, expected] of [
     [{ https_redirect: true }, '/a?b', 'x.com:80', 'https://x.com/a?b'], [{ host_redirect: 'y.com' }, '/a', 'x.com', 'http://y.com/a'],

@@ -1,6 +1,6 @@
 import type { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { ok, type FieldError, type Result } from '@meltemi/base';
-import { pathOf, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { pathOf, type FormatOptions, type RequestHead, type StreamInfo } from '@meltemi/http';
 import { compileVirtualHost, type CompiledVirtualHost } from './compile-virtual-host.ts';
 import { checkFields } from './fields.ts';
 import { routeConfigurationFields } from './field-tables.ts';
@@ -16,8 +16,8 @@ import { stripPort, VirtualHostIndex } from './virtual-host-index.ts';
 const defaultDirectBodyBytes = 4096;
 
 /** Compiles a RouteConfiguration, or names everything in it that cannot be run. `parsePerFilter` reads filters' settings per route; without it they are kept as Any. */
-export function compileRouteTable(config: RouteConfiguration, parsePerFilter: PerFilterParser = (_name, any) => ok(any)): Result<RouteTable> {
-  const report = new Report();
+export function compileRouteTable(config: RouteConfiguration, parsePerFilter: PerFilterParser = (_name, any) => ok(any), formats: FormatOptions = {}): Result<RouteTable> {
+  const report = new Report(formats);
   checkFields(config, routeConfigurationFields, '', report);
   const scope = {
     headers: compileHeaderLevel(config, '', report),

@@ -18,7 +18,7 @@ export interface Context {
 }
 
 export function newContext(extensions: Extensions): Context {
-  return { report: new Report(), extensions, sdsNames: new Set(), rdsNames: new Set(), clusterNames: new Set(), references: [] };
+  return { report: new Report(extensions.formats), extensions, sdsNames: new Set(), rdsNames: new Set(), clusterNames: new Set(), references: [] };
 }
 
 /** The value with its warnings, or the errors. */

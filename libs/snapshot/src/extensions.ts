@@ -1,4 +1,5 @@
 import type { FieldError, Result } from '@meltemi/base';
+import type { FormatOptions } from '@meltemi/http';
 
 /** What a parser of an extension's config gets besides its bytes. */
 export interface ParseContext {
@@ -41,6 +42,8 @@ export interface Extensions {
   readonly autoTlsNames?: boolean;
   /** The proxy reads the PROXY protocol in front of a connection; unset = the proxy_protocol listener filter is refused. */
   readonly proxyProtocol?: boolean;
+  /** What formats of headers and answers may say of the process; access loggers bring their own. */
+  readonly formats?: FormatOptions;
   /** Reads a file that a filter's config names, or says why it cannot; unset = such configs are refused. */
   readonly readFile?: (path: string) => Result<Uint8Array, string>;
   /** Changes with the code behind the extensions, which chains of the same bytes then do not share. Unset: it never changes. */

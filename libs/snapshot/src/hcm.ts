@@ -75,7 +75,7 @@ function compileRoutes(message: HttpConnectionManager, path: string, context: Co
     if (!specifier) context.report.refuse(path, 'needs rds or route_config');
     return null;
   }
-  const table = compileRouteTable(specifier.value, perFilterParser(context, `${path}.route_config`));
+  const table = compileRouteTable(specifier.value, perFilterParser(context, `${path}.route_config`), context.extensions.formats);
   const under = (entry: { path: string; message: string }) => ({ path: entry.path.startsWith(path) ? entry.path : `${path}.route_config.${entry.path}`, message: entry.message });
   if (!table.ok) {
     context.report.errors.push(...table.error.map(under));

@@ -30,7 +30,7 @@ function compileMapper(mapper: ResponseMapper, path: string, report: Report): Lo
 
 function compileBody(format: SubstitutionFormatString | undefined, path: string, report: Report): LocalReplyBody | null {
   if (!format) return null;
-  const formatter = report.take(compileSubstitution(format, path, {}), null);
+  const formatter = report.take(compileSubstitution(format, path, report.formats), null);
   const json = format.format?.$case === 'jsonFormat';
   return formatter && { formatter, contentType: format.contentType || (json ? 'application/json' : 'text/plain') };
 }

@@ -8,7 +8,7 @@ import type { Compiled, Extensions } from './extensions.ts';
 export function compileRouteConfiguration(message: RouteConfiguration, extensions: Extensions): Result<Compiled<RouteTable>> {
   const context = newContext(extensions);
   if (message.name === '') context.report.refuse('name', 'is required');
-  const table = context.report.take(compileRouteTable(message, perFilterParser(context)), null);
+  const table = context.report.take(compileRouteTable(message, perFilterParser(context), context.extensions.formats), null);
   if (table) context.report.warnings.push(...table.warnings);
   return finish(context.report, table);
 }

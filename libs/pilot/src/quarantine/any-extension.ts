@@ -28,6 +28,8 @@ class AllOf<T> extends Map<string, T> {
  * is compiled as a proxy does. Tools that have the proxy's registry hand that in instead.
  */
 export const anyExtension: Extensions = {
+  // A process of which nothing is known: formats may ask for what a real one knows.
+  formats: { environment: {}, uniqueId: () => '' },
   networkFilters: new AllOf((): Extension => ({ parse: () => ok(null) })),
   httpFilters: new AllOf((typeUrl): HttpFilterExtension => ({ parse: () => ok(null), terminal: typeUrl.endsWith('.router.v3.Router'), parseRoute: () => ok(null), routeTypeUrls: everyText() })),
   listenerFilters: new AllOf((): Extension => ({ parse: () => ok(null) })),

@@ -8,7 +8,7 @@ import type { Extensions } from '@meltemi/snapshot';
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
   const formats = { hostname: hostname(), environment: environment(), uniqueId: () => randomUUID() };
-  return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, readFile };
+  return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, formats, readFile };
 }
 
 /** Larger files are no configuration. */

@@ -59,6 +59,8 @@ const all = (types: readonly string[]) => new Map(types.map((type) => [`${prefix
  * (a test in the harness compares the lists with the proxy's).
  */
 export const runnable: Extensions = {
+  // A process of which nothing is known: formats may ask for what a real one knows.
+  formats: { environment: {}, uniqueId: () => '' },
   httpFilters: new Map(httpFilterTypes.map(([type, route]) => [`${prefix}${type}`, httpFilter(type, route)] as const)),
   networkFilters: all(networkFilterTypes),
   listenerFilters: new Map(),

@@ -37,7 +37,7 @@ export const headerMutationFilter: HttpFilterFactory = {
 };
 
 function compile(mutations: Mutations | undefined, ctx: ParseContext): Result<MutationOps> {
-  const report = new Report();
+  const report = new Report(ctx.extensions.formats);
   const path = `${ctx.path}.mutations`;
   const ops = {
     request: compileHeaderMutations(mutations?.requestMutations ?? [], `${path}.request_mutations`, report),

@@ -45,7 +45,7 @@ export const parseLocalRateLimitRoute = (bytes: Uint8Array, ctx: ParseContext): 
 
 function compile(message: LocalRateLimit, ctx: ParseContext, perRoute: boolean): Result<LocalRateLimitConfig> {
   const { path } = ctx;
-  const report = new Report();
+  const report = new Report(ctx.extensions.formats);
   report.errors.push(...checkSettings(message, settings, ctx));
   if (message.localClusterRateLimit !== undefined) report.refuse(`${path}.local_cluster_rate_limit`, 'sharing a limit over the proxies of a cluster is not supported: use the ratelimit filter');
   if (message.statPrefix === '') report.refuse(`${path}.stat_prefix`, 'is required');

@@ -53,7 +53,7 @@ const routeSettings: FieldTable<RateLimitPerRoute> = { vhRateLimits: use, overri
 export function parseRateLimit(bytes: Uint8Array, ctx: ParseContext): Result<RateLimitConfig> {
   const message = RateLimit.decode(bytes);
   const { path } = ctx;
-  const report = new Report();
+  const report = new Report(ctx.extensions.formats);
   const at = { path: `${path}.rate_limit_service`, warn: (where: string, what: string) => ctx.warn(where, what) };
   report.errors.push(...checkSettings(message, settings, ctx));
   if (message.rateLimitService !== undefined) report.errors.push(...checkSettings(message.rateLimitService, serviceSettings, at));
