@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
 import { waitFor } from '@meltemi/base';
 import { backend, type Backend } from './testing/backend.ts';
-import { anyPort, bootstrap, cluster, filter, httpListener, route, type Json } from './testing/bootstrap.ts';
+import { anyPort, bootstrap, cluster, filter, httpListener, route, type Json, typeOf } from './testing/bootstrap.ts';
 import { request } from './testing/client.ts';
 import { runToEnd, startProxy, temporaryFolder, writeBootstrap } from './testing/proxy-process.ts';
 
@@ -35,6 +35,17 @@ test('--mode validate says OK on standard output and exits 0, for YAML and JSON'
     assert.equal(out, `configuration '${path}' OK\n`);
     assert.equal(code, 0);
   }
+});
+
+test('--mode validate reads keys, certificates and authorities, and names whose they are', async () => {
+  const socket = (type: string, more: Json): Json => ({ transport_socket: { name: 'tls', typed_config: { '@type': type, common_tls_context: more } } });
+  const gone = (name: string): Json => ({ filename: join(dir, `gone-${name}.pem`) });
+  const listener = httpListener({ name: 'secure', routes: [route({ prefix: '/' }, 'app')], chain: socket(typeOf.downstreamTls, { tls_certificates: [{ certificate_chain: gone('cert'), private_key: gone('key') }] }) });
+  const upstream = cluster('behind', [app.port], socket(typeOf.upstreamTls, { validation_context: { trusted_ca: gone('ca') } }));
+  const { code, err } = await validate(bootstrap([listener], [cluster('app', [app.port]), upstream]));
+  assert.equal(code, 1);
+  assert.match(err, /listener "secure": .*gone-cert\.pem/);
+  assert.match(err, /cluster "behind": .*gone-ca\.pem/);
 });
 
 test('--config-yaml alone is a bootstrap, and laid over a file it changes and appends', async () => {

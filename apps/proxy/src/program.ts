@@ -44,7 +44,7 @@ await runProgram({
     if (!taken.ok) throw cannotBeUsed(taken.error);
     const sources = loaded && await bootstrapSources(loaded, { node, control, log, values });
     if (values.mode === 'validate') {
-      const problems = sources ? await control.validate(sources) : [];
+      const problems = await control.validate(sources ?? null);
       if (problems.length > 0) throw cannotBeUsed(problems);
       process.stdout.write(`configuration '${loaded?.name ?? 'from pilot'}' OK\n`);
       return { done: Promise.resolve(0) };

@@ -13,6 +13,7 @@ import type { Compiler } from './compile.ts';
 import { DynamicConfig } from './dynamic-config.ts';
 import type { DynamicConfigOptions, DynamicRoots, StaticOwner } from './dynamic-types.ts';
 import { identitySecrets } from './identity-secrets.ts';
+import { unusableKeys } from './key-material.ts';
 import { ResourceStore } from './resource-store.ts';
 import { readStaticResources } from './static-resources.ts';
 import { emptyUpdate, noChange, type WorkerRefusal } from './worker-messages.ts';
@@ -88,9 +89,10 @@ export class ControlThread {
     return ok(undefined);
   }
 
-  /** Reads what files hold, as far as they lead, and tells every problem; serves nothing. For `--mode validate`. */
-  async validate(options: FollowOptions): Promise<FieldError[]> {
-    const problems: FieldError[] = [];
+  /** Reads what files hold, keys and certificates too, as far as they lead, and tells every problem; serves nothing. For `--mode validate`. */
+  async validate(options: FollowOptions | null): Promise<FieldError[]> {
+    const problems = unusableKeys(this.store, (name) => this.secret(name), this.#options.compiler.extensions);
+    if (options === null) return problems;
     const dynamic = this.#makeDynamic(options, { log: silent, apply: () => Promise.resolve([]), onClustersReady: () => {}, onInitialized: () => {}, onRefused: (problem) => problems.push(problem) });
     problems.push(...dynamic.start(options, this.#owners));
     await dynamic.stop();
