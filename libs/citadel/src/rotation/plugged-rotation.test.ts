@@ -145,7 +145,7 @@ test('a citadel does not start with a root that programs which are alive do not 
   const next = new World(world.store);
   next.files = after;
   const opened = await next.rotation.refresh(start);
-  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /^1 programs that are alive would be cut off by this root: reviews-1 spiffe:.*--accept-cut-off$/);
+  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /^a program that is alive would be cut off by this root: reviews-1 spiffe:.*--accept-cut-off$/);
   next.files = before;
   assert.equal(await next.state(), 'old old old done');
   const forced = new World(world.store, true);

@@ -97,7 +97,7 @@ export class PluggedRotation implements Authority, Rotation {
     const names = holdupText(lost.map(({ spiffeId, name, address, connected, heardAt, certificateNotAfter, trustedRoots }) => ({
       kind: 'proxy', spiffeId, name, address, connected, heardAt, until: certificateNotAfter, reason: trustedRoots.includes(signing) ? 'has a certificate of another root' : `does not trust root ${short(signing)}`,
     })));
-    return fail('', `${lost.length} programs that are alive would be cut off by this root: ${names}. Start with the files of before and replace them while citadel runs: it distributes the new root first. Or cut them off with --accept-cut-off`);
+    return fail('', `${lost.length === 1 ? 'a program that is' : `${lost.length} programs that are`} alive would be cut off by this root: ${names}. Start with the files of before and replace them while citadel runs: it distributes the new root first. Or cut them off with --accept-cut-off`);
   }
 
   /** The files' authority, as far as nobody is cut off by it. */
