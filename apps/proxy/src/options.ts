@@ -47,6 +47,7 @@ export const options = [
   { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
   { name: 'listen-address', type: 'string', placeholder: 'ip', description: "where admin, health and Prometheus ports bind (default: the node's address when it is a loopback one, else 127.0.0.1)" },
   { name: 'admin-port', type: 'int', min: 0, max: 65_535, default: '15000', description: 'admin port of a mesh proxy; 0 means any' },
+  { name: 'admin-socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) for the admin pages, in place of a port' },
   { name: 'health-port', type: 'int', min: 0, max: 65_535, default: '15021', description: 'GET /healthz/ready' },
   { name: 'dns-proxy-address', type: 'string', env: ['DNS_PROXY_ADDR'], default: 'localhost:15053', placeholder: 'host:port', description: 'DNS server of a sidecar with ISTIO_META_DNS_CAPTURE=true; port 0 means any' },
   { name: 'dns-forward-parallel', type: 'bool', env: ['DNS_FORWARD_PARALLEL'], description: 'names that the mesh does not know are asked of all name servers at once' },

@@ -1,24 +1,24 @@
-import { AdminServer, explainListenError, jsonResponse, type AdminRoute } from '@meltemi/observe-edge';
+import { AdminServer, explainListenError, jsonResponse, type Address, type AdminRoute } from '@meltemi/observe-edge';
 import type { Lifecycle } from '@meltemi/base';
 
 export interface OwnServer {
   readonly name: string;
+  /** Where the address comes from, for messages. */
   readonly flag: string;
-  readonly host: string;
-  readonly port: number;
+  readonly address: Address;
   readonly routes: readonly AdminRoute[];
 }
 
-/** Starts one of the proxy's own small HTTP servers (admin, health, Prometheus); resolves with the bound port. */
+/** Starts one of the proxy's own small HTTP servers (admin, health, Prometheus); resolves with the bound port, 0 for a Unix socket. */
 export async function startOwnServer(spec: OwnServer, lifecycle: Lifecycle): Promise<number> {
-  const server = new AdminServer({ title: `meltemi-proxy ${spec.name}` });
+  const server = new AdminServer({ title: `meltemi-proxy ${spec.name}`, socketFlag: spec.flag });
   for (const route of spec.routes) server.route(route);
   try {
-    const bound = await server.listen({ host: spec.host, port: spec.port });
+    const bound = await server.listen(spec.address);
     lifecycle.add(`${spec.name} server`, () => server.stop());
     return bound.port;
   } catch (cause) {
-    throw explainListenError(cause, { flag: spec.flag, address: { host: spec.host, port: spec.port } });
+    throw explainListenError(cause, { flag: spec.flag, address: spec.address });
   }
 }
 

@@ -1,12 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import type { Node } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { binaryToJson } from '@meltemi/api';
 import { Bootstrap } from '@meltemi/api/gen/envoy/config/bootstrap/v3/bootstrap.ts';
 import { formatFieldErrors, withDeadline, type FieldError } from '@meltemi/base';
 import type { IdentityAgent } from '@meltemi/identity-edge';
 import { FlatStats } from '@meltemi/observe';
-import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError } from '@meltemi/observe-edge';
+import { formatAddress, meltemiVersion, pinoLevel, runProgram, StartError, unixAddress, unixPath, type Address } from '@meltemi/observe-edge';
 import { adminRoutes, ControlThread, meshNode, ModuleLoader, prometheus, proxyExtensions, readOverload, tidyMemory, type ReadBootstrap, type WorkerRefusal } from '@meltemi/proxy-edge';
 import type { DnsServer } from '@meltemi/proxy-edge/dns';
 import { bootstrapSources } from './config-sources.ts';
@@ -146,21 +147,26 @@ await runProgram({
       const admin = adminAddress();
       const bound: Record<string, number> = {};
       if (admin) {
-        bound['admin'] = await startOwnServer({ name: 'admin', flag: 'admin-port', ...admin, routes: adminPages() }, lifecycle);
-        if (values['admin-address-path'] !== undefined) writeFileSync(values['admin-address-path'], formatAddress({ host: admin.host, port: bound['admin'] }));
+        const socket = unixPath(admin);
+        const port = await startOwnServer({ name: 'admin', flag: socket === undefined ? 'admin-port' : 'admin-socket', address: admin, routes: adminPages() }, lifecycle);
+        if (socket === undefined) bound['admin'] = port;
+        if (values['admin-address-path'] !== undefined) writeFileSync(values['admin-address-path'], socket ?? formatAddress({ host: admin.host, port }));
       }
       if (role === 'mesh') {
         const host = ownAddress(values);
-        bound['health'] = await startOwnServer({ name: 'health', flag: 'health-port', host, port: values['health-port'], routes: healthRoutes(isReady) }, lifecycle);
+        bound['health'] = await startOwnServer({ name: 'health', flag: 'health-port', address: { host, port: values['health-port'] }, routes: healthRoutes(isReady) }, lifecycle);
         const page = { method: 'GET' as const, path: '/stats/prometheus', description: 'metrics', handle: () => prometheus({ refreshStats: () => control.workers.refreshStats(), metrics: stats, flat }) };
-        bound['prometheus'] = await startOwnServer({ name: 'prometheus', flag: 'prometheus-port', host, port: values['prometheus-port'], routes: [page, { ...page, path: '/metrics' }] }, lifecycle);
+        bound['prometheus'] = await startOwnServer({ name: 'prometheus', flag: 'prometheus-port', address: { host, port: values['prometheus-port'] }, routes: [page, { ...page, path: '/metrics' }] }, lifecycle);
       }
       return bound;
     }
 
-    function adminAddress(): { host: string; port: number } | undefined {
+    function adminAddress(): Address | undefined {
+      const socket = values['admin-socket'];
+      if (socket !== undefined) return unixAddress(resolve(socket));
       if (role === 'mesh') return { host: ownAddress(values), port: values['admin-port'] };
       const address = loaded?.bootstrap.admin?.address?.address;
+      if (address?.$case === 'pipe') return unixAddress(resolve(address.value.path));
       if (address?.$case !== 'socketAddress') return undefined;
       const { address: host, portSpecifier } = address.value;
       return { host, port: portSpecifier?.$case === 'portValue' ? portSpecifier.value : 0 };

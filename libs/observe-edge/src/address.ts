@@ -19,7 +19,12 @@ const unixScheme = 'unix:';
 
 /** "unix:/run/pilot/admin.sock", where a Unix socket will do: the address whose host is that text. Undefined for all others. */
 export function parseUnixAddress(text: string): Address | undefined {
-  return text.startsWith(`${unixScheme}/`) ? { host: text, port: 0 } : undefined;
+  return text.startsWith(`${unixScheme}/`) ? unixAddress(text.slice(unixScheme.length)) : undefined;
+}
+
+/** The address of a Unix socket at an absolute path. */
+export function unixAddress(path: string): Address {
+  return { host: `${unixScheme}${path}`, port: 0 };
 }
 
 /** The path of an address that is a Unix socket. */

@@ -43,6 +43,8 @@ export interface AdminServerOptions {
   readonly localOnly?: boolean;
   /** A handler that takes longer is answered with 503; default 30,000. */
   readonly handlerTimeoutMs?: number;
+  /** What names the Unix socket, for messages: a flag without dashes. Default admin-listen. */
+  readonly socketFlag?: string;
   readonly onError?: (error: unknown, path: string) => void;
 }
 
@@ -72,7 +74,7 @@ export class AdminServer {
     server.maxConnections = this.#options.maxConnections ?? 256;
     const path = unixPath(address);
     if (path !== undefined) {
-      await bindPrivately(path, (bound) => listening(server, (done) => server.listen(bound, done)), { flag: 'admin-listen', owner: 'program' });
+      await bindPrivately(path, (bound) => listening(server, (done) => server.listen(bound, done)), { flag: this.#options.socketFlag ?? 'admin-listen', owner: 'program' });
       this.#server = server;
       return address;
     }

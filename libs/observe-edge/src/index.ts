@@ -1,7 +1,7 @@
 export { runProgram, meltemiVersion, type ProgramSpec, type ProgramContext, type RunningProgram } from './program.ts';
 export { parseOption, resolveOptions, environmentName, type OptionSpec, type OptionValues, type ResolvedOptions } from './options.ts';
 export { parseCommandLine, type CommandLine, type CommandLineSpec } from './command-line.ts';
-export { parseAddress, formatAddress, isLoopback, type Address } from './address.ts';
+export { parseAddress, formatAddress, isLoopback, unixAddress, unixPath, type Address } from './address.ts';
 export { AdminServer, jsonResponse, type AdminRequest, type AdminResponse, type AdminRoute, type AdminServerOptions } from './admin-server.ts';
 export { standardRoutes, metricsRoute } from './standard-routes.ts';
 export { Readiness } from './readiness.ts';

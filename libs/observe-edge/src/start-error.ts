@@ -1,4 +1,4 @@
-import { formatAddress, type Address } from './address.ts';
+import { formatAddress, unixPath, type Address } from './address.ts';
 import { environmentName } from './options.ts';
 
 /** The program cannot start, and the text alone tells its user what to do: printed without a stack. */
@@ -14,7 +14,10 @@ export class StartError extends Error {
 
 /** A listen failure in words: which flag, which address, why, and how to change it. Other errors come back as they were. */
 export function explainListenError(cause: unknown, at: { flag: string; address: Address }): unknown {
+  if (cause instanceof StartError) return cause;
   const text = cause instanceof Error ? cause.message : '';
+  const socket = unixPath(at.address);
+  if (socket !== undefined) return new StartError(`--${at.flag}: cannot listen at ${socket}: ${text}`, { cause });
   const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : (/\b(EADDRINUSE|EACCES|EADDRNOTAVAIL)\b/.exec(text)?.[0] ?? '');
   const why = reasons[code];
   if (why === undefined) return cause;

@@ -16,7 +16,7 @@ export function addCheck(parent: Command, { output, context }: CommandEnvironmen
   parent.command('check')
     .description('list the AuthorizationPolicies in force at a proxy')
     .argument('[proxy]', '<pod>[.<namespace>], a Deployment\'s name, or the beginning of either')
-    .option('--admin <url>', 'the proxy\'s admin address, such as http://127.0.0.1:15000, instead of a proxy of the mesh')
+    .option('--admin <url>', 'the proxy\'s admin address, such as http://127.0.0.1:15000 or unix:/run/proxy/admin.sock, instead of a proxy of the mesh')
     .option('-o, --output <format>', 'table, json or yaml')
     .action(async (proxy: string | undefined, options: { readonly admin?: string; readonly output?: string }) => {
       const format = outputFormat(options.output);

@@ -1,4 +1,4 @@
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import { CliError, exitCode } from '../../cli-error.ts';
 import type { MeshContext } from '../../context.ts';
 
@@ -15,16 +15,20 @@ export function proxyAdmin(proxy: string | undefined, admin: string | undefined,
   throw new CliError(`${found.length === 0 ? `No proxy ${proxy}` : `${proxy} could be several proxies`}. There are:\n${names || '  none'}`);
 }
 
-/** GETs an admin page as JSON. */
+/** GETs an admin page as JSON. `admin` is a URL, or unix:/path of a Unix socket. */
 export async function fetchAdmin(admin: string, path: string): Promise<unknown> {
   let body: string;
+  const socketPath = admin.startsWith('unix:') ? admin.slice('unix:'.length) : undefined;
+  const dispatcher = new Agent({ connect: { timeout: timeoutMs, ...(socketPath !== undefined && { socketPath }) } });
   try {
-    const reply = await request(`${admin}${path}`, { headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
+    const reply = await request(`${socketPath === undefined ? admin : 'http://localhost'}${path}`, { dispatcher, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
     body = await reply.body.text();
     if (reply.statusCode !== 200) throw new CliError(`${admin}${path} answered ${reply.statusCode}: ${body.slice(0, 200)}`);
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
     throw new CliError(`The proxy's admin page ${admin}${path} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}. Is the proxy running?`);
+  } finally {
+    await dispatcher.close();
   }
   try {
     return JSON.parse(body);

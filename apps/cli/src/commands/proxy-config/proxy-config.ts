@@ -44,7 +44,7 @@ function addView(parent: Command, view: View, { output, context }: CommandEnviro
 function proxyArgument(command: Command): Command {
   return command
     .argument('[proxy]', '<pod>[.<namespace>], a Deployment\'s name, or the beginning of either')
-    .option('--admin <url>', 'the proxy\'s admin address, such as http://127.0.0.1:15000, instead of a proxy of the mesh')
+    .option('--admin <url>', 'the proxy\'s admin address, such as http://127.0.0.1:15000 or unix:/run/proxy/admin.sock, instead of a proxy of the mesh')
     .option('-o, --output <format>', 'table, json or yaml');
 }
 
