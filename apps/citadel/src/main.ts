@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { formatFieldErrors, mathRandom, systemClock } from '@meltemi/base';
 import { openCertificateService, Roster, type CertificateService, type TokenCallers } from '@meltemi/citadel';
 import { claimSocket, declareCitadelStats, startCitadelServer, withAuditFile, type CitadelLog } from '@meltemi/citadel-edge';
+import { connectionBounds } from '@meltemi/identity-edge';
 import { formatAddress, runProgram, StartError } from '@meltemi/observe-edge';
 import { federated, follow, maxMeshConfigBytes, openFederation, startBundleServer } from './federation.ts';
 import { followFiles } from './followed-files.ts';
@@ -46,7 +47,7 @@ await runProgram({
       ...(issuersFile ? [{ flag: 'oidc-issuers', maxBytes: maxIssuersFileBytes, ...issuersFile }] : []),
     ], { log: audited, stats, lifecycle, readiness });
     const listen = formatAddress(values.listen);
-    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, problems, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, ...maintenance(values, kept) });
+    const server = await startCitadelServer({ service, listen, socketPath, log: audited, stats, clock: systemClock, random: mathRandom, roster, problems, ...(chosen.rotation && { rotation: chosen.rotation }), ratePerClient: { perSecond: values['max-requests-per-client'], burst: 5 * values['max-requests-per-client'] }, connections: connectionBounds(values), ...maintenance(values, kept) });
     lifecycle.add('certificate service', () => server.stop(1000));
     const bundlePort = await startBundleServer(values, { service, log, lifecycle });
     log.info({ socketPath, stateDir, rootNotAfter: new Date(service.rootNotAfter()).toISOString() }, 'authority open');

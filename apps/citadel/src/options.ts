@@ -1,5 +1,7 @@
 import { etcdFlags } from '@meltemi/config-edge/etcd';
+import { citadelConnections } from '@meltemi/citadel-edge';
 import { keyAlgorithms } from '@meltemi/identity';
+import { connectionOptions } from '@meltemi/identity-edge';
 import { StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 import { callerOptions, checkCallerOptions } from './caller-options.ts';
 import { checkUpstreamOptions, upstreamOptions } from './upstream-options.ts';
@@ -26,6 +28,7 @@ export const options = [
   ...callerOptions,
   ...upstreamOptions,
   { name: 'max-requests-per-client', type: 'int', min: 1, max: 100_000, default: '200', description: 'calls a second of one identity, or of one address without one; five times as many at once' },
+  ...connectionOptions(citadelConnections),
   ...federationOptions,
 ] as const satisfies readonly OptionSpec[];
 

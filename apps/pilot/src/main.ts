@@ -3,11 +3,11 @@ import { ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { systemClock, withDeadline } from '@meltemi/base';
 import { keyText } from '@meltemi/config';
 import { controlPlaneId } from '@meltemi/identity';
-import { joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
+import { connectionBounds, joinTokenFile, rootFile, serverCredentials, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 import { explainListenError, formatAddress, meltemiVersion, runProgram, StartError, type Address } from '@meltemi/observe-edge';
 import { featuresFrom, gatewayNames, givenAddresses, translate, wantedKeys, type PushContext } from '@meltemi/pilot';
 import { AutoRegistration, BlockedAddresses, certifiedCaller, ConfigCache, configService, debugRoutes, Discovery, httpKeyServer, JwksKeeper, NameKeeper, peerService, PilotDirectory, pilotStats, socketOwner, statusService, systemNames, withRegistered, type CacheChange, type ConfigApiParts } from '@meltemi/pilot-edge';
-import { startAdsServer, type AdsListener } from '@meltemi/xds-edge';
+import { defaultAdsLimits, startAdsServer, type AdsListener } from '@meltemi/xds-edge';
 import { openAudit, readAccess } from './access.ts';
 import { admissionTests } from './admission-tests.ts';
 import { authorizeProxy, plaintextListener, secureListener } from './authorize.ts';
@@ -145,7 +145,7 @@ await runProgram({
         ...(identity ? [{ name: secureListener, address: formatAddress(values.listen), credentials: serverCredentials(identity) }] : []),
         ...(plain ? [{ name: plaintextListener, address: formatAddress(plain), credentials: ServerCredentials.createInsecure() }] : []),
       ];
-      const server = await listening('listen', values.listen, startAdsServer({ listeners, identifier: `meltemi-pilot ${meltemiVersion}`, onConnect: (hello, connection) => discovery.connect(hello, connection), onLimited: limited('xds'), log }));
+      const server = await listening('listen', values.listen, startAdsServer({ listeners, identifier: `meltemi-pilot ${meltemiVersion}`, onConnect: (hello, connection) => discovery.connect(hello, connection), onLimited: limited('xds'), log, limits: { maxStreams: Math.max(defaultAdsLimits.maxStreams, values['max-connections']), maxStreamsPerClient: values['max-streams-per-client'], connections: { ...defaultAdsLimits.connections, ...connectionBounds(values) } } }));
       lifecycle.add('xDS server', () => server.stop());
       return Object.fromEntries([...server.addresses].map(([name, bound]) => [name, Number(bound.slice(bound.lastIndexOf(':') + 1))]));
     }

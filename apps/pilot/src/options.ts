@@ -1,5 +1,7 @@
 import { etcdFlags } from '@meltemi/config-edge/etcd';
+import { connectionOptions } from '@meltemi/identity-edge';
 import { formatAddress, isLoopback, StartError, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
+import { defaultAdsLimits } from '@meltemi/xds-edge';
 
 /** Pilot's flags; the common ones come from the frame. */
 export const options = [
@@ -30,6 +32,8 @@ export const options = [
   { name: 'admission-test-program', type: 'string', default: 'meltemi', placeholder: 'path', description: 'the command line, which runs the expectations' },
   { name: 'admission-test-timeout', type: 'duration', default: '20s', description: 'longest the expectations of one change may take' },
   { name: 'reconnect-grace', type: 'duration', default: '5s', description: 'how long a waiting apply expects proxies back that lost their connection, or ours when we restarted' },
+  { name: 'max-streams-per-client', type: 'int', min: 1, max: 100_000, default: String(defaultAdsLimits.maxStreamsPerClient), description: 'xDS streams of one identity, or of one address without one, at the same time' },
+  ...connectionOptions(defaultAdsLimits.connections),
 ] as const satisfies readonly OptionSpec[];
 
 export type PilotOptions = OptionValues<typeof options>;

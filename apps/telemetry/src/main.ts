@@ -1,5 +1,5 @@
 import { ServerCredentials } from '@grpc/grpc-js';
-import { callerIdentity, serverCredentials } from '@meltemi/identity-edge';
+import { callerIdentity, connectionBounds, serverCredentials } from '@meltemi/identity-edge';
 import { accessesRoute, AccessLogServer, graphRoute, requestsRoute, type AccessLogServerOptions } from '@meltemi/mixer-edge';
 import { explainListenError, runProgram, type Address } from '@meltemi/observe-edge';
 import { startIdentity } from './identity.ts';
@@ -21,7 +21,7 @@ await runProgram({
 
     const servers: AccessLogServer[] = [];
     const serve = async (flag: 'listen' | 'insecure-listen', address: Address, trust: Pick<AccessLogServerOptions, 'credentials' | 'identify'>): Promise<number> => {
-      const server = new AccessLogServer({ ...trust, trustDomain: values['trust-domain'], report: (attributes) => runtime.report(attributes), stats, log });
+      const server = new AccessLogServer({ ...trust, trustDomain: values['trust-domain'], connections: connectionBounds(values), report: (attributes) => runtime.report(attributes), stats, log });
       servers.push(server);
       lifecycle.add(`access log service (--${flag})`, () => server.stop());
       try {

@@ -1,3 +1,5 @@
+import { connectionOptions } from '@meltemi/identity-edge';
+import { reportConnections } from '@meltemi/mixer-edge';
 import { isLoopback, StartError, formatAddress, type OptionSpec, type OptionValues } from '@meltemi/observe-edge';
 
 /** Flags of the telemetry program; the common ones come from the frame. */
@@ -15,6 +17,7 @@ export const options = [
   { name: 'max-accesses', type: 'int', min: 0, max: 1_000_000, default: '10000', description: 'different accesses kept for meltemi authz suggest, without headers and queries; 0 keeps none' },
   { name: 'access-idle-timeout', type: 'duration', default: '24h', description: 'accesses that were not repeated for so long are forgotten' },
   { name: 'edge-idle-timeout', type: 'duration', default: '15m', description: 'edges and requests without traffic for so long are forgotten' },
+  ...connectionOptions(reportConnections),
 ] as const satisfies readonly OptionSpec[];
 
 export type TelemetryOptions = OptionValues<typeof options>;

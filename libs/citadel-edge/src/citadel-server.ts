@@ -57,7 +57,8 @@ const limits = {
 const defaultRatePerClient: Rate = { perSecond: 200, burst: 1000 };
 /** Each replica of a workload follows the roots over one stream, and asks now and then. */
 const maxOpenPerClient = 1200;
-const defaultConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 25_000, maxPerAddress: 5000, maxPerIdentity: 2500 };
+/** Without flags. */
+export const citadelConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 25_000, maxPerAddress: 5000, maxPerIdentity: 2500 };
 
 const defaultMaintenanceMs = 3_600_000;
 
@@ -107,7 +108,7 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     const credentials = serverCredentials(own, { clientCertificate: 'request', sendRoot: true });
     const port = await new Promise<number>((resolve, reject) => server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound))));
     rememberPeers(server);
-    limitConnections(server, { ...defaultConnections, ...options.connections, onRefused: limited });
+    limitConnections(server, { ...citadelConnections, ...options.connections, onRefused: limited });
     return { port, stop };
   } catch (cause) {
     await stop(0);

@@ -1,4 +1,4 @@
-export { startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
+export { citadelConnections, startCitadelServer, type CitadelServer, type CitadelServerOptions } from './citadel-server.ts';
 export { readCaFiles } from './ca-files.ts';
 export { DiskKeystore } from './disk-keystore.ts';
 export { withAuditFile } from './audit-file.ts';

@@ -11,4 +11,5 @@ export { mintJoinToken } from './mint.ts';
 export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';
 export { callLimits, type CallLimitsOptions } from './limits/call-limits.ts';
 export { limitConnections, defaultConnectionLimits, type ConnectionLimits, type ConnectionLimitsOptions, type ConnectionRefusalReason } from './limits/connection-limits.ts';
+export { connectionBounds, connectionOptions, type ConnectionBounds } from './limits/connection-options.ts';
 export { clientOf } from './limits/client-of.ts';

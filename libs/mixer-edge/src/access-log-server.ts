@@ -37,7 +37,8 @@ export interface AccessLogServerOptions {
 const defaultMaxStreams = 4000;
 const defaultStreamRate: Rate = { perSecond: 100, burst: 1000 };
 const defaultEntryRate: Rate = { perSecond: 20_000, burst: 40_000 };
-const defaultConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 5000, maxPerAddress: 2500, maxPerIdentity: 1250 };
+/** Without flags. */
+export const reportConnections: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 5000, maxPerAddress: 2500, maxPerIdentity: 1250 };
 
 /** Envoy's access log service over gRPC (envoy.service.accesslog.v3): proxies stream their entries, each becomes attributes for `report`. */
 export class AccessLogServer {
@@ -74,7 +75,7 @@ export class AccessLogServer {
           return;
         }
         rememberPeers(this.#server);
-        limitConnections(this.#server, { ...defaultConnections, ...this.#options.connections, onRefused: (_reason, client) => this.#limited('connection', client) });
+        limitConnections(this.#server, { ...reportConnections, ...this.#options.connections, onRefused: (_reason, client) => this.#limited('connection', client) });
         resolve({ host: address.host, port });
       });
     });
