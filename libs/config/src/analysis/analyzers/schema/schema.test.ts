@@ -22,7 +22,7 @@ cases(named('schema.ValidationAnalyzer.AuthorizationPolicy'), {
 });
 
 cases(named('schema.ValidationAnalyzer'), {
-  'MeshConfig in its ConfigMap': { yaml: object('v1', 'ConfigMap', '{name: istio, namespace: istio-system}', 'data: {mesh: "accessLogFle: a"}'), finds: [['IST0106 ConfigMap istio.istio-system', 4, /accessLogFle/]] },
+  'MeshConfig in its ConfigMap': { yaml: object('v1', 'ConfigMap', '{name: istio, namespace: istio-system}', 'data: {mesh: "accessLogFle: a"}'), finds: [['IST0133 ConfigMap istio.istio-system', 4, /accessLogFle/]] },
   'a kind of Istio\'s group that is none': { yaml: object('security.istio.io/v1', 'PeerAuthentification', '{name: a}', 'spec: {}'), finds: [['IST0106 PeerAuthentification a.default', 2, /PeerAuthentication/]] },
 });
 
