@@ -83,7 +83,7 @@ export class ActiveListener {
 
   get activeConnections(): number {
     let count = this.#arriving.size;
-    for (const generation of this.#generations()) for (const chain of generation.chains.values()) count += chain.active;
+    for (const generation of this.#generations()) for (const chain of generation.chains.values()) count += chain.connections;
     return count;
   }
 
@@ -169,12 +169,9 @@ export class ActiveListener {
   tick(nowMs: number): void {
     for (const chain of this.#current.chains.values()) chain.tick(nowMs);
     for (const [generation, timer] of this.#old) {
-      let active = 0;
-      for (const chain of generation.chains.values()) {
-        chain.tick(nowMs);
-        active += chain.active;
-      }
-      if (active > 0 || generation === this.#current) continue;
+      const chains = [...generation.chains.values()];
+      for (const chain of chains) chain.tick(nowMs);
+      if (generation === this.#current || !chains.every((chain) => chain.idle)) continue;
       clearTimeout(timer);
       this.#old.delete(generation);
       release(generation);

@@ -91,8 +91,13 @@ export class ChainRuntime {
   }
 
   /** Connections this chain serves. */
-  get active(): number {
-    return (this.http?.active ?? 0) + this.tcpSessions.size + this.#held.size;
+  get connections(): number {
+    return (this.http?.sessions.size ?? 0) + this.tcpSessions.size + this.#held.size;
+  }
+
+  /** Nothing needs this chain: no connection, and no request of one that another chain has by now. */
+  get idle(): boolean {
+    return this.connections === 0 && (this.http?.leftBehind ?? 0) === 0;
   }
 
   /**

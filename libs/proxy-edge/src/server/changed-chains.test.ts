@@ -77,6 +77,8 @@ test('so does one of HTTP/2, beside a request that began before', async (t) => {
   await waitFor('the slow request', () => release.toString().includes('late'));
   must(await server.setListener(httpListener({ port, routes: [routeTo('app')], filters: [denyAll] })));
   assert.equal(await ask(), '403');
+  // The request that stays with the chain before is no second connection.
+  assert.equal(server.activeConnections, 1);
   release();
   assert.equal(await slow, '200');
   assert.equal(await ask(), '403');

@@ -100,11 +100,6 @@ export class HttpConnectionManager {
     return (this.#codecSettings ??= JSON.stringify([codecType, maxRequestHeadersBytes, maxHeadersCount, http1, http2, delayedCloseTimeoutMs]));
   }
 
-  /** Connections, and requests of connections that went over to another connection manager. */
-  get active(): number {
-    return this.sessions.size + this.leftBehind;
-  }
-
   /** Serves a connection from its first byte on. */
   serve(connection: ByteConnection, info: ConnectionInfo): HttpSession {
     const session = new HttpSession(this, connection, info);
