@@ -89,12 +89,15 @@ export class ActiveListener {
 
   /**
    * Puts a new config in force: same addresses keep their sockets, unchanged chains their connections. HTTP connections of the other chains are
-   * served by the new ones from their next request on, TCP connections drain.
+   * served by the new ones from their next request on, TCP connections drain. Where connections come in otherwise (another address, other
+   * listener filters), those that are open are none of the new chains': HTTP ones end after what is under way.
    */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
-    const next = await build(listener, this.#deps, this.#current);
+    const sameAddresses = this.#sameAddresses(listener);
+    const sameArrival = sameAddresses && listener.arrivalFingerprint === this.#current.listener.arrivalFingerprint;
+    const next = await build(listener, this.#deps, sameArrival ? this.#current : null);
     if (!next.ok) return next;
-    if (!this.#sameAddresses(listener)) {
+    if (!sameAddresses) {
       const before = this.#sockets;
       this.#sockets = [];
       const bound = await this.#bind(next.value);
@@ -109,7 +112,9 @@ export class ActiveListener {
     this.#current = next.value;
     const kept = new Set(next.value.chains.values());
     const sameChains = kept.size === old.chains.size && [...old.chains.values()].every((chain) => kept.has(chain));
-    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver((view) => this.#chainOf(view));
+    const takeOver = sameArrival ? (view: ConnectionView) => this.#chainOf(view) : () => null;
+    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver(takeOver);
+    if (!sameArrival) for (const accepted of this.#arriving) accepted.destroy();
     for (const [chain, runtime] of old.chains) if (kept.has(runtime)) old.chains.delete(chain);
     this.#drainGeneration(old, pace);
     return ok(undefined);

@@ -197,3 +197,40 @@ test('a chain that matches more closely takes the open connections that would be
   must(await server.setListener(listenerOf({ name: 'main', address: address(port), filterChains: [rest, close] })));
   assert.equal(await connection.ask(), '403');
 });
+
+const filtered = (listenerFilters: Json[]) => (port: number) => listenerOf({ name: 'main', address: address(port), listenerFilters, filterChains: [{ filters: [hcm()] }] });
+const behindBalancer = { name: 'proxy_protocol', typedConfig: { '@type': type('listener.proxy_protocol.v3.ProxyProtocol') } };
+
+test('where listener filters change, connections that were never asked are not taken for ones that were', async (t) => {
+  const { server, port } = await opened(t, filtered([]));
+  const connection = await kept(t, port);
+  assert.equal(await connection.ask(), '200');
+  must(await server.setListener(filtered([behindBalancer])(port)));
+  await connection.closed();
+  assert.equal(server.activeConnections, 0);
+});
+
+test('one that is still in a listener filter when those change is not served', async (t) => {
+  const inspector = { name: 'tls_inspector', typedConfig: { '@type': type('listener.tls_inspector.v3.TlsInspector') } };
+  const { server, port } = await opened(t, filtered([inspector]));
+  const connection = await kept(t, port);
+  await waitFor('the connection', () => server.activeConnections === 1);
+  must(await server.setListener(filtered([behindBalancer, inspector])(port)));
+  connection.send();
+  assert.equal(await connection.answer(), 'closed');
+});
+
+test('where a listener moves, its connections stay behind: they end after what is under way', async (t) => {
+  let release = () => {};
+  const app = await application(t, (request, response) => (request.url === '/slow' ? (release = () => response.end('late')) : response.end('ok')));
+  const { server, port } = await opened(t, (at) => httpListener({ port: at, routes: [routeTo('app')] }), { app });
+  const [idle, busy] = await Promise.all([kept(t, port), kept(t, port)]);
+  assert.equal(await idle.ask(), '200');
+  busy.send('GET /slow HTTP/1.1\r\nhost: a\r\n\r\n');
+  await waitFor('the slow request', () => release.toString().includes('late'));
+  const moved = listenerOf({ name: 'main', address: address(0, '127.0.0.2'), filterChains: [{ filters: [hcm()] }] });
+  must(await server.setListener(moved));
+  await idle.closed();
+  release();
+  assert.equal(await busy.answer(), '200 close');
+});
