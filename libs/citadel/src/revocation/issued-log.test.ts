@@ -12,11 +12,20 @@ const cart = 'spiffe://cluster.local/ns/shop/sa/cart';
 class Store extends MemoryKeystore {
   writes = 0;
   away = false;
+  /** Runs between a listing and the reading that follows it, once. */
+  meanwhile: (() => Promise<void>) | undefined;
 
   override async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {
     if (this.away) throw new Error('the disk is full');
     this.writes += 1;
     await super.addIssued(name, records);
+  }
+
+  override async loadIssued(names: readonly string[]): ReturnType<MemoryKeystore['loadIssued']> {
+    const { meanwhile } = this;
+    this.meanwhile = undefined;
+    await meanwhile?.();
+    return super.loadIssued(names);
   }
 }
 
@@ -41,6 +50,23 @@ test('what is issued within a second is written together, and another citadel fi
   await log.flush();
   assert.equal(store.writes, 1);
   assert.equal((await serials(open())).length, 50);
+});
+
+test('nothing is missed when another citadel merges what was just listed, or writes more', async () => {
+  const { store, open, serials, record } = world();
+  const [reader, writer] = [open(), open()];
+  for (let count = 0; count < 63; count += 1) {
+    writer.add(record());
+    await writer.flush();
+  }
+  const before = await store.issuedNames();
+  store.meanwhile = async () => {
+    writer.add(record());
+    await writer.flush();
+    const after = await store.issuedNames();
+    assert.ok(before.every((name) => !after.includes(name)), 'nothing was merged');
+  };
+  assert.equal((await serials(reader)).length, 64);
 });
 
 test('small batches become few, none of what they hold is lost, and what has ended goes by its name', async () => {

@@ -74,13 +74,24 @@ export class IssuedLog {
     return this.#writing;
   }
 
-  /** Everything that has not ended. Rejects when the store cannot be reached. */
+  /** Everything that has not ended, of what was issued before the call. Rejects when the store cannot be reached. */
   async known(now: number): Promise<KnownIssued> {
-    const { store } = this.#options;
     await this.#writing;
-    const pending = [...this.#pending];
-    const { records, damaged } = await store.loadIssued((await store.issuedNames()).filter((name) => endOf(name) > now));
-    return { bySerial: new Map([...records, ...pending].filter(({ notAfter }) => notAfter > now).map((record) => [record.serial, record])), damaged: damaged.length };
+    const records = [...this.#pending];
+    const damaged = new Set<string>();
+    const read = new Set<string>();
+    // Listed again until nothing new comes: another citadel may merge what was listed before it is read here.
+    for (let names = await this.#unread(read, now); names.length > 0; names = await this.#unread(read, now)) {
+      const loaded = await this.#options.store.loadIssued(names);
+      for (const name of names) read.add(name);
+      for (const name of loaded.damaged) damaged.add(name);
+      records.push(...loaded.records);
+    }
+    return { bySerial: new Map(records.filter(({ notAfter }) => notAfter > now).map((record) => [record.serial, record])), damaged: damaged.size };
+  }
+
+  async #unread(read: ReadonlySet<string>, now: number): Promise<readonly string[]> {
+    return (await this.#options.store.issuedNames()).filter((name) => endOf(name) > now && !read.has(name));
   }
 
   /** Forgets what has ended, now and then; to be called more often. Rejects when the store cannot be reached. */
