@@ -152,12 +152,14 @@ export class CertificateService {
 
   /** Takes back what was issued on a proof that was revoked at the same time, here or at another citadel. */
   async #revokeLate(now: number): Promise<Result<void>> {
-    const late = this.#recent.settle(this.#revocations.state, now);
-    if (late.length === 0) return ok(undefined);
-    const revoked = await this.#revocations.revoke({ certificates: late.map(({ serial, notAfter, spiffeId }) => ({ serial, notAfter, spiffeId, revokedAt: now })) }, this.#open(), now);
-    if (!revoked.ok) return revoked;
-    this.#authority = revoked.value;
-    this.#options.onProblem?.(`${late.length} certificates were issued while what was shown for them was being revoked, and are revoked, too: ${late.slice(0, 10).map(({ serial }) => serial).join(', ')}`);
+    const late = this.#recent.late(this.#revocations.state);
+    if (late.length > 0) {
+      const revoked = await this.#revocations.revoke({ certificates: late }, this.#open(), now);
+      if (!revoked.ok) return revoked;
+      this.#authority = revoked.value;
+      this.#options.onProblem?.(`${late.length} certificates were issued while what was shown for them was being revoked, and are revoked, too: ${late.slice(0, 10).map(({ serial }) => serial).join(', ')}`);
+    }
+    this.#recent.forget(now);
     return ok(undefined);
   }
 

@@ -1,5 +1,5 @@
 import type { IssuedRecord } from './issued-record.ts';
-import type { RevocationState } from './revocation-state.ts';
+import type { RevocationState, RevokedRecord } from './revocation-state.ts';
 
 /** A certificate that was issued a moment ago, and on which proof. */
 export interface RecentIssuance extends IssuedRecord {
@@ -25,25 +25,28 @@ export class RecentIssuances {
     if (this.#recent.length > maxRecent) this.#recent = this.#recent.slice(maxRecent / 2);
   }
 
-  /** Those that would not have been issued had this been known; the older ones are forgotten. */
-  settle({ certificates, identities }: RevocationState, now: number): RecentIssuance[] {
-    const late = identities.length === 0 && certificates.length === 0 ? [] : this.#late(certificates, identities);
-    this.#recent = this.#recent.filter(({ at }) => at > now - underWayMs);
+  /** Those that would not have been issued had this been known, revoked as of the time their proof was. */
+  late({ certificates, identities }: RevocationState): RevokedRecord[] {
+    if (identities.length === 0 && certificates.length === 0) return [];
+    const before = new Map(identities.map((identity) => [identity.spiffeId, identity.before]));
+    const revokedAt = new Map(certificates.map((certificate) => [certificate.serial, certificate.revokedAt]));
+    const late: RevokedRecord[] = [];
+    for (const { serial, spiffeId, notAfter, at, shown } of this.#recent) {
+      if (revokedAt.has(serial)) continue;
+      const shownUntil = (shown && revokedAt.get(shown.serial)) ?? Number.POSITIVE_INFINITY;
+      const identityBefore = before.get(spiffeId) ?? 0;
+      if (shownUntil > at && (shown?.issuedAt ?? at) >= identityBefore) continue;
+      // Never after it was issued: whatever was got with it, here or at another citadel, goes with it.
+      const since = Math.min(at, shownUntil <= at ? shownUntil : identityBefore);
+      late.push({ serial, spiffeId, notAfter, revokedAt: since });
+      // What was got with it is next in the list.
+      revokedAt.set(serial, since);
+    }
     return late;
   }
 
-  #late(certificates: RevocationState['certificates'], identities: RevocationState['identities']): RecentIssuance[] {
-    const before = new Map(identities.map((identity) => [identity.spiffeId, identity.before]));
-    const revokedAt = new Map(certificates.map((certificate) => [certificate.serial, certificate.revokedAt]));
-    const late: RecentIssuance[] = [];
-    for (const issuance of this.#recent) {
-      const { serial, spiffeId, at, shown } = issuance;
-      const chained = shown && (revokedAt.get(shown.serial) ?? Number.POSITIVE_INFINITY) <= at;
-      if (revokedAt.has(serial) || !(chained === true || (shown?.issuedAt ?? at) < (before.get(spiffeId) ?? 0))) continue;
-      late.push(issuance);
-      // What was got with it is next in the list.
-      revokedAt.set(serial, 0);
-    }
-    return late;
+  /** To be called when what was late is revoked and kept: the older ones need no second look. */
+  forget(now: number): void {
+    this.#recent = this.#recent.filter(({ at }) => at > now - underWayMs);
   }
 }

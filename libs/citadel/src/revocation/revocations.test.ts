@@ -12,16 +12,26 @@ const cart = 'spiffe://cluster.local/ns/shop/sa/cart';
 const bank = 'spiffe://cluster.local/ns/bank/sa/bank';
 const day = 86_400_000;
 const year = 365 * day;
+/** One that is away when it is told to be. */
+class Store extends MemoryKeystore {
+  full = false;
+
+  override async saveRevocations(...args: Parameters<MemoryKeystore['saveRevocations']>): ReturnType<MemoryKeystore['saveRevocations']> {
+    if (this.full) throw new Error('the disk is full');
+    return super.saveRevocations(...args);
+  }
+}
+
 const entropy = { bytes: randomBytes };
 const key = generateP256().privateKey;
 
 let clock: ManualClock;
-let keystore: MemoryKeystore;
+let keystore: Store;
 let service: CertificateService;
 
 beforeEach(async () => {
   clock = new ManualClock(Date.UTC(2026, 0, 1));
-  keystore = new MemoryKeystore();
+  keystore = new Store();
   service = await open();
 });
 
@@ -42,6 +52,12 @@ async function join(spiffeId = cart, at = service): Promise<Certificate> {
 async function renew(certificate: Certificate, at = service): Promise<string> {
   const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
   return outcome.ok ? 'renewed' : outcome.error.message;
+}
+
+async function reissue(certificate: Certificate, at = service): Promise<Certificate> {
+  const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  return outcome.value.certificate;
 }
 
 async function revoke(request: { readonly serials?: readonly string[]; readonly spiffeId?: string }, at = service): Promise<{ readonly serials: readonly string[]; readonly unknown: readonly string[] }> {
@@ -102,11 +118,6 @@ test('what was revoked outlives a restart, and is seen by another citadel over t
 });
 
 test('what another citadel issues for a stolen certificate, before it hears that this or its identity is revoked, is revoked as soon as it hears', async () => {
-  const reissue = async (certificate: Certificate, at: CertificateService): Promise<Certificate> => {
-    const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
-    assert.ok(outcome.ok, JSON.stringify(outcome));
-    return outcome.value.certificate;
-  };
   const other = await open();
   const [stolen, bySerial, honest] = [await join(), await join(bank), await join(bank)];
   clock.advance(5000);
@@ -119,6 +130,38 @@ test('what another citadel issues for a stolen certificate, before it hears that
   const joined = await join(cart, other);
   assert.ok((await other.refresh()).ok && (await service.refresh()).ok);
   for (const at of [other, service]) assert.deepEqual([stolen, bySerial, second, third, fourth, good, joined].map((each) => holds(each, at)), [false, false, false, false, false, true, true]);
+});
+
+test('what a third citadel issued for what the second one issued for a stolen certificate is revoked, too, as of the time the stolen one was', async () => {
+  const [second, third] = [await open(), await open()];
+  const stolen = await join();
+  clock.advance(5000);
+  await revoke({ serials: [stolen.serial] });
+  const revokedAt = clock.now();
+  clock.advance(1000);
+  const renewed = await reissue(stolen, second);
+  clock.advance(1000);
+  const again = await reissue(renewed, third);
+  clock.advance(1000);
+  for (const at of [second, third]) assert.ok((await at.refresh()).ok);
+  assert.deepEqual([stolen, renewed, again].map((each) => holds(each, third)), [false, false, false]);
+  assert.deepEqual(service.revoked().certificates.length, 1);
+  assert.deepEqual(third.revoked().certificates.map((each) => each.revokedAt), [revokedAt, revokedAt, revokedAt]);
+});
+
+test('what is to be revoked late is not forgotten while the keystore cannot be written', async () => {
+  const other = await open();
+  const stolen = await join();
+  clock.advance(5000);
+  await revoke({ serials: [stolen.serial] });
+  const renewed = await reissue(stolen, other);
+  keystore.full = true;
+  await assert.rejects(other.refresh(), /the disk is full/);
+  clock.advance(60_000);
+  await assert.rejects(other.refresh(), /the disk is full/);
+  keystore.full = false;
+  assert.ok((await other.refresh()).ok);
+  assert.deepEqual([stolen, renewed].map((each) => holds(each, other)), [false, false]);
 });
 
 test('numbers only grow, lists are signed anew in good time and not before, and what has ended is forgotten', async () => {
