@@ -1,4 +1,4 @@
-import { err, ok, type Clock, type Result } from '@meltemi/base';
+import { err, ok, type Clock, type FieldError, type Result } from '@meltemi/base';
 import { buildCsr, controlPlaneId, fingerprintOf, formatJoinToken, formatSpiffeId, generateP256, parseCsr, parseSpiffeId } from '@meltemi/identity';
 import type { SpiffeId, TrustBundle, WorkloadCertificate } from '@meltemi/identity';
 import { authenticate, hashTokenSecret } from './callers/authenticate.ts';
@@ -97,6 +97,9 @@ export class CertificateService {
   readonly #issued: IssuedLog;
   readonly #recent = new RecentIssuances();
   readonly #jwt: JwtAuthority;
+  /** The last good one, as it came. */
+  #opened: OpenAuthority | undefined;
+  /** With what is revoked and the keys of JWT-SVIDs: what is in force. */
   #authority: OpenAuthority | undefined;
   /** On the monotonic clock. */
   #pruneAt = 0;
@@ -128,26 +131,36 @@ export class CertificateService {
     return this.#issued.stop();
   }
 
-  /** Puts in force what the authority is now. An error leaves the last good one. */
+  /**
+   * Puts in force what the authority, the keys of JWT-SVIDs and the revocations are now. One that is wrong holds up no other: of it the last good state stays,
+   * and an error says why. Rejects when a keystore fails, after the others, too.
+   */
   async refresh(): Promise<Result<void>> {
-    const opened = await this.#options.authority.refresh(this.#options.clock.now());
-    if (!opened.ok) return opened;
     const now = this.#options.clock.now();
-    const withJwtKeys = await this.#withJwtKeys(opened.value, now);
-    if (!withJwtKeys.ok) return withJwtKeys;
-    const withRevocations = await this.#revocations.refresh(withJwtKeys.value, now);
-    if (!withRevocations.ok) return withRevocations;
-    this.#authority = withRevocations.value;
-    return this.#revokeLate(now);
-  }
-
-  /** Where the key is elsewhere, there is none for tokens here either. */
-  async #withJwtKeys(authority: OpenAuthority, now: number): Promise<Result<OpenAuthority>> {
-    if (authority.upstream) return ok(authority);
-    const refreshed = await this.#jwt.refresh(now);
-    if (!refreshed.ok) return refreshed;
-    const trust = this.#jwt.publish(authority.trust);
-    return trust.ok ? ok({ ...authority, trust: trust.value }) : trust;
+    const errors: FieldError[] = [];
+    const causes: unknown[] = [];
+    const part = async <T>(work: () => Result<T> | Promise<Result<T>>): Promise<T | undefined> => {
+      try {
+        const outcome = await work();
+        if (outcome.ok) return outcome.value;
+        errors.push(...outcome.error);
+      } catch (cause) {
+        causes.push(cause);
+      }
+      return undefined;
+    };
+    const opened = (await part(() => this.#options.authority.refresh(now))) ?? this.#opened;
+    this.#opened = opened;
+    if (opened) {
+      // Where the key is elsewhere, there is none for tokens here either.
+      if (!opened.upstream) await part(() => this.#jwt.refresh(now));
+      const trust = opened.upstream ? undefined : await part(() => this.#jwt.publish(opened.trust));
+      await part(() => this.#revocations.refresh(opened, now));
+      this.#authority = (await part(() => this.#revocations.publish({ ...opened, trust: trust ?? opened.trust }, now))) ?? this.#authority;
+      await part(() => this.#revokeLate(now));
+    }
+    if (causes.length > 0) throw causes[0];
+    return errors.length > 0 ? err(errors) : ok(undefined);
   }
 
   /** Takes back what was issued on a proof that was revoked at the same time, here or at another citadel. */

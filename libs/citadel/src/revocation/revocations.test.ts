@@ -12,9 +12,27 @@ const cart = 'spiffe://cluster.local/ns/shop/sa/cart';
 const bank = 'spiffe://cluster.local/ns/bank/sa/bank';
 const day = 86_400_000;
 const year = 365 * day;
-/** One that is away when it is told to be. */
+/** Parts of it fail when they are told to. */
 class Store extends MemoryKeystore {
   full = false;
+  jwtKeysDamaged = false;
+  authorityDamaged = false;
+  revocationsDamaged = false;
+
+  override async jwtKeysRevision(): Promise<string | undefined> {
+    if (this.jwtKeysDamaged) throw new Error('the JWT keys are damaged');
+    return super.jwtKeysRevision();
+  }
+
+  override async authorityRevision(): Promise<string | undefined> {
+    if (this.authorityDamaged) throw new Error('the authority is damaged');
+    return super.authorityRevision();
+  }
+
+  override async revocationsRevision(): Promise<string | undefined> {
+    if (this.revocationsDamaged) throw new Error('the revocations are damaged');
+    return super.revocationsRevision();
+  }
 
   override async saveRevocations(...args: Parameters<MemoryKeystore['saveRevocations']>): ReturnType<MemoryKeystore['saveRevocations']> {
     if (this.full) throw new Error('the disk is full');
@@ -162,6 +180,34 @@ test('what is to be revoked late is not forgotten while the keystore cannot be w
   keystore.full = false;
   assert.ok((await other.refresh()).ok);
   assert.deepEqual([stolen, renewed].map((each) => holds(each, other)), [false, false]);
+});
+
+test('neither damaged JWT keys nor a damaged authority keep revocations from being believed, and JWT-SVIDs are signed all the same', async () => {
+  const other = await open();
+  const [first, second, good] = [await join(), await join(), await join()];
+  keystore.jwtKeysDamaged = true;
+  await revoke({ serials: [first.serial] });
+  await assert.rejects(other.refresh(), /the JWT keys are damaged/);
+  assert.deepEqual([first, good].map((each) => holds(each, other)), [false, true]);
+  keystore.authorityDamaged = true;
+  await revoke({ serials: [second.serial] });
+  await assert.rejects(other.refresh(), /the authority is damaged/);
+  assert.deepEqual([second, good].map((each) => holds(each, other)), [false, true]);
+  assert.ok(other.trust().jwtKeys?.includes('"kid"'));
+  assert.ok((await other.createJwtSvid({ proof: { certificate: good }, audiences: ['bank'], requestedMs: 0 })).ok);
+});
+
+test('damaged revocations keep no new issuing CA from signing, and what was revoked stays so', async () => {
+  clock.advance(1.49 * year);
+  const bad = await join();
+  await revoke({ serials: [bad.serial] });
+  const before = service.issuingSerial();
+  clock.advance(0.02 * year);
+  keystore.revocationsDamaged = true;
+  await assert.rejects(service.refresh(), /the revocations are damaged/);
+  assert.notEqual(service.issuingSerial(), before);
+  assert.ok(service.trust().revoked?.serials.has(bad.serial));
+  await assert.rejects(open(), /the revocations are damaged/);
 });
 
 test('numbers only grow, lists are signed anew in good time and not before, and what has ended is forgotten', async () => {

@@ -32,14 +32,11 @@ export class Revocations {
     return this.#kept?.value ?? nothingRevoked;
   }
 
-  /** The authority whose trust has what is revoked in it. Signs a list where one is due. Rejects when the keystore fails. */
-  async refresh(authority: OpenAuthority, now: number): Promise<Result<OpenAuthority>> {
+  /** Takes what the keystore has, and signs a list where one is due. Rejects when the keystore fails. */
+  async refresh(authority: OpenAuthority, now: number): Promise<Result<void>> {
     await this.#load();
-    if (this.state.certificates.length > 0 && signers(authority).some((signing) => isDue(this.state, signing, now))) {
-      const signed = await this.#change(authority, now, (state) => state);
-      if (!signed.ok) return signed;
-    }
-    return this.#withLists(authority, now);
+    const due = this.state.certificates.length > 0 && signers(authority).some((signing) => isDue(this.state, signing, now));
+    return due ? this.#change(authority, now, (state) => state) : ok(undefined);
   }
 
   /** Resolves when it is kept, with the authority that says so. */
@@ -49,7 +46,19 @@ export class Revocations {
     if (unable) return fail('', 'the issuing CA may not sign revocation lists (its key usage cRLSign is missing): plug in one that may');
     await this.#load();
     const changed = await this.#change(authority, now, (state) => added(state, revocation, now));
-    return changed.ok ? this.#withLists(authority, now) : changed;
+    return changed.ok ? this.publish(authority, now) : changed;
+  }
+
+  /** The authority whose trust has what is revoked in it: the same one for the same. */
+  publish(authority: OpenAuthority, now: number): Result<OpenAuthority> {
+    const pem = this.state.lists.filter(({ notAfter }) => notAfter > now).map((list) => list.pem).join('');
+    if (pem === '') return ok(authority);
+    if (this.#bundle?.of !== authority.trust || this.#bundle.pem !== pem) {
+      const made = withRevocations(authority.trust, pem);
+      if (!made.ok) return fail('revocations', formatFieldErrors(made.error));
+      this.#bundle = { of: authority.trust, pem, made: made.value };
+    }
+    return ok({ ...authority, trust: this.#bundle.made });
   }
 
   /** Why a certificate that was issued to an identity at a time does not renew; undefined when it does. */
@@ -73,17 +82,6 @@ export class Revocations {
       this.#kept = await this.#store.loadRevocations();
     }
     return fail('', 'others changed what is revoked at the same time, again and again; try again');
-  }
-
-  #withLists(authority: OpenAuthority, now: number): Result<OpenAuthority> {
-    const pem = this.state.lists.filter(({ notAfter }) => notAfter > now).map((list) => list.pem).join('');
-    if (pem === '') return ok(authority);
-    if (this.#bundle?.of !== authority.trust || this.#bundle.pem !== pem) {
-      const made = withRevocations(authority.trust, pem);
-      if (!made.ok) return fail('revocations', formatFieldErrors(made.error));
-      this.#bundle = { of: authority.trust, pem, made: made.value };
-    }
-    return ok({ ...authority, trust: this.#bundle.made });
   }
 }
 
