@@ -40,6 +40,21 @@ test('keys of JWT-SVIDs are written with their kid and read back; those that nob
   assert.ok(broken.ok && broken.value.jwtKeys === '' && broken.value.roots.length === 1);
 });
 
+test('too many keys of JWT-SVIDs, or two of one name, cost no roots: those beyond are left out, and named', () => {
+  const { keys: [key] } = JSON.parse(keySetOf(new Issuer('ES256', 'one'))) as { keys: Record<string, unknown>[] };
+  const svid = (kid: string) => ({ ...key, kid, use: 'jwt-svid' });
+  const kids = Array.from({ length: 34 }, (_, index) => `key ${index}`);
+  const parsed = parse({ keys: [...kids.map(svid), svid('key 3'), ...document.keys] });
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  assert.equal(parsed.value.roots.length, 1);
+  assert.deepEqual(jwtAuthoritiesOf(parsed.value.jwtKeys).map(({ kid }) => kid), kids.slice(0, 32));
+  assert.deepEqual(parsed.value.leftOut, ['"key 32": a bundle has at most 32 keys of JWT-SVIDs', '"key 33": a bundle has at most 32 keys of JWT-SVIDs', '"key 3": a key before has the same kid']);
+  assert.ok(withJwtKeys(authority.bundle, parsed.value.jwtKeys).ok);
+  const [modulus] = (JSON.parse(keySetOf(new Issuer('RS256', 'two'))) as { keys: Record<string, string>[] }).keys;
+  const large = parse({ keys: [...Array.from({ length: 8 }, (_, index) => ({ ...modulus, kid: `large ${index}`, n: Buffer.alloc(12_000, 255).toString('base64url'), use: 'jwt-svid' })), ...document.keys] });
+  assert.ok(large.ok && large.value.roots.length === 1 && withJwtKeys(authority.bundle, large.value.jwtKeys).ok);
+});
+
 test('keys of other uses are left out; no key at all means that all are revoked', () => {
   const parsed = parse({ keys: [{ use: 'jwt-svid', kty: 'RSA', kid: 'a' }, { kty: 'EC', x5c: ['!'] }, null, { use: 'x509-svid' }, ...document.keys] });
   assert.ok(parsed.ok && parsed.value.roots.length === 1 && parsed.value.sequence === undefined && parsed.value.refreshHintSeconds === undefined, JSON.stringify(parsed));

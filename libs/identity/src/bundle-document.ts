@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificate, type Certificate } from './certificate.ts';
-import { formatJwtAuthorities, jwtAuthoritiesOf, jwtAuthority, parseJwtAuthorities, type JwtAuthority } from './jwt/jwt-authorities.ts';
+import { fittingJwtAuthorities, jwtAuthoritiesOf, jwtAuthority, type JwtAuthority } from './jwt/jwt-authorities.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 /** What a SPIFFE bundle document says of one trust domain: X.509 roots and keys of JWT-SVIDs (SPIFFE_Trust_Domain_and_Bundle.md §4). */
@@ -9,6 +9,8 @@ export interface BundleDocument {
   readonly roots: readonly Certificate[];
   /** A JWK set; "" when there are none. Keys that cannot verify JWT-SVIDs are left out. */
   readonly jwtKeys: string;
+  /** Keys of JWT-SVIDs beyond what a bundle takes, and why: for people. */
+  readonly leftOut: readonly string[];
   /** Grows with each change of the document; unset: not said. */
   readonly sequence?: number;
   /** How soon to ask again, seconds; unset: not said. */
@@ -51,9 +53,8 @@ export function parseBundleDocument(text: string): Result<BundleDocument> {
   const { spiffe_sequence: sequence, spiffe_refresh_hint: hint } = json as { spiffe_sequence?: unknown; spiffe_refresh_hint?: unknown };
   if (!isCount(sequence)) return fail('spiffe_sequence', 'must be a whole number');
   if (!isCount(hint)) return fail('spiffe_refresh_hint', 'must be a whole number of seconds');
-  const keys = parseJwtAuthorities(formatJwtAuthorities(jwtKeys));
-  if (!keys.ok) return fail('keys', `${keys.error[0]?.path} ${keys.error[0]?.message}`);
-  return ok({ roots, jwtKeys: jwtKeys.length === 0 ? '' : keys.value, ...(sequence !== undefined && { sequence }), ...(hint !== undefined && { refreshHintSeconds: hint }) });
+  const { text: fitting, leftOut } = fittingJwtAuthorities(jwtKeys);
+  return ok({ roots, jwtKeys: jwtKeys.length === 0 ? '' : fitting, leftOut, ...(sequence !== undefined && { sequence }), ...(hint !== undefined && { refreshHintSeconds: hint }) });
 }
 
 /** Writes the roots and the keys of JWT-SVIDs of the bundle's own trust domain; those of federated ones are not ours to publish. */

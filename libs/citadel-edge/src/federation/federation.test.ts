@@ -5,7 +5,9 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { ManualClock, systemClock } from '@meltemi/base';
-import { buildCertificate, createTrustBundle, formatBundleDocument, generateP256, parseCertificate, type Certificate, type FederatedRoots, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { buildCertificate, createTrustBundle, formatBundleDocument, generateP256, parseCertificate, withJwtKeys, type Certificate, type FederatedRoots, type TrustBundle, type WorkloadCertificate } from '@meltemi/identity';
+import { Issuer, keySetOf } from '@meltemi/identity/jwt/testing';
+import type { CitadelLog } from '../certificate-handlers.ts';
 import { getBundle, type BundleEndpoint } from './bundle-endpoint.ts';
 import { serveBundle } from './bundle-server.ts';
 import { Federation, federationProblem, type FederatedDomain } from './federation.ts';
@@ -34,8 +36,8 @@ class Domain {
     return { certChainPem: leaf.pem, privateKeyPem: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), spiffeId: uri, serial: leaf.serial, notBefore: leaf.notBefore, notAfter: leaf.notAfter, trust: this.trust };
   }
 
-  document(hint = 60): string {
-    return formatBundleDocument(this.trust, { sequence: 1, refreshHintSeconds: hint });
+  document(hint = 60, jwtKeys?: string): string {
+    return formatBundleDocument({ ...this.trust, ...(jwtKeys !== undefined && { jwtKeys }) }, { sequence: 1, refreshHintSeconds: hint });
   }
 
   #template() {
@@ -57,14 +59,14 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-function followed(domains: readonly FederatedDomain[], kept: readonly FederatedRoots[] = []) {
+function followed(domains: readonly FederatedDomain[], kept: readonly FederatedRoots[] = [], log: CitadelLog = silent) {
   const clock = new ManualClock();
   const answers: (string | Error)[] = [];
   const saved: (readonly FederatedRoots[])[] = [];
   let asked = 0;
   let changes = 0;
   const federation = new Federation({
-    domains, log: silent, clock, random: { next: () => 1 },
+    domains, log, clock, random: { next: () => 1 },
     get: () => { asked += 1; const answer = answers.shift() ?? new Error('silence'); return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer); },
     store: { load: () => Promise.resolve(kept), save: (roots) => { saved.push(roots); return Promise.resolve(); } },
   });
@@ -104,6 +106,52 @@ test('a restart begins with what was kept; a trust domain that revokes everythin
   await settle();
   assert.deepEqual(seen, [['b.example'], []]);
   assert.deepEqual(world.federation.current(), []);
+});
+
+test('other entries act at once: of a trust domain that stays, roots and keys of JWT-SVIDs do, too, until its endpoint answers', async () => {
+  const keyed = withJwtKeys(b.trust, keySetOf(new Issuer('ES256', 'one')));
+  assert.ok(keyed.ok && keyed.value.jwtKeys !== undefined);
+  const { jwtKeys } = keyed.value;
+  const elsewhere: BundleEndpoint = { ...web, url: 'https://other.b.example/' };
+  const c: FederatedDomain = { trustDomain: 'c.example', rootsPem: [new Domain('c.example').root.pem] };
+  const given = new Domain('b.example').root.pem;
+  const names = (): string[] => world.federation.current().map(({ trustDomain }) => trustDomain);
+  const known = { trustDomain: 'b.example', rootsPem: [b.root.pem], jwtKeys };
+  const world = followed([{ trustDomain: 'b.example', rootsPem: [], endpoint: web }, c]);
+  world.answers.push(b.document(60, jwtKeys));
+  await world.start();
+  assert.deepEqual(world.federation.current(), [known, c]);
+  world.federation.update([{ trustDomain: 'b.example', rootsPem: [], endpoint: elsewhere }]);
+  assert.deepEqual(world.federation.current(), [known]);
+  await settle();
+  assert.equal(world.asked(), 2);
+  assert.deepEqual([names(), world.federation.status()[0]?.failure], [['b.example'], 'silence']);
+  // Whoever names roots means these.
+  world.federation.update([{ trustDomain: 'b.example', rootsPem: [given], endpoint: web }, c]);
+  assert.deepEqual(world.federation.current(), [{ trustDomain: 'b.example', rootsPem: [given] }, c]);
+  await settle();
+  world.answers.push(b.document(60, jwtKeys));
+  await world.pass(2000);
+  assert.deepEqual(world.federation.current(), [known, c]);
+  // The roots by hand are the same: what the endpoint said since then stays.
+  world.federation.update([{ trustDomain: 'b.example', rootsPem: [given], endpoint: elsewhere }]);
+  assert.deepEqual(world.federation.current(), [known]);
+  world.federation.update([{ trustDomain: 'b.example', rootsPem: [given] }]);
+  assert.deepEqual(world.federation.current(), [{ trustDomain: 'b.example', rootsPem: [given] }]);
+});
+
+test('keys of JWT-SVIDs that are left out are named once, and the roots are taken', async () => {
+  const warnings: object[] = [];
+  const { keys: [key] } = JSON.parse(keySetOf(new Issuer('ES256', 'one'))) as { keys: object[] };
+  const document = JSON.parse(b.document()) as { keys: object[] };
+  const text = JSON.stringify({ ...document, keys: [...document.keys, { ...key, use: 'jwt-svid' }, { ...key, use: 'jwt-svid' }] });
+  const world = followed([{ trustDomain: 'b.example', rootsPem: [], endpoint: web }], [], { ...silent, warn: (fields) => warnings.push(fields) });
+  world.answers.push(text, text);
+  await world.start();
+  await world.pass(300_000);
+  assert.equal(world.asked(), 2);
+  assert.deepEqual(world.federation.current().map(({ rootsPem }) => rootsPem), [[b.root.pem]]);
+  assert.deepEqual(warnings, [{ trustDomain: 'b.example', leftOut: ['"one": a key before has the same kid'] }]);
 });
 
 test('domains that cannot stand beside each other are named', () => {

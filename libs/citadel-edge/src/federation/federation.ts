@@ -50,6 +50,8 @@ interface Followed {
   refreshMs: number;
   failures: number;
   failure: string;
+  /** Keys of JWT-SVIDs that its document had too many of, as told. */
+  leftOut: string;
   fetchedAt: number;
   cancel: () => void;
 }
@@ -91,13 +93,14 @@ export class Federation {
     for (const one of this.#followed) if (one.domain.endpoint) void this.#ask(one, one.domain.endpoint);
   }
 
-  /** Exactly these from now on. A trust domain whose entry is the same goes on with the roots it has; one without roots of its own begins with those known until now. */
+  /** Exactly these from now on. A trust domain whose entry is the same goes on with the roots it has; one without other roots by hand begins with those, and the keys, known until now. */
   update(domains: readonly FederatedDomain[]): void {
     const before = this.#followed;
     this.#followed = domains.map((domain) => {
       const same = before.find((one) => JSON.stringify(one.domain) === JSON.stringify(domain));
-      const known = domain.endpoint && domain.rootsPem.length === 0 ? before.find((one) => one.domain.trustDomain === domain.trustDomain)?.rootsPem : undefined;
-      return same ?? followed(domain, known ?? domain.rootsPem);
+      const known = before.find((one) => one.domain.trustDomain === domain.trustDomain);
+      const goesOn = domain.endpoint && (domain.rootsPem.length === 0 || domain.rootsPem.join('') === known?.domain.rootsPem.join(''));
+      return same ?? (goesOn && known ? followed(domain, known.rootsPem, known.jwtKeys) : followed(domain, domain.rootsPem));
     });
     for (const one of before) if (!this.#followed.includes(one)) one.cancel();
     this.#settle();
@@ -127,9 +130,10 @@ export class Federation {
       if (!this.#followed.includes(one)) return;
       const document = parseBundleDocument(text);
       if (!document.ok) throw new Error(`its bundle document cannot be used: ${document.error[0]?.path}: ${document.error[0]?.message}`);
-      const { roots, jwtKeys, sequence, refreshHintSeconds } = document.value;
+      const { roots, jwtKeys, leftOut, sequence, refreshHintSeconds } = document.value;
       if (one.failure !== '') log.info({ trustDomain }, 'the roots of a federated trust domain are fetched again');
-      Object.assign(one, { failures: 0, failure: '', fetchedAt: this.#clock.now(), sequence, refreshMs: refreshHintSeconds === undefined ? defaultRefreshMs : Math.min(maxRefreshMs, Math.max(minRefreshMs, refreshHintSeconds * 1000)) });
+      if (leftOut.length > 0 && leftOut.join() !== one.leftOut) log.warn({ trustDomain, leftOut: leftOut.slice(0, 10) }, "keys of a federated trust domain's JWT-SVIDs are left out: tokens signed with them are not believed");
+      Object.assign(one, { leftOut: leftOut.join(), failures: 0, failure: '', fetchedAt: this.#clock.now(), sequence, refreshMs: refreshHintSeconds === undefined ? defaultRefreshMs : Math.min(maxRefreshMs, Math.max(minRefreshMs, refreshHintSeconds * 1000)) });
       await this.#take(one, roots.map((root) => root.pem), jwtKeys);
     } catch (cause) {
       if (this.#stopping.signal.aborted || !this.#followed.includes(one)) return;
@@ -162,8 +166,8 @@ export class Federation {
   }
 }
 
-function followed(domain: FederatedDomain, rootsPem: readonly string[]): Followed {
-  return { domain, rootsPem, jwtKeys: '', sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', fetchedAt: 0, cancel: () => undefined };
+function followed(domain: FederatedDomain, rootsPem: readonly string[], jwtKeys = ''): Followed {
+  return { domain, rootsPem, jwtKeys, sequence: undefined, refreshMs: defaultRefreshMs, failures: 0, failure: '', leftOut: '', fetchedAt: 0, cancel: () => undefined };
 }
 
 /** Whether domains can stand beside each other in the bundle of `trustDomain`: undefined, or the reason why not. */

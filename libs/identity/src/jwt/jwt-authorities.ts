@@ -38,6 +38,24 @@ export function jwtAuthority(value: unknown): JwtAuthority | undefined {
   return KeySet.parse(formatJwtAuthorities([key])).ok ? key : undefined;
 }
 
+/** As many of the keys as parseJwtAuthorities takes, formatted, and why each of the others is left out. */
+export function fittingJwtAuthorities(keys: readonly JwtAuthority[]): { readonly text: string; readonly leftOut: readonly string[] } {
+  const taken = new Map<string | undefined, JwtAuthority>();
+  const leftOut: string[] = [];
+  let chars = formatJwtAuthorities([]).length;
+  for (const key of keys) {
+    const more = JSON.stringify(key).length + 1;
+    const reason = taken.has(key.kid) ? 'a key before has the same kid' : taken.size === maxKeys ? `a bundle has at most ${maxKeys} keys of JWT-SVIDs` : chars + more > maxChars ? `all keys of JWT-SVIDs together have at most ${maxChars} characters` : undefined;
+    if (reason !== undefined) {
+      leftOut.push(`${JSON.stringify(key.kid?.slice(0, 80))}: ${reason}`);
+      continue;
+    }
+    taken.set(key.kid, key);
+    chars += more;
+  }
+  return { text: formatJwtAuthorities([...taken.values()]), leftOut };
+}
+
 export function formatJwtAuthorities(keys: readonly JwtAuthority[]): string {
   return JSON.stringify({ keys });
 }
