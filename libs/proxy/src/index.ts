@@ -48,7 +48,11 @@ export { filterExtensions, httpFilterFactory, httpFilters, networkFilterFactory,
 export { Balancer, emptyHostSet, healthOf, Host, HostStore, keepPassing, newHostState, plainPick, type BalanceParts, type HostLists, type HostSet, type LbStat, type LocalZone, type HostState, type PickContext, type Picker } from './balance/index.ts';
 export { ClusterChecker } from './resilience/health-check/cluster-checker.ts';
 export type { HealthCheckStats } from './resilience/health-check/host-checker.ts';
-export { createProbe, type CheckTransport } from './resilience/health-check/create-probe.ts';
+export { createProbe } from './resilience/health-check/create-probe.ts';
+export { GrpcProbe } from './resilience/health-check/grpc-probe.ts';
+export { HttpProbe } from './resilience/health-check/http-probe.ts';
+export { TcpProbe } from './resilience/health-check/tcp-probe.ts';
+export type { CheckTransport, Probe } from './resilience/health-check/probe.ts';
 export { ClusterWord, HostRows } from './resilience/host-rows.ts';
 export { OutlierDetector, type OutlierParts } from './resilience/outlier-detector.ts';
 export { GuardedConnection } from './filters/network/guarded-connection.ts';

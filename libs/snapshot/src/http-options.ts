@@ -1,7 +1,7 @@
 import type { Http1ProtocolOptions, Http2ProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
 import { PreserveCaseFormatterConfig } from '@meltemi/api/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
-import { checkFields, durationMs, type Report } from '@meltemi/route';
+import { checkFields, durationMs, Report } from '@meltemi/route';
 import { decodeAt } from './context.ts';
 import { http1Fields, http2Fields } from './listener-tables.ts';
 import type { Http1Options, Http2Options } from './listener-types.ts';
@@ -67,6 +67,9 @@ export function compileHttp2(options: Http2ProtocolOptions | undefined, path: st
 }
 
 /** Envoy's ranges. */
+/** What holds where nothing is said. */
+export const defaultHttp2: Http2Options = compileHttp2(undefined, '', new Report());
+
 function checkHttp2(options: Http2ProtocolOptions, path: string, report: Report): void {
   const { maxConcurrentStreams, initialStreamWindowSize, initialConnectionWindowSize, connectionKeepalive } = options;
   if (maxConcurrentStreams !== undefined && (maxConcurrentStreams < 1 || maxConcurrentStreams > 2_147_483_647)) report.refuse(`${path}.max_concurrent_streams`, 'must be from 1 to 2147483647');

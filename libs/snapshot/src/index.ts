@@ -10,6 +10,7 @@ export type {
 export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertificate, TlsCommon, TlsVersion, UpstreamTls, Validation } from './tls-types.ts';
 export type { ApiSource, ConfigSource, GoogleTls, GrpcTarget, Reference, SourceSpec } from './config-source-types.ts';
 export { compileApiSource, compileConfigSource } from './config-source.ts';
+export { defaultHttp2 } from './http-options.ts';
 export { compileListener } from './listener.ts';
 export { compileRouteConfiguration } from './route-configuration.ts';
 export { compileCluster } from './cluster.ts';

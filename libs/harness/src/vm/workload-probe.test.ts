@@ -95,7 +95,7 @@ describe('a machine of a WorkloadGroup', () => {
     await become('healthy');
     status = 500;
     await become('unhealthy');
-    assert.match(control.log('pilot'), /is not healthy: HTTP status 500/);
+    assert.match(control.log('pilot'), /is not healthy: answered 500/);
     status = 204;
     await become('healthy');
   });

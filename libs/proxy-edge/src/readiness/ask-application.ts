@@ -1,74 +1,83 @@
 import { spawn } from 'node:child_process';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { connect } from 'node:net';
-import { Client, credentials } from '@grpc/grpc-js';
-import { HealthCheckResponse_ServingStatus as Serving, HealthService } from '@meltemi/api/gen/grpc/health/v1/health.ts';
-import type { ReadinessCheck } from '@meltemi/proxy';
+import { isIP } from 'node:net';
+import { mathRandom, systemClock } from '@meltemi/base';
+import { GrpcProbe, HttpProbe, TcpProbe, type Http2CodecOptions, type Probe, type ReadinessCheck } from '@meltemi/proxy';
+import { defaultHttp2 } from '@meltemi/snapshot';
+import { checkTransport } from '../transport/check-transport.ts';
+import type { ClientTls } from '../transport/tls-client.ts';
 
 /** Longest part of a reason that comes from outside. */
 const longestReason = 300;
+/** What waits to be sent to an application. */
+const bufferLimit = 64 * 1024;
 
-/** Asks an application once whether it is ready: undefined when it is, else why not. Never rejects, and lets go of everything within the timeout. */
-export async function askApplication(check: ReadinessCheck, timeoutMs: number): Promise<string | undefined> {
-  switch (check.kind) {
-    case 'http':
-      return askHttp(check, timeoutMs);
-    case 'tcp':
-      return askTcp(check, timeoutMs);
-    case 'exec':
-      return askProgram(check, timeoutMs);
-    default:
-      return askGrpc(check, timeoutMs);
-  }
-}
-
-type Of<K extends ReadinessCheck['kind']> = Extract<ReadinessCheck, { readonly kind: K }>;
-
-/** 2xx and 3xx are ready, and no redirect is followed. Certificates are not verified: the application is its own workload's. */
-function askHttp({ scheme, host, port, path, headers }: Of<'http'>, timeoutMs: number): Promise<string | undefined> {
+/**
+ * Asks an application once whether it is ready: undefined when it is, else why not. Never rejects, and lets go of everything when `timeoutMs` are
+ * over or `stop` says so.
+ */
+export function askApplication(check: ReadinessCheck, timeoutMs: number, stop: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const common = { host, port, path, agent: false as const, headers: { 'user-agent': 'istio-probe/1.0', ...Object.fromEntries(headers) }, signal: AbortSignal.timeout(timeoutMs) };
-    const asked = scheme === 'https' ? httpsRequest({ ...common, rejectUnauthorized: false }) : httpRequest(common);
-    asked.on('response', (response) => {
-      const status = response.statusCode ?? 0;
-      response.destroy();
-      resolve(status >= 200 && status < 400 ? undefined : `HTTP status ${status}`);
-    });
-    asked.on('error', (cause) => resolve(reasonOf(cause, timeoutMs)));
-    asked.end();
-  });
-}
-
-function askTcp({ host, port }: Of<'tcp'>, timeoutMs: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: timeoutMs });
-    const done = (reason: string | undefined) => {
-      socket.destroy();
-      resolve(reason);
-    };
-    socket.on('connect', () => done(undefined));
-    socket.on('timeout', () => done(`no connection within ${timeoutMs} ms`));
-    socket.on('error', (cause) => done(reasonOf(cause, timeoutMs)));
-  });
-}
-
-/** Exit code 0 is ready. A program that takes longer is killed with all it started. */
-function askProgram({ command: [program, ...args] }: Of<'exec'>, timeoutMs: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: 'ignore', detached: true });
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      if (child.pid !== undefined) killGroup(child.pid);
-    }, timeoutMs);
+    let letGo = () => {};
     const done = (reason: string | undefined) => {
       clearTimeout(timer);
-      resolve(reason);
+      stop.removeEventListener('abort', stopped);
+      letGo();
+      resolve(reason?.slice(0, longestReason));
     };
-    child.on('error', (cause) => done(reasonOf(cause, timeoutMs)));
-    child.on('exit', (code, signal) => done(late ? `${program} took longer than ${timeoutMs} ms` : code === 0 ? undefined : `${program} ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}`));
+    const stopped = () => done('nobody waits for an answer any more');
+    const timer = setTimeout(() => done(`no answer within ${timeoutMs} ms`), timeoutMs);
+    stop.addEventListener('abort', stopped);
+    try {
+      letGo = check.kind === 'exec' ? run(check.command, done) : start(probeOf(check, timeoutMs), done);
+    } catch (cause) {
+      done(cause instanceof Error ? cause.message : String(cause));
+    }
   });
+}
+
+function start(probe: Probe, done: (reason: string | undefined) => void): () => void {
+  probe.start((result) => done(result.kind === 'passed' ? undefined : result.reason));
+  return () => probe.close();
+}
+
+/** The probes of active health checks. 2xx and 3xx are ready, and no redirect is followed. */
+function probeOf(check: Exclude<ReadinessCheck, { readonly kind: 'exec' }>, timeoutMs: number): Probe {
+  const { host, port } = check;
+  const tls = check.kind === 'http' && check.scheme === 'https' ? unverified(host) : null;
+  const transport = checkTransport(() => ({ target: { kind: 'ip', address: host, port }, connectTimeoutMs: timeoutMs, bufferLimit, tls }));
+  const over = { transport, reuse: false, http2, onVerify: () => {} };
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (check.kind === 'tcp') return new TcpProbe({ kind: 'tcp', send: null, receive: [] }, transport, false);
+  if (check.kind === 'grpc') return new GrpcProbe({ kind: 'grpc', serviceName: check.service, authority: '', metadata: [] }, { ...over, authority, scheme: 'http' });
+  const fields = [['user-agent', 'istio-probe/1.0'], ...check.headers].map(([name = '', value = '']) => ({ action: 'overwrite', name: name.toLowerCase(), literal: value, formatter: null, keepEmptyValue: true }) as const);
+  const requestHeaders = fields.filter(({ name }) => name !== 'host');
+  const said = fields.findLast(({ name }) => name === 'host')?.literal;
+  return new HttpProbe({
+    kind: 'http', protocol: 'http1', method: 'GET', host: '', path: check.path, send: null, receive: [], responseBufferBytes: 0, expectedStatuses: [{ from: 200, to: 400 }], retriableStatuses: [], requestHeaders, serviceName: null,
+  }, { ...over, authority: said ?? authority, scheme: check.scheme });
+}
+
+const http2: Http2CodecOptions = {
+  http2: defaultHttp2, limits: { maxHeadBytes: 60 * 1024, maxFields: 100 }, lingerMs: 1000, random: mathRandom, now: () => systemClock.monotonic(), after: (delayMs, task) => systemClock.after(delayMs, task),
+};
+
+/** Certificates are not verified: the application is its own workload's. */
+function unverified(host: string): ClientTls {
+  return { sni: '', alpn: [], verifies: false, notReady: null, local: null, connectOptions: () => ({ rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) }), refusal: () => null };
+}
+
+/** Exit code 0 is ready. A program that is let go is killed with all it started. */
+function run([program, ...args]: readonly [string, ...string[]], done: (reason: string | undefined) => void): () => void {
+  const child = spawn(program, args, { stdio: 'ignore', detached: true });
+  let over = false;
+  child.on('error', (cause) => done(cause.message));
+  child.on('exit', (code, signal) => {
+    over = true;
+    done(code === 0 ? undefined : `${program} ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}`);
+  });
+  return () => {
+    if (!over && child.pid !== undefined) killGroup(child.pid);
+  };
 }
 
 function killGroup(pid: number): void {
@@ -77,22 +86,4 @@ function killGroup(pid: number): void {
   } catch {
     // it has just ended by itself
   }
-}
-
-/** gRPC's own health service. */
-function askGrpc({ host, port, service }: Of<'grpc'>, timeoutMs: number): Promise<string | undefined> {
-  const { path, requestSerialize, responseDeserialize } = HealthService.check;
-  const client = new Client(`${host.includes(':') ? `[${host}]` : host}:${port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_retries': 0, 'grpc.enable_http_proxy': 0 });
-  return new Promise((resolve) => {
-    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service }, { deadline: Date.now() + timeoutMs }, (error, answer) => {
-      client.close();
-      if (error) resolve(reasonOf(error, timeoutMs));
-      else resolve(answer?.status === Serving.SERVING ? undefined : `gRPC health status ${answer?.status ?? 'unknown'}`);
-    });
-  });
-}
-
-function reasonOf(cause: Error, timeoutMs: number): string {
-  if (cause.name === 'AbortError' || cause.name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
-  return cause.message.slice(0, longestReason);
 }

@@ -2,7 +2,7 @@ import type { Clock, Random } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
 import { ClusterChecker, createProbe, type CheckTransport, type HealthCheckStats, type Host, type HostRows, type Http2CodecOptions, type SharedRow } from '@meltemi/proxy';
 import type { Cluster, HealthCheck, SocketTarget } from '@meltemi/snapshot';
-import { dial } from '../transport/dial.ts';
+import { checkTransport } from '../transport/check-transport.ts';
 import type { ClientTls } from '../transport/tls-client.ts';
 
 /** What a cluster lends to its health checks. */
@@ -40,17 +40,13 @@ export function startHealthChecks(config: HealthCheck, source: CheckSource): Clu
 
 function transportTo(host: Host, config: HealthCheck, source: CheckSource): CheckTransport {
   const target = checkTarget(host, config);
-  return {
-    connect: (result) => {
-      const { bindAddress, perConnectionBufferLimit, tcpKeepaliveMs } = source.cluster();
-      const tls = source.tlsOf(host, config.socketMatch);
-      return dial({
-        // The checker's own deadline is the timeout; this one only makes sure that the dial ends.
-        target, connectTimeoutMs: config.timeoutMs + 1000, bufferLimit: perConnectionBufferLimit, tls, keepAliveMs: tcpKeepaliveMs,
-        ...(config.alpn === null ? overHttp2(config) && { alpnFallback: ['h2'] } : { alpn: config.alpn }), ...(bindAddress !== null && { localAddress: bindAddress.address }),
-      }, { onOpen: (connection) => result.onOpen(connection), onFailure: ({ cause }) => result.onFailure(cause.message) });
-    },
-  };
+  return checkTransport(() => {
+    const { bindAddress, perConnectionBufferLimit, tcpKeepaliveMs } = source.cluster();
+    return {
+      target, connectTimeoutMs: config.timeoutMs + 1000, bufferLimit: perConnectionBufferLimit, tls: source.tlsOf(host, config.socketMatch), keepAliveMs: tcpKeepaliveMs,
+      ...(config.alpn === null ? overHttp2(config) && { alpnFallback: ['h2'] } : { alpn: config.alpn }), ...(bindAddress !== null && { localAddress: bindAddress.address }),
+    };
+  });
 }
 
 function overHttp2({ kind }: HealthCheck): boolean {

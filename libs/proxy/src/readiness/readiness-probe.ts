@@ -48,7 +48,8 @@ function checkOf(probe: Fields, defaultHost: string, errors: FieldError[]): Read
   if (way === 'tcpSocket') return { kind: 'tcp', host, port };
   if (way === 'grpc') return { kind: 'grpc', host, port, service: text(said['service']) };
   const path = text(said['path']);
-  return { kind: 'http', scheme: text(said['scheme']).toLowerCase() === 'https' ? 'https' : 'http', host, port, path: path.startsWith('/') ? path : `/${path}`, headers: headersOf(said['httpHeaders']) };
+  if (/[^\x21-\x7e]/.test(path)) errors.push({ path: 'httpGet.path', message: 'must be ASCII without blanks: write others with %' });
+  return { kind: 'http', scheme: text(said['scheme']).toLowerCase() === 'https' ? 'https' : 'http', host, port, path: path.startsWith('/') ? path : `/${path}`, headers: headersOf(said['httpHeaders'], errors) };
 }
 
 function execOf({ command }: Fields, errors: FieldError[]): ReadinessCheck | undefined {
@@ -58,8 +59,13 @@ function execOf({ command }: Fields, errors: FieldError[]): ReadinessCheck | und
   return undefined;
 }
 
-function headersOf(written: unknown): readonly (readonly [string, string])[] {
-  return (Array.isArray(written) ? written : []).map(fields).map(({ name, value }) => [text(name), text(value)] as const).filter(([name]) => name !== '');
+function headersOf(written: unknown, errors: FieldError[]): readonly (readonly [string, string])[] {
+  return (Array.isArray(written) ? written : []).map((header, i) => {
+    const { name, value } = fields(header);
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(text(name))) errors.push({ path: `httpGet.httpHeaders[${i}].name`, message: 'is not the name of a header' });
+    if (/[^\t\x20-\x7e]/.test(text(value))) errors.push({ path: `httpGet.httpHeaders[${i}].value`, message: 'must be ASCII without control characters' });
+    return [text(name), text(value)] as const;
+  });
 }
 
 /** 0 and nothing are the default. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatFieldErrors, ManualClock } from '@meltemi/base';
-import { Readiness } from './readiness.ts';
+import { Readiness, type ReadinessOptions } from './readiness.ts';
 import { parseReadinessProbe } from './readiness-probe.ts';
 
 function probeOf(json: object) {
@@ -25,13 +25,22 @@ test('a probe that cannot be run is refused by field', () => {
   assert.match(reasons({ exec: { command: [] } }), /exec\.command/);
   assert.match(reasons({ tcpSocket: { port: 80 }, periodSeconds: -1 }), /periodSeconds/);
   assert.match(reasons('text'), /exactly one of/);
+  assert.match(reasons({ httpGet: { port: 80, path: '/a b' } }), /httpGet\.path/);
+  assert.match(reasons({ httpGet: { port: 80, httpHeaders: [{ name: 'a b', value: 'c' }] } }), /httpGet\.httpHeaders\[0\]\.name/);
+  assert.match(reasons({ httpGet: { port: 80, httpHeaders: [{ name: 'a', value: 'b' }, { name: 'c', value: 'd\r\ne: f' }] } }), /httpGet\.httpHeaders\[1\]\.value/);
 });
 
-function running(json: object, answers: { reason: string | undefined; proxy?: string | undefined }) {
+/** "late": questions stay open until the test answers. */
+function running(json: object, answers: { reason: string | undefined; proxy?: string | undefined } | 'late') {
   const clock = new ManualClock();
   const told: unknown[] = [];
   let asked = 0;
-  const readiness = new Readiness({ probe: probeOf({ tcpSocket: { port: 80 }, periodSeconds: 1, ...json }), clock, ask: () => { asked++; return Promise.resolve(answers.reason); }, proxyReason: () => answers.proxy });
+  const open: { readonly stop: AbortSignal; readonly answer: (reason: string | undefined) => void }[] = [];
+  const ask: ReadinessOptions['ask'] = (_check, _timeoutMs, stop) => {
+    asked++;
+    return answers === 'late' ? new Promise((answer) => open.push({ stop, answer })) : Promise.resolve(answers.reason);
+  };
+  const readiness = new Readiness({ probe: probeOf({ tcpSocket: { port: 80 }, periodSeconds: 1, ...json }), clock, ask, proxyReason: () => (answers === 'late' ? undefined : answers.proxy) });
   readiness.subscribe(() => told.push(readiness.current));
   readiness.start();
   const pass = async (seconds: number) => {
@@ -40,7 +49,7 @@ function running(json: object, answers: { reason: string | undefined; proxy?: st
       for (let turn = 0; turn < 5; turn++) await Promise.resolve();
     }
   };
-  return { readiness, told, pass, asked: () => asked };
+  return { readiness, told, pass, asked: () => asked, open };
 }
 
 test('nothing is said before the delay is over and as many answers agree as asked for; only changes are told', async () => {
@@ -82,10 +91,13 @@ test('while the proxy itself is not ready the application is not asked', async (
   assert.deepEqual(told.at(-1), { healthy: true });
 });
 
-test('after a stop nobody is asked, and an answer that comes late changes nothing', async () => {
-  const { readiness, told, pass, asked } = running({}, { reason: undefined });
-  await pass(0);
+test('after a stop nobody is asked; a question that is open is given up, and its answer changes nothing', async () => {
+  const { readiness, told, pass, asked, open } = running({}, 'late');
+  await pass(1);
+  assert.equal(asked(), 1);
   readiness.stop();
+  assert.equal(open[0]?.stop.aborted, true);
+  open[0]?.answer(undefined);
   await pass(5);
-  assert.deepEqual([asked(), told], [0, []]);
+  assert.deepEqual([asked(), told], [1, []]);
 });

@@ -7,8 +7,8 @@ export type ApplicationHealth = { readonly healthy: true } | { readonly healthy:
 export interface ReadinessOptions {
   readonly probe: ReadinessProbe;
   readonly clock: Clock;
-  /** Asks once, within the timeout; a text says why it is not ready. Never rejects. */
-  readonly ask: (check: ReadinessCheck, timeoutMs: number) => Promise<string | undefined>;
+  /** Asks once, within the timeout or until `stop`; a text says why it is not ready. Never rejects. */
+  readonly ask: (check: ReadinessCheck, timeoutMs: number, stop: AbortSignal) => Promise<string | undefined>;
   /** Why the proxy itself is not ready: then the application is out of reach, whatever it says. */
   readonly proxyReason: () => string | undefined;
 }
@@ -21,7 +21,7 @@ export class Readiness {
   #good = 0;
   #bad = 0;
   #cancel = () => {};
-  #stopped = false;
+  readonly #stop = new AbortController();
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
@@ -41,8 +41,9 @@ export class Readiness {
     this.#after(this.#options.probe.initialDelayMs);
   }
 
+  /** Gives up a question that is open, too. */
   stop(): void {
-    this.#stopped = true;
+    this.#stop.abort();
     this.#cancel();
   }
 
@@ -53,8 +54,8 @@ export class Readiness {
   async #ask(): Promise<void> {
     const { probe, clock, ask, proxyReason } = this.#options;
     const began = clock.monotonic();
-    const reason = proxyReason() ?? (await ask(probe.check, probe.timeoutMs));
-    if (this.#stopped) return;
+    const reason = proxyReason() ?? (await ask(probe.check, probe.timeoutMs, this.#stop.signal));
+    if (this.#stop.signal.aborted) return;
     this.#count(reason);
     this.#after(Math.max(0, probe.periodMs - (clock.monotonic() - began)));
   }

@@ -6,8 +6,6 @@ import { HttpProbe } from './http-probe.ts';
 import type { CheckTransport, Probe } from './probe.ts';
 import { TcpProbe } from './tcp-probe.ts';
 
-export type { CheckTransport } from './probe.ts';
-
 export interface ProbeOptions {
   readonly host: Host;
   readonly clusterName: string;
