@@ -145,7 +145,7 @@ test('a citadel does not start with a root that programs which are alive do not 
   const next = new World(world.store);
   next.files = after;
   const opened = await next.rotation.refresh(start);
-  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /^a program that is alive would be cut off by this root: reviews-1 spiffe:.*--accept-cut-off$/);
+  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /^to start with these files would cut off one that is alive: reviews-1 spiffe:.*Start with the files of before and replace them.*--accept-cut-off$/);
   next.files = before;
   assert.equal(await next.state(), 'old old old done');
   const forced = new World(world.store, true);
@@ -154,4 +154,35 @@ test('a citadel does not start with a root that programs which are alive do not 
   const later = new World(world.store);
   later.files = after;
   assert.ok((await later.rotation.refresh(start + 2 * day)).ok, 'nobody is alive any more');
+});
+
+test('a citadel does not start with a root that callers who do not report may not trust', async () => {
+  const quiet = new World();
+  await quiet.read();
+  await quiet.roster.silent({ certificateRoot: fingerprintOf(oldRoot.certificate), trustedRoots: [fingerprintOf(oldRoot.certificate)], notAfter: start + day });
+  await quiet.roster.flush();
+  const next = new World(quiet.store);
+  next.files = after;
+  const opened = await next.rotation.refresh(start);
+  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /cut off one that is alive: 1 certificate of callers that do not report/);
+  assert.ok((await next.rotation.refresh(start + 2 * day)).ok, 'their certificates are over');
+});
+
+test('a citadel that was killed between the steps says which root its files lack', async () => {
+  world.proxy([oldRoot, newRoot], oldRoot);
+  await world.roster.flush();
+  const next = new World(world.store);
+  next.files = after;
+  const opened = await next.rotation.refresh(start);
+  assert.match(opened.ok ? '' : (opened.error[0]?.message ?? ''), /reviews-1 .* still has a certificate of root [0-9a-f]{12}.*\. Put their root into root-cert\.pem, too/);
+  next.files = { ...after, rootCert: after.rootCert + before.rootCert };
+  assert.equal(await next.state(), 'new new+old new done');
+});
+
+test('who agrees to leave somebody behind in one step does not in the next', async () => {
+  world.files = after;
+  await world.read();
+  assert.ok((await world.rotation.act({ action: 'step', without: ['reviews-1'] })).ok);
+  assert.equal(await world.state(), 'new new+old old switched');
+  assert.equal(await world.state(), 'new new+old old switched', 'it still has a certificate of the old root');
 });

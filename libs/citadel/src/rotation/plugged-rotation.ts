@@ -2,7 +2,7 @@ import { err, fail, ok, type Clock, type Result } from '@meltemi/base';
 import { createTrustBundle, fingerprintOf, type Certificate, type TrustBundle } from '@meltemi/identity';
 import type { Authority, OpenAuthority, OpenRotation, Signing } from '../authority.ts';
 import type { RotationFacts } from './facts.ts';
-import { holdups, short, type Holdup } from './holdups.ts';
+import { holdups, type Holdup } from './holdups.ts';
 import type { Roster } from './roster.ts';
 import { holdupText, refusalText, type Rotation, type RotationProgress, type RotationRefusal, type RotationRequest } from './rotation.ts';
 import type { RotationPhase } from './rotation-record.ts';
@@ -31,6 +31,7 @@ export class PluggedRotation implements Authority, Rotation {
   #open: OpenAuthority | undefined;
   /** What the last authority was made of. */
   #made = '';
+  /** Left behind by name, in the step that was under way when they were. */
   #without: readonly string[] = [];
   #paused = false;
 
@@ -44,10 +45,8 @@ export class PluggedRotation implements Authority, Rotation {
     const open = this.#open;
     const next = open ? await this.#towards(open, target.value, now) : await this.#first(target.value, now);
     if (!next.ok) return next;
-    if (!next.value.rotation) {
-      this.#without = [];
-      this.#paused = false;
-    }
+    if (!next.value.rotation) this.#paused = false;
+    if (next.value.rotation?.phase !== open?.rotation?.phase) this.#without = [];
     const made = contentsOf(next.value);
     if (open && made === this.#made) return ok(open);
     this.#made = made;
@@ -89,15 +88,20 @@ export class PluggedRotation implements Authority, Rotation {
   async #first(target: OpenAuthority, now: number): Promise<Result<OpenAuthority>> {
     const { roster, acceptCutOff = false } = this.#options;
     if (acceptCutOff) return ok(target);
+    const facts = await roster.facts();
     const believed = new Set(target.trust.roots.map(fingerprintOf));
     const signing = fingerprintOf(target.root);
-    const { proxies } = await roster.facts();
-    const lost = proxies.filter((proxy) => proxy.certificateNotAfter > now && (!proxy.trustedRoots.includes(signing) || !believed.has(proxy.certificateRoot)));
+    // Roots that their certificates lead to and that would not be believed any more.
+    const missing = new Set([...facts.proxies, ...facts.silent].map(({ certificateRoot }) => certificateRoot).filter((root) => root !== '' && !believed.has(root)));
+    const options = { now, inFlightMs: 0 };
+    // Nobody has been able to come back to a citadel that does not listen yet, and another one would keep its own root in force.
+    const known = { ...facts, listeningSince: -Infinity, citadels: [] };
+    const strangers = holdups('switch', { signing, other: signing }, known, options);
+    const orphans = [...missing].flatMap((root) => holdups('retire', { signing, other: root }, known, options));
+    const lost = [...new Map([...strangers, ...orphans].map((holdup) => [JSON.stringify([holdup.kind, holdup.name, holdup.spiffeId, holdup.address, holdup.until]), holdup])).values()];
     if (lost.length === 0) return ok(target);
-    const names = holdupText(lost.map(({ spiffeId, name, address, connected, heardAt, certificateNotAfter, trustedRoots }) => ({
-      kind: 'proxy', spiffeId, name, address, connected, heardAt, until: certificateNotAfter, reason: trustedRoots.includes(signing) ? 'has a certificate of another root' : `does not trust root ${short(signing)}`,
-    })));
-    return fail('', `${lost.length === 1 ? 'a program that is' : `${lost.length} programs that are`} alive would be cut off by this root: ${names}. Start with the files of before and replace them while citadel runs: it distributes the new root first. Or cut them off with --accept-cut-off`);
+    const advice = strangers.length === 0 ? 'Put their root into root-cert.pem, too, until they have new certificates' : 'Start with the files of before and replace them while citadel runs: it distributes the new root first';
+    return fail('', `to start with these files would cut off ${lost.length === 1 ? 'one that is' : `${lost.length} that are`} alive: ${holdupText(lost)}. ${advice}. Or cut them off with --accept-cut-off`);
   }
 
   /** The files' authority, as far as nobody is cut off by it. */
@@ -114,10 +118,9 @@ export class PluggedRotation implements Authority, Rotation {
     const trust = together(target.trust, staying);
     if (!trust.ok) return trust;
     const [other] = held ? [target.root] : staying;
-    const { serving: _, rotation: __, ...rest } = target;
     const before = open.serving ?? (moves ? { root: open.root, issuer: open.issuer, ...(open.signer && { signer: open.signer }) } : undefined);
     return ok({
-      ...rest, root: signing.root, issuer: signing.issuer, ...(signing.signer && { signer: signing.signer }), trust: trust.value,
+      ...target, root: signing.root, issuer: signing.issuer, ...(signing.signer && { signer: signing.signer }), trust: trust.value,
       retired: [...target.retired, ...(held ? [target.issuer] : [])].filter(([issuing]) => issuing.pem !== signing.issuer[0].pem),
       ...(!held && other && before?.signer && includes(staying, before.root) && { serving: { ...before, signer: before.signer } }),
       ...(other && { rotation: this.#shown(open.rotation, held ? 'distributing' : 'switched', other, now) }),
