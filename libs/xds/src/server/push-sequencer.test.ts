@@ -130,6 +130,20 @@ test('one that takes a new listener has not followed before it has asked for the
   assert.deepEqual(silent.followed(), ['1', '2', '3'], 'who left some out is not waited for again');
 });
 
+test('one that wants clusters alone is waited for once', () => {
+  const client = new Client();
+  client.push(snapshot('1', { a: '1' }, { r: 'a' }));
+  client.ask(cluster, []);
+  client.answer(cluster);
+  assert.deepEqual(client.followed(), []);
+  client.now = client.sequencer.wakeAt() ?? 0;
+  client.advance();
+  assert.deepEqual(client.followed(), ['1']);
+  client.push(snapshot('2', { a: '2' }, { r: 'a' }));
+  client.answer(cluster);
+  assert.deepEqual(client.followed(), ['1', '2'], 'without another wait');
+});
+
 test('new routes of an unacknowledged listener are sent at once, when their clusters are there', () => {
   const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }));
   const next = snapshot('2', { a: '1', b: '1' }, { r: 'a', fresh: 'b' });

@@ -86,6 +86,8 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #endpointsAwaitedUntil: number | undefined;
   /** Until then it is expected to ask for listeners, and for the routes of those that it has taken. */
   #askingUntil: number | undefined;
+  /** It was waited for and did not ask for listeners: it wants none, and is not waited for again. */
+  #wantsNoListeners = false;
   /** It asked for every route of the snapshot that it followed last; undefined: it has followed none. */
   #asksForAllRoutes: boolean | undefined;
   #followed: string | undefined;
@@ -299,6 +301,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
       this.#askingUntil = until;
       return;
     }
+    if (refused.length === 0 && waitingUntil !== undefined && !this.#entries.has(xdsType.listener)) this.#wantsNoListeners = true;
     if (this.#settled !== target.revision) this.#events.push({ kind: 'settle', revision: target.revision, refused });
     this.#settled = target.revision;
     if (refused.length > 0) return;
@@ -309,7 +312,7 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
 
   /** A client asks for listeners after clusters, and for routes when it has the listeners: one that has taken what it asked for so far has not said yes to what it has yet to see. */
   #hasMoreToAsk(target: XdsSnapshot): boolean {
-    if (!this.#entries.has(xdsType.listener)) return (target.resources.get(xdsType.listener)?.resources.size ?? 0) > 0;
+    if (!this.#entries.has(xdsType.listener)) return !this.#wantsNoListeners && (target.resources.get(xdsType.listener)?.resources.size ?? 0) > 0;
     const asked = this.#entries.get(xdsType.route)?.state;
     // the first time one name will do: which of them it wants is the client's business
     return this.#missingRoute(target) !== undefined && (this.#asksForAllRoutes ?? !(asked && wantsAnything(asked)));
