@@ -138,11 +138,11 @@ export class ActiveListener {
     return errors.length > 0 ? err(errors) : ok(undefined);
   }
 
-  /** Lets connections go and stops accepting; resolves when the port is free. */
+  /** Stops accepting, then lets connections go: who is asked to leave and comes back at once would be reset in the queue of a port that is about to close. Resolves when the port is free. */
   async drain(pace: DrainPace): Promise<void> {
+    await this.#close();
     this.#drainGeneration(this.#current, pace);
     if (pace.strategy === 'immediate') for (const generation of this.#old.keys()) for (const chain of generation.chains.values()) chain.drain();
-    await this.#close();
   }
 
   /** Asks clients to leave as the pace says and goes on accepting; closes nothing. */

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
@@ -54,6 +56,38 @@ test('a drain by hand that began before this worker has only the rest of its tim
   await waitFor('the port to close', () => new Promise<boolean>((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => resolve(socket.destroy() && false)).on('error', () => resolve(true));
   }), { deadlineMs: 3000 });
+});
+
+test('the port is closed before clients are asked to leave: who comes back at once is refused, not reset in its queue', async (t) => {
+  const app = await application(t, (_request, response) => response.end('ok'));
+  const server = workerServer(t, { drainTimeMs: 60_000 });
+  must(server.setCluster(staticCluster('app', [app])));
+  must(await server.setListener(httpListener({ routes: [routeTo('app')] })));
+  const client = net.connect(portOf(server), '127.0.0.1').once('readable', () => client.read());
+  t.after(() => client.destroy());
+  client.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+  await once(client, 'readable');
+  // From here on what comes stays in the kernel, where it can be looked at without leaving the turn.
+  const { _handle: handle } = client as unknown as { _handle: { fd: number; readStop(): void } };
+  handle.readStop();
+  const arrived = () => {
+    try {
+      return readSync(handle.fd, Buffer.alloc(1000));
+    } catch (cause) {
+      assert.equal((cause as NodeJS.ErrnoException).code, 'EAGAIN');
+      return 0;
+    }
+  };
+  await waitFor('the settings to be over', () => arrived() === 0);
+  const close = net.Server.prototype.close;
+  const before: number[] = [];
+  t.mock.method(net.Server.prototype, 'close', function (this: net.Server) {
+    before.push(arrived());
+    return close.call(this);
+  });
+  await server.removeListener('main');
+  assert.equal(before[0], 0);
+  await waitFor('the client to be asked', () => arrived() > 0);
 });
 
 test("a sidecar's worker stays while another one still serves: they end together, and none leaves its share of the port behind", async (t) => {
