@@ -79,7 +79,7 @@ test('the port is closed before clients are asked to leave: who comes back at on
     }
   };
   await waitFor('the settings to be over', () => arrived() === 0);
-  const close = net.Server.prototype.close;
+  const close = Reflect.get(net.Server.prototype, 'close') as (this: net.Server) => net.Server;
   const before: number[] = [];
   t.mock.method(net.Server.prototype, 'close', function (this: net.Server) {
     before.push(arrived());
