@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock, waitFor } from '@meltemi/base';
 import { FollowedFile } from './followed-file.ts';
@@ -51,6 +51,26 @@ test('a replaced file is taken once, one that is bad, missing or too large is na
     replace('fourth');
     await waitFor('the fourth', () => taken.length === 2);
     assert.deepEqual([taken, problems.length], [['second', 'fourth'], 4]);
+  }));
+
+test('a file that could not be seen for a while and is the same as before is no problem any more, and a bad one is bad again', () =>
+  following(async ({ path, taken, problems, file, replace }) => {
+    const folder = dirname(path);
+    const away = async (): Promise<void> => {
+      // The folder, so that nothing of the file itself changes.
+      renameSync(folder, `${folder}.away`);
+      await waitFor('that it is missed', () => /ENOENT/.test(file.problem));
+      renameSync(`${folder}.away`, folder);
+    };
+    replace('second');
+    await waitFor('the second', () => taken.length === 1);
+    await away();
+    await waitFor('that all is well', () => file.problem === '');
+    replace('bad third');
+    await waitFor('the reason', () => file.problem === 'cannot use bad third');
+    await away();
+    await waitFor('the same reason', () => file.problem === 'cannot use bad third');
+    assert.deepEqual([taken, problems.length], [['second'], 5]);
   }));
 
 test('a link that leads to another file is followed, as Kubernetes replaces what it mounts', () =>

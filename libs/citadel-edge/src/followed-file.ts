@@ -58,7 +58,11 @@ export class FollowedFile {
   async #look(): Promise<void> {
     const { path, maxBytes, take, onTaken } = this.#options;
     try {
-      const seen = await signatureOf(path);
+      const seen = await signatureOf(path).catch((cause: unknown) => {
+        // When it is back it is judged again, also if it is the same.
+        this.#judged = '';
+        throw cause;
+      });
       const settled = seen === this.#seen;
       this.#seen = seen;
       if (!settled || seen === this.#judged) return;
