@@ -4,26 +4,16 @@ import { formatFieldErrors } from '@meltemi/base';
 import { formatIssued, formatJwtKeys, formatMaterial, formatRevocations, parseJwtKeys, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type JwtKeys, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { createMark, replaceFile, temporarySuffix } from '@meltemi/identity-edge';
 import { replaceExpected, revisionOf, whileLocked } from './disk-files.ts';
-import { openDiskValues } from './disk-sealing.ts';
+import { issuedIn, layoutOf, tokensIn, type DiskLayout, type ValueFile } from './disk-layout.ts';
+import { openDiskValues, readDiskValues } from './disk-sealing.ts';
 import { readBounded } from './read-bounded.ts';
 import type { Sealing } from './sealing/open-sealing.ts';
 import type { ValueCodec } from './sealing/sealer.ts';
 import { readIssued } from './shared/read-issued.ts';
 
-const maxAuthorityBytes = 262_144;
-const maxIssuersBytes = 1_048_576;
-const maxRevocationsBytes = 4_194_304;
-const maxTokenBytes = 8192;
+const maxMovedBytes = 8192;
 /** Says where the keystore went: nobody shall go on with the old one, and sign or take tokens twice. */
 export const movedName = 'moved';
-const maxIssuedBytes = 1_048_576;
-
-/** A file and what it may hold; `name` is what a sealed value is bound to. */
-interface ValueFile {
-  readonly path: string;
-  readonly name: string;
-  readonly maxBytes: number;
-}
 
 /** What was read at the start. */
 interface Opened {
@@ -47,96 +37,89 @@ interface Opened {
  * One citadel owns it: what another process does with tokens is not seen.
  */
 export class DiskKeystore implements Keystore {
-  readonly #authority: ValueFile;
   readonly #dir: string;
-  readonly #issuers: ValueFile;
-  readonly #jwtKeys: ValueFile;
-  readonly #revocations: ValueFile;
-  readonly #issuedDir: string;
-  readonly #tokensDir: string;
+  readonly #layout: DiskLayout;
   readonly #sealing: Sealing | undefined;
+  readonly #readOnly: boolean;
   #opened: Promise<Opened> | undefined;
 
-  /** With `sealing` every file is sealed, also those that were not. */
-  constructor(dir: string, sealing?: Sealing) {
+  /** With `sealing` every file is sealed, also those that were not. With `readOnly` nothing is changed: one that is sealed otherwise is refused. */
+  constructor(dir: string, sealing?: Sealing, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
     this.#dir = dir;
+    this.#layout = layoutOf(dir);
     this.#sealing = sealing;
-    this.#authority = { path: join(dir, 'authority.json'), name: 'authority', maxBytes: maxAuthorityBytes };
-    this.#issuers = { path: join(dir, 'issuers.json'), name: 'issuers', maxBytes: maxIssuersBytes };
-    this.#jwtKeys = { path: join(dir, 'jwt-keys.json'), name: 'jwtkeys', maxBytes: maxAuthorityBytes };
-    this.#revocations = { path: join(dir, 'revocations.json'), name: 'revocations', maxBytes: maxRevocationsBytes };
-    this.#issuedDir = join(dir, 'issued');
-    this.#tokensDir = join(dir, 'tokens');
+    this.#readOnly = readOnly;
   }
 
   async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
-    const kept = await this.#load(this.#authority);
-    return kept && { ...kept, value: readMaterial(kept.value, this.#authority.path) };
+    const kept = await this.#load(this.#layout.authority);
+    return kept && { ...kept, value: readMaterial(kept.value, this.#layout.authority.path) };
   }
 
   async authorityRevision(): Promise<string | undefined> {
-    const stored = await this.#read(this.#authority);
+    const stored = await this.#read(this.#layout.authority);
     return stored === undefined ? undefined : revisionOf(stored);
   }
 
   async saveAuthority(material: AuthorityMaterial, expected: string | undefined, term?: LeaderTerm): Promise<SaveOutcome> {
     if (term?.lost.aborted === true) return 'conflict';
-    return this.#replace(this.#authority, formatMaterial(material), expected);
+    return this.#replace(this.#layout.authority, formatMaterial(material), expected);
   }
 
   async loadIssuers(): Promise<Kept<readonly string[]> | undefined> {
-    const kept = await this.#load(this.#issuers);
+    const kept = await this.#load(this.#layout.issuers);
     if (kept === undefined) return undefined;
-    const { issuers } = parseObject(kept.value, this.#issuers.path);
+    const { issuers } = parseObject(kept.value, this.#layout.issuers.path);
     return { ...kept, value: Array.isArray(issuers) ? issuers.filter((entry) => typeof entry === 'string') : [] };
   }
 
   async saveIssuers(pathsPem: readonly string[], expected: string | undefined): Promise<SaveOutcome> {
-    return this.#replace(this.#issuers, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, expected);
+    return this.#replace(this.#layout.issuers, `${JSON.stringify({ issuers: pathsPem }, null, 2)}\n`, expected);
   }
 
   async loadRevocations(): Promise<Kept<RevocationState> | undefined> {
-    const kept = await this.#load(this.#revocations);
+    const kept = await this.#load(this.#layout.revocations);
     if (kept === undefined) return undefined;
     const state = parseRevocations(kept.value);
-    if (!state.ok) throw new Error(`${this.#revocations.path}: ${formatFieldErrors(state.error)}`);
+    if (!state.ok) throw new Error(`${this.#layout.revocations.path}: ${formatFieldErrors(state.error)}`);
     return { ...kept, value: state.value };
   }
 
   async revocationsRevision(): Promise<string | undefined> {
-    const stored = await this.#read(this.#revocations);
+    const stored = await this.#read(this.#layout.revocations);
     return stored === undefined ? undefined : revisionOf(stored);
   }
 
   async saveRevocations(state: RevocationState, expected: string | undefined): Promise<SaveOutcome> {
-    return this.#replace(this.#revocations, formatRevocations(state), expected);
+    return this.#replace(this.#layout.revocations, formatRevocations(state), expected);
   }
 
   async loadJwtKeys(): Promise<Kept<JwtKeys> | undefined> {
-    const kept = await this.#load(this.#jwtKeys);
+    const kept = await this.#load(this.#layout.jwtKeys);
     if (kept === undefined) return undefined;
     const keys = parseJwtKeys(kept.value);
-    if (!keys.ok) throw new Error(`${this.#jwtKeys.path}: ${formatFieldErrors(keys.error)}`);
+    if (!keys.ok) throw new Error(`${this.#layout.jwtKeys.path}: ${formatFieldErrors(keys.error)}`);
     return { ...kept, value: keys.value };
   }
 
   async jwtKeysRevision(): Promise<string | undefined> {
-    const stored = await this.#read(this.#jwtKeys);
+    const stored = await this.#read(this.#layout.jwtKeys);
     return stored === undefined ? undefined : revisionOf(stored);
   }
 
   async saveJwtKeys(keys: JwtKeys, expected: string | undefined): Promise<SaveOutcome> {
-    return this.#replace(this.#jwtKeys, formatJwtKeys(keys), expected);
+    return this.#replace(this.#layout.jwtKeys, formatJwtKeys(keys), expected);
   }
 
   async addIssued(name: string, records: readonly IssuedRecord[]): Promise<void> {
     const { values } = await this.#open();
-    await replaceFile(this.#issuedPath(name), values.encode(formatIssued(records), issuedName(name)));
+    const file = this.#layout.issued(name);
+    await replaceFile(file.path, values.encode(formatIssued(records), file.name));
   }
 
   async issuedNames(): Promise<readonly string[]> {
     await this.#open();
-    return (await readdir(this.#issuedDir)).flatMap((file) => /^([0-9a-z]+)\.json$/.exec(file)?.[1] ?? []);
+    return issuedIn(this.#layout);
   }
 
   async loadIssued(names: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
@@ -144,8 +127,9 @@ export class DiskKeystore implements Keystore {
     const records: IssuedRecord[] = [];
     const damaged: string[] = [];
     for (const name of names) {
-      const stored = await readBounded(this.#issuedPath(name), maxIssuedBytes);
-      const batch = stored === undefined ? [] : readIssued(values, stored, issuedName(name));
+      const file = this.#layout.issued(name);
+      const stored = await readBounded(file.path, file.maxBytes);
+      const batch = stored === undefined ? [] : readIssued(values, stored, file.name);
       if (batch) records.push(...batch);
       else damaged.push(name);
     }
@@ -154,13 +138,14 @@ export class DiskKeystore implements Keystore {
 
   async removeIssued(names: readonly string[]): Promise<void> {
     await this.#open();
-    for (const name of names) await rm(this.#issuedPath(name), { force: true });
+    for (const name of names) await rm(this.#layout.issued(name).path, { force: true });
   }
 
   async addToken(record: TokenRecord): Promise<void> {
     const { tokens, values } = await this.#open();
     const { hash, spiffeId, expiresAt } = record;
-    await replaceFile(this.#tokenPath(hash), values.encode(JSON.stringify({ spiffeId, expiresAt }), tokenName(hash)));
+    const file = this.#layout.token(hash);
+    await replaceFile(file.path, values.encode(JSON.stringify({ spiffeId, expiresAt }), file.name));
     tokens.set(hash, { hash, spiffeId, expiresAt, used: false });
   }
 
@@ -172,7 +157,7 @@ export class DiskKeystore implements Keystore {
     const { tokens } = await this.#open();
     const token = tokens.get(hash);
     if (!token || token.used) return false;
-    const won = await createMark(this.#usedPath(hash));
+    const won = await createMark(this.#layout.used(hash));
     tokens.set(hash, { ...token, used: true });
     return won;
   }
@@ -187,8 +172,8 @@ export class DiskKeystore implements Keystore {
       if (token.expiresAt >= expiredBefore) continue;
       tokens.delete(hash);
       // The record first: a mark without a record is nothing, a record without its mark would be a fresh token.
-      await rm(this.#tokenPath(hash), { force: true });
-      await rm(this.#usedPath(hash), { force: true });
+      await rm(this.#layout.token(hash).path, { force: true });
+      await rm(this.#layout.used(hash), { force: true });
     }
     return tokens.size;
   }
@@ -209,18 +194,6 @@ export class DiskKeystore implements Keystore {
     return whileLocked(this.#dir, () => replaceExpected(file, values.encode(text, file.name), expected));
   }
 
-  #issuedPath(name: string): string {
-    return join(this.#issuedDir, `${name}.json`);
-  }
-
-  #tokenPath(hash: string): string {
-    return join(this.#tokensDir, `${hash}.json`);
-  }
-
-  #usedPath(hash: string): string {
-    return join(this.#tokensDir, `${hash}.used`);
-  }
-
   #open(): Promise<Opened> {
     this.#opened ??= this.#start();
     this.#opened.catch(() => (this.#opened = undefined));
@@ -228,39 +201,34 @@ export class DiskKeystore implements Keystore {
   }
 
   async #start(): Promise<Opened> {
-    const moved = await readBounded(join(this.#dir, movedName), maxTokenBytes);
+    const { issuedDir, tokensDir } = this.#layout;
+    const moved = await readBounded(join(this.#dir, movedName), maxMovedBytes);
     if (moved !== undefined) throw new Error(`the keystore was moved away: ${moved.trim()}. Start citadel on that; what is here is as old as that. To use it all the same, stop the other and delete ${join(this.#dir, movedName)}`);
-    for (const dir of [this.#dir, this.#issuedDir, this.#tokensDir]) {
+    if (this.#readOnly) {
+      const values = await readDiskValues(this.#dir, this.#sealing);
+      return { values, tokens: await this.#readTokens(values) };
+    }
+    for (const dir of [this.#dir, issuedDir, tokensDir]) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await chmod(dir, 0o700);
       for (const name of await readdir(dir)) if (name.endsWith('.json')) await closeToOthers(join(dir, name));
     }
     const values = await openDiskValues(this.#dir, this.#sealing);
-    for (const dir of [this.#dir, this.#issuedDir, this.#tokensDir]) {
+    for (const dir of [this.#dir, issuedDir, tokensDir]) {
       for (const name of await readdir(dir)) if (name.endsWith(temporarySuffix)) await rm(join(dir, name), { force: true });
     }
     return { values, tokens: await this.#readTokens(values) };
   }
 
   async #readTokens(values: ValueCodec): Promise<Map<string, TokenState>> {
-    const names = new Set(await readdir(this.#tokensDir));
     const tokens = new Map<string, TokenState>();
-    for (const name of names) {
-      const hash = /^([0-9a-f]{64})\.json$/.exec(name)?.[1];
-      if (hash === undefined) continue;
-      const stored = await readBounded(join(this.#tokensDir, name), maxTokenBytes);
-      if (stored !== undefined) tokens.set(hash, { ...readToken(values.decode(stored, tokenName(hash)), name), hash, used: names.has(`${hash}.used`) });
+    for (const { hash, used } of await tokensIn(this.#layout)) {
+      const { path, name, maxBytes } = this.#layout.token(hash);
+      const stored = await readBounded(path, maxBytes);
+      if (stored !== undefined) tokens.set(hash, { ...readToken(values.decode(stored, name), path), hash, used });
     }
     return tokens;
   }
-}
-
-function issuedName(name: string): string {
-  return `issued/${name}`;
-}
-
-function tokenName(hash: string): string {
-  return `tokens/${hash}`;
 }
 
 /** A restored backup may have lost its modes. */

@@ -28,6 +28,8 @@ export class DiskReportStore implements ReportStore {
       if (text === undefined) next.delete(key);
       else next.set(key, text);
     }
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await chmod(this.#dir, 0o700);
     await replaceFile(this.#path, `${JSON.stringify(Object.fromEntries(next), null, 1)}\n`);
     this.#reports = Promise.resolve(next);
   }
@@ -38,8 +40,6 @@ export class DiskReportStore implements ReportStore {
 
   /** A damaged file is as good as none: it holds nothing that cannot be learned anew. */
   async #read(): Promise<Map<string, string>> {
-    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-    await chmod(this.#dir, 0o700);
     const text = await readBounded(this.#path, maxBytes);
     try {
       const value: unknown = JSON.parse(text ?? '{}');

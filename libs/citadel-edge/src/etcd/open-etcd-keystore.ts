@@ -19,6 +19,8 @@ export interface EtcdKeystore {
 export interface EtcdKeystoreOptions extends Pick<EtcdLeadershipOptions, 'onChange'> {
   readonly etcd: EtcdOptions;
   readonly sealing: Sealing;
+  /** Nothing is changed but who leads. Default false. */
+  readonly readOnly?: boolean;
   readonly clock: Clock;
 }
 
@@ -29,12 +31,12 @@ export const defaultCitadelRoot = '/meltemi-citadel';
 const timeoutMs = 8000;
 
 /** Dials when something is asked, and at once to stand for election. */
-export function openEtcdKeystore({ etcd, sealing, clock, onChange }: EtcdKeystoreOptions): EtcdKeystore {
+export function openEtcdKeystore({ etcd, sealing, readOnly = false, clock, onChange }: EtcdKeystoreOptions): EtcdKeystore {
   const root = etcd.root ?? defaultCitadelRoot;
   const client = new EtcdClient({ timeoutMs, ...etcd });
   const leadership = new EtcdLeadership({ client, root, clock, ...(onChange && { onChange }) });
   return {
-    keystore: new SealedKeystore(new EtcdValues(client, root), sealing),
+    keystore: new SealedKeystore(new EtcdValues(client, root), sealing, { readOnly }),
     leadership,
     reports: new EtcdReportStore(client, root),
     stop: async () => {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { systemClock } from '@meltemi/base';
 import { KeptAuthority, openCertificateService } from '@meltemi/citadel';
 import { startEtcdCluster, type EtcdCluster } from '@meltemi/config-edge/testing';
+import { EtcdClient } from '@meltemi/config-edge/etcd';
 import { buildCsr, generateP256 } from '@meltemi/identity';
+import { temporarySuffix } from '@meltemi/identity-edge';
 import { DiskKeystore } from '../disk-keystore.ts';
 import { DiskReportStore } from '../disk-reports.ts';
+import { newDataKey, wrapDataKey } from '../sealing/sealing-record.ts';
 import { copyKeystore } from './copy-keystore.ts';
 import { claimKeystore, type KeystoreLocation } from './keystore-place.ts';
 
@@ -71,9 +74,19 @@ async function copied(from: KeystoreLocation, to: KeystoreLocation, retire = fal
   }
 }
 
+/** Every file and folder in a keystore's folder, its mode and what it holds. */
+function treeOf(location: KeystoreLocation): Record<string, string> {
+  const root = pathOf(location);
+  const names = ['.', ...readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()];
+  return Object.fromEntries(names.map((name) => {
+    const stats = statSync(join(root, name));
+    return [name, `${stats.mode.toString(8)} ${stats.isDirectory() ? '' : readFileSync(join(root, name), 'utf8')}`];
+  }));
+}
+
 /** A citadel goes on where the copy is. */
 async function goesOn(location: KeystoreLocation, { rootPem, used, fresh, serial }: Awaited<ReturnType<typeof filled>>): Promise<void> {
-  const claimed = await claimKeystore(location, { source: true });
+  const claimed = await claimKeystore(location, { source: false });
   const entropy = { bytes: randomBytes };
   const { keystore } = claimed;
   const opened = await openCertificateService({ trustDomain: 'cluster.local', authority: new KeptAuthority({ trustDomain: 'cluster.local', keystore, entropy }), keystore, entropy, clock: systemClock });
@@ -131,4 +144,48 @@ test('a folder that was moved away is used by no citadel again', async () => {
   await assert.rejects(copied(source, folder()), /was moved away/);
   await goesOn(target, world);
   assert.equal((await new DiskReportStore(pathOf(source)).loadReports()).size, 1);
+});
+
+test('a copy changes nothing in its source: no mode, no leftover, no seal', async () => {
+  const source = folder();
+  const world = await filled(source);
+  const root = pathOf(source);
+  chmodSync(join(root, 'authority.json'), 0o644);
+  chmodSync(root, 0o755);
+  writeFileSync(join(root, `authority.json.1${temporarySuffix}`), 'half');
+  rmSync(join(root, 'running'), { recursive: true });
+  const before = treeOf(source);
+  const target = folder(true);
+  await copied(source, target);
+  assert.deepEqual(treeOf(source), before);
+  await goesOn(target, world);
+  await assert.rejects(copied({ ...source, keyFile }, folder()), /is not sealed: leave out/);
+  assert.deepEqual(treeOf(source), before);
+  // A first sealing that was killed: some files are sealed, others are not.
+  writeFileSync(join(root, 'sealing.json'), await wrapDataKey(newDataKey(true), { kind: 'key file', bytes: readFileSync(keyFile) }));
+  const unfinished = treeOf(source);
+  await assert.rejects(copied({ ...source, keyFile }, folder()), /sealing.* was not finished: start a citadel on it/);
+  assert.deepEqual(treeOf(source), unfinished);
+});
+
+test('a keystore without its folders of tokens and issued certificates is copied; nothing is no keystore, and stays nothing', async () => {
+  const [old, empty] = [folder(), folder()];
+  for (const each of [old, empty]) mkdirSync(pathOf(each), { mode: 0o755 });
+  writeFileSync(join(pathOf(old), 'issuers.json'), JSON.stringify({ issuers: ['PEM'] }));
+  const before = treeOf(old);
+  assert.equal((await copied(old, folder())).issuers, 1);
+  assert.deepEqual(treeOf(old), before);
+  for (const each of [empty, { ...empty, keyFile }]) await assert.rejects(copied(each, folder()), /there is no keystore/);
+  assert.deepEqual(Object.keys(treeOf(empty)), ['.']);
+  const nowhere = inEtcd();
+  const [target, other] = [folder(), folder()];
+  await assert.rejects(copied(nowhere, target), /there is no keystore/);
+  const client = new EtcdClient({ endpoints: etcd.endpoints, timeoutMs: 5000 });
+  try {
+    assert.deepEqual((await client.list(nowhere.url.slice(nowhere.url.lastIndexOf('/')))).kvs, []);
+  } finally {
+    client.close();
+  }
+  await assert.rejects(copied(empty, other), /there is no keystore/);
+  for (const each of [target, other]) assert.deepEqual(readdirSync(pathOf(each)).filter((name) => name.endsWith('.json')), []);
 });

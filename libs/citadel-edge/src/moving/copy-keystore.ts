@@ -7,6 +7,12 @@ export interface KeystoreSide {
   readonly reports: ReportStore;
 }
 
+/** One that is read alone. */
+export interface KeystoreSource {
+  readonly keystore: Pick<Keystore, 'loadAuthority' | 'loadIssuers' | 'loadRevocations' | 'loadJwtKeys' | 'issuedNames' | 'loadIssued' | 'listTokens'>;
+  readonly reports: Pick<ReportStore, 'loadReports'>;
+}
+
 /** How much there was. */
 export interface CopiedKeystore {
   readonly authority: boolean;
@@ -22,14 +28,14 @@ export interface CopiedKeystore {
 const writtenAtOnce = 20;
 
 /**
- * Copies everything and compares it afterwards. Nobody else may use either side meanwhile. The destination must be empty: rejects with what is in it. The
- * authority comes last, so that what a killed copy leaves signs nothing. Rejects when the copy is not what it should be.
+ * Copies everything and compares it afterwards; of the source it only reads, and there must be something in it. Nobody else may use either side meanwhile. The
+ * destination must be empty: rejects with what is in it. The authority comes last, so that what a killed copy leaves signs nothing. Rejects when the copy is not what it should be.
  */
-export async function copyKeystore(from: KeystoreSide, to: KeystoreSide): Promise<CopiedKeystore> {
-  const there = await contentsOf(to.keystore);
-  const present = Object.entries(there).find(([, value]) => (Array.isArray(value) ? value.length > 0 : value !== undefined));
-  if (present) throw new Error(`the destination is not empty (${present[0]}): nothing was written. Choose another place; what an unfinished copy left must be deleted first`);
+export async function copyKeystore(from: KeystoreSource, to: KeystoreSide): Promise<CopiedKeystore> {
   const contents = await contentsOf(from.keystore);
+  if (firstIn(contents) === undefined) throw new Error('there is no keystore to copy: nothing is in it');
+  const present = firstIn(await contentsOf(to.keystore));
+  if (present !== undefined) throw new Error(`the destination is not empty (${present}): nothing was written. Choose another place; what an unfinished copy left must be deleted first`);
   const { authority, issuers, revocations, jwtKeys, tokens, issued } = contents;
   await inParts(tokens, async (token) => {
     await to.keystore.addToken({ hash: token.hash, spiffeId: token.spiffeId, expiresAt: token.expiresAt });
@@ -49,7 +55,12 @@ export async function copyKeystore(from: KeystoreSide, to: KeystoreSide): Promis
 
 type Contents = Awaited<ReturnType<typeof contentsOf>>;
 
-async function contentsOf(keystore: Keystore) {
+/** The name of what is there; undefined when nothing is. */
+function firstIn(contents: Contents): string | undefined {
+  return Object.entries(contents).find(([, value]) => (Array.isArray(value) ? value.length > 0 : value !== undefined))?.[0];
+}
+
+async function contentsOf(keystore: KeystoreSource['keystore']) {
   const names = [...(await keystore.issuedNames())].sort();
   const issued = [];
   for (const name of names) {

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { systemClock } from '@meltemi/base';
 import { etcdOptionsOf, parseEtcdUrl, type EtcdFlagValues } from '@meltemi/config-edge/etcd';
@@ -7,7 +7,7 @@ import { DiskKeystore, movedName } from '../disk-keystore.ts';
 import { DiskReportStore } from '../disk-reports.ts';
 import { defaultCitadelRoot, openEtcdKeystore } from '../etcd/open-etcd-keystore.ts';
 import { readKeyFile, readPassphraseFile, type SealingSecret } from '../sealing/sealing-secret.ts';
-import { claimDirectory } from './claim-directory.ts';
+import { claimDirectory, claimName } from './claim-directory.ts';
 import type { KeystoreSide } from './copy-keystore.ts';
 
 /** Where a keystore is, as flags say it. */
@@ -32,28 +32,42 @@ export interface ClaimedKeystore extends KeystoreSide {
 /** Longer than the lease of a citadel that was killed. */
 const defaultLeadWithinMs = 13_000;
 
-/** Opens it alone. Rejects with what to do: while a citadel runs on it, when it is sealed otherwise, when `source` and there is none. */
+/**
+ * Opens it alone; a `source` to be read, and nothing of it is changed. Rejects with what to do: while a citadel runs on it, when it is sealed otherwise, when
+ * it is a source and there is none.
+ */
 export async function claimKeystore(location: KeystoreLocation, { source, leadWithinMs = defaultLeadWithinMs }: { readonly source: boolean; readonly leadWithinMs?: number }): Promise<ClaimedKeystore> {
   const secret = await secretOf(location);
-  return location.url.startsWith('dir:') ? claimDisk(resolve(location.url.slice('dir:'.length)), secret, source) : claimEtcd(location, secret, leadWithinMs);
+  return location.url.startsWith('dir:') ? claimDisk(resolve(location.url.slice('dir:'.length)), secret, source) : claimEtcd(location, secret, { source, leadWithinMs });
 }
 
 async function claimDisk(dir: string, secret: SealingSecret | undefined, source: boolean): Promise<ClaimedKeystore> {
   if (source && !(await isDirectory(dir))) throw new Error(`${dir} is no folder: there is no keystore to copy`);
-  const release = await claimDirectory(dir);
+  const release = await (source ? claimSource(dir) : claimDirectory(dir));
   return {
-    keystore: new DiskKeystore(dir, secret && { secret }), reports: new DiskReportStore(dir), name: `dir:${dir}`,
+    keystore: new DiskKeystore(dir, secret && { secret }, { readOnly: source }), reports: new DiskReportStore(dir), name: `dir:${dir}`,
     retire: (whereTo) => replaceFile(join(dir, movedName), `to ${whereTo}, at ${new Date().toISOString()}\n`), close: release,
   };
 }
 
-async function claimEtcd({ url: text, etcd }: KeystoreLocation, secret: SealingSecret | undefined, leadWithinMs: number): Promise<ClaimedKeystore> {
+/** Leaves nothing behind where nothing was. */
+async function claimSource(dir: string): Promise<() => Promise<void>> {
+  const claimed = await isDirectory(join(dir, claimName));
+  const release = await claimDirectory(dir);
+  return async () => {
+    await release();
+    // Where somebody claims it at the same moment it is not empty, and stays.
+    if (!claimed) await rmdir(join(dir, claimName)).catch(() => undefined);
+  };
+}
+
+async function claimEtcd({ url: text, etcd }: KeystoreLocation, secret: SealingSecret | undefined, { source, leadWithinMs }: { readonly source: boolean; readonly leadWithinMs: number }): Promise<ClaimedKeystore> {
   const url = parseEtcdUrl(text, defaultCitadelRoot);
   if (!url.ok) throw new Error(`${url.error}; or dir:PATH for a folder`);
   if (!secret) throw new Error(`${text}: a key file or passphrase file is needed: etcd must not hold keys that its readers can use`);
   const options = etcdOptionsOf(url.value, etcd);
   if (!options.ok) throw new Error(options.error);
-  const opened = openEtcdKeystore({ etcd: options.value, sealing: { secret }, clock: systemClock });
+  const opened = openEtcdKeystore({ etcd: options.value, sealing: { secret }, readOnly: source, clock: systemClock });
   const name = `${text} (${url.value.root})`;
   try {
     // Every citadel stands for election, and one of them leads: who gets the lead is alone.

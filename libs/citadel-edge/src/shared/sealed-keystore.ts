@@ -12,11 +12,14 @@ const names = { sealing: 'sealing', authority: 'authority', issuers: 'issuers', 
 export class SealedKeystore implements Keystore {
   readonly #values: SharedValues;
   readonly #sealing: Sealing;
+  readonly #readOnly: boolean;
   #sealer: Promise<Sealer> | undefined;
 
-  constructor(values: SharedValues, sealing: Sealing) {
+  /** With `readOnly` no sealing record is made where there is none. */
+  constructor(values: SharedValues, sealing: Sealing, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
     this.#values = values;
     this.#sealing = sealing;
+    this.#readOnly = readOnly;
   }
 
   async loadAuthority(): Promise<Kept<AuthorityMaterial> | undefined> {
@@ -171,6 +174,7 @@ export class SealedKeystore implements Keystore {
       const authority = await this.#values.get(names.authority);
       // Asked again: another citadel that starts now makes the record first.
       if (authority && !(await slot.load())) throw new Error('the sealing record is missing in the keystore, and without it nobody can open what is sealed: restore it from a backup');
+      if (this.#readOnly) throw new Error('there is no keystore');
       return false;
     });
     return new Sealer(key);
