@@ -8,10 +8,10 @@ import type { ControlThread } from '@meltemi/proxy-edge';
 import { meshFeedOpener } from '@meltemi/proxy-edge/sources';
 import type { HealthSource } from '@meltemi/xds-edge';
 import { meshSources } from './config-sources.ts';
-import type { ProxyOptions } from './options.ts';
+import type { WorkloadStart } from './workload-start.ts';
 
 export interface MeshOptions {
-  readonly values: ProxyOptions;
+  readonly values: WorkloadStart['values'];
   readonly node: Node;
   readonly control: ControlThread;
   readonly log: Logger;

@@ -44,7 +44,7 @@ export const options = [
   { name: 'workload-key-algorithm', type: 'choice', choices: keyAlgorithms, default: 'ecdsa-p256', description: "key of the workload's certificate" },
   { name: 'workload-socket', type: 'string', placeholder: 'file', description: "Unix socket (mode 0600) where other programs of this workload get its identity: Envoy's SDS (default, ROOTCA) and the SPIFFE Workload API; default: none" },
   { name: 'workload-socket-group', type: 'int', min: 0, max: 4_294_967_294, placeholder: 'gid', description: 'members of this group may connect to --workload-socket too (mode 0660)' },
-  { name: 'trust-domain', type: 'string', default: 'cluster.local', description: 'trust domain of the mesh' },
+  { name: 'trust-domain', type: 'string', placeholder: 'domain', description: "trust domain of the mesh (default: TRUST_DOMAIN of --workload-dir's cluster.env, else cluster.local)" },
   { name: 'listen-address', type: 'string', placeholder: 'ip', description: "where admin, health and Prometheus ports bind (default: the node's address when it is a loopback one, else 127.0.0.1)" },
   { name: 'admin-port', type: 'int', min: 0, max: 65_535, default: '15000', description: 'admin port of a mesh proxy; 0 means any' },
   { name: 'admin-socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) for the admin pages, in place of a port' },

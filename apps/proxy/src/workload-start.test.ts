@@ -11,7 +11,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, 'cluster.env'), "# written by hand\nISTIO_META_CLUSTER_ID='Kubernetes'\nISTIO_METAJSON_LABELS='{\"app\":\"it'\\''s\"}'\nISTIO_SVC_IP=10.0.0.7\nPOD_NAMESPACE='vms'\nSERVICE_ACCOUNT='db'\nTRUST_DOMAIN=\"mesh.test\"\nCA_ADDR='citadel.test:15022'\n");
 writeFileSync(join(folder, 'mesh.yaml'), 'defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n  concurrency: 3\n  drainDuration: 7s\n  readinessProbe: {tcpSocket: {port: 1}}\n');
 
-const given = (more: Partial<ProxyOptions> = {}) => ({ 'trust-domain': 'cluster.local', ...more }) as ProxyOptions;
+const given = (more: Partial<ProxyOptions> = {}) => more as ProxyOptions;
 
 test('Istio\'s files for a virtual machine are all that a proxy needs', () => {
   const { values, env } = workloadStart(given({ 'workload-dir': folder }), {});
@@ -28,6 +28,11 @@ test('flags go before the files, and so does the environment', () => {
   const { values, env } = workloadStart(given({ 'workload-dir': folder, concurrency: 1, 'discovery-address': 'pilot:1', 'service-node': 'sidecar~1.1.1.1~a.b~c' }), { TRUST_DOMAIN: 'other', PROXY_CONFIG: '{concurrency: 9, drainDuration: 1s}' });
   assert.deepEqual([values.concurrency, values['discovery-address'], values['service-node'], values['trust-domain'], values['drain-time-s']], [1, 'pilot:1', 'sidecar~1.1.1.1~a.b~c', 'other', 1]);
   assert.match(env['ISTIO_METAJSON_PROXY_CONFIG'] ?? '', /"concurrency":9.*|"readinessProbe"/);
+});
+
+test('a trust domain that was given holds, the default too, before the one of the files and before none', () => {
+  const trustDomain = (more: Partial<ProxyOptions>) => workloadStart(given(more), {}).values['trust-domain'];
+  assert.deepEqual([trustDomain({ 'workload-dir': folder, 'trust-domain': 'cluster.local' }), trustDomain({ 'workload-dir': folder }), trustDomain({ 'trust-domain': 'mine.test' }), trustDomain({})], ['cluster.local', 'mesh.test', 'mine.test', 'cluster.local']);
 });
 
 test('without files a ProxyConfig in the environment says how many workers there are; without any there is one', () => {

@@ -7,7 +7,7 @@ import { usage, type ProxyOptions } from './options.ts';
 
 /** What a proxy starts with: its flags, and what a ProxyConfig or a folder of files says where they say nothing. */
 export interface WorkloadStart {
-  readonly values: ProxyOptions & { readonly concurrency: number };
+  readonly values: ProxyOptions & { readonly concurrency: number; readonly 'trust-domain': string };
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -31,6 +31,7 @@ export function workloadStart(given: ProxyOptions, environment: Variables): Work
     ...given,
     concurrency: given.concurrency ?? wholeNumber(config?.['concurrency'], 'concurrency') ?? 1,
     'drain-time-s': given['drain-time-s'] ?? (drainMs === undefined ? undefined : Math.ceil(drainMs / 1000)),
+    'trust-domain': given['trust-domain'] ?? (folder === undefined ? undefined : env['TRUST_DOMAIN']) ?? defaultTrustDomain,
   };
   if (folder === undefined) return { values: common, env };
   const discovery = given['discovery-address'] ?? textOf(config?.['discoveryAddress']);
@@ -42,7 +43,6 @@ export function workloadStart(given: ProxyOptions, environment: Variables): Work
       'citadel-address': given['citadel-address'] ?? env['CA_ADDR'] ?? discovery,
       'join-token-file': given['join-token-file'] ?? join(folder, 'istio-token'),
       'root-cert-file': given['root-cert-file'] ?? join(folder, 'root-cert.pem'),
-      'trust-domain': given['trust-domain'] === defaultTrustDomain ? (env['TRUST_DOMAIN'] ?? defaultTrustDomain) : given['trust-domain'],
     },
     env,
   };
