@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import type { Listener } from '@meltemi/snapshot';
+import type { WorkerServerOptions } from './options.ts';
 import { tlsFixture } from '../transport/tls-fixture.ts';
 import { address, application, httpListener, listenerOf, must, portOf, router, routeTo, staticCluster, workerServer } from './fixture.ts';
 
@@ -18,10 +19,10 @@ const hcm = (more: Json = {}, filters: Json[] = []) => ({ name: 'hcm', typedConf
 const tcp = (more: Json = {}) => ({ name: 'tcp', typedConfig: { '@type': type('network.tcp_proxy.v3.TcpProxy'), statPrefix: 'tcp', cluster: 'app', ...more } });
 const rbacTcp = { name: 'rbac', typedConfig: { '@type': type('network.rbac.v3.RBAC'), statPrefix: 'tcp.', rules: { action: 'ALLOW', policies: {} } } };
 
-async function opened(t: TestContext, listener: (port: number) => Listener, options: { readonly app?: number; readonly drainTimeMs?: number } = {}) {
-  const app = options.app ?? (await application(t, (_request, response) => response.end('ok')));
+async function opened(t: TestContext, listener: (port: number) => Listener, options: { readonly app?: number } & Pick<WorkerServerOptions, 'drainTimeMs' | 'drainStrategy'> = {}) {
+  const { app = await application(t, (_request, response) => response.end('ok')), ...drain } = options;
   const stats = new FlatStats();
-  const server = workerServer(t, { stats, ...(options.drainTimeMs !== undefined && { drainTimeMs: options.drainTimeMs }) });
+  const server = workerServer(t, { stats, ...drain });
   must(server.setCluster(staticCluster('app', [app])));
   must(await server.setListener(listener(0)));
   return { server, stats, port: portOf(server) };
@@ -97,6 +98,21 @@ test('a request under way ends as it began, the one behind it on the same connec
   connection.send('cdGET / HTTP/1.1\r\nhost: a\r\n\r\n');
   assert.equal(await connection.answer(), '200');
   assert.equal(await connection.answer(), '403');
+});
+
+test('it does not make the connection leave, however far the drain of the chain before has come', async (t) => {
+  let release = () => {};
+  const app = await application(t, (request, response) => (request.url === '/slow' ? (release = () => response.end('late')) : response.end('ok')));
+  const { server, port } = await opened(t, (at) => httpListener({ port: at, routes: [routeTo('app')] }), { app, drainStrategy: 'gradual', drainTimeMs: 1 });
+  const connection = await kept(t, port);
+  connection.send('GET /slow HTTP/1.1\r\nhost: a\r\n\r\n');
+  await waitFor('the slow request', () => release.toString().includes('late'));
+  must(await server.setListener(httpListener({ port, routes: [routeTo('app')], hcm: { serverName: 'new' } })));
+  const changed = performance.now();
+  await waitFor('the end of the drain time', () => performance.now() - changed > 5);
+  release();
+  assert.equal(await connection.answer(), '200');
+  assert.equal(await connection.ask(), '200');
 });
 
 test('a head that was arriving is judged by what is in force when it is complete', async (t) => {

@@ -8,7 +8,8 @@ import { appendVia } from './via.ts';
 export function prepareResponse(manager: HttpConnectionManager, stream: ActiveStream, head: ResponseHead): void {
   const { config } = manager;
   stream.trace?.onResponse(head);
-  if (manager.closesConnection) stream.session.drain(false);
+  // Who has the connection by now says so, not the chain that this request was left with.
+  if (stream.session.manager.closesConnection) stream.session.drain(false);
   setServerAndDate(config, manager.deps.httpDate(), head.headers);
   if (config.via !== '') appendVia(head.headers, config.via);
   if ((config.alwaysSetRequestIdInResponse || stream.tellsRequestId) && stream.info.requestId !== null) head.headers.set('x-request-id', stream.info.requestId);
