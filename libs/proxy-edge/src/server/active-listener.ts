@@ -303,21 +303,24 @@ export class ActiveListener {
       this.#logRefused(accepted, view.serverName, { flags: ResponseFlag.NR, details: 'filter_chain_not_found', transport: null });
       return accepted.destroy();
     }
-    const serve = (connection: SocketConnection) => {
-      arrived();
-      const now = this.#chainOf(view);
-      // Replaced during the handshake by one that would have asked for another.
-      if (now === null || (now !== runtime && now.chain.transportFingerprint !== runtime.chain.transportFingerprint)) return connection.destroy();
-      return now.serve(connection, infoOf(arrival, connection, view), () => {
+    const serve = (chain: ChainRuntime, connection: SocketConnection) => {
+      chain.serve(connection, infoOf(arrival, connection, view), () => {
         if (seen.skipped) this.#filters.watch(arrival, connection);
         accepted.start(connection);
       });
     };
-    if (runtime.tls === null) return serve(accepted.plain(listener.perConnectionBufferLimit));
+    if (runtime.tls === null) {
+      arrived();
+      return serve(runtime, accepted.plain(listener.perConnectionBufferLimit));
+    }
     return accepted.secure(runtime.tls, { hello: seen.hello, timeoutMs: this.#deps.overload.state.timeout('transport-connect', runtime.chain.transportSocketConnectTimeoutMs), limit: listener.perConnectionBufferLimit }, {
       opened: (connection) => {
+        arrived();
         this.#stats.sslHandshake.inc();
-        serve(connection);
+        const now = this.#chainOf(view);
+        // Replaced during the handshake by one that would have asked for another.
+        if (now === null || (now !== runtime && now.chain.transportFingerprint !== runtime.chain.transportFingerprint)) return connection.destroy();
+        return serve(now, connection);
       },
       failed: (reason) => {
         this.#stats.sslError.inc();
