@@ -92,3 +92,15 @@ test('killed with SIGKILL in the middle of writing, it has lost nothing that it 
       rmSync(dir, { recursive: true });
     }
   }));
+
+test('a batch of issued certificates that cannot be read is named, and the others count', () =>
+  inDirectory(async (dir) => {
+    const store = new DiskKeystore(dir);
+    const record = { serial: 'ab', spiffeId: token.spiffeId, notAfter: 1000 };
+    await store.addIssued('1a', [record]);
+    await store.addIssued('1b', [record]);
+    mkdirSync(join(dir, 'issued', '1c.json'));
+    writeFileSync(join(dir, 'issued', '1b.json'), 'x'.repeat(1_048_577));
+    writeFileSync(join(dir, 'issued', '1d.json'), '{');
+    assert.deepEqual(await store.loadIssued(['1a', '1b', '1c', '1d', '1e']), { records: [record], damaged: ['1b', '1c', '1d'] });
+  }));

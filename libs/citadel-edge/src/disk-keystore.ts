@@ -9,7 +9,7 @@ import { openDiskValues, readDiskValues } from './disk-sealing.ts';
 import { readBounded } from './read-bounded.ts';
 import type { Sealing } from './sealing/open-sealing.ts';
 import type { ValueCodec } from './sealing/sealer.ts';
-import { readIssued } from './shared/read-issued.ts';
+import { readBatches, readIssued } from './shared/read-issued.ts';
 
 const maxMovedBytes = 8192;
 /** Says where the keystore went: nobody shall go on with the old one, and sign or take tokens twice. */
@@ -124,16 +124,12 @@ export class DiskKeystore implements Keystore {
 
   async loadIssued(names: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
     const { values } = await this.#open();
-    const records: IssuedRecord[] = [];
-    const damaged: string[] = [];
-    for (const name of names) {
-      const file = this.#layout.issued(name);
-      const stored = await readBounded(file.path, file.maxBytes);
-      const batch = stored === undefined ? [] : readIssued(values, stored, file.name);
-      if (batch) records.push(...batch);
-      else damaged.push(name);
-    }
-    return { records, damaged };
+    return readBatches(names, async (batch) => {
+      const { path, name, maxBytes } = this.#layout.issued(batch);
+      // One that cannot be read is damaged for whoever asks.
+      const stored = await readBounded(path, maxBytes).catch(() => '');
+      return stored === undefined ? [] : readIssued(values, stored, name);
+    });
   }
 
   async removeIssued(names: readonly string[]): Promise<void> {

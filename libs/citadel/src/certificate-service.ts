@@ -62,7 +62,7 @@ export interface RevokeRequest {
 export interface RevokeOutcome {
   /** Everything that is on the lists because of the request. */
   readonly serials: readonly string[];
-  /** Of those asked for, the ones no citadel remembers to have issued: they count, but may be mistyped. */
+  /** Of those asked for, the ones no citadel remembers to have issued: they count, but may be mistyped. Empty when that cannot be found out. */
   readonly unknown: readonly string[];
   /** What may be missing; "" when nothing is. */
   readonly warning: string;
@@ -297,14 +297,15 @@ export class CertificateService {
     if (id && (!id.ok || id.value.trustDomain !== trustDomain)) return refuse('request', 'invalid', `spiffe_id: ${id.ok ? `this citadel serves trust domain ${trustDomain}` : id.error[0]?.message}`);
     if (!id && asked.length === 0) return refuse('request', 'invalid', 'nothing to revoke: name serial numbers or an identity');
     if (this.#open().upstream) return refuse('request', 'invalid', 'another authority signs for this citadel: certificates are revoked there');
-    const { bySerial, damaged } = await this.#issued.known(now);
-    const ofIdentity = id ? [...bySerial.values()].filter((record) => record.spiffeId === spiffeId).map((record) => ({ ...record, revokedAt: now })) : [];
-    const certificates = [...asked.map((serial) => this.#recordOf(serial, bySerial.get(serial), now)), ...ofIdentity];
+    // A serial number is enough by itself: what is known of it says when it can be forgotten, and whether it may be mistyped.
+    const { bySerial, missing } = await (id ? this.#issued.known(now) : this.#issued.knownSoon(now));
+    const ofIdentity = id && bySerial ? [...bySerial.values()].filter((record) => record.spiffeId === spiffeId).map((record) => ({ ...record, revokedAt: now })) : [];
+    const certificates = [...asked.map((serial) => this.#recordOf(serial, bySerial?.get(serial), now)), ...ofIdentity];
     const identity = id && { spiffeId, before: Math.floor(now / 1000) * 1000 };
     const revoked = await this.#revocations.revoke({ certificates, ...(identity && { identity }) }, this.#open(), now);
     if (!revoked.ok) return refuse('request', 'invalid', revoked.error[0]?.message ?? 'cannot be revoked');
     this.#authority = revoked.value;
-    return ok({ serials: [...new Set(certificates.map(({ serial }) => serial))], unknown: asked.filter((serial) => !bySerial.has(serial)), warning: damaged === 0 ? '' : `${damaged} values of the keystore that say what was issued cannot be read: certificates in them were not found` });
+    return ok({ serials: [...new Set(certificates.map(({ serial }) => serial))], unknown: asked.filter((serial) => bySerial?.has(serial) === false), warning: missing });
   }
 
   /** Everything that is revoked and has not ended. */

@@ -77,3 +77,21 @@ test('a leader saves with its fence, and nothing once another leads', async () =
   assert.equal(await store.saveAuthority({ ...material, rootCertificatePem: 'other' }, await store.authorityRevision(), term), 'conflict');
   assert.equal((await store.loadAuthority())?.value.rootCertificatePem, 'root');
 });
+
+test('what was issued is read several values at a time, in order, and not all at once', async () => {
+  let [asked, most] = [0, 0];
+  class Slow extends MemoryValues {
+    override async get(name: string): ReturnType<MemoryValues['get']> {
+      most = Math.max(most, (asked += 1));
+      await new Promise(setImmediate);
+      asked -= 1;
+      return super.get(name);
+    }
+  }
+  const store = new SealedKeystore(new Slow(), { secret: keyFile() });
+  const names = Array.from({ length: 100 }, (_, index) => `0000000000${index}n1r0a`);
+  for (const [index, name] of names.entries()) await store.addIssued(name, [{ serial: (index + 1).toString(16), spiffeId: token.spiffeId, notAfter: 1000 }]);
+  const { records, damaged } = await store.loadIssued([...names, 'gone']);
+  assert.deepEqual([records.map(({ serial }) => Number.parseInt(serial, 16)), damaged], [names.map((_, index) => index + 1), []]);
+  assert.ok(most > 1 && most < 50, `${most}`);
+});

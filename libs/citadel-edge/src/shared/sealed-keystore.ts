@@ -2,7 +2,7 @@ import { formatFieldErrors } from '@meltemi/base';
 import { formatIssued, formatJwtKeys, formatMaterial, formatRevocations, parseJwtKeys, parseMaterial, parseRevocations, type AuthorityMaterial, type IssuedRecord, type JwtKeys, type Kept, type Keystore, type LeaderTerm, type RevocationState, type SaveOutcome, type TokenRecord, type TokenState } from '@meltemi/citadel';
 import { openSealing, type Sealing } from '../sealing/open-sealing.ts';
 import { Sealer } from '../sealing/sealer.ts';
-import { readIssued } from './read-issued.ts';
+import { readBatches, readIssued } from './read-issued.ts';
 import type { SharedValues } from './shared-values.ts';
 
 /** Names of values. */
@@ -97,17 +97,11 @@ export class SealedKeystore implements Keystore {
 
   async loadIssued(wanted: readonly string[]): Promise<{ readonly records: readonly IssuedRecord[]; readonly damaged: readonly string[] }> {
     const sealer = await this.#open();
-    const records: IssuedRecord[] = [];
-    const damaged: string[] = [];
-    // One after the other: nothing waits for it but an operator, and others ask the storage meanwhile.
-    for (const name of wanted) {
+    return readBatches(wanted, async (name) => {
       const stored = `${names.issued}${name}`;
       const kept = await this.#values.get(stored);
-      const batch = kept ? readIssued(sealer, kept.value, stored) : [];
-      if (batch) records.push(...batch);
-      else damaged.push(name);
-    }
-    return { records, damaged };
+      return kept ? readIssued(sealer, kept.value, stored) : [];
+    });
   }
 
   removeIssued(gone: readonly string[]): Promise<void> {

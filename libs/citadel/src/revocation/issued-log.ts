@@ -14,10 +14,12 @@ export interface IssuedLogOptions {
 /** All that is known of certificates that have not ended, whichever citadel issued them. */
 export interface KnownIssued {
   readonly bySerial: ReadonlyMap<string, IssuedRecord>;
-  /** Batches that cannot be read. */
-  readonly damaged: number;
+  /** What may be missing, for people; "" when nothing is. */
+  readonly missing: string;
 }
 
+/** For whoever can do without. */
+const soonMs = 2000;
 /** What a kill can lose. */
 const flushMs = 1000;
 const retryMs = 10_000;
@@ -87,7 +89,19 @@ export class IssuedLog {
       for (const name of loaded.damaged) damaged.add(name);
       records.push(...loaded.records);
     }
-    return { bySerial: new Map(records.filter(({ notAfter }) => notAfter > now).map((record) => [record.serial, record])), damaged: damaged.size };
+    const missing = damaged.size === 0 ? '' : `${damaged.size} values of the keystore that say what was issued cannot be read: certificates in them were not found`;
+    return { bySerial: new Map(records.filter(({ notAfter }) => notAfter > now).map((record) => [record.serial, record])), missing };
+  }
+
+  /** The same for whoever can do without: undefined, or why it is not known within 2 s. */
+  async knownSoon(now: number): Promise<KnownIssued | { readonly bySerial: undefined; readonly missing: string }> {
+    const unknown = (why: string) => ({ bySerial: undefined, missing: `what was issued could not be read${why}: whether these were is not known` });
+    const known = this.known(now).catch((cause: unknown) => unknown(` (${cause instanceof Error ? cause.message : String(cause)})`));
+    let cancel = (): void => undefined;
+    const late = new Promise<ReturnType<typeof unknown>>((resolve) => {
+      cancel = this.#options.clock.after(soonMs, () => resolve(unknown(` within ${soonMs} ms`)));
+    });
+    return Promise.race([known, late]).finally(() => cancel());
   }
 
   async #unread(read: ReadonlySet<string>, now: number): Promise<readonly string[]> {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { ManualClock } from '@meltemi/base';
 import { buildCsr, generateP256, isListOf, parseRevocationLists, verifyChain, type Certificate, type RevocationList } from '@meltemi/identity';
-import { openCertificateService, type CertificateService } from '../certificate-service.ts';
+import { openCertificateService, type CertificateService, type RevokeOutcome } from '../certificate-service.ts';
 import { KeptAuthority } from '../kept-authority.ts';
 import { MemoryKeystore } from '../memory-keystore.ts';
 
@@ -18,6 +18,12 @@ class Store extends MemoryKeystore {
   jwtKeysDamaged = false;
   authorityDamaged = false;
   revocationsDamaged = false;
+  /** Instead of what was issued. */
+  issued: (() => Promise<never>) | undefined;
+
+  override async loadIssued(names: readonly string[]): ReturnType<MemoryKeystore['loadIssued']> {
+    return this.issued ? this.issued() : super.loadIssued(names);
+  }
 
   override async jwtKeysRevision(): Promise<string | undefined> {
     if (this.jwtKeysDamaged) throw new Error('the JWT keys are damaged');
@@ -78,7 +84,7 @@ async function reissue(certificate: Certificate, at = service): Promise<Certific
   return outcome.value.certificate;
 }
 
-async function revoke(request: { readonly serials?: readonly string[]; readonly spiffeId?: string }, at = service): Promise<{ readonly serials: readonly string[]; readonly unknown: readonly string[] }> {
+async function revoke(request: { readonly serials?: readonly string[]; readonly spiffeId?: string }, at = service): Promise<RevokeOutcome> {
   const outcome = await at.revoke({ serials: [], spiffeId: '', ...request });
   assert.ok(outcome.ok, JSON.stringify(outcome));
   return outcome.value;
@@ -208,6 +214,21 @@ test('damaged revocations keep no new issuing CA from signing, and what was revo
   assert.notEqual(service.issuingSerial(), before);
   assert.ok(service.trust().revoked?.serials.has(bad.serial));
   await assert.rejects(open(), /the revocations are damaged/);
+});
+
+test('a serial number is revoked also when what was issued cannot be read, or not soon; an identity is not', async () => {
+  const [first, second] = [await join(), await join()];
+  await service.stop();
+  keystore.issued = () => Promise.reject(new Error('the disk is broken'));
+  const failed = await revoke({ serials: [first.serial] });
+  assert.deepEqual([failed.serials, failed.unknown], [[first.serial], []]);
+  assert.match(failed.warning, /the disk is broken/);
+  await assert.rejects(revoke({ spiffeId: cart }), /the disk is broken/);
+  keystore.issued = () => new Promise(() => undefined);
+  const late = revoke({ serials: [second.serial] });
+  clock.advance(2000);
+  assert.match((await late).warning, /could not be read within 2000 ms/);
+  assert.deepEqual([first, second].map((each) => holds(each)), [false, false]);
 });
 
 test('numbers only grow, lists are signed anew in good time and not before, and what has ended is forgotten', async () => {
