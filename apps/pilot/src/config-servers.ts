@@ -1,6 +1,7 @@
 import { Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { ConfigServiceService, StatusServiceService, type ConfigServiceServer, type StatusServiceServer } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
-import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits, type IdentityAgent } from '@meltemi/identity-edge';
+import type { SpiffeId } from '@meltemi/identity';
 import { bindPrivately, formatAddress, type Address } from '@meltemi/observe-edge';
 
 /** Of a request; 1,000 objects of usual size are a tenth of it. */
@@ -31,15 +32,23 @@ export function apiCallLimits(onRefused: OnLimited): ServerInterceptor {
   return callLimits({ maxOpenPerClient: maxOpenPerCaller, ratePerClient: ratePerCaller, onRefused });
 }
 
-/** Binds over mTLS: every identity of the mesh may ask, the access rules say what it gets. */
-export async function bindSecure(server: Server, { address, agent, onLimited }: { readonly address: Address; readonly agent: IdentityAgent; readonly onLimited: OnLimited }): Promise<number> {
-  const port = await bind(server, formatAddress(address), serverCredentials(agent));
-  rememberPeers(server);
-  limitConnections(server, { ...connections, onRefused: onLimited });
+export interface SecureDoor {
+  readonly address: Address;
+  readonly agent: IdentityAgent;
+  readonly onLimited: OnLimited;
+  /** Who may call at all. Default: every identity of the mesh; access rules say what it gets. */
+  readonly allow?: (caller: SpiffeId) => boolean;
+  readonly limits?: ConnectionLimits;
+}
+
+/** Binds over mTLS. */
+export async function bindSecure(server: Server, { address, agent, onLimited, allow, limits = connections }: SecureDoor): Promise<number> {
+  const port = await bind(server, formatAddress(address), serverCredentials(agent, allow ? { allow } : {}));
+  limitConnections(server, { ...limits, onRefused: onLimited });
   return port;
 }
 
 /** Resolves with the port. */
-export function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => server.bindAsync(address, credentials, (cause, port) => (cause ? reject(cause) : resolve(port))));
 }

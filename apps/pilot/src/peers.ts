@@ -4,10 +4,10 @@ import { resolve } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import { PeerServiceService, type PeerServiceServer } from '@meltemi/api/gen/meltemi/config/v1/peers.ts';
 import { controlPlaneId, formatSpiffeId } from '@meltemi/identity';
-import { callLimits, channelCredentials, defaultConnectionLimits, limitConnections, meshChannelOptions, serverCredentials, type IdentityAgent } from '@meltemi/identity-edge';
+import { callLimits, channelCredentials, defaultConnectionLimits, meshChannelOptions, type IdentityAgent } from '@meltemi/identity-edge';
 import { formatAddress, type Address } from '@meltemi/observe-edge';
 import { dialPeer, type PeerApi } from '@meltemi/pilot-edge';
-import { bind } from './config-servers.ts';
+import { bindSecure } from './config-servers.ts';
 import type { PilotOptions } from './options.ts';
 
 /** All pilots have one identity: what a few dozen of them ask while many people wait. */
@@ -35,8 +35,7 @@ export async function openPeerDoor(service: PeerServiceServer, { agent, trustDom
   const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024, 'grpc.max_send_message_length': 64 * 1024 * 1024, interceptors: [callLimits({ maxOpenPerClient: maxOpen, ratePerClient: rate, onRefused: onLimited })] });
   server.addService(PeerServiceService, service);
   const pilot = formatSpiffeId(controlPlaneId(trustDomain, 'pilot'));
-  const port = await bind(server, formatAddress(address), serverCredentials(agent, { allow: (caller) => formatSpiffeId(caller) === pilot }));
-  limitConnections(server, { ...defaultConnectionLimits, onRefused: onLimited });
+  const port = await bindSecure(server, { address, agent, onLimited, allow: (caller) => formatSpiffeId(caller) === pilot, limits: defaultConnectionLimits });
   return { server, port };
 }
 

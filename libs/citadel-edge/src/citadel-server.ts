@@ -4,7 +4,7 @@ import { IstioCertificateServiceService } from '@meltemi/api/gen/istio/security/
 import { JwtSvidsService, TrustBundleService } from '@meltemi/api/gen/meltemi/citadel/v1/citadel.ts';
 import type { Clock, Random, Rate } from '@meltemi/base';
 import { MemoryReportStore, Roster, type CertificateService, type Rotation } from '@meltemi/citadel';
-import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, serverCredentials, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { StatsRegistry } from '@meltemi/observe';
 import { AuthorityUpkeep } from './authority-upkeep.ts';
 import { certificateHandlers, jwtSvidHandlers, trustBundleHandlers, type CitadelLog, type HandlerParts } from './certificate-handlers.ts';
@@ -107,7 +107,6 @@ export async function startCitadelServer(options: CitadelServerOptions): Promise
     // Callers without a certificate come with a token, so certificates are asked for and not required.
     const credentials = serverCredentials(own, { clientCertificate: 'request', sendRoot: true });
     const port = await new Promise<number>((resolve, reject) => server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound))));
-    rememberPeers(server);
     limitConnections(server, { ...citadelConnections, ...options.connections, onRefused: limited });
     return { port, stop };
   } catch (cause) {

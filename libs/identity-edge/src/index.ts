@@ -6,7 +6,7 @@ export { VerifiedTlsCredentials, type TlsDialer } from './verified-tls.ts';
 export { meshChannelOptions, rootsOf } from './issuance.ts';
 export { JwtSvids, type JwtSvid, type JwtSvidFailure, type JwtSvidsOptions } from './jwt-svids.ts';
 export { callerIdentity } from './caller.ts';
-export { peerCertificate, rememberPeers, type AuthenticatedCall } from './peer-certificate.ts';
+export { peerCertificate, type AuthenticatedCall } from './peer-certificate.ts';
 export { mintJoinToken } from './mint.ts';
 export { createMark, isCode, replaceFile, temporarySuffix } from './durable-file.ts';
 export { callLimits, type CallLimitsOptions } from './limits/call-limits.ts';

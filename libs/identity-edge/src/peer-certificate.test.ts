@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
-import { peerCertificate, rememberPeers } from './peer-certificate.ts';
+import { peerCertificate } from './peer-certificate.ts';
+import { defaultConnectionLimits, limitConnections } from './limits/connection-limits.ts';
 import { callEcho, echoClient, echoMethod } from './testing/limited-server.ts';
 import { FixedIdentity, MeshFixture } from './testing/identity-fixture.ts';
 import { serverCredentials } from './server-credentials.ts';
@@ -19,7 +20,7 @@ test("a connection's certificate is read once for all its calls; each connection
   const own = new FixedIdentity(mesh.issue('spiffe://cluster.local/ns/istio-system/sa/meltemi-pilot'));
   const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', serverCredentials(own), (error, bound) => (error ? reject(error) : resolve(bound))));
   t.after(() => server.forceShutdown());
-  rememberPeers(server);
+  limitConnections(server, defaultConnectionLimits);
   const clientOf = (account: string) => echoClient(port, mesh.issue(`spiffe://cluster.local/ns/default/sa/${account}`));
   const [one, other] = [clientOf('one'), clientOf('other')];
   t.after(() => [one, other].forEach((client) => client.close()));

@@ -2,7 +2,7 @@ import { Server, type sendUnaryData, type ServerCredentials, type ServerReadable
 import { formatFieldErrors, systemClock, TokenBucket, type Rate, type Result } from '@meltemi/base';
 import { AccessLogServiceService, type StreamAccessLogsMessage, type StreamAccessLogsResponse } from '@meltemi/api/gen/envoy/service/accesslog/v3/als.ts';
 import type { SpiffeId } from '@meltemi/identity';
-import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers, type ConnectionLimits } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections, type ConnectionLimits } from '@meltemi/identity-edge';
 import type { Attributes } from '@meltemi/mixer';
 import type { StatsRegistry } from '@meltemi/observe';
 import { formatAddress, type Address, type Logger } from '@meltemi/observe-edge';
@@ -74,7 +74,6 @@ export class AccessLogServer {
           reject(error);
           return;
         }
-        rememberPeers(this.#server);
         limitConnections(this.#server, { ...reportConnections, ...this.#options.connections, onRefused: (_reason, client) => this.#limited('connection', client) });
         resolve({ host: address.host, port });
       });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Metadata, Server, status as grpcStatus, type ServerOptions } from '@grpc/grpc-js';
 import { AggregatedDiscoveryServiceService, type AggregatedDiscoveryServiceServer } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import { systemClock, withDeadline } from '@meltemi/base';
-import { callLimits, defaultConnectionLimits, limitConnections, rememberPeers } from '@meltemi/identity-edge';
+import { callLimits, defaultConnectionLimits, limitConnections } from '@meltemi/identity-edge';
 import { deltaSequencer, sotwSequencer } from '@meltemi/xds';
 import { AdsStream, type StreamPort } from './ads-stream.ts';
 import { certifiedPeer } from './peer-identity.ts';
@@ -32,7 +32,6 @@ export async function startAdsServer(options: AdsServerOptions): Promise<AdsServ
     try {
       await removeStaleSocket(listener.address);
       addresses.set(listener.name, await bind(server, listener));
-      rememberPeers(server);
       limitConnections(server, { ...limits.connections, onRefused: options.onLimited });
     } catch (cause) {
       await stop(0);

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import { RateByKey, systemClock, type Clock, type Rate } from '@meltemi/base';
 import { formatSpiffeId, spiffeIdOf } from '@meltemi/identity';
-import { http2ServersOf } from '../peer-certificate.ts';
+import { http2ServersOf, rememberPeers } from '../peer-certificate.ts';
 
 export interface ConnectionLimits {
   /** Over all clients. */
@@ -42,10 +42,11 @@ interface Connection {
 }
 
 /**
- * Bounds what one client can take of a grpc-js server's connections, so that nobody keeps others out by connecting. Call it when the server
- * is bound. Unix sockets, which have one owner, are left alone.
+ * Bounds what one client can take of a grpc-js server's connections, so that nobody keeps others out by connecting, and has each keep its peer's certificate
+ * (`rememberPeers`). Call it when the server is bound. Unix sockets, which have one owner, are left alone.
  */
 export function limitConnections(server: Server, options: ConnectionLimitsOptions): void {
+  rememberPeers(server);
   const doorkeeper = new Doorkeeper(options);
   for (const door of http2ServersOf(server)) {
     door.prependListener('connection', (socket: Socket) => doorkeeper.connected(socket));

@@ -3,7 +3,6 @@ import { Client, Server, status, type ServerUnaryCall, type ServiceError, type s
 import type { WorkloadCertificate } from '@meltemi/identity';
 import { callLimits, type CallLimitsOptions } from '../limits/call-limits.ts';
 import { defaultConnectionLimits, limitConnections, type ConnectionLimits } from '../limits/connection-limits.ts';
-import { rememberPeers } from '../peer-certificate.ts';
 import { channelCredentials } from '../channel-credentials.ts';
 import { meshChannelOptions } from '../issuance.ts';
 import { serverCredentials } from '../server-credentials.ts';
@@ -37,7 +36,6 @@ export class LimitedServer {
   async start(connections: Partial<ConnectionLimits> = {}): Promise<this> {
     const own = new FixedIdentity(this.mesh.issue('spiffe://cluster.local/ns/istio-system/sa/meltemi-pilot'));
     this.port = await new Promise((resolve, reject) => this.#server.bindAsync('127.0.0.1:0', serverCredentials(own), (error, port) => (error ? reject(error) : resolve(port))));
-    rememberPeers(this.#server);
     limitConnections(this.#server, { ...defaultConnectionLimits, ...connections, onRefused: (reason, client) => void this.refused.push(`${reason} ${client}`) });
     return this;
   }
