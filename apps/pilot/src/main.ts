@@ -87,7 +87,10 @@ await runProgram({
     const ads = await startAds(agent);
     const node = values['pilot-name'] ?? hostname();
     const pilots = leased.pilots && new PilotDirectory({ values: leased.pilots, clock: systemClock, log, id: pilotId(values), dial: peerDialer(agent), graceMs: values['reconnect-grace'] });
-    if (pilots) lifecycle.add('known pilots', () => pilots.stop());
+    if (pilots) {
+      lifecycle.add('known pilots', () => pilots.stop());
+      pilots.start();
+    }
     const parts = { cache, discovery, clock: systemClock, version: meltemiVersion, node, pilots };
     for (const route of debugRoutes(parts)) admin?.route(route);
     const policy = await readAccess(values, { log, lifecycle });
@@ -109,14 +112,16 @@ await runProgram({
     loading.catch((cause: unknown) => setImmediate(() => { throw cause; }));
     if (values['config-socket'] !== undefined) await bindSocket(apiFor(() => socketOwner), values['config-socket']);
     const configPort = values['config-listen'] && agent ? await listening('config-listen', values['config-listen'], bindSecure(apiFor(certifiedCaller(values['trust-domain']), [apiCallLimits(limited('config'))]), { address: values['config-listen'], agent, onLimited: limited('config') })) : undefined;
-    const peerPort = pilots && await knownToOthers(pilots, agent);
+    const peerPort = pilots && await openToOthers(pilots, agent);
     return { ports: { ...ads, ...(peerPort === undefined ? {} : { peer: peerPort }), ...(configPort === undefined ? {} : { config: configPort }) } };
 
-    async function knownToOthers(directory: PilotDirectory, identity: IdentityAgent | undefined): Promise<number | undefined> {
+    async function openToOthers(directory: PilotDirectory, identity: IdentityAgent | undefined): Promise<number | undefined> {
       const address = peerListen(values);
       const door = identity && await listening('peer-listen', address, openPeerDoor(peerService(parts), { agent: identity, trustDomain: values['trust-domain'], address, onLimited: limited('peers') }));
       if (door) lifecycle.add('other pilots', () => door.server.forceShutdown());
-      directory.start({ pilot: node, address: door ? advertised(values, { host: address.host, port: door.port }) : '', version: meltemiVersion });
+      const record = { pilot: node, address: door ? advertised(values, { host: address.host, port: door.port }) : '', version: meltemiVersion };
+      // From then on others count on its word.
+      void loading.then(() => directory.announce(record), () => undefined);
       return door?.port;
     }
 

@@ -1,4 +1,4 @@
-import type { IRequestOp } from 'etcd3';
+import type { IKeyValue, IRequestOp } from 'etcd3';
 import { withDeadline, type Clock } from '@meltemi/base';
 import type { LeasedEvent, LeasedValues } from '@meltemi/config';
 import type { EtcdClient } from './etcd-client.ts';
@@ -70,7 +70,7 @@ export class EtcdLeasedValues implements LeasedValues {
     for await (const step of followPrefix({ client, prefix, from: undefined, silenceMs }, until)) {
       if (step.type === 'caught-up') yield { type: 'synced' };
       else if (step.type === 'interrupted') this.#options.onFailure(step.reason);
-      else if (step.type === 'base' || step.type === 'reset') for (const kv of step.kvs) yield { type: 'put', name: kv.key.toString().slice(prefix.length), value: kv.value.toString() };
+      else if (step.type === 'base' || step.type === 'reset') for (const kv of asWritten(step.kvs)) yield { type: 'put', name: kv.key.toString().slice(prefix.length), value: kv.value.toString() };
       else if (step.type === 'commit') {
         for (const { key, kv } of step.changes) {
           const name = key.slice(prefix.length);
@@ -179,4 +179,8 @@ export class EtcdLeasedValues implements LeasedValues {
   #key(name: string): Buffer {
     return Buffer.from(this.#options.prefix + name);
   }
+}
+
+function asWritten(kvs: readonly IKeyValue[]): IKeyValue[] {
+  return kvs.toSorted((a, b) => Number(a.mod_revision) - Number(b.mod_revision));
 }

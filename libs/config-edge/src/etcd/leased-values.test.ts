@@ -69,6 +69,17 @@ test('what one program holds all see, for longer than a lease; released it goes 
   assert.ok(performance.now() - since > 1900);
 });
 
+test('who comes later is told in the order of writing, so that the last word is the newest', async () => {
+  const a = new Program();
+  a.values.hold('order/b', '1');
+  await a.sees('order/b', '1');
+  a.values.hold('order/a', '1');
+  await a.sees('order/a', '1');
+  const late = new Program();
+  await late.sees('order/a', '1');
+  assert.deepEqual([...late.seen.keys()].filter((name) => name.startsWith('order/')), ['order/b', 'order/a']);
+});
+
 test('what moves to another program is never missing, whether the first lets go or dies; whoever held it last decides', async () => {
   const [a, b, c] = [new Program(), new Program(), new Program()];
   for (const name of ['ns/left', 'ns/died', 'ns/lost']) a.values.hold(name, 'a');

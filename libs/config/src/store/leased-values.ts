@@ -7,7 +7,7 @@ export interface LeasedValues {
   hold(name: string, value: string): void;
   /** Lets go of a name held here: its value ends after this time, unless somebody else holds it by then. */
   release(name: string, afterMs: number): void;
-  /** A put for every value there is, whoever holds it, `synced`, then changes. Heals like the config watch. For one reader. */
+  /** A put for every value there is, whoever holds it, what was written last at the end, `synced`, then changes. Heals like the config watch. For one reader. */
   watch(signal: AbortSignal): AsyncIterable<LeasedEvent>;
   /** Writes what waits, with a deadline. What is held ends with its lease. */
   close(): Promise<void>;

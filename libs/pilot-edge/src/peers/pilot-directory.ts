@@ -49,13 +49,20 @@ export class PilotDirectory {
     this.#options = options;
   }
 
-  /** Makes this pilot known, and learns of the others. */
-  start(own: PilotRecord): void {
-    const { values, id } = this.#options;
-    this.#own = own;
-    values.hold(id, JSON.stringify(own));
+  /** Learns of the others. */
+  start(): void {
     this.#done = this.#follow();
     this.#done.catch((cause: unknown) => this.#options.log.error({ err: cause }, 'other pilots are not followed any more'));
+  }
+
+  /** Makes this pilot known. Others count on what it says from then on: it must have read its configuration. */
+  announce(own: PilotRecord): void {
+    const { values, id } = this.#options;
+    this.#own = own;
+    // What this pilot was before it started again, if that was another.
+    for (const other of this.#at(own.address)) this.#forget(other);
+    values.hold(id, JSON.stringify(own));
+    this.#changed();
   }
 
   get own(): PilotRecord {
@@ -95,15 +102,25 @@ export class PilotDirectory {
       if (event.type === 'synced' || event.name === this.#options.id) continue;
       if (event.type === 'put') this.#came(event.name, event.value);
       else this.#left(event.name);
-      for (const listener of this.#listeners) listener();
+      this.#changed();
     }
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #came(id: string, value: string): void {
     const record = readRecord(value);
+    if (!record || (record.address !== '' && record.address === this.#own.address)) return;
     const known = this.#others.get(id);
-    if (!record || (known && known.address === record.address)) return;
-    if (known && typeof known.api !== 'string') known.api.close();
+    if (known?.address === record.address) {
+      if (known.pilot !== record.pilot || known.version !== record.version) this.#others.set(id, { ...known, ...record });
+      return;
+    }
+    // Nobody but a pilot that started again as another has an address that was taken: asked twice, its proxies would count twice.
+    for (const other of this.#at(record.address)) this.#left(other.id);
+    if (known) this.#forget(known);
     const api = record.address === '' ? 'it serves no other pilots: it has no certificate of the mesh (--citadel-address)' : this.#options.dial(record.address);
     this.#others.set(id, { id, ...record, api });
     this.#gone.delete(id);
@@ -113,10 +130,19 @@ export class PilotDirectory {
   #left(id: string): void {
     const known = this.#others.get(id);
     if (!known) return;
-    this.#others.delete(id);
-    if (typeof known.api !== 'string') known.api.close();
+    this.#forget(known);
     this.#gone.set(id, this.#options.clock.monotonic() + this.#options.graceMs);
     this.#options.log.info({ pilot: known.pilot, address: known.address }, 'another pilot is gone');
+  }
+
+  #forget({ id, api }: OtherPilot): void {
+    this.#others.delete(id);
+    if (typeof api !== 'string') api.close();
+  }
+
+  /** Those that answer there, or did. */
+  #at(address: string): OtherPilot[] {
+    return address === '' ? [] : [...this.#others.values()].filter((other) => other.address === address);
   }
 }
 

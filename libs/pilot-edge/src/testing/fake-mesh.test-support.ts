@@ -27,7 +27,7 @@ export class FakeMesh {
   #connections = 0;
   #versions = 0;
 
-  constructor(changes: Partial<DiscoveryOptions> = {}) {
+  constructor(changes: Partial<DiscoveryOptions> = {}, { started = true } = {}) {
     this.discovery = new Discovery({
       configs: () => {
         if (this.contextFails) throw new Error('two services quarrel');
@@ -42,7 +42,7 @@ export class FakeMesh {
       },
       ...changes,
     });
-    this.discovery.start();
+    if (started) this.discovery.start();
   }
 
   configs(): Config[] {
