@@ -164,9 +164,9 @@ export class ConfigCache {
     return this.#processed.wait(storeVersion, signal);
   }
 
-  /** The newest store version that has taken effect here; empty: none. */
-  get processedVersion(): string {
-    return this.#processed.newest;
+  /** Of the newest write to the store that has taken effect here, which other pilots over it reach, too; empty: none. */
+  get writtenVersion(): string {
+    return this.#processed.written;
   }
 
   async #follow(synced: () => void): Promise<void> {
@@ -187,8 +187,7 @@ export class ConfigCache {
   async *#tap(events: AsyncIterable<StoreEvent>): AsyncGenerator<StoreEvent> {
     for await (const event of events) {
       yield event;
-      if (event.type === 'resync') this.#processed.markAll(event.version);
-      else if ('version' in event && !('lastOfCommit' in event && !event.lastOfCommit)) this.#processed.mark(event.version);
+      this.#processed.took(event);
     }
   }
 

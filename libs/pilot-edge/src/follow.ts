@@ -48,6 +48,12 @@ export async function* followLocally(parts: FollowParts, ask: FollowAsk, signal:
     yield pilotLags('this pilot has not seen the write yet', ProxyLag_State.LAGGING);
     return;
   }
+  while (!discovery.context) {
+    const progress = nextProgress(parts, signal);
+    yield pilotLags('this pilot has not put its configuration together yet', ProxyLag_State.LAGGING);
+    await progress.made;
+    if (signal.aborted) return;
+  }
   const revision = discovery.settle();
   if (revision === undefined) {
     yield pilotLags('the configuration could not be put together; what was in force stays. Pilot\'s log says why', ProxyLag_State.REFUSED);

@@ -1,4 +1,4 @@
-import { type ObjectDistribution, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
+import { ProxyLag_State, type ObjectDistribution, type ProxyLag, type WaitProgress } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import type { FollowLook } from '@meltemi/api/gen/meltemi/config/v1/peers.ts';
 import type { ConfigKey } from '@meltemi/config';
 import type { ConfigCache } from './config-cache.ts';
@@ -9,7 +9,7 @@ import type { PilotDirectory } from './peers/pilot-directory.ts';
 import { settledObjects, type ObjectsAsked } from './wait-objects.ts';
 
 export interface WaitParts extends FollowParts {
-  readonly cache: Pick<ConfigCache, 'processed' | 'get'> & Partial<Pick<ConfigCache, 'processedVersion'>>;
+  readonly cache: Pick<ConfigCache, 'processed' | 'get'> & Partial<Pick<ConfigCache, 'writtenVersion'>>;
   /** The other pilots over the same store; left out: there are none. */
   readonly pilots?: PilotDirectory | undefined;
   /** What this pilot is called. */
@@ -33,7 +33,7 @@ export async function* waitForRevision(parts: WaitParts, ask: WaitAsk, signal: A
   const any = ask.storeVersion === '' && objects.length === 0;
   const changes = new Changes();
   // What was written last here must have arrived there, too.
-  const peers = parts.pilots && new PeerFollow({ directory: parts.pilots, clock: parts.clock, onChange: () => changes.made(), request: { revision: ask.storeVersion || (parts.cache.processedVersion ?? ''), objects: [...objects], any } });
+  const peers = parts.pilots && new PeerFollow({ directory: parts.pilots, clock: parts.clock, onChange: () => changes.made(), request: { revision: ask.storeVersion || (parts.cache.writtenVersion ?? ''), objects: [...objects], any } });
   const ending = new AbortController();
   const own = new OwnLooks(followLocally(parts, { storeVersion: ask.storeVersion, objects, any, newcomers: () => peers?.newcomers ?? false }, AbortSignal.any([signal, ending.signal])), () => changes.made());
   try {
@@ -91,6 +91,8 @@ class Changes {
   }
 }
 
+type Other = ReturnType<PeerFollow['looks']>[number];
+
 interface Judged {
   readonly told: Omit<WaitProgress, 'timedOut'>;
   /** No proxy's answer can bring the rest there. */
@@ -98,25 +100,40 @@ interface Judged {
 }
 
 function progressOf(parts: WaitParts, { own, peers, ask }: { own: FollowLook; peers: PeerFollow | undefined; ask: WaitAsk }): Judged {
-  const others = peers?.looks() ?? [];
-  const away = peers?.lags() ?? [];
-  const all = [own, ...others.map(({ look }) => look)];
-  const laggards = refusersFirst([...all.flatMap((look) => look.laggards), ...away]);
   const asked = ask.objects ?? [];
+  const others = peers?.looks() ?? [];
+  const silent = others.filter(({ look }) => look.objects.length < asked.length);
+  const away = [...(peers?.lags() ?? []), ...silent.flatMap(lagOfSilent)];
+  const all = [own, ...others.map(({ look }) => look)];
+  const laggards = refusersFirst([...own.laggards, ...others.flatMap(({ pilot, look }) => look.laggards.map((lag) => ofPilot(pilot, lag))), ...away]);
   const objects = own.objects.length < asked.length ? [] : merged(own, { others, node: parts.node ?? '', named: namedPerObject(asked) });
   const started = all.some((look) => look.started);
   const settled = settledObjects(parts.cache, objects, { ...ask, judging: all.some(({ judging }) => judging) });
   const byObjects = asked.length > 0 && objects.length > 0;
-  const done = byObjects ? settled === 'reached' && !started && away.length === 0 : laggards.length === 0;
-  const hopeless = byObjects ? settled === 'hopeless' && peers?.pending !== true : away.length === 0 && all.every(({ refused }) => refused);
+  const done = byObjects ? settled === 'reached' && !started && away.length === 0 && silent.length === 0 : laggards.length === 0;
+  const hopeless = byObjects ? (settled === 'hopeless' && peers?.pending !== true) || silent.some(refusesItself) : away.length === 0 && all.every(({ refused }) => refused);
   const sum = (count: (look: FollowLook) => number) => all.reduce((total, look) => total + count(look), 0);
   return { told: { done, affected: sum(({ affected }) => affected) + away.length, following: sum(({ following }) => following), laggards: laggards.slice(0, maxNamed), objects }, hopeless };
 }
 
-function merged(own: FollowLook, { others, node, named }: { others: ReturnType<PeerFollow['looks']>; node: string; named: number }): ObjectDistribution[] {
+/** What a pilot says of itself has no name yet. */
+function ofPilot(pilot: string, lag: ProxyLag): ProxyLag {
+  return lag.proxyId === 'pilot' ? { ...lag, proxyId: `pilot ${pilot}` } : lag;
+}
+
+/** A pilot that leaves objects out most often says why. */
+function lagOfSilent({ pilot, look }: Other): ProxyLag[] {
+  if (look.laggards.some(({ proxyId }) => proxyId === 'pilot')) return [];
+  return [{ proxyId: `pilot ${pilot}`, state: ProxyLag_State.LAGGING, detail: 'has not said how far these objects are at its proxies' }];
+}
+
+function refusesItself({ look }: Other): boolean {
+  return look.laggards.some(({ proxyId, state }) => proxyId === 'pilot' && state === ProxyLag_State.REFUSED);
+}
+
+function merged(own: FollowLook, { others, node, named }: { others: readonly Other[]; node: string; named: number }): ObjectDistribution[] {
   return own.objects.map((object, at) => mergeDistribution({ pilot: node, object }, others.flatMap(({ pilot, look }) => {
     const theirs = look.objects[at];
     return theirs ? [{ pilot, object: theirs }] : [];
   }), named));
 }
-

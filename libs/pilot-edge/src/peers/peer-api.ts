@@ -7,14 +7,15 @@ export interface PeerApi {
   /** Rejects with a reason for people. */
   proxyStatus(request: ProxyStatusRequest): Promise<ProxyStatusResponse>;
   distribution(request: DistributionRequest): Promise<DistributionResponse>;
-  /** Looks until `stop`, or until `onEnd` says why there are no more. */
+  /** Looks until `stop`, or until `onEnd`. */
   follow(request: FollowRequest, handlers: FollowHandlers): { stop(): void };
   close(): void;
 }
 
 export interface FollowHandlers {
   readonly onLook: (look: FollowLook) => void;
-  readonly onEnd: (reason: string) => void;
+  /** There are no more looks. Undefined: it has said all it has to say. */
+  readonly onEnd: (failure: string | undefined) => void;
 }
 
 /** A pilot that says nothing for this long is named instead of waited for. */
@@ -34,13 +35,13 @@ export function dialPeer(address: string, credentials: ChannelCredentials, optio
       if (closed) return { stop: () => undefined };
       const stream: ClientReadableStream<FollowLook> = client.follow(request);
       let over = false;
-      const end = (reason: string): void => {
-        if (!over) onEnd(reason);
+      const end = (failure: string | undefined): void => {
+        if (!over) onEnd(failure);
         over = true;
       };
       stream.on('data', onLook);
       stream.on('error', (error: ServiceError) => end(reasonOf(error)));
-      stream.on('end', () => end('it ended the answer'));
+      stream.on('end', () => end(undefined));
       return { stop: () => stream.cancel() };
     },
     close: () => {

@@ -92,8 +92,8 @@ export class PeerFollow {
     onChange();
   }
 
-  #open(pilot: OtherPilot, before?: string): void {
-    const followed: Followed = { pilot, look: undefined, problem: before, stop: () => undefined };
+  #open(pilot: OtherPilot, before: Pick<Followed, 'look' | 'problem'> = { look: undefined, problem: undefined }): void {
+    const followed: Followed = { pilot, ...before, stop: () => undefined };
     this.#followed.set(pilot.id, followed);
     if (typeof pilot.api === 'string') {
       followed.problem = pilot.api;
@@ -106,18 +106,18 @@ export class PeerFollow {
         followed.problem = undefined;
         this.#options.onChange();
       },
-      onEnd: (reason) => this.#ended(followed, reason),
+      onEnd: (failure) => this.#ended(followed, failure),
     });
     followed.stop = () => stream.stop();
   }
 
-  #ended(followed: Followed, reason: string): void {
-    const { pilot } = followed;
+  #ended(followed: Followed, failure: string | undefined): void {
+    const { pilot, look } = followed;
     if (this.#stopped || this.#followed.get(pilot.id) !== followed) return;
-    followed.look = undefined;
-    followed.problem = reason;
-    followed.stop = this.#options.clock.after(againMs, () => this.#open(pilot, reason));
-    this.#somebodyIsAway();
+    followed.problem = failure ?? (look ? undefined : 'it ended the answer');
+    if (followed.problem !== undefined) followed.look = undefined;
+    followed.stop = this.#options.clock.after(againMs, () => this.#open(pilot, followed));
+    if (followed.problem !== undefined) this.#somebodyIsAway();
     this.#options.onChange();
   }
 
@@ -125,8 +125,9 @@ export class PeerFollow {
   #somebodyIsAway(): void {
     if (this.#newcomers) return;
     this.#newcomers = true;
-    for (const { pilot, look, stop } of this.#followed.values()) {
-      if (!look) continue;
+    for (const { pilot, problem, stop } of this.#followed.values()) {
+      // It is asked again in any case.
+      if (problem !== undefined) continue;
       stop();
       this.#open(pilot);
     }
