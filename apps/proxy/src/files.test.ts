@@ -208,6 +208,9 @@ test('--mode validate reads the files a bootstrap leads to, and names what is wr
     writeFileSync(join(dir, 'eds.yaml'), stringify(discovery('endpoints', [assignment(1)])));
     writeFileSync(join(dir, 'rds.yaml'), stringify(discovery('route', [table('app')])));
     assert.match((await validate()).out, /OK/);
+    const chain = { transport_socket: filter('envoy.transport_sockets.tls', typeOf.downstreamTls, { common_tls_context: { tls_certificates: [{ certificate_chain: { filename: join(dir, 'gone.pem') }, private_key: { filename: join(dir, 'gone.pem') } }] } }) };
+    writeFileSync(join(dir, 'lds.yaml'), stringify(discovery('listener', [httpListener({ name: 'secure', routes: [route({ prefix: '/' }, 'app')], chain })])));
+    assert.match((await validate()).err, /listener "secure": .*gone\.pem/);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

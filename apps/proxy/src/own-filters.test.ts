@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { waitFor } from '@meltemi/base';
 import { parse } from 'yaml';
 import { backend, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, filter, httpListener, route } from './testing/bootstrap.ts';
+import { bootstrap, cluster, filter, httpListener, route, typeOf } from './testing/bootstrap.ts';
 import { request } from './testing/client.ts';
 import { runToEnd, startProxy, temporaryFolder, writeBootstrap } from './testing/proxy-process.ts';
 
@@ -32,7 +32,7 @@ function sample(): unknown {
   return parse(readFileSync(join(samples, 'bootstrap.yaml'), 'utf8'), (key, value: unknown) => (key !== 'port_value' ? value : value === 8000 ? app.port : 0));
 }
 
-const own = (module: string, config = {}) => bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], filters: [filter('mine', moduleType, { module, config })] })], [cluster('app', [app.port])]);
+const own = (module: string, config = {}, chain = {}) => bootstrap([httpListener({ chain, routes: [route({ prefix: '/' }, 'app')], filters: [filter('mine', moduleType, { module, config })] })], [cluster('app', [app.port])]);
 
 function bundle(): string {
   execFileSync(process.execPath, [join(repo, 'tools/build/bundle.ts'), join(dir, 'dist')], { cwd: join(repo, 'apps/proxy'), stdio: 'pipe' });
@@ -81,5 +81,8 @@ test('a bootstrap with a module that may not be loaded, or refuses its settings,
   assert.match(await validate(own('./api-keys.ts'), []), new RegExp(`${at}\\.module: \\./api-keys\\.ts: this proxy loads no modules`));
   assert.match(await validate(own(join(samples, 'api-keys.ts')), ['--allow-filters-from', dir]), new RegExp(`${at}\\.module: .* outside the folders`));
   assert.match(await validate(own('./api-keys.ts', { header: 'X Y' }), ['--allow-filters-from', samples]), new RegExp(`${at}\\.config\\.header: must be a field name`));
+  const gone = { filename: join(dir, 'gone.pem') };
+  const chain = { transport_socket: filter('tls', typeOf.downstreamTls, { common_tls_context: { tls_certificates: [{ certificate_chain: gone, private_key: gone }] } }) };
+  assert.match(await validate(own('./api-keys.ts', {}, chain), ['--allow-filters-from', samples]), /listener "web": .*gone\.pem/);
   assert.match(await validate(own('./x.ts'), ['--allow-filters-from', join(dir, 'none')]), /--allow-filters-from: .*none/);
 });

@@ -31,14 +31,17 @@ const none: ReadonlySet<string> = new Set();
 /** Decodes and compiles one resource as the workers will; the error says by field path what this proxy refuses. */
 export function compileResource(compiler: Compiler, kind: ResourceKind, resource: { readonly value: Uint8Array }): Result<CompiledResource> {
   try {
-    const { extensions, modules } = compiler;
-    if (modules === undefined || !namesModule(resource.value)) return compile(extensions, kind, resource.value);
     const used = new Map<string, ModuleSource>();
-    const compiled = compile(withModules(extensions, (ref) => modules.load(ref, used)), kind, resource.value);
-    return compiled.ok ? ok({ ...compiled.value, modules: [...used.values()] }) : compiled;
+    const compiled = compile(extensionsFor(compiler, resource.value, used), kind, resource.value);
+    return compiled.ok && used.size > 0 ? ok({ ...compiled.value, modules: [...used.values()] }) : compiled;
   } catch (cause) {
     return err([{ path: '', message: `cannot be decoded: ${cause instanceof Error ? cause.message : String(cause)}` }]);
   }
+}
+
+/** With the users' filters that this resource names; their sources are left in `used`. */
+export function extensionsFor({ extensions, modules }: Compiler, resource: Uint8Array, used = new Map<string, ModuleSource>()): Extensions {
+  return modules === undefined || !namesModule(resource) ? extensions : withModules(extensions, (ref) => modules.load(ref, used));
 }
 
 function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array): Result<CompiledResource> {

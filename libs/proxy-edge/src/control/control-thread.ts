@@ -91,12 +91,13 @@ export class ControlThread {
 
   /** Reads what files hold, keys and certificates too, as far as they lead, and tells every problem; serves nothing. For `--mode validate`. */
   async validate(options: FollowOptions | null): Promise<FieldError[]> {
-    const problems = unusableKeys(this.store, (name) => this.secret(name), this.#options.compiler.extensions);
-    if (options === null) return problems;
-    const dynamic = this.#makeDynamic(options, { log: silent, apply: () => Promise.resolve([]), onClustersReady: () => {}, onInitialized: () => {}, onRefused: (problem) => problems.push(problem) });
-    problems.push(...dynamic.start(options, this.#owners));
-    await dynamic.stop();
-    return problems;
+    const problems: FieldError[] = [];
+    if (options !== null) {
+      const dynamic = this.#makeDynamic(options, { log: silent, apply: () => Promise.resolve([]), onClustersReady: () => {}, onInitialized: () => {}, onRefused: (problem) => problems.push(problem) });
+      problems.push(...dynamic.start(options, this.#owners));
+      await dynamic.stop();
+    }
+    return [...problems, ...unusableKeys(this.store, (name) => this.secret(name), this.#options.compiler)];
   }
 
   /** Starts the workers on what is in force; resolves with what they could not do. `hold`: static listeners wait for `follow`. */
