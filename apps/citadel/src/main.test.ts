@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
-import { claimDirectory } from '@meltemi/citadel-edge/moving';
+import { claimDirectory } from '@meltemi/citadel-edge';
 import { joinTokenText, mintJoinToken, startIdentityAgent, type IdentityAgent } from '@meltemi/identity-edge';
 
 const reviews = 'spiffe://cluster.local/ns/default/sa/reviews';

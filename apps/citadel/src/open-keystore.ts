@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { systemClock } from '@meltemi/base';
 import { alwaysLeader, type Keystore, type Leadership, type ReportStore } from '@meltemi/citadel';
 import { defaultCitadelRoot, DiskKeystore, DiskReportStore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
-import { claimDirectory } from '@meltemi/citadel-edge/moving';
+import { claimDirectory } from '@meltemi/citadel-edge';
 import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
 import { StartError } from '@meltemi/observe-edge';
 import type { CitadelOptions } from './options.ts';

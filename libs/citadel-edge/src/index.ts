@@ -20,3 +20,4 @@ export { declareCitadelStats, type CitadelStats } from './stats.ts';
 export { OwnCertificate, type OwnCertificateOptions } from './own-certificate.ts';
 export { FollowedFile, type FollowedFileOptions } from './followed-file.ts';
 export { readBounded } from './read-bounded.ts';
+export { claimDirectory } from './claim-directory.ts';

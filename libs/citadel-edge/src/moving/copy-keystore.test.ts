@@ -14,7 +14,7 @@ import { DiskKeystore } from '../disk-keystore.ts';
 import { DiskReportStore } from '../disk-reports.ts';
 import { newDataKey, wrapDataKey } from '../sealing/sealing-record.ts';
 import { copyKeystore } from './copy-keystore.ts';
-import { claimKeystore, type KeystoreLocation } from './keystore-place.ts';
+import { claimKeystore, type KeystoreLocation } from './claim-keystore.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'meltemi-move-'));
 const keyFile = join(dir, 'key');

@@ -1,3 +1,2 @@
-export { claimDirectory } from './claim-directory.ts';
-export { claimKeystore, type ClaimedKeystore, type KeystoreLocation } from './keystore-place.ts';
+export { claimKeystore, type ClaimedKeystore, type KeystoreLocation } from './claim-keystore.ts';
 export { copyKeystore, type CopiedKeystore, type KeystoreSide } from './copy-keystore.ts';

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { claimDirectory } from '@meltemi/citadel-edge/moving';
+import { claimDirectory } from '@meltemi/citadel-edge';
 import { runMeltemi } from '../../testing/run-meltemi.ts';
 
 // What is copied, and etcd, is tested with the real one: libs/citadel-edge/src/moving/copy-keystore.test.ts.

@@ -7,7 +7,7 @@ import { DiskKeystore, movedName } from '../disk-keystore.ts';
 import { DiskReportStore } from '../disk-reports.ts';
 import { defaultCitadelRoot, openEtcdKeystore } from '../etcd/open-etcd-keystore.ts';
 import { readKeyFile, readPassphraseFile, type SealingSecret } from '../sealing/sealing-secret.ts';
-import { claimDirectory, claimName } from './claim-directory.ts';
+import { claimDirectory, claimName } from '../claim-directory.ts';
 import type { KeystoreSide } from './copy-keystore.ts';
 
 /** Where a keystore is, as flags say it. */
