@@ -1,45 +1,27 @@
-import { resolve } from 'node:path';
 import { systemClock } from '@meltemi/base';
-import { alwaysLeader, type Keystore, type Leadership, type ReportStore } from '@meltemi/citadel';
-import { defaultCitadelRoot, DiskKeystore, DiskReportStore, openEtcdKeystore, readKeyFile, readPassphraseFile, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
-import { claimDirectory } from '@meltemi/citadel-edge';
-import { etcdOptionsOf, parseEtcdUrl } from '@meltemi/config-edge/etcd';
+import { openPlace, parseKeystorePlace, readKeyFile, readPassphraseFile, type PlacedKeystore, type Sealing, type SealingSecret } from '@meltemi/citadel-edge';
 import { StartError } from '@meltemi/observe-edge';
 import type { CitadelOptions } from './options.ts';
 
 /** Where this citadel keeps things, and with whom it shares them. */
-export interface OpenedKeystore {
-  readonly keystore: Keystore;
-  readonly leadership: Leadership;
-  /** Who follows the roots: kept where the keystore is. */
-  readonly reports: ReportStore;
+export interface OpenedKeystore extends PlacedKeystore {
   /** Others may change it: it must be looked at often. */
   readonly shared: boolean;
-  /** For people: "--keystore etcd at 10.0.0.1:2379". */
+  /** For people: "--keystore etcd at 10.0.0.1:2379 (/meltemi-citadel)". */
   readonly name: string;
-  stop(): Promise<void>;
 }
 
 /** The keystore that the flags name; `onLead` is told when this citadel starts or ends to lead. Throws StartError saying what to do. */
 export async function openKeystore(values: CitadelOptions, stateDir: string, onLead: (leads: boolean, reason: string) => void): Promise<OpenedKeystore> {
   const sealing = await readSealing(values);
-  const text = values.keystore ?? `dir:${stateDir}`;
-  if (text.startsWith('dir:')) {
-    const dir = resolve(text.slice('dir:'.length));
-    const release = await claimDirectory(dir).catch((cause: unknown) => {
-      throw new StartError(cause instanceof Error ? cause.message : String(cause), { cause });
-    });
-    const leadership = alwaysLeader();
-    onLead(true, 'the only one');
-    return { keystore: new DiskKeystore(dir, sealing), reports: new DiskReportStore(dir), leadership, shared: false, name: values.keystore === undefined ? `--state-dir ${dir}` : `--keystore ${dir}`, stop: () => Promise.all([leadership.stop(), release()]).then(() => undefined) };
-  }
-  const url = parseEtcdUrl(text, defaultCitadelRoot);
-  if (!url.ok) throw new StartError(`--keystore: ${url.error}; or dir:PATH for a folder`, { exitCode: 2 });
-  if (!sealing) throw new StartError('--keystore etcd://: give --keystore-key-file or --keystore-passphrase-file, too: etcd must not hold keys that its readers can use', { exitCode: 2 });
-  const etcd = etcdOptionsOf(url.value, values);
-  if (!etcd.ok) throw new StartError(`--keystore: ${etcd.error}`, { exitCode: 2 });
-  const opened = openEtcdKeystore({ etcd: etcd.value, sealing, clock: systemClock, onChange: onLead });
-  return { ...opened, shared: true, name: `--keystore etcd at ${url.value.endpoints.join(', ')}` };
+  const place = parseKeystorePlace(values.keystore ?? `dir:${stateDir}`, values);
+  if (!place.ok) throw new StartError(`--keystore: ${place.error}`, { exitCode: 2 });
+  const { kind, name } = place.value;
+  if (kind !== 'folder' && !sealing) throw new StartError(`--keystore ${name}: give --keystore-key-file or --keystore-passphrase-file, too: ${kind} must not hold keys that its readers can use`, { exitCode: 2 });
+  const opened = await openPlace(place.value, { sealing, clock: systemClock, onLead }).catch((cause: unknown) => {
+    throw new StartError(cause instanceof Error ? cause.message : String(cause), { cause });
+  });
+  return { ...opened, shared: kind !== 'folder', name: values.keystore === undefined ? `--state-dir ${stateDir}` : `--keystore ${name}` };
 }
 
 async function readSealing(values: CitadelOptions): Promise<Sealing | undefined> {

@@ -36,7 +36,7 @@ async function lockSoon(dir: string): Promise<DirectoryLock> {
   for (;;) {
     const lock = await lockDirectory(dir);
     if (lock.ok) return lock.value;
-    if (Date.now() >= endMs) throw new Error(lock.error);
+    if (Date.now() >= endMs) throw new Error(lock.error.message);
     await delay(5 + Math.random() * 10);
   }
 }

@@ -1,13 +1,11 @@
-import { rmdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { systemClock } from '@meltemi/base';
-import { etcdOptionsOf, parseEtcdUrl, type EtcdFlagValues } from '@meltemi/config-edge/etcd';
+import type { EtcdFlagValues } from '@meltemi/config-edge/etcd';
 import { isCode, replaceFile } from '@meltemi/identity-edge';
-import { DiskKeystore, movedName } from '../disk-keystore.ts';
-import { DiskReportStore } from '../disk-reports.ts';
-import { defaultCitadelRoot, openEtcdKeystore } from '../etcd/open-etcd-keystore.ts';
+import { movedName } from '../disk-keystore.ts';
+import { openPlace, parseKeystorePlace, type PlacedKeystore } from '../keystore-place.ts';
 import { readKeyFile, readPassphraseFile, type SealingSecret } from '../sealing/sealing-secret.ts';
-import { claimDirectory, claimName } from '../claim-directory.ts';
 import type { KeystoreSide } from './copy-keystore.ts';
 
 /** Where a keystore is, as flags say it. */
@@ -38,45 +36,25 @@ const defaultLeadWithinMs = 13_000;
  */
 export async function claimKeystore(location: KeystoreLocation, { source, leadWithinMs = defaultLeadWithinMs }: { readonly source: boolean; readonly leadWithinMs?: number }): Promise<ClaimedKeystore> {
   const secret = await secretOf(location);
-  return location.url.startsWith('dir:') ? claimDisk(resolve(location.url.slice('dir:'.length)), secret, source) : claimEtcd(location, secret, { source, leadWithinMs });
+  const parsed = parseKeystorePlace(location.url, location.etcd);
+  if (!parsed.ok) throw new Error(parsed.error);
+  const place = parsed.value;
+  if (source && place.kind === 'folder' && !(await isDirectory(place.dir))) throw new Error(`${place.dir} is no folder: there is no keystore to copy`);
+  const opened = await openPlace(place, { sealing: secret && { secret }, readOnly: source, clock: systemClock });
+  const claimed = { keystore: opened.keystore, reports: opened.reports, name: place.name, close: () => opened.stop() };
+  if (place.kind === 'folder') return { ...claimed, retire: (whereTo) => replaceFile(join(place.dir, movedName), `to ${whereTo}, at ${new Date().toISOString()}\n`) };
+  await leadAlone(opened, place.name, leadWithinMs);
+  return claimed;
 }
 
-async function claimDisk(dir: string, secret: SealingSecret | undefined, source: boolean): Promise<ClaimedKeystore> {
-  if (source && !(await isDirectory(dir))) throw new Error(`${dir} is no folder: there is no keystore to copy`);
-  const release = await (source ? claimSource(dir) : claimDirectory(dir));
-  return {
-    keystore: new DiskKeystore(dir, secret && { secret }, { readOnly: source }), reports: new DiskReportStore(dir), name: `dir:${dir}`,
-    retire: (whereTo) => replaceFile(join(dir, movedName), `to ${whereTo}, at ${new Date().toISOString()}\n`), close: release,
-  };
-}
-
-/** Leaves nothing behind where nothing was. */
-async function claimSource(dir: string): Promise<() => Promise<void>> {
-  const claimed = await isDirectory(join(dir, claimName));
-  const release = await claimDirectory(dir);
-  return async () => {
-    await release();
-    // Where somebody claims it at the same moment it is not empty, and stays.
-    if (!claimed) await rmdir(join(dir, claimName)).catch(() => undefined);
-  };
-}
-
-async function claimEtcd({ url: text, etcd }: KeystoreLocation, secret: SealingSecret | undefined, { source, leadWithinMs }: { readonly source: boolean; readonly leadWithinMs: number }): Promise<ClaimedKeystore> {
-  const url = parseEtcdUrl(text, defaultCitadelRoot);
-  if (!url.ok) throw new Error(`${url.error}; or dir:PATH for a folder`);
-  if (!secret) throw new Error(`${text}: a key file or passphrase file is needed: etcd must not hold keys that its readers can use`);
-  const options = etcdOptionsOf(url.value, etcd);
-  if (!options.ok) throw new Error(options.error);
-  const opened = openEtcdKeystore({ etcd: options.value, sealing: { secret }, readOnly: source, clock: systemClock });
-  const name = `${text} (${url.value.root})`;
+/** Every citadel stands for election, and one of them leads: who gets the lead is alone. */
+async function leadAlone(opened: PlacedKeystore, name: string, withinMs: number): Promise<void> {
   try {
-    // Every citadel stands for election, and one of them leads: who gets the lead is alone.
-    await opened.leadership.acquire(AbortSignal.timeout(leadWithinMs));
+    await opened.leadership.acquire(AbortSignal.timeout(withinMs));
   } catch (cause) {
     await opened.stop();
     throw new Error(`${name}: a citadel runs on it, or etcd cannot be reached: stop every citadel there first`, { cause });
   }
-  return { keystore: opened.keystore, reports: opened.reports, name, close: () => opened.stop() };
 }
 
 async function secretOf({ url, keyFile, passphraseFile }: KeystoreLocation): Promise<SealingSecret | undefined> {

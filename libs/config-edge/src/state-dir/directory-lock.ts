@@ -8,6 +8,14 @@ export interface DirectoryLock {
   release(): Promise<void>;
 }
 
+/** Why it could not be had. */
+export interface DirectoryInUse {
+  /** For people. */
+  readonly message: string;
+  /** Of the process that has it; undefined when several just try to get it. */
+  readonly pid?: number;
+}
+
 /** taken: the lock is ours now. busy: that process has it, or is just taking it. moved: it changed meanwhile, look again. */
 type Attempt = { readonly type: 'taken' | 'moved' } | { readonly type: 'busy'; readonly pid: number };
 
@@ -17,7 +25,7 @@ const maxAttempts = 20;
  * Makes this process the only writer of `directory` through a file `lock` in it, or says which process is. Node has no flock, so the file names its owner
  * by pid and by when that pid started (a pid alone may belong to somebody else by now, and is always 1 in a container).
  */
-export async function lockDirectory(directory: string): Promise<Result<DirectoryLock, string>> {
+export async function lockDirectory(directory: string): Promise<Result<DirectoryLock, DirectoryInUse>> {
   const path = join(directory, 'lock');
   const mine = `${process.pid} ${await processStart(process.pid)} ${randomBytes(6).toString('hex')}\n`;
   const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
@@ -28,10 +36,10 @@ export async function lockDirectory(directory: string): Promise<Result<Directory
       if (outcome.type === 'taken') return ok({ release: () => release(path, mine) });
       if (outcome.type === 'busy') {
         const who = `process ${outcome.pid}${outcome.pid === process.pid ? ' (this one)' : ''}`;
-        return err(`${directory} is in use by ${who}: stop it, or choose another state directory`);
+        return err({ message: `${directory} is in use by ${who}: stop it, or choose another state directory`, pid: outcome.pid });
       }
     }
-    return err(`${directory} is being opened by several processes at once: start one`);
+    return err({ message: `${directory} is being opened by several processes at once: start one` });
   } finally {
     await rm(draft, { force: true });
   }

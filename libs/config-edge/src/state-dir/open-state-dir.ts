@@ -33,7 +33,7 @@ export async function openStateDir(options: StateDirOptions): Promise<Result<Sta
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const locked = await lockDirectory(directory);
-    if (!locked.ok) return locked;
+    if (!locked.ok) return err(locked.error.message);
     lock = locked.value;
     const opened = await openJournal({ directory, maxJournalBytes: options.maxJournalBytes ?? 4 * 1024 * 1024 });
     if (!opened.ok) {

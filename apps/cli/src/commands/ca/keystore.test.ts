@@ -44,6 +44,9 @@ test('what cannot be meant is refused before anything is opened', async () => {
     [['copy', '--from', `dir:${join(dir, 'nothing')}`, '--to', `dir:${join(dir, 'x')}`], 1, /is no folder: there is no keystore to copy/],
     [['copy', '--from', `dir:${sealed}`, '--from-key-file', key, '--to', 'etcd://127.0.0.1:1'], 1, /etcd must not hold keys/],
     [['copy', '--from', `dir:${sealed}`, '--from-key-file', key, '--from-passphrase-file', key, '--to', `dir:${join(dir, 'x')}`], 1, /not both/],
+    [['copy', '--from', 'etcd://10.0.0.1:1', '--from-key-file', key, '--to', `dir:${join(dir, 'x')}`], 1, /give --etcd-cacert, or --etcd-plaintext/],
+    [['copy', '--from', 'etcds://127.0.0.1:1', '--from-key-file', key, '--to', `dir:${join(dir, 'x')}`, '--etcd-cacert', join(dir, 'none')], 1, /--etcd-cacert .*none: ENOENT/],
+    [['copy', '--from', 'etcd://127.0.0.1:1', '--from-key-file', key, '--to', `dir:${join(dir, 'x')}`, '--etcd-username', 'me'], 1, /--etcd-username and --etcd-password-file/],
   ] as const) {
     const said = await meltemi(...args);
     assert.equal(said.code, code, said.err);

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { claimKeystore, copyKeystore, type ClaimedKeystore, type CopiedKeystore, type KeystoreLocation } from '@meltemi/citadel-edge/moving';
+import { etcdFlags, type EtcdFlagValues } from '@meltemi/config-edge/etcd';
 import { CliError, exitCode } from '../../cli-error.ts';
 import { outputFormat, print, type Output } from '../../output.ts';
 
@@ -10,31 +11,27 @@ interface Options {
   readonly fromPassphraseFile?: string;
   readonly toKeyFile?: string;
   readonly toPassphraseFile?: string;
-  readonly etcdCacert?: string;
-  readonly etcdCert?: string;
-  readonly etcdKey?: string;
-  readonly etcdServerName?: string;
-  readonly etcdUsername?: string;
-  readonly etcdPasswordFile?: string;
-  readonly etcdPlaintext?: boolean;
   readonly output?: string;
+  /** Those of etcd. */
+  readonly [name: string]: unknown;
 }
+
+/** Those that citadel has, too. */
+const etcdOptions = etcdFlags.map((flag) => ({ name: flag.name, option: new Option(`--${flag.name}${flag.type === 'bool' ? '' : ` <${flag.placeholder}>`}`, flag.description) }));
 
 /** `meltemi ca keystore copy` and `move`: works on the keystores themselves, with every citadel stopped. */
 export function addKeystoreCommands(ca: Command, output: Output): void {
   const keystore = ca.command('keystore').description("copy or move citadel's keystore: folder to etcd, sealed to plain and the other way round; every citadel on it must be stopped");
   for (const [name, description] of [['copy', 'copy everything, and compare it; the source stays as it is'], ['move', 'copy, compare, and mark the source (dir: only) so that no citadel starts on it by mistake']] as const) {
-    keystore.command(name).description(description)
+    const command = keystore.command(name).description(description)
       .requiredOption('--from <url>', "dir:PATH or etcd[s]://host:port[,…][/root], as citadel's --keystore")
       .requiredOption('--to <url>', 'the same; must be empty')
       .option('--from-key-file <file>', 'what the source is sealed with')
       .option('--from-passphrase-file <file>', 'the same, a passphrase')
       .option('--to-key-file <file>', 'what the copy is sealed with; neither: plain, in a folder alone')
-      .option('--to-passphrase-file <file>', 'the same, a passphrase')
-      .option('--etcd-cacert <file>', 'PEM roots that sign the etcd members').option('--etcd-cert <file>', 'PEM client certificate for etcd').option('--etcd-key <file>', 'its key')
-      .option('--etcd-server-name <name>', 'DNS name in the etcd certificates').option('--etcd-username <name>', 'etcd user').option('--etcd-password-file <file>', 'file with its password')
-      .option('--etcd-plaintext', 'speak to etcd on other machines without TLS')
-      .option('-o, --output <format>', 'table, json or yaml')
+      .option('--to-passphrase-file <file>', 'the same, a passphrase');
+    for (const { option } of etcdOptions) command.addOption(option);
+    command.option('-o, --output <format>', 'table, json or yaml')
       .action(async (options: Options) => {
         const format = outputFormat(options.output);
         if (name === 'move' && !options.from.startsWith('dir:')) throw new CliError('ca keystore move: --from must be a folder (dir:PATH); copy from etcd, and delete its keys yourself', exitCode.usage);
@@ -45,10 +42,7 @@ export function addKeystoreCommands(ca: Command, output: Output): void {
 }
 
 async function copy(options: Options, move: boolean): Promise<CopiedKeystore> {
-  const etcd = {
-    'etcd-cacert': options.etcdCacert, 'etcd-cert': options.etcdCert, 'etcd-key': options.etcdKey, 'etcd-server-name': options.etcdServerName, 'etcd-username': options.etcdUsername,
-    'etcd-password-file': options.etcdPasswordFile, 'etcd-plaintext': options.etcdPlaintext,
-  };
+  const etcd: EtcdFlagValues = Object.fromEntries(etcdOptions.map(({ name, option }) => [name, options[option.attributeName()]]));
   const claim = (location: KeystoreLocation, source: boolean): Promise<ClaimedKeystore> => claimKeystore(location, { source });
   try {
     const from = await claim({ url: options.from, keyFile: options.fromKeyFile, passphraseFile: options.fromPassphraseFile, etcd }, true);
