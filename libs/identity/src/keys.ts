@@ -1,6 +1,7 @@
 import { createPublicKey, generateKeyPair, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { decodeDer, DerError, type DerNode, nothing, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
+import { decodeDer, DerError, type DerNode, parts, readObjectId, tag, wholeBits } from './der.ts';
+import { nothing, objectId, sequence } from './encode-der.ts';
 import { oid } from './extensions.ts';
 
 /** Keys an authority or a workload may have, by the names of their flags. */
@@ -29,7 +30,7 @@ export function generateP256(): KeyPair {
 
 interface SignatureKind {
   readonly digest: string;
-  readonly algorithm: DerNode;
+  readonly algorithm: Buffer;
 }
 
 /** Of the keys that sign: an authority's is asked for every certificate. */
@@ -53,7 +54,7 @@ function signatureKindOf(key: KeyObject): SignatureKind {
 }
 
 /** The AlgorithmIdentifier of what `signWith` makes. */
-export function signatureAlgorithm(key: KeyObject): DerNode {
+export function signatureAlgorithm(key: KeyObject): Buffer {
   return signatureOf(key).algorithm;
 }
 
