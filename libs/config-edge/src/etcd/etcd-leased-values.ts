@@ -19,8 +19,8 @@ export interface EtcdLeasedValuesOptions {
 /** What this program wants of one name. */
 interface Entry {
   value: string;
-  /** The revision that our last write gave it; undefined: none of ours is there yet. */
-  revision: string | undefined;
+  /** The lease that our last write hung it on, whether or not etcd's answer came; undefined: nothing of ours is there. */
+  lease: string | undefined;
   unwritten: boolean;
   /** Set when it was let go of. */
   endsAfterMs: number | undefined;
@@ -32,7 +32,7 @@ const closeMs = 3000;
 
 /**
  * Keys on etcd leases: what is held hangs on the lease of this program, what was let go of on one of its own that nobody renews, so that it ends even when
- * this program does. A key that somebody else wrote since is theirs.
+ * this program does. A key that hangs on another lease by now is somebody else's.
  */
 export class EtcdLeasedValues implements LeasedValues {
   readonly #options: EtcdLeasedValuesOptions;
@@ -53,7 +53,7 @@ export class EtcdLeasedValues implements LeasedValues {
     const entry = this.#entries.get(name);
     if (entry && entry.endsAfterMs === undefined && entry.value === value) return;
     if (entry) Object.assign(entry, { value, unwritten: true, endsAfterMs: undefined });
-    else this.#entries.set(name, { value, revision: undefined, unwritten: true, endsAfterMs: undefined });
+    else this.#entries.set(name, { value, lease: undefined, unwritten: true, endsAfterMs: undefined });
     this.#start();
   }
 
@@ -133,21 +133,19 @@ export class EtcdLeasedValues implements LeasedValues {
     const lease = await this.#held();
     const values = puts.map(([, { value }]) => value);
     const success = puts.map(([name], at): IRequestOp => ({ request_put: { key: this.#key(name), value: Buffer.from(values[at] ?? ''), lease } }));
-    const { header } = await this.#options.client.txn({ success });
-    for (const [at, [, entry]] of puts.entries()) {
-      entry.revision = header.revision;
-      if (entry.value === values[at]) entry.unwritten = false;
-    }
+    for (const [, entry] of puts) entry.lease = lease;
+    await this.#options.client.txn({ success });
+    for (const [at, [, entry]] of puts.entries()) if (entry.value === values[at]) entry.unwritten = false;
     return true;
   }
 
   async #letGo(name: string, entry: Entry, afterMs: number): Promise<void> {
     const { client } = this.#options;
-    const { value, revision } = entry;
-    if (revision !== undefined) {
+    const { value, lease } = entry;
+    if (lease !== undefined) {
       const key = this.#key(name);
       const operation: IRequestOp = afterMs > 0 ? { request_put: { key, value: Buffer.from(value), lease: await client.grantLease(Math.max(1, Math.ceil(afterMs / 1000))) } } : { request_delete_range: { key } };
-      await client.txn({ compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: revision }], success: [operation] });
+      await client.txn({ compare: [{ key, target: 'Lease', result: 'Equal', lease }], success: [operation] });
     }
     if (entry.endsAfterMs === undefined) entry.unwritten = true;
     else this.#entries.delete(name);

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { waitFor } from '@meltemi/base';
+import type { ITxnRequest, ITxnResponse } from 'etcd3';
+import { systemClock, waitFor } from '@meltemi/base';
 import type { LeasedValues } from '@meltemi/config';
 import { startEtcdCluster, startTcpProxy, type EtcdCluster, type TcpProxy } from '../testing/index.ts';
+import { EtcdClient } from './etcd-client.ts';
+import { EtcdLeasedValues } from './etcd-leased-values.ts';
 import { openEtcdStore, type EtcdConfigStore } from './etcd-store.ts';
 
 let etcd: EtcdCluster;
@@ -94,6 +97,31 @@ test('what moves to another program is never missing, whether the first lets go 
   await c.sees('ns/died', 'b');
   await c.sees('ns/lost', undefined);
   assert.deepEqual([c.seen.get('ns/left'), c.seen.get('ns/died'), [...c.missed]], ['b', 'b', ['ns/lost']]);
+});
+
+/** A client that does not hear of its next write. */
+class Deaf extends EtcdClient {
+  deaf = false;
+
+  override async txn(request: ITxnRequest): Promise<ITxnResponse> {
+    const answer = await super.txn(request);
+    if (!this.deaf) return answer;
+    throw new Error('the answer was lost');
+  }
+}
+
+test('what was let go of goes, also when nobody said that it had been written', async () => {
+  const reader = new Program();
+  const client = new Deaf({ endpoints: etcd.endpoints });
+  client.deaf = true;
+  const values = new EtcdLeasedValues({ client, prefix: '/meltemi/registered/', clock: systemClock, leaseMs: 60_000, silenceMs: 3000, onFailure: () => undefined });
+  values.hold('ns/unheard', '1');
+  await reader.sees('ns/unheard', '1');
+  values.release('ns/unheard', 0);
+  client.deaf = false;
+  await reader.sees('ns/unheard', undefined);
+  await values.close();
+  client.close();
 });
 
 test('a program that was cut off until its lease ran out puts everything back when it comes again', async () => {
