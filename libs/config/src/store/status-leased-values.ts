@@ -62,13 +62,17 @@ class StatusLeased implements LeasedValues {
     }
     yield* this.#take();
     yield { type: 'synced' };
-    while (!signal.aborted && !this.#closed) {
-      await new Promise<void>((resolve) => {
+    const aborted = (): void => this.#wake();
+    signal.addEventListener('abort', aborted);
+    try {
+      while (!signal.aborted && !this.#closed) {
+        const { promise, resolve } = Promise.withResolvers<void>();
         this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-        if (this.#untold.size > 0) resolve();
-      });
-      yield* this.#take();
+        if (this.#untold.size === 0) await promise;
+        yield* this.#take();
+      }
+    } finally {
+      signal.removeEventListener('abort', aborted);
     }
   }
 
@@ -105,18 +109,29 @@ class StatusLeased implements LeasedValues {
   async #write(): Promise<void> {
     while (this.#unwritten.size > 0) {
       const names = [...this.#unwritten].slice(0, maxBatch);
-      for (const name of names) this.#unwritten.delete(name);
-      const written = await this.#options.status.write(names.map((name): StatusUpdate => {
-        const value = this.#values.get(name);
-        return { key: this.#key(name), record: value === undefined ? undefined : { status: { value } } };
-      }));
-      if (written.ok) continue;
-      this.#options.onFailure(written.error.message);
-      if (written.error.code !== 'unavailable' || this.#closed) continue;
+      if (await this.#put(names)) continue;
       for (const name of names) this.#unwritten.add(name);
       this.#cancelRetry = this.#options.clock.after(retryMs, () => this.#start());
       return;
     }
+  }
+
+  /** False when it must be tried again. One value that the store does not take keeps no other from being written. */
+  async #put(names: readonly string[]): Promise<boolean> {
+    for (const name of names) this.#unwritten.delete(name);
+    const written = await this.#options.status.write(names.map((name): StatusUpdate => {
+      const value = this.#values.get(name);
+      return { key: this.#key(name), record: value === undefined ? undefined : { status: { value } } };
+    }));
+    if (written.ok) return true;
+    const { code, message } = written.error;
+    if ((code === 'invalid' || code === 'too-large') && names.length > 1) {
+      let done = true;
+      for (const name of names) done = (await this.#put([name])) && done;
+      return done;
+    }
+    this.#options.onFailure(names.length === 1 ? `${names[0]}: ${message}` : message);
+    return code !== 'unavailable' || this.#closed;
   }
 
   async #kept(signal: AbortSignal): Promise<readonly { readonly name: string; readonly value: string }[]> {
