@@ -22,10 +22,11 @@ function proxy(metadata: object, node: object = {}): Proxy {
 function setUp(configs: Config[], shared = new ManualClock(), store = memoryConfigStore({ clock: shared })) {
   const clock = shared;
   const changes: string[] = [];
+  const warned: string[] = [];
   const values = statusLeasedValues({ status: store.status, kind: 'RegisteredEntry', clock, leaseMs: 10_000, onFailure: (reason) => assert.fail(reason) });
-  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {}, error: () => {} }, values, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
+  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {}, warn: ({ entry }: { entry?: string }) => void warned.push(entry ?? ''), error: () => {} }, values, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
   const connect = (one: Proxy, identity: string | undefined = 'spiffe://cluster.local/ns/vms/sa/db') => registration.connect({ peer: { listener: 'secure', address: '', identity } }, one);
-  return { registration, clock, changes, connect, names: () => registration.entries.map(({ key }) => key.name) };
+  return { registration, clock, changes, connect, values, warned, names: () => registration.entries.map(({ key }) => key.name) };
 }
 
 test('a proxy becomes an entry by its group\'s template, with its own labels, network and locality', () => {
@@ -151,4 +152,57 @@ test('after a restart of pilot over the same store an entry is there from the st
   clock.advance(10_000);
   await waitFor('it to go', () => second.names().length === 0);
   await second.registration.stop();
+});
+
+test('a proxy whose entry could not be kept is refused with the reason, and nobody else', async () => {
+  const { registration, connect, names, values, clock } = setUp([group('db'), group('huge', {}, { metadata: { annotations: { note: 'x'.repeat(9000) } } })]);
+  assert.match(connect(proxy({ NETWORK: 'a/b' })) ?? '', /^it cannot be registered as a WorkloadEntry: name "db-10\.0\.0\.7-a\/b" may hold/);
+  assert.match(connect(proxy({ AUTO_REGISTER_GROUP: 'huge' })) ?? '', /^WorkloadEntry vms\/huge-10\.0\.0\.7 would have \d+ bytes; the limit is 8192$/);
+  assert.equal(connect(proxy({})), undefined);
+  assert.deepEqual(names(), ['db-10.0.0.7']);
+  registration.disconnect(proxy({ AUTO_REGISTER_GROUP: 'huge' }));
+  await values.close();
+  assert.deepEqual(names(), ['db-10.0.0.7']);
+  clock.advance(0);
+});
+
+test('what a proxy says of its application is cut to what an entry may hold', () => {
+  const { registration, connect } = setUp([group('db', {}, { probe: { tcpSocket: { port: 1 } } })]);
+  const one = proxy({});
+  connect(one);
+  registration.health(one, undefined);
+  registration.health(one, 'é'.repeat(20_000));
+  const [entry] = registration.entries;
+  assert.ok(entry && !isHealthyEntry(entry));
+  assert.ok(Buffer.byteLength(JSON.stringify(entry)) < 8192);
+});
+
+test('an entry in the store that is none, or is too large, is passed over and named, and hides no other', async () => {
+  const { registration, values, names, warned } = setUp([group('db')]);
+  values.hold('vms/none', '{"key": 1}');
+  values.hold('vms/huge', JSON.stringify({ ...group('db'), pad: 'x'.repeat(9000) }));
+  const entry = (name: string) => ({ ...group('db'), key: { group: 'networking.istio.io', kind: 'WorkloadEntry', namespace: 'vms', name }, meta: { ...meta(name, 'vms'), annotations: { 'istio.io/autoRegistrationGroup': 'db' } }, spec: { address: '10.0.0.9', labels: {} } });
+  values.hold('vms/good', JSON.stringify(entry('good')));
+  await registration.start();
+  assert.deepEqual(names(), ['good']);
+  assert.deepEqual(warned.toSorted(), ['vms/huge', 'vms/none']);
+  await registration.stop();
+});
+
+test('all that is there at the start is one change, and a group is not looked for again with each proxy', async () => {
+  const all = [group('db'), ...Array.from({ length: 20 }, (_, n) => group(`other${n}`))];
+  let reads = 0;
+  const configs = { *[Symbol.iterator]() { reads += 1; yield* all; } };
+  const { registration, connect, values, changes } = setUp(configs as unknown as Config[]);
+  const first = setUp(all);
+  for (let n = 0; n < 50; n += 1) first.connect(proxy({ NETWORK: `n${n}` }));
+  for (const each of first.registration.entries) values.hold(`vms/${each.key.name}`, JSON.stringify(each));
+  await registration.start();
+  assert.deepEqual([registration.entries.length, changes], [50, ['registered workloads are read']]);
+  for (let n = 0; n < 50; n += 1) connect(proxy({ NETWORK: `n${n}` }));
+  assert.equal(reads, 1);
+  registration.groupsChanged();
+  connect(proxy({ NETWORK: 'new' }));
+  assert.equal(reads, 2);
+  await registration.stop();
 });

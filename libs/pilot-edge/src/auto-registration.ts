@@ -1,13 +1,13 @@
 import { parseSpiffeId } from '@meltemi/identity';
 import type { Clock } from '@meltemi/base';
-import type { Config, LeasedValues, RawObject, WorkloadEntrySpec } from '@meltemi/config';
+import { keyProblem, type Config, type LeasedValues, type RawObject, type WorkloadEntrySpec } from '@meltemi/config';
 import { entryFromGroup, entryName, healthStatus, isGroup, isHealthyEntry, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
 import type { ClientHello } from '@meltemi/xds-edge';
 
 export interface AutoRegistrationOptions {
   readonly configs: () => Iterable<Config>;
   readonly clock: Clock;
-  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
   /** Where all pilots over one store keep entries, and this one over its restarts. */
   readonly values: LeasedValues;
   /** `entries` is another list now. */
@@ -17,14 +17,20 @@ export interface AutoRegistrationOptions {
 }
 
 interface Registered {
+  /** With what its proxy told of its application as its status; without one: nothing yet. */
   readonly entry: Config<WorkloadEntrySpec>;
-  /** What its proxy told of its application; undefined: nothing yet. */
-  readonly status: Config['status'];
   /** Streams of the proxy. */
   connections: number;
   /** Ends the grace. */
   cancel: (() => void) | null;
 }
+
+/** Of an entry as JSON: a proxy says what its labels are. */
+const maxEntryBytes = 8 * 1024;
+/** Of what a proxy says of its application. */
+const maxHealthChars = 256;
+/** Of an entry with its status, as read. */
+const maxValueBytes = maxEntryBytes + 2 * 1024;
 
 /**
  * WorkloadEntries of proxies outside of Kubernetes: each that names a WorkloadGroup is an entry while it is connected, to whichever pilot, and for a while
@@ -38,6 +44,9 @@ export class AutoRegistration {
   readonly #stopping = new AbortController();
   readonly #synced = Promise.withResolvers<void>();
   #entries: readonly Config<WorkloadEntrySpec>[] = [];
+  /** By NAMESPACE/NAME; undefined: to be looked up. */
+  #groups: ReadonlyMap<string, Config<WorkloadGroupSpec>> | undefined;
+  #told = false;
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: AutoRegistrationOptions) {
@@ -63,16 +72,18 @@ export class AutoRegistration {
   connect({ peer }: Pick<ClientHello, 'peer'>, proxy: Proxy): string | undefined {
     const wanted = wantedGroup(proxy);
     if (wanted === undefined) return undefined;
-    const group = this.#group(proxy.namespace, wanted);
+    const group = this.#allGroups().get(`${proxy.namespace}/${wanted}`);
     if (group === undefined) return `there is no WorkloadGroup ${proxy.namespace}/${wanted} to register by`;
     const stranger = strangerReason(peer.identity, group);
     if (stranger !== undefined) return stranger;
     const entry = entryFromGroup(group, proxy);
+    const unfit = unfitReason(entry);
+    if (unfit !== undefined) return unfit;
     const known = this.#registered.get(keyOf(entry));
     known?.cancel?.();
     // One that comes from another pilot is as healthy as it was there.
-    const status = known ? known.status : this.#shared.get(keyOf(entry))?.status;
-    const registered = { entry, status, connections: (known?.connections ?? 0) + 1, cancel: null };
+    const status = (known ? known.entry : this.#shared.get(keyOf(entry)))?.status;
+    const registered = { entry: withStatus(entry, status), connections: (known?.connections ?? 0) + 1, cancel: null };
     this.#registered.set(keyOf(entry), registered);
     this.#hold(registered);
     this.#publishChanged(`WorkloadEntry ${keyOf(entry)} registered`);
@@ -100,16 +111,17 @@ export class AutoRegistration {
     const key = `${proxy.namespace}/${entryName(wanted, proxy)}`;
     const registered = this.#registered.get(key);
     if (registered === undefined) return;
-    const before = isHealthyEntry(withStatus(registered));
-    const told = { ...registered, status: healthStatus(unhealthy, new Date(this.#options.clock.now()).toISOString()) };
+    const before = isHealthyEntry(registered.entry);
+    const told = { ...registered, entry: withStatus(registered.entry, healthStatus(unhealthy?.slice(0, maxHealthChars), new Date(this.#options.clock.now()).toISOString())) };
     this.#registered.set(key, told);
-    if (isHealthyEntry(withStatus(told)) === before) return;
+    if (isHealthyEntry(told.entry) === before) return;
     this.#hold(told);
     this.#publish(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
   }
 
   /** Groups changed: entries of those that are gone go too, and come back with them; the others are as their proxies found them. */
   groupsChanged(): void {
+    this.#groups = undefined;
     this.#publishChanged('WorkloadGroups changed');
   }
 
@@ -125,35 +137,43 @@ export class AutoRegistration {
     for await (const event of this.#options.values.watch(this.#stopping.signal)) {
       if (this.#stopping.signal.aborted) return;
       if (event.type === 'synced') {
+        this.#told = true;
+        this.#publishChanged('registered workloads are read');
         this.#synced.resolve();
         continue;
       }
       const before = this.#shared.get(event.name);
       const entry = event.type === 'put' ? readEntry(event.name, event.value) : undefined;
+      if (event.type === 'put' && !entry) this.#options.log.warn({ entry: event.name }, 'what is kept as a registered workload is none, or is too large; it is passed over');
+      if (JSON.stringify(before) === JSON.stringify(entry)) continue;
       if (entry) this.#shared.set(event.name, entry);
       else this.#shared.delete(event.name);
-      if (JSON.stringify(before) !== JSON.stringify(entry)) this.#publishChanged(`WorkloadEntry ${event.name} ${entry ? 'registered' : 'removed'}`);
+      // All that is there at the start is one change.
+      if (this.#told) this.#publishChanged(`WorkloadEntry ${event.name} ${entry ? 'registered' : 'removed'}`);
     }
   }
 
-  #group(namespace: string, name: string): Config<WorkloadGroupSpec> | undefined {
-    for (const config of this.#options.configs()) if (isGroup(config) && keyOf(config) === `${namespace}/${name}`) return config;
-    return undefined;
+  #allGroups(): ReadonlyMap<string, Config<WorkloadGroupSpec>> {
+    if (!this.#groups) {
+      const groups = new Map<string, Config<WorkloadGroupSpec>>();
+      for (const config of this.#options.configs()) if (isGroup(config)) groups.set(keyOf(config), config);
+      this.#groups = groups;
+    }
+    return this.#groups;
   }
 
   /** Entries whose groups are there. */
   #present(): Config<WorkloadEntrySpec>[] {
     const all = new Map(this.#shared);
     // Who is connected here is as it says; who left here may be connected elsewhere, with something new to say.
-    for (const [key, registered] of this.#registered) if (registered.connections > 0 || !all.has(key)) all.set(key, withStatus(registered));
+    for (const [key, registered] of this.#registered) if (registered.connections > 0 || !all.has(key)) all.set(key, registered.entry);
     if (all.size === 0) return [];
-    const groups = new Set<string>();
-    for (const config of this.#options.configs()) if (isGroup(config)) groups.add(keyOf(config));
+    const groups = this.#allGroups();
     return [...all.values()].filter(({ key, meta }) => groups.has(`${key.namespace}/${meta.annotations['istio.io/autoRegistrationGroup'] ?? ''}`));
   }
 
   #hold(registered: Registered): void {
-    if (registered.connections > 0) this.#options.values.hold(keyOf(registered.entry), JSON.stringify(withStatus(registered)));
+    if (registered.connections > 0) this.#options.values.hold(keyOf(registered.entry), JSON.stringify(registered.entry));
   }
 
   #remove(key: string): void {
@@ -165,7 +185,8 @@ export class AutoRegistration {
   #publishChanged(reason: string): void {
     const now = this.#present();
     const before = new Map(this.#entries.map((entry) => [keyOf(entry), entry]));
-    if (now.length !== before.size || now.some((entry) => JSON.stringify(before.get(keyOf(entry))) !== JSON.stringify(entry))) this.#publish(reason, now);
+    const changed = (entry: Config, was: Config | undefined) => entry !== was && JSON.stringify(entry) !== JSON.stringify(was);
+    if (now.length !== before.size || now.some((entry) => changed(entry, before.get(keyOf(entry))))) this.#publish(reason, now);
   }
 
   #publish(reason: string, now = this.#present()): void {
@@ -175,7 +196,7 @@ export class AutoRegistration {
   }
 }
 
-function withStatus({ entry, status }: Registered): Config<WorkloadEntrySpec> {
+function withStatus(entry: Config<WorkloadEntrySpec>, status: Config['status']): Config<WorkloadEntrySpec> {
   return status === undefined ? entry : { ...entry, status };
 }
 
@@ -183,11 +204,20 @@ function keyOf({ key }: Config): string {
   return `${key.namespace}/${key.name}`;
 }
 
+/** Why an entry cannot be kept. */
+function unfitReason(entry: Config): string | undefined {
+  const wrong = keyProblem(entry.key);
+  if (wrong !== undefined) return `it cannot be registered as a WorkloadEntry: ${wrong}`;
+  const bytes = Buffer.byteLength(JSON.stringify(entry));
+  return bytes > maxEntryBytes ? `WorkloadEntry ${keyOf(entry)} would have ${bytes} bytes; the limit is ${maxEntryBytes}` : undefined;
+}
+
 /** Written by pilots alone; what is none of theirs is no entry. */
 function readEntry(name: string, value: string): Config<WorkloadEntrySpec> | undefined {
+  if (Buffer.byteLength(value) > maxValueBytes) return undefined;
   try {
     const entry = JSON.parse(value) as Partial<Config<Partial<WorkloadEntrySpec>>> | null;
-    if (!entry?.key || !entry.meta || !entry.spec || keyOf(entry as Config) !== name) return undefined;
+    if (!entry?.key || !entry.meta || !entry.spec || keyOf(entry as Config) !== name || keyProblem(entry.key) !== undefined) return undefined;
     return entry.key.kind === 'WorkloadEntry' && typeof entry.spec.address === 'string' && typeof entry.spec.labels === 'object' && typeof entry.meta.annotations === 'object' ? (entry as Config<WorkloadEntrySpec>) : undefined;
   } catch {
     return undefined;
