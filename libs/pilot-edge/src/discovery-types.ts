@@ -64,13 +64,3 @@ export interface Client {
   /** Revisions that changed nothing for it. */
   readonly quiet: QuietRanges;
 }
-
-/** Proxies that may carry traffic by older config though they are not connected. */
-export interface Lately {
-  /** Left within the grace. */
-  readonly names: ReadonlySet<string>;
-  /** We started within the grace: anybody may be on the way back. */
-  readonly started: boolean;
-  /** When, on the clock's monotonic time, the first of these is given up. */
-  readonly untilMs: number | undefined;
-}

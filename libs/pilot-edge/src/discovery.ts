@@ -6,7 +6,8 @@ import type { AdsConnection, ClientHandler, ClientHello, ConnectionRefusal } fro
 import { agentVersion } from './agent-version.ts';
 import { ContextBuilder } from './context-builder.ts';
 import { Debounce } from './debounce.ts';
-import type { Client, DiscoveryOptions, Lately } from './discovery-types.ts';
+import { Departures, type Lately } from './departures.ts';
+import type { Client, DiscoveryOptions } from './discovery-types.ts';
 import { LiveRefusals, noMemory, provenPart, type VersionMemory } from './live-refusals.ts';
 import { ObjectRevisions } from './object-revisions.ts';
 import { foreignClaim, misnamed } from './proxy-claims.ts';
@@ -40,9 +41,7 @@ export class Discovery {
   readonly #clients = new Map<string, ClientState>();
   readonly #queue = new Set<ClientState>();
   readonly #followListeners = new Set<() => void>();
-  /** Proxies that left lately: name → when they are given up. */
-  readonly #left = new Map<string, number>();
-  #startGraceUntil = 0;
+  readonly #departures: Departures;
   readonly #memory: VersionMemory;
   readonly #refusals: LiveRefusals;
   readonly #builder: ContextBuilder;
@@ -60,6 +59,7 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    this.#departures = new Departures(options.clock, options.reconnectGraceMs ?? 5000);
     this.#memory = options.memory ?? noMemory;
     this.#secrets = new SecretAnswers(options);
     this.#refusals = new LiveRefusals(this.#memory);
@@ -72,7 +72,7 @@ export class Discovery {
 
   /** Builds the first context; before it, connected proxies wait. */
   start(): void {
-    this.#startGraceUntil = this.#options.clock.monotonic() + this.#graceMs;
+    this.#departures.started();
     this.#rebuild(['start']);
   }
 
@@ -142,13 +142,9 @@ export class Discovery {
     return this.#dirtySince === undefined ? this.#revision : undefined;
   }
 
-  /** Who may be on the way back; forgets who is not any more. */
+  /** Who may be on the way back. */
   lately(): Lately {
-    const now = this.#options.clock.monotonic();
-    for (const [name, until] of this.#left) if (until <= now) this.#left.delete(name);
-    const started = now < this.#startGraceUntil;
-    const ends = [...this.#left.values(), ...(started ? [this.#startGraceUntil] : [])];
-    return { names: new Set(this.#left.keys()), started, untilMs: ends.length === 0 ? undefined : Math.min(...ends) };
+    return this.#departures.lately();
   }
 
   /** Called whenever there is a newer revision, a proxy answers one, refuses one, comes or goes. Returns how to unsubscribe. */
@@ -171,7 +167,7 @@ export class Discovery {
     }
     const client: ClientState = { proxy: proxy.value, connection, connectedAtMs: this.#options.clock.now(), agentVersion: agentVersion(hello), settlement: new Settlement(), quiet: new QuietRanges(), failure: undefined, pushed: 0, sets: new Map(), baseline: undefined, handed: [] };
     this.#clients.set(hello.connectionId, client);
-    this.#left.delete(client.proxy.name);
+    this.#departures.came(client.proxy.name);
     this.#options.stats.connected.set(this.#clients.size);
     this.#options.log.info({ proxy: client.proxy.id, protocol: hello.protocol, peer: hello.peer.address }, 'proxy connected');
     this.#progress();
@@ -219,8 +215,7 @@ export class Discovery {
         this.#options.registration?.disconnect(client.proxy);
         if (this.#refusals.release(client.proxy.name, 'gone')) this.#rebuildNow('a proxy left while objects were on trial');
         this.#answered(client);
-        this.lately();
-        this.#left.set(client.proxy.name, this.#options.clock.monotonic() + this.#graceMs);
+        this.#departures.left(client.proxy.name);
         stats.connected.set(this.#clients.size);
         log.info({ proxy: client.proxy.id, reason }, 'proxy disconnected');
         this.#progress();
@@ -391,10 +386,6 @@ export class Discovery {
     if (![...sets.values()].some((set) => refusedOf(set, anyExtension).length > 0) || !this.#builder.alsoAsk(client.proxy)) return false;
     this.#rebuildNow(`${client.proxy.name} would refuse something`);
     return true;
-  }
-
-  get #graceMs(): number {
-    return this.#options.reconnectGraceMs ?? 5000;
   }
 
   #progress(): void {
