@@ -18,14 +18,14 @@ export interface MessageOwner {
   messageHandles(stream: StreamControls, ended: boolean): MessageHandles | null;
 }
 
-/** Counts messages of gRPC streams in each interval while they live, and the rest at their end. One timer serves all streams, none runs without any. */
+/** Counts messages of gRPC streams in each interval while they live, and the rest at their end. One timer serves all streams; it ends with an interval that leaves none. */
 export class MessageReporter {
   readonly #owner: MessageOwner;
   readonly #clock: Clock;
   /** 0: at the end alone. */
   readonly #intervalMs: number;
   readonly #live = new Set<GrpcStream>();
-  #stop: (() => void) | null = null;
+  #ticking = false;
 
   constructor(owner: MessageOwner, clock: Clock, intervalMs: number) {
     this.#owner = owner;
@@ -37,19 +37,22 @@ export class MessageReporter {
     const stream = new GrpcStream(this, this.#owner, controls);
     if (this.#intervalMs > 0) {
       this.#live.add(stream);
-      this.#stop ??= this.#clock.after(this.#intervalMs, this.#tick);
+      if (!this.#ticking) this.#nextTick();
     }
     return stream;
   }
 
   ended(stream: GrpcStream): void {
-    if (!this.#live.delete(stream) || this.#live.size > 0) return;
-    this.#stop?.();
-    this.#stop = null;
+    this.#live.delete(stream);
+  }
+
+  #nextTick(): void {
+    this.#ticking = this.#live.size > 0;
+    if (this.#ticking) this.#clock.after(this.#intervalMs, this.#tick);
   }
 
   readonly #tick = (): void => {
-    this.#stop = this.#clock.after(this.#intervalMs, this.#tick);
+    this.#nextTick();
     for (const stream of this.#live) stream.report(false);
   };
 }
