@@ -16,9 +16,15 @@ import { istioTcpStatsFilter } from './istio-tcp-stats.ts';
 
 const mongo = 'outbound|27017||mongo.db.svc.cluster.local';
 
-function bytesOf(metrics: StatsRegistry): number[] {
-  return ['istio_tcp_received_bytes_total', 'istio_tcp_sent_bytes_total'].map((name) => metrics.read().filter(({ spec }) => spec.name === name).flatMap((family) => [...family.series()]).reduce((sum, { child }) => sum + (child as Counter).value, 0));
+function totalOf(metrics: StatsRegistry, name: string): number {
+  return metrics.read().filter(({ spec }) => spec.name === name).flatMap((family) => [...family.series()]).reduce((sum, { child }) => sum + (child as Counter).value, 0);
 }
+
+function bytesOf(metrics: StatsRegistry): number[] {
+  return ['istio_tcp_received_bytes_total', 'istio_tcp_sent_bytes_total'].map((name) => totalOf(metrics, name));
+}
+
+const sessions = (metrics: StatsRegistry) => totalOf(metrics, 'istio_tcp_sessions_total');
 
 /** One session of five bytes each way, counted under these settings; the names of the metrics with series, and what reports say. */
 function counted(settings: object) {
@@ -38,9 +44,10 @@ function counted(settings: object) {
   backend.connections[0]?.receive('67890');
   clock.advance(10_000);
   const whileOpen = bytesOf(metrics);
+  const sessionsWhileOpen = sessions(metrics);
   client.destroy();
   const names = metrics.read().filter((family) => [...family.series()].length > 0).map(({ spec }) => spec.name);
-  return { names: names.map((name) => name.replace('istio_tcp_', '')).toSorted((a, b) => (a < b ? -1 : 1)), peer: info.dynamicMetadata?.[peerMetadataKey], warned, whileOpen, bytes: bytesOf(metrics), labels: metrics.read().find(({ size }) => size > 0)?.spec.labelNames ?? [] };
+  return { names: names.map((name) => name.replace('istio_tcp_', '')).toSorted((a, b) => (a < b ? -1 : 1)), peer: info.dynamicMetadata?.[peerMetadataKey], warned, whileOpen, bytes: bytesOf(metrics), sessions: [sessionsWhileOpen, sessions(metrics)], labels: metrics.read().find(({ size }) => size > 0)?.spec.labelNames ?? [] };
 }
 
 test('a session is counted under Istio\'s four names, and reports say so', () => {
@@ -74,5 +81,5 @@ test('labels are set and removed as for HTTP', () => {
 });
 
 test('a metric of one\'s own is counted once for each connection, at its end', () => {
-  assert.ok(counted({ definitions: [{ name: 'tcp_sessions_total', value: '1' }] }).names.includes('istio_tcp_sessions_total'.replace('istio_tcp_', '')));
+  assert.deepEqual(counted({ definitions: [{ name: 'tcp_sessions_total', value: '1' }] }).sessions, [0, 1]);
 });
