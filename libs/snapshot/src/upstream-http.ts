@@ -19,13 +19,13 @@ const useDownstreamProtocol = 1;
 /** Compiles typed_extension_protocol_options with Envoy's defaults: HTTP/1.1, an hour idle. */
 export function compileUpstreamHttp(message: ClusterMessage, extensions: Extensions, report: Report): UpstreamHttp {
   const { options, path } = decodeOptions(message, report);
-  if (options) checkFields(options, upstreamHttpFields, path, report);
-  const common = options?.commonHttpProtocolOptions;
+  checkFields(options, upstreamHttpFields, path, report);
+  const common = options.commonHttpProtocolOptions;
   if (common) checkFields(common, commonHttpFields, fieldPath(path, 'common_http_protocol_options'), report);
   const protocols = chooseProtocols(options);
   if (protocols.http3) report.refuse(`${path}.explicit_http_config.http3_protocol_options`, 'there is no HTTP/3');
   if (protocols.protocol === 'http2' && extensions.http2 !== true) report.refuse(path === '' ? 'http2_protocol_options' : `${path}.explicit_http_config.http2_protocol_options`, 'HTTP/2 towards upstreams is not supported yet');
-  const upstream = options?.upstreamHttpProtocolOptions;
+  const upstream = options.upstreamHttpProtocolOptions;
   if ((upstream?.autoSni === true || upstream?.autoSanValidation === true) && extensions.autoTlsNames !== true) {
     report.refuse(fieldPath(path, 'upstream_http_protocol_options'), 'auto_sni and auto_san_validation are not supported yet: name sni and SANs in the TLS context');
   }
@@ -41,12 +41,12 @@ export function compileUpstreamHttp(message: ClusterMessage, extensions: Extensi
     autoSni: upstream?.autoSni ?? false,
     autoSanValidation: upstream?.autoSanValidation ?? false,
     overrideAutoSniHeader: upstream?.overrideAutoSniHeader.toLowerCase() ?? '',
-    errorStatuses: compileErrorStatuses(options?.outlierDetection?.errorMatcher, fieldPath(path, 'outlier_detection.error_matcher'), report),
+    errorStatuses: compileErrorStatuses(options.outlierDetection?.errorMatcher, fieldPath(path, 'outlier_detection.error_matcher'), report),
   };
 }
 
 interface GivenOptions {
-  readonly options: HttpProtocolOptions | null;
+  readonly options: HttpProtocolOptions;
   readonly path: string;
 }
 
@@ -81,8 +81,8 @@ interface Protocols {
   readonly http3: boolean;
 }
 
-function chooseProtocols(options: HttpProtocolOptions | null): Protocols {
-  const choice = options?.upstreamProtocolOptions;
+function chooseProtocols(options: HttpProtocolOptions): Protocols {
+  const choice = options.upstreamProtocolOptions;
   if (choice?.$case === 'explicitHttpConfig') {
     const explicit = choice.value.protocolConfig;
     return {

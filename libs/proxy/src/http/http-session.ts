@@ -30,7 +30,6 @@ export class HttpSession implements RequestHandler {
   #lastActiveMs: number;
   #readBefore = 0;
   #writtenBefore = 0;
-  #drainCounted = false;
   #leaving = false;
   /** The request whose head was arriving at the last look, by its number on the connection; -1 when none was. */
   #arriving = -1;
@@ -53,9 +52,7 @@ export class HttpSession implements RequestHandler {
 
   /** Asks the client to leave: with the next response, or, when `now`, at once when idle. */
   drain(now: boolean): void {
-    if (!this.#drainCounted) this.manager.stats.cxDrainClose.inc();
-    this.#drainCounted = true;
-    this.#leaving = true;
+    this.#countDrain();
     // A client that said nothing yet is closed in order, as HTTP/1 does it.
     if (now && this.codec === null) this.#begin(false);
     if (now) this.codec?.drain();
@@ -64,9 +61,7 @@ export class HttpSession implements RequestHandler {
 
   /** No request begins here any more: nothing in force would take this connection. */
   leave(): void {
-    if (!this.#drainCounted) this.manager.stats.cxDrainClose.inc();
-    this.#drainCounted = true;
-    this.#leaving = true;
+    this.#countDrain();
     if (this.codec === null) this.#begin(false);
     this.codec?.leave();
   }
@@ -115,6 +110,11 @@ export class HttpSession implements RequestHandler {
     // A pipelined request may have begun already.
     if (this.#stream === stream) this.#stream = null;
     else this.#more?.delete(stream);
+  }
+
+  #countDrain(): void {
+    if (!this.#leaving) this.manager.stats.cxDrainClose.inc();
+    this.#leaving = true;
   }
 
   #lookAtStreams(codec: Http2ServerConnection, nowMs: number): void {

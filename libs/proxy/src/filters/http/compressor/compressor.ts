@@ -67,6 +67,9 @@ class Shared {
   }
 }
 
+/** As the status header says it; the first one is never said. */
+type Obstacle = 'NotOurs' | 'ContentLengthTooSmall' | 'ContentTypeNotAllowed' | 'EtagNotAllowed' | 'StatusCodeNotAllowed';
+
 /** Filter state in which the compressors of a chain find each other. */
 const chainKey = 'meltemi.compressors';
 
@@ -129,10 +132,15 @@ class CompressorStream extends HttpStreamFilter {
   override encodeHead(stream: StreamControls, head: ResponseHead, endStream: boolean): number {
     const { config, response: stats } = this.#shared;
     const { headers } = head;
-    const compressible = config.response.enabled && worthIt(config.response, headers, stats) && this.#mayChange(stream, head);
-    const chosen = !endStream && compressible && this.#chosen(stream, head);
-    if (compressible) addVary(headers);
-    if (config.tellsStatus && !endStream) this.#tellStatus(stream, head, chosen);
+    const obstacle = this.#obstacle(stream, head);
+    if (obstacle === 'ContentLengthTooSmall') stats.tooShort.inc();
+    else if (obstacle === 'EtagNotAllowed') this.#shared.etag.inc();
+    const chosen = !endStream && obstacle === null && this.#chosen(stream, head);
+    if (obstacle === null) addVary(headers);
+    if (config.tellsStatus && !endStream && obstacle !== 'NotOurs') {
+      const outcome = chosen ? `Compressed;OriginalLength=${headers.get('content-length') ?? ''}` : obstacle;
+      if (outcome !== null) headers.add('x-envoy-compression-status', `${config.library.encoding};${outcome}`);
+    }
     if (!chosen) {
       stats.notCompressed.inc();
       return FilterStatus.continue;
@@ -174,27 +182,14 @@ class CompressorStream extends HttpStreamFilter {
     this.#response?.destroy();
   }
 
-  #mayChange(stream: StreamControls, head: ResponseHead): boolean {
-    const { headers, status } = head;
-    const { config } = this.#shared;
-    if (status === 101 || status === 206 || config.leftCodes.has(status) || stream.request.method === 'CONNECT') return false;
-    if (hasToken(headers.getAll('cache-control'), 'no-transform')) return false;
-    if (!config.skipEtags || !headers.has('etag')) return true;
-    this.#shared.etag.inc();
-    return false;
-  }
-
-  /** Says what became of an answer that this compressor looks at; before the head is changed. */
-  #tellStatus(stream: StreamControls, { headers, status }: ResponseHead, chosen: boolean): void {
-    const { response, library, leftCodes, skipEtags } = this.#shared.config;
-    const ours = response.enabled && status !== 101 && stream.request.method !== 'CONNECT' && !hasToken(headers.getAll('cache-control'), 'no-transform') && !headers.has('content-encoding');
-    if (!ours) return;
-    const say = (outcome: string) => headers.add('x-envoy-compression-status', `${library.encoding};${outcome}`);
-    if (!longEnough(response, headers)) say('ContentLengthTooSmall');
-    else if (!rightType(response, headers)) say('ContentTypeNotAllowed');
-    else if (skipEtags && headers.has('etag')) say('EtagNotAllowed');
-    else if (status === 206 || leftCodes.has(status)) say('StatusCodeNotAllowed');
-    else if (chosen) say(`Compressed;OriginalLength=${headers.get('content-length') ?? ''}`);
+  /** Why an answer stays as it is, whatever the client takes; null when nothing speaks against it. */
+  #obstacle(stream: StreamControls, { headers, status }: ResponseHead): Obstacle | null {
+    const { response, leftCodes, skipEtags } = this.#shared.config;
+    if (!response.enabled || status === 101 || stream.request.method === 'CONNECT' || headers.has('content-encoding') || hasToken(headers.getAll('cache-control'), 'no-transform')) return 'NotOurs';
+    if (!longEnough(response, headers)) return 'ContentLengthTooSmall';
+    if (!rightType(response, headers)) return 'ContentTypeNotAllowed';
+    if (skipEtags && headers.has('etag')) return 'EtagNotAllowed';
+    return status === 206 || leftCodes.has(status) ? 'StatusCodeNotAllowed' : null;
   }
 
   /** Whether this compressor is the one the client likes best of those in the chain that would compress this response. */
@@ -209,7 +204,7 @@ class CompressorStream extends HttpStreamFilter {
   }
 }
 
-/** Not encoded yet, long enough and of a type that gains by it. */
+/** A request that is not encoded yet, long enough and of a type that gains by it. */
 function worthIt(config: DirectionConfig, headers: HeaderMap, stats: DirectionStats): boolean {
   if (headers.has('content-encoding') || !rightType(config, headers)) return false;
   if (longEnough(config, headers)) return true;

@@ -154,11 +154,9 @@ export class UpstreamRequest implements AttemptOwner {
     }
     this.#tries++;
     target.info.attemptCount = this.#tries;
-    target.info.upstreamHost = host.key;
-    target.info.upstreamHostName = host.endpoint.hostname;
-    target.info.upstreamMetadata = host.metadata;
     const attempt = new Attempt(this, host, { cluster, limits: this.#limits, clock: target.clock });
     this.#attempts.add(attempt);
+    attempt.describe(target.info);
     sayAttempt(this.#action, head, { tries: this.#tries, timeoutRetry: this.#timeoutRetry });
     if (this.#timeouts !== null) sayTimeouts(this.#timeouts, head, this.#completeMs > 0 ? target.clock.monotonic() - this.#completeMs : 0, this.#shared.config.suppressEnvoyHeaders);
     // An idle connection broke once already: no second try on another that may be as old.
