@@ -37,7 +37,7 @@ export function followFiles(files: readonly SettingsFile[], { log, stats, lifecy
     lifecycle.add(`file of --${flag}`, () => following.stop());
     return { flag, following };
   });
-  const problems = (): string[] => followed.flatMap(({ flag, following: { problem } }) => (problem === '' ? [] : [`--${flag} cannot be used, what it said before is in force: ${problem}`]));
-  for (const { flag } of followed) readiness.note(() => problems().find((text) => text.startsWith(`--${flag} `)));
-  return problems;
+  const problems = followed.map(({ flag, following }) => () => (following.problem === '' ? undefined : `--${flag} cannot be used, what it said before is in force: ${following.problem}`));
+  for (const problem of problems) readiness.note(problem);
+  return () => problems.flatMap((problem) => problem() ?? []);
 }

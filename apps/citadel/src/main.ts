@@ -12,8 +12,8 @@ import { openKeystore, type OpenedKeystore } from './open-keystore.ts';
 import { checkOptions, options, type CitadelOptions } from './options.ts';
 import { maxIssuersFileBytes, tokenCallers } from './token-callers.ts';
 
-/** How often a plugged-in authority is read again. */
-const reloadMs = 10_000;
+/** How often the roots of an authority elsewhere are read again; files that are plugged in are with each look at the change of the root, every few seconds. */
+const upstreamReloadMs = 10_000;
 /** How often is looked for what other citadels changed. */
 const sharedReloadMs = 1000;
 const entropy = { bytes: (count: number) => randomBytes(count) };
@@ -55,9 +55,9 @@ await runProgram({
   },
 });
 
-function maintenance({ cacerts, 'upstream-ca-address': upstream }: CitadelOptions, { shared }: OpenedKeystore): { readonly maintenanceMs?: number } {
+function maintenance({ 'upstream-ca-address': upstream }: CitadelOptions, { shared }: OpenedKeystore): { readonly maintenanceMs?: number } {
   if (shared) return { maintenanceMs: sharedReloadMs };
-  return (cacerts ?? upstream) === undefined ? {} : { maintenanceMs: reloadMs };
+  return upstream === undefined ? {} : { maintenanceMs: upstreamReloadMs };
 }
 
 async function openAuthority(values: CitadelOptions, { keystore, name }: OpenedKeystore, { authority, problem, callers, log }: ChosenAuthority & { readonly callers: readonly TokenCallers[]; readonly log: CitadelLog }): Promise<CertificateService> {

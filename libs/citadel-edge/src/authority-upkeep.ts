@@ -1,5 +1,5 @@
 import { formatFieldErrors, type Clock } from '@meltemi/base';
-import { short, type CertificateService, type Move, type OpenRotation, type Roster, type Rotation, type RotationPhase } from '@meltemi/citadel';
+import { isPluggedIn, short, type CertificateService, type Move, type OpenRotation, type Roster, type Rotation, type RotationPhase } from '@meltemi/citadel';
 import { bundleVersion, fingerprintOf, trustedRootsOf } from '@meltemi/identity';
 import type { CitadelLog } from './certificate-handlers.ts';
 import { ExpiryWarnings } from './expiry-warnings.ts';
@@ -133,7 +133,8 @@ export class AuthorityUpkeep {
   #tellPhase(change: OpenRotation | undefined): void {
     const { rotation, log } = this.#options;
     const phase = change?.phase ?? '';
-    if (phase !== this.#phase && rotation && rotation.cannotStart !== '') log.info({ audit: true, phase, ...(change && { root: short(fingerprintOf(change.other)) }) }, pluggedText[phase]);
+    const text = rotation && isPluggedIn(rotation) ? pluggedText[phase] : undefined;
+    if (phase !== this.#phase && text !== undefined) log.info({ audit: true, phase, ...(change && { root: short(fingerprintOf(change.other)) }) }, text);
     this.#phase = phase;
   }
 
@@ -147,7 +148,7 @@ const movedText: Readonly<Partial<Record<Move, string>>> = {
   switch: 'every connected proxy trusts the new root: it signs from now on', retire: 'nobody has a certificate of the old root any more: it is not believed from now on', finish: 'nobody trusts the old root any more: its key is forgotten, the rotation is done',
 };
 
-const pluggedText: Readonly<Record<RotationPhase | '', string>> = {
+const pluggedText: Readonly<Partial<Record<RotationPhase | '', string>>> = {
   distributing: 'another root is plugged in: it is distributed first, and signs when everybody believes it', switched: 'a root that is plugged in no more is believed until nobody has a certificate of it',
-  retiring: '', '': 'the change of the root is done',
+  '': 'the change of the root is done',
 };

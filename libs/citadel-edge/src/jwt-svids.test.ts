@@ -61,11 +61,18 @@ test('no certificate, a join token, or too many audiences give no token', async 
   assert.ok(!refused.ok && refused.error.refused && /1 to 16/.test(refused.error.message));
 });
 
-test('keys outlive a restart, and are kept with an identity', async () => {
+test('keys outlive a restart: what was signed before is believed by who joins afterwards, and keys are the same', async () => {
   const caller = await agent(cart);
-  const before = caller.current()?.trust.jwtKeys;
+  const before = caller.current()?.trust.jwtKeys ?? '';
+  const signed = await new JwtSvids({ citadelAddress: citadel.address, current: () => caller.current() }).get(['bank']);
+  assert.ok(signed.ok, JSON.stringify(signed));
   await citadel.stop();
   await citadel.start();
   const newcomer = await agent(bank);
-  await waitFor('the keys', () => newcomer.current()?.trust.jwtKeys === before);
+  await waitFor('the keys', () => newcomer.current()?.trust.jwtKeys !== undefined);
+  const after = newcomer.current()?.trust.jwtKeys ?? '';
+  assert.equal(after, before);
+  const keys = KeySet.parse(after);
+  assert.ok(keys.ok);
+  assert.ok(verifyJwtSvid(signed.value.token, { audience: 'bank', now: Date.now(), keysOf: () => keys.value }).ok);
 });

@@ -24,6 +24,6 @@ export { MemoryReportStore, type ReportStore } from './rotation/report-store.ts'
 export { Roster, type ProxyName, type RosterOptions } from './rotation/roster.ts';
 export { PluggedRotation, type PluggedRotationOptions } from './rotation/plugged-rotation.ts';
 export { RootRotation } from './rotation/root-rotation.ts';
-export type { Rotation, RotationProgress, RotationRefusal, RotationRequest } from './rotation/rotation.ts';
+export { isPluggedIn, type Rotation, type RotationProgress, type RotationRefusal, type RotationRequest } from './rotation/rotation.ts';
 export { rotationPhases, type RetiredRoot, type RootMaterial, type RotationPhase, type RotationRecord } from './rotation/rotation-record.ts';
 export { rotationActions, type Move, type RotationAction } from './rotation/transition.ts';

@@ -16,6 +16,11 @@ export interface Rotation {
   advance(): Promise<Move | undefined>;
 }
 
+/** True where the root changes with files that are plugged in: nobody starts a change by hand. */
+export function isPluggedIn({ cannotStart }: Rotation): boolean {
+  return cannotStart !== '';
+}
+
 /** Why an action was not done. Nothing has changed then. */
 export interface RotationRefusal {
   readonly message: string;
