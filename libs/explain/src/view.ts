@@ -4,8 +4,9 @@ import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3
 import { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { ok, type FieldError, type Result } from '@meltemi/base';
+import { unknownProcess } from '@meltemi/http';
 import { proxyFromNode, translate, type Proxy, type PushContext } from '@meltemi/pilot';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLoggers, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
 import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, type Cluster, type Compiled, type Extensions, type Listener, type LoadAssignment } from '@meltemi/snapshot';
 import { xdsType } from '@meltemi/xds';
@@ -27,13 +28,10 @@ export interface ProxyView {
   readonly refused: readonly { readonly typeUrl: string; readonly name: string; readonly errors: readonly FieldError[] }[];
 }
 
-/** A process of which nothing is known; formats may ask for what a real one knows. */
-const formats = { environment: {}, uniqueId: () => '' };
-
 /** Key material and files are not looked at: what they say does not decide where a request goes. */
 export const resourceExtensions: Extensions = {
-  ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])),
-  formats,
+  ...filterExtensions(new Map([...fileAccessLoggers(unknownProcess), ...otelAccessLoggers(unknownProcess), ...grpcAccessLoggers(unknownProcess)])),
+  formats: unknownProcess,
   tracers: tracerExtensions,
   autoTlsNames: true,
   readFile: () => ok(new Uint8Array()),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accessLoggerTypes, httpFilterTypes, networkFilterTypes, tracerTypes } from '@meltemi/pilot';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLoggers, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 
 const url = (type: string) => `type.googleapis.com/${type}`;
 
@@ -19,6 +19,6 @@ test('pilot knows which filters the proxy runs, and what routes may say to them'
 
 test('pilot knows which tracers and access loggers the proxy has', () => {
   for (const type of tracerTypes) assert.ok(tracerExtensions.has(url(type)), type);
-  const loggers = [...fileAccessLoggers().map(([type]) => type), ...otelAccessLoggers().map(([type]) => type), ...grpcAccessLogExtensions.keys()];
+  const loggers = [...fileAccessLoggers().map(([type]) => type), ...otelAccessLoggers().map(([type]) => type), ...grpcAccessLoggers().map(([type]) => type)];
   assert.deepEqual(accessLoggerTypes.map(url).toSorted(), loggers.toSorted());
 });

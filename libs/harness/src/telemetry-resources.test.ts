@@ -5,7 +5,7 @@ import { formatFieldErrors } from '@meltemi/base';
 import { loadMesh } from '@meltemi/explain';
 import { RequestHead, StreamInfo } from '@meltemi/http';
 import { buildPushContext, proxyFromNode, translate } from '@meltemi/pilot';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLoggers, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import { compileListener, type HcmConfig } from '@meltemi/snapshot';
 import { xdsType } from '@meltemi/xds';
 
@@ -55,7 +55,7 @@ spec:
 `;
 
 const extensions = {
-  ...filterExtensions(new Map([...fileAccessLoggers(), ...otelAccessLoggers(), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true,
+  ...filterExtensions(new Map([...fileAccessLoggers(), ...otelAccessLoggers(), ...grpcAccessLoggers()])), tracers: tracerExtensions, autoTlsNames: true,
 };
 
 /** Every connection manager of the shop's sidecar, compiled by the proxy's own parsers. */

@@ -11,4 +11,4 @@ export { compileFormat, type Formatter, type TextSink } from './format/substitut
 export { compileJsonFormat } from './format/json-format.ts';
 export { isoTime } from './format/time-format.ts';
 export { grpcStatus } from './format/stream-operators.ts';
-export type { FormatOptions } from './format/operator.ts';
+export { unknownProcess, type FormatOptions } from './format/operator.ts';

@@ -60,7 +60,7 @@ export { TcpStats } from './filters/network/tcp-proxy/tcp-stats.ts';
 export { tcpLogsOnTheWay } from './filters/network/tcp-proxy/tcp-logs.ts';
 export { TcpSession, type TcpSessionOptions } from './filters/network/tcp-proxy/tcp-session.ts';
 export { fileAccessLoggers, type FileAccessLogConfig, type LineSink } from './access-log/index.ts';
-export { grpcAccessLogExtensions, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';
+export { grpcAccessLoggers, isGrpcAccessLog, parseSinkKey, sinkKey, type GrpcAccessLogConfig } from './reports/grpc-access-log.ts';
 export { isOtelAccessLog, otelAccessLoggers, type OtelAccessLogConfig } from './reports/otel-access-log.ts';
 export { OtelLogExporter } from './reports/otel-log-exporter.ts';
 export { httpAccessLogEntry, peerMetadataKey, tcpAccessLogEntry } from './reports/access-log-entry.ts';

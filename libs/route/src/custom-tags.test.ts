@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RequestHead, StreamInfo, unknownConnection } from '@meltemi/http';
+import { RequestHead, StreamInfo, unknownConnection, type FormatOptions } from '@meltemi/http';
 import { compileCustomTags } from './custom-tags.ts';
+import { Report } from './report.ts';
 
-function compiled(value: string) {
-  const refused: string[] = [];
-  const report = { refuse: (path: string) => void refused.push(path), warn: () => undefined };
-  const tags = compileCustomTags([{ tag: 'a', type: { $case: 'value', value } }], 'p', report as unknown as Parameters<typeof compileCustomTags>[2]);
-  return { refused, tags };
+function compiled(value: string, formats: FormatOptions = {}) {
+  const report = new Report(formats);
+  const tags = compileCustomTags([{ tag: 'a', type: { $case: 'value', value } }], 'p', report);
+  return { refused: report.errors.map(({ path }) => path), tags };
 }
 
 test('a tag by a format is printed as in access logs, and empty where there is nothing', () => {
@@ -21,4 +21,10 @@ test('a tag by a format is printed as in access logs, and empty where there is n
 
 test('a format that cannot be read is refused by its field', () => {
   assert.deepEqual(compiled('%NOT_A_COMMAND%').refused, ['p[0].value']);
+});
+
+test('a tag may say what the process knows', () => {
+  const info = new StreamInfo(unknownConnection, 0, 0);
+  const { tags } = compiled('%ENVIRONMENT(POD)% on %HOSTNAME%', { hostname: 'box', environment: { POD: 'reviews-1' } });
+  assert.equal(tags[0]?.value(info, () => undefined), 'reviews-1 on box');
 });

@@ -49,7 +49,7 @@ function compileValue({ type }: TagMessage, path: string, report: Report): Value
 
 /** As access logs print it; what is not there is empty. */
 function formatted(format: string, path: string, report: Report): Value | null {
-  const compiled = compileFormat(format, { omitEmpty: true });
+  const compiled = compileFormat(format, { ...report.formats, omitEmpty: true });
   if (compiled.ok) return (info) => compiled.value.format(info);
   report.refuse(`${path}.value`, formatFieldErrors(compiled.error));
   return null;

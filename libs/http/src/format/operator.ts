@@ -19,6 +19,9 @@ export interface FormatOptions {
   readonly omitEmpty?: boolean;
 }
 
+/** A process of which nothing is known: for whoever compiles formats that another one prints. */
+export const unknownProcess: FormatOptions = { environment: {}, uniqueId: () => '' };
+
 /** A command as written: `%NAME(argument):length%`. */
 export interface Command {
   readonly name: string;

@@ -1,4 +1,5 @@
 import { ok } from '@meltemi/base';
+import { unknownProcess } from '@meltemi/http';
 import type { Extension, Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 
 /** A registry that knows everybody. */
@@ -29,7 +30,7 @@ class AllOf<T> extends Map<string, T> {
  */
 export const anyExtension: Extensions = {
   // A process of which nothing is known: formats may ask for what a real one knows.
-  formats: { environment: {}, uniqueId: () => '' },
+  formats: unknownProcess,
   networkFilters: new AllOf((): Extension => ({ parse: () => ok(null) })),
   httpFilters: new AllOf((typeUrl): HttpFilterExtension => ({ parse: () => ok(null), terminal: typeUrl.endsWith('.router.v3.Router'), parseRoute: () => ok(null), routeTypeUrls: everyText() })),
   listenerFilters: new AllOf((): Extension => ({ parse: () => ok(null) })),

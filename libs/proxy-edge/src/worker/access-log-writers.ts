@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@meltemi/http';
-import { grpcAccessLogExtensions, httpAccessLogEntry, sinkKey, tcpAccessLogEntry, type FileAccessLogConfig, type GrpcAccessLogConfig } from '@meltemi/proxy';
+import { httpAccessLogEntry, isGrpcAccessLog, sinkKey, tcpAccessLogEntry, type FileAccessLogConfig, type GrpcAccessLogConfig } from '@meltemi/proxy';
 import type { AccessLog } from '@meltemi/snapshot';
 import type { FileSinks } from './file-sinks.ts';
 
@@ -22,7 +22,7 @@ export class AccessLogWriters {
   }
 
   open(log: AccessLog): ((info: StreamInfo) => void) | null {
-    if (grpcAccessLogExtensions.has(log.typeUrl)) return this.#openGrpc(log.config as GrpcAccessLogConfig);
+    if (isGrpcAccessLog(log.typeUrl)) return this.#openGrpc(log.config as GrpcAccessLogConfig);
     const { path, format } = log.config as FileAccessLogConfig;
     const sink = this.#parts.files.open(path);
     return (info) => {

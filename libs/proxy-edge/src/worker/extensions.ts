@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { err, ok, type Result } from '@meltemi/base';
-import { fileAccessLoggers, filterExtensions, grpcAccessLogExtensions, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
+import { fileAccessLoggers, filterExtensions, grpcAccessLoggers, otelAccessLoggers, tracerExtensions } from '@meltemi/proxy';
 import type { Extensions } from '@meltemi/snapshot';
 
 /** Everything this proxy can run, for whoever compiles xDS for it. */
 export function proxyExtensions(): Extensions {
   const formats = { hostname: hostname(), environment: environment(), uniqueId: () => randomUUID() };
-  return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLogExtensions])), tracers: tracerExtensions, autoTlsNames: true, formats, readFile };
+  return { ...filterExtensions(new Map([...fileAccessLoggers(formats), ...otelAccessLoggers(formats), ...grpcAccessLoggers(formats)])), tracers: tracerExtensions, autoTlsNames: true, formats, readFile };
 }
 
 /** Larger files are no configuration. */

@@ -11,7 +11,7 @@ import type { HttpFilterFactory } from '../filter.ts';
 import { filterExtensions, httpFilterFactory } from '../filters/registry.ts';
 import { unknownNode, type NodeFacts } from '../node.ts';
 import { LocalState, type AtomicState } from '../shared-state.ts';
-import { grpcAccessLogExtensions } from '../reports/grpc-access-log.ts';
+import { grpcAccessLoggers } from '../reports/grpc-access-log.ts';
 import { Backend } from './backend.ts';
 import { Wire } from './wire.ts';
 
@@ -93,7 +93,7 @@ export class Served {
 export const requestText = (path = '/', fields: readonly string[] = [], method = 'GET'): string => `${method} ${path} HTTP/1.1\r\nhost: reviews:9080\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;
 
 export function listenerOf(json: Json): Listener {
-  const extensions: Extensions = filterExtensions(grpcAccessLogExtensions);
+  const extensions: Extensions = filterExtensions(new Map(grpcAccessLoggers()));
   const compiled = compileListener(ListenerMessage.decode(jsonToBinary('envoy.config.listener.v3.Listener', { name: 'main', address: { socketAddress: { address: '127.0.0.1', portValue: 0 } }, ...json })), extensions);
   if (!compiled.ok) throw new Error(formatFieldErrors(compiled.error));
   return compiled.value.value;

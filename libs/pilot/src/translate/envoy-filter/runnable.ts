@@ -1,4 +1,5 @@
 import { ok } from '@meltemi/base';
+import { unknownProcess } from '@meltemi/http';
 import type { Extension, Extensions, HttpFilterExtension } from '@meltemi/snapshot';
 
 const prefix = 'type.googleapis.com/';
@@ -60,7 +61,7 @@ const all = (types: readonly string[]) => new Map(types.map((type) => [`${prefix
  */
 export const runnable: Extensions = {
   // A process of which nothing is known: formats may ask for what a real one knows.
-  formats: { environment: {}, uniqueId: () => '' },
+  formats: unknownProcess,
   httpFilters: new Map(httpFilterTypes.map(([type, route]) => [`${prefix}${type}`, httpFilter(type, route)] as const)),
   networkFilters: all(networkFilterTypes),
   listenerFilters: new Map(),

@@ -3,7 +3,7 @@ import { declareIstioMetrics, istioHttpLabels, istioMessageLabels, type Counter,
 import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
-import { grpcAccessLogExtensions } from '../../../reports/grpc-access-log.ts';
+import { isGrpcAccessLog } from '../../../reports/grpc-access-log.ts';
 import type { GrpcStatsConfig } from '../grpc-stats/grpc-stats.ts';
 import { downstreamPeerKey, peerOf, upstreamPeerKey } from '../peer-metadata/peer-facts.ts';
 import { customMetrics, type CustomMetrics } from './custom-metrics.ts';
@@ -99,7 +99,7 @@ class IstioStats extends HttpStreamFilter implements MessageOwner {
     this.#custom = customMetrics(config.custom, ctx.metrics);
     this.#grpcCounted = ctx.hcm.httpFilters.some(({ typeUrl, config: grpc }) => typeUrl === grpcStatsTypeUrl && (grpc as GrpcStatsConfig).emit);
     this.messages = this.#grpcCounted && !allDropped(config, messageMetrics) ? new MessageReporter(this, ctx.clock, config.reportingMs) : null;
-    this.#reports = ctx.hcm.accessLogs.some((log) => grpcAccessLogExtensions.has(log.typeUrl));
+    this.#reports = ctx.hcm.accessLogs.some((log) => isGrpcAccessLog(log.typeUrl));
   }
 
   /** Neither counts nor reports. */
