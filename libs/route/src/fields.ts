@@ -32,13 +32,22 @@ export function oneof<C extends string>(cases: Readonly<Record<C, FieldRule>>): 
 
 /** Reports every set field of `message` that its table does not let pass. Does not descend. */
 export function checkFields<T extends object>(message: T, table: FieldTable<T>, path: string, report: Report): void {
-  const rules = table as Readonly<Record<string, FieldRule>>;
-  for (const [name, value] of Object.entries(message)) {
+  const fields = message as Readonly<Record<string, unknown>>;
+  for (const [name, rule] of restrained.get(table) ?? restrainedOf(table)) {
+    const value = fields[name];
     if (!isSet(value)) continue;
-    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
-    if (rule?.kind === 'oneof') applyCase(rule.cases, value, path, report);
+    if (rule.kind === 'oneof') applyCase(rule.cases, value, path, report);
     else apply(rule, name, value, path, report);
   }
+}
+
+/** By table: the fields that are not simply acted on. Most are. */
+const restrained = new WeakMap<object, readonly (readonly [string, FieldRule])[]>();
+
+function restrainedOf(table: object): readonly (readonly [string, FieldRule])[] {
+  const rules = Object.entries(table as Readonly<Record<string, FieldRule>>).filter(([, rule]) => rule.kind !== 'use');
+  restrained.set(table, rules);
+  return rules;
 }
 
 function applyCase(cases: Readonly<Record<string, FieldRule>>, value: unknown, path: string, report: Report): void {

@@ -52,7 +52,7 @@ const entry = fc.nat(3).map((last) => put(`apiVersion: networking.istio.io/v1\nk
 
 const step = fc.oneof({ weight: 5, arbitrary: pod }, { weight: 3, arbitrary: podGone }, { weight: 3, arbitrary: slice }, sliceGone, { weight: 3, arbitrary: route }, { weight: 4, arbitrary: otherRoute }, routeGone, otherRouteGone, sidecar, sidecarGone, subsets, mtls, entry);
 
-const proxies: readonly Proxy[] = [productpage(), ingressGateway(), proxyOf('sidecar~10.0.1.1~x.default~default.svc.cluster.local', { NAMESPACE: 'default', LABELS: { app: 'reviews', version: 'v1' } })];
+const proxies: readonly Proxy[] = [productpage(), ingressGateway(), proxyOf('sidecar~10.0.1.1~x.default~default.svc.cluster.local', { NAMESPACE: 'default', LABELS: { app: 'reviews', version: 'v1' } }), proxyOf('sidecar~10.0.9.1~y.elsewhere~elsewhere.svc.cluster.local', { NAMESPACE: 'elsewhere' })];
 
 function versions(push: PushContext): Record<string, string> {
   const found: Record<string, string> = {};
@@ -164,4 +164,17 @@ test('a DestinationRule makes the clusters of its own host anew and no others, a
   for (const [index, resource] of inbound(second).entries()) assert.equal(resource, inbound(first)[index]);
   const strict = meshOf([...after(changed, put('apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: default}\nspec: {mtls: {mode: DISABLE}}\n')).values()], {}, second);
   assert.ok(changedFrom(clustersOf(second), clustersOf(strict)).includes('outbound|9080||details.default.svc.cluster.local'), 'what all clusters read is seen by all');
+});
+
+test('clients of all namespaces share the clusters of a service, but where a rule of their own holds', () => {
+  const elsewhere = proxyOf('sidecar~10.0.9.1~y.elsewhere~elsewhere.svc.cluster.local', { NAMESPACE: 'elsewhere', LABELS: { app: 'y' } });
+  const clusterOf = (push: PushContext, proxy: Proxy): unknown => translate(push, proxy, { typeUrl: xdsType.cluster }).resources.get('outbound|9080||ratings.default.svc.cluster.local');
+  const first = meshOf([...start.values()]);
+  assert.ok(clusterOf(first, elsewhere));
+  assert.equal(clusterOf(first, elsewhere), clusterOf(first, productpage()));
+  const own = after(start, put('apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ratings, namespace: elsewhere}\nspec: {host: ratings.default.svc.cluster.local, exportTo: ["."], trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}\n'));
+  const second = meshOf([...own.values()], {}, first);
+  assert.notEqual(clusterOf(second, elsewhere), clusterOf(first, elsewhere));
+  assert.equal(clusterOf(second, productpage()), clusterOf(first, productpage()));
+  assert.notEqual(clusterOf(second, elsewhere), clusterOf(second, productpage()), 'asked in turn, each keeps its own');
 });

@@ -9,9 +9,32 @@ import type { Duration } from '@meltemi/api/gen/google/protobuf/duration.ts';
 
 const empty = new Uint8Array(0);
 
+/** A message with nothing set, and which of its fields hold a list or a map: each message has its own. */
+interface Blank {
+  readonly message: object;
+  readonly lists: readonly string[];
+  readonly maps: readonly string[];
+}
+
+const blanks = new WeakMap<object, Blank>();
+
 /** A whole message from the fields that matter; the rest holds proto3's defaults. */
 export function create<T extends object>(codec: MessageCodec<T>, fields: Partial<T> = {}): T {
-  return Object.assign(codec.decode(empty), fields);
+  const { message, lists, maps } = blanks.get(codec) ?? blankOf(codec);
+  const made: Record<string, unknown> = { ...message };
+  for (const name of lists) made[name] = [];
+  for (const name of maps) made[name] = {};
+  return Object.assign(made, fields) as T;
+}
+
+function blankOf<T extends object>(codec: MessageCodec<T>): Blank {
+  const message = codec.decode(empty);
+  const entries = Object.entries(message);
+  const lists = entries.filter(([, value]) => Array.isArray(value)).map(([name]) => name);
+  const maps = entries.filter(([, value]) => typeof value === 'object' && value !== null && !Array.isArray(value) && !Buffer.isBuffer(value)).map(([name]) => name);
+  const blank = { message, lists, maps };
+  blanks.set(codec, blank);
+  return blank;
 }
 
 /** `create` packed as an Any; `typeName` is the full message name. */

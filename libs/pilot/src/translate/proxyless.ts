@@ -9,7 +9,7 @@ import { resolveHost } from '../push-context/hosts.ts';
 import type { PushContext } from '../push-context/push-context.ts';
 import type { Scope } from '../push-context/scope.ts';
 import type { Proxy } from '../proxy/proxy.ts';
-import { outboundClusters } from './clusters/outbound.ts';
+import { destinationRuleOf, outboundClusters } from './clusters/outbound.ts';
 import { proxylessFilters, proxylessServerFilters } from './features/http-filters.ts';
 import { address, adsSource, create, createAny, typed } from './message.ts';
 import { shortNames } from './routes/domains.ts';
@@ -75,7 +75,7 @@ export function proxylessRoutes(push: PushContext, proxy: Proxy, scope: Scope, n
 
 /** Clusters that every gRPC client accepts: EDS, round robin, no security unless a rule asks for it. */
 export function proxylessClusters(push: PushContext, proxy: Proxy, scope: Scope): Cluster[] {
-  return scope.services.flatMap((service) => outboundClusters(push, proxy, service)).map((cluster) =>
+  return scope.services.flatMap((service) => outboundClusters(push, proxy, service, destinationRuleOf(push, proxy, service))).map((cluster) =>
     create(Cluster, {
       name: cluster.name,
       ...(cluster.clusterDiscoveryType ? { clusterDiscoveryType: cluster.clusterDiscoveryType } : {}),

@@ -170,9 +170,9 @@ function outboundClusterResources(push: PushContext, proxy: Proxy, scope: Scope)
   return cached(scope.reach, { kind: 'clusters', view: viewOf(push, proxy), ...passing(push, proxy) }, () => {
     const others = () => [...sniDnatClusters(push, proxy, scope), ...wellKnown(push, proxy).filter((cluster) => !isInbound(cluster)), ...(scope.dynamicDns ? [anyHostCluster(push, proxy)] : [])];
     // a patch may read, and add, any of them
-    if (hasPatches(push, proxy)) return encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service)), ...others()])));
+    if (hasPatches(push, proxy)) return encodedClusters(withClusterPatches(push, proxy, 'outbound', clustersConfigured(push, proxy, [...scope.services.flatMap((service) => outboundClusters(push, proxy, service, destinationRuleOf(push, proxy, service))), ...others()])));
     const made = (list: readonly Cluster[]) => encodedClusters(clustersConfigured(push, proxy, list));
-    return [...scope.services.flatMap((service) => keptClusters(push, proxy, service, () => made(outboundClusters(push, proxy, service)))), ...made(others())];
+    return [...scope.services.flatMap((service) => keptClusters(push, proxy, service, (rule) => made(outboundClusters(push, proxy, service, rule)))), ...made(others())];
   });
 }
 

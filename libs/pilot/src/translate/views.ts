@@ -28,12 +28,35 @@ function numberOf(text: string): number {
 const views = new WeakMap<Proxy, { readonly filters: object; readonly labels: readonly string[]; readonly id: number }>();
 const ownViews = new WeakMap<Proxy, { readonly view: number; readonly servesFrom: readonly unknown[]; readonly id: number }>();
 
+/** What tells where a proxy is among namespaces. */
+const homeFields = ['namespace', 'dnsDomain'] as const;
+const clientFields = viewFields.filter((field) => !(homeFields as readonly string[]).includes(field));
+
+/** A proxy of whatever namespace: what is made for one like it is the same in all. */
+export type Client = Omit<Proxy, (typeof homeFields)[number]>;
+
+const clientViews = new WeakMap<Proxy, { readonly view: number; readonly id: number }>();
+
+/** As `viewOf`, for what is made of a `Client`. */
+export function clientView(push: PushContext, proxy: Proxy): number {
+  const view = viewOf(push, proxy);
+  const known = clientViews.get(proxy);
+  if (known?.view === view) return known.id;
+  const id = numberOf(textOf(push, proxy, clientFields));
+  clientViews.set(proxy, { view, id });
+  return id;
+}
+
+function textOf(push: PushContext, proxy: Proxy, fields: readonly (keyof Proxy)[]): string {
+  return JSON.stringify([fields.map((field) => proxy[field]), clientLabelKeys(push).map((key) => [key, proxy.labels[key]]), patchesFor(push.envoyFilters, proxy).key, proxyConfigParts(proxy)]);
+}
+
 /** Stands for `viewFields`, some labels, the EnvoyFilters and the ProxyConfig of a proxy: proxies with one number get the same outbound resources. */
 export function viewOf(push: PushContext, proxy: Proxy): number {
   const known = views.get(proxy);
   const labels = clientLabelKeys(push);
   if (known?.filters === push.envoyFilters && known.labels === labels) return known.id;
-  const id = numberOf(JSON.stringify([viewFields.map((field) => proxy[field]), labels.map((key) => [key, proxy.labels[key]]), patchesFor(push.envoyFilters, proxy).key, proxyConfigParts(proxy)]));
+  const id = numberOf(textOf(push, proxy, viewFields));
   views.set(proxy, { filters: push.envoyFilters, labels, id });
   return id;
 }

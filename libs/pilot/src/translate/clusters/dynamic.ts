@@ -5,11 +5,11 @@ import { DnsCacheConfig } from '@meltemi/api/gen/envoy/extensions/common/dynamic
 import { outboundCluster, wellKnownClusters } from '@meltemi/xds';
 import type { DestinationRule } from '../../push-context/destination-rules.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
-import type { Proxy } from '../../proxy/proxy.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { lookupFamily } from '../dns-family.ts';
 import { create, createAny } from '../message.ts';
 import { istioMutualUpstream, originatedUpstream, tlsSocket } from '../tls.ts';
+import type { Client } from '../views.ts';
 import { protocolOptions, upgradesToHttp2, type ProtocolChoice } from './protocol-options.ts';
 import { applyTrafficPolicy, effectivePolicy } from './traffic-policy.ts';
 
@@ -18,7 +18,7 @@ const clusterType = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterC
 const protocols: ReadonlySet<string> = new Set(['HTTP', 'HTTP2', 'GRPC', 'TLS']);
 
 /** The cache of a service's names. Name: Istio's BuildDNSCacheName. */
-export function serviceDnsCache(push: PushContext, proxy: Proxy, { hostname }: Service): DnsCacheConfig {
+export function serviceDnsCache(push: PushContext, proxy: Client, { hostname }: Service): DnsCacheConfig {
   return create(DnsCacheConfig, { name: `${hostname}_dfp_dns_cache`, dnsLookupFamily: lookupFamily(push, proxy) });
 }
 
@@ -26,12 +26,12 @@ export function serviceDnsCache(push: PushContext, proxy: Proxy, { hostname }: S
  * The cache of hosts that no object names. Deviation: with DNS capture Istio sends Envoy's resolver to the sidecar's DNS proxy; here names that
  * no object has are looked up by the system.
  */
-export function anyHostDnsCache(push: PushContext, proxy: Proxy): DnsCacheConfig {
+export function anyHostDnsCache(push: PushContext, proxy: Client): DnsCacheConfig {
   return create(DnsCacheConfig, { name: 'allow_any_dfp_dns_cache', dnsLookupFamily: lookupFamily(push, proxy), maxHosts: push.features.dynamicDnsMaxHosts });
 }
 
 /** Clusters of a wildcard that is looked up name by name: subsets have none. */
-export function dynamicClusters(push: PushContext, proxy: Proxy, service: Service, rule: DestinationRule | undefined): Cluster[] {
+export function dynamicClusters(push: PushContext, proxy: Client, service: Service, rule: DestinationRule | undefined): Cluster[] {
   return service.ports.filter(({ protocol }) => protocols.has(protocol)).map((port) => dynamicCluster(push, proxy, { service, port, rule }));
 }
 
@@ -41,7 +41,7 @@ interface Target {
   readonly rule: DestinationRule | undefined;
 }
 
-function dynamicCluster(push: PushContext, proxy: Proxy, { service, port, rule }: Target): Cluster {
+function dynamicCluster(push: PushContext, proxy: Client, { service, port, rule }: Target): Cluster {
   const policy = effectivePolicy(rule?.trafficPolicy, undefined, port.number, push.mesh.defaultTrafficPolicy);
   const cluster = create(Cluster, { name: outboundCluster(port.number, service.hostname) });
   applyTrafficPolicy(cluster, policy, push.mesh);
@@ -50,7 +50,7 @@ function dynamicCluster(push: PushContext, proxy: Proxy, { service, port, rule }
 }
 
 /** Where requests to hosts that no object names go under ALLOW_ANY_DYNAMIC_DNS. */
-export function anyHostCluster(push: PushContext, proxy: Proxy): Cluster {
+export function anyHostCluster(push: PushContext, proxy: Client): Cluster {
   const cluster = create(Cluster, { name: wellKnownClusters.anyDynamicDns });
   applyTrafficPolicy(cluster, {}, push.mesh);
   secure(push, cluster, { cache: anyHostDnsCache(push, proxy), tls: push.mesh.outboundTrafficPolicy.tls, choice: { protocol: 'AUTO', pool: undefined, mesh: push.mesh }, identities: [] });

@@ -17,6 +17,7 @@ import { adsSource, create, createAny, duration, typed } from '../message.ts';
 import { istioMutualUpstream, originatedUpstream, tlsSocket } from '../tls.ts';
 import { loadAssignment } from '../endpoints.ts';
 import { applyLocality, localityPreference } from '../locality.ts';
+import type { Client } from '../views.ts';
 import { dynamicClusters } from './dynamic.ts';
 import { protocolOptions, upgradesToHttp2, type ProtocolChoice } from './protocol-options.ts';
 import { applyTrafficPolicy, effectivePolicy, type PortPolicy } from './traffic-policy.ts';
@@ -29,10 +30,9 @@ interface Target {
   readonly subset: Subset | undefined;
 }
 
-/** All clusters of one service port: the whole service, then each subset of its DestinationRule. */
-export function outboundClusters(push: PushContext, proxy: Proxy, service: Service): Cluster[] {
+/** All clusters of one service port: the whole service, then each subset of `rule`, its DestinationRule as the client sees it. */
+export function outboundClusters(push: PushContext, proxy: Client, service: Service, rule: DestinationRule | undefined): Cluster[] {
   if (service.aliasOf !== undefined) return [];
-  const rule = destinationRuleOf(push, proxy, service);
   if (service.resolution === 'dynamic-dns') return proxy.proxyless ? [] : dynamicClusters(push, proxy, service, rule);
   return service.ports.flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => outbound(push, proxy, { service, port, rule, subset }))).filter(hasNames);
 }
@@ -65,7 +65,7 @@ const discoveryTypes: Readonly<Record<Exclude<Resolution, 'dynamic-dns'>, Cluste
   passthrough: Cluster_DiscoveryType.ORIGINAL_DST,
 };
 
-function outbound(push: PushContext, proxy: Proxy, target: Target): Cluster {
+function outbound(push: PushContext, proxy: Client, target: Target): Cluster {
   const { service, port, rule, subset } = target;
   const name = outboundCluster(port.number, service.hostname, subset?.name ?? '');
   const policy = effectivePolicy(rule?.trafficPolicy, subset?.trafficPolicy, port.number, push.mesh.defaultTrafficPolicy);
@@ -114,7 +114,7 @@ function metadata({ service, port, rule, subset }: Target, policy: PortPolicy): 
   return create(Metadata, { filterMetadata: { istio } });
 }
 
-type TlsTarget = Target & { readonly proxy: Proxy; readonly policy: PortPolicy; readonly resolution: Resolution };
+type TlsTarget = Target & { readonly proxy: Client; readonly policy: PortPolicy; readonly resolution: Resolution };
 
 /** The rule's TLS when it has one, else mutual TLS with whoever can. */
 function applyTls(push: PushContext, cluster: Cluster, target: TlsTarget): void {

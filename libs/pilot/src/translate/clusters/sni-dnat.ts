@@ -34,7 +34,7 @@ export function passedThrough(push: PushContext, proxy: Proxy): string[] {
 export function sniDnatClusters(push: PushContext, proxy: Proxy, scope: Scope): Cluster[] {
   const hosts = passedThrough(push, proxy);
   if (hosts.length === 0) return [];
-  return covered(scope, hosts).flatMap((service) => outboundClusters(push, proxy, service)).flatMap((cluster) => passing(cluster) ?? []);
+  return covered(scope, hosts).flatMap((service) => outboundClusters(push, proxy, service, destinationRuleOf(push, proxy, service))).flatMap((cluster) => passing(cluster) ?? []);
 }
 
 function covered(scope: Scope, hosts: readonly string[]): Service[] {
