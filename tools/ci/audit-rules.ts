@@ -39,7 +39,7 @@ const mayRunAtInstall: Readonly<Record<string, string>> = {
 const licences = new Set(['MIT', 'Apache-2.0', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Python-2.0']);
 
 /** Two versions of these at once would mean two places for one hole: TLS, certificates, parsers of what strangers send. */
-const securityRelevant = ['@grpc/grpc-js', '@grpc/proto-loader', 'protobufjs', 'undici', 'yaml', 'pino', 'etcd3', 'koffi'];
+const securityRelevant = ['@grpc/grpc-js', '@grpc/proto-loader', 'node-forge', 'protobufjs', 'undici', 'yaml', 'pino', 'etcd3', 'koffi'];
 
 /** Second versions that are known, and why they may be. What only builds and tests use counts never: no bundle has it. */
 const knownSeconds: Readonly<Record<string, string>> = {

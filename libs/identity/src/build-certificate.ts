@@ -1,8 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import type { Certificate, KeyUsage } from './certificate.ts';
 import { keyUsages } from './certificate.ts';
-import { tag } from './der.ts';
-import { bitString, boolean, context, objectId, primitive, sequence, set, time, unsignedInteger } from './encode-der.ts';
+import { bitString, context, decodeDer, encodeDer, objectId, primitive, sequence, set, tag, time, unsignedInteger, boolean, type DerNode } from './der.ts';
 import { encodeExtension, oid, type Extension } from './extensions.ts';
 import { keyBits, signatureAlgorithm, signWith, spkiOf } from './keys.ts';
 import { encodePermittedUris } from './name-constraints.ts';
@@ -39,13 +38,13 @@ export function buildCertificate(template: CertificateTemplate, signer: Certific
     context(0, [unsignedInteger(Buffer.from([2]))]),
     unsignedInteger(serial),
     signatureAlgorithm(signer.key),
-    signer.certificate ? signer.certificate.subject : subject,
+    signer.certificate ? decodeDer(signer.certificate.subject, 4096) : subject,
     sequence(time(template.notBefore), time(template.notAfter)),
     subject,
-    spki,
+    decodeDer(spki, 4096),
     context(3, [sequence(...extensionsOf(template, spki, signer.certificate).map(encodeExtension))]),
   );
-  return sequence(body, signatureAlgorithm(signer.key), bitString(signWith(body, signer.key)));
+  return encodeDer(sequence(body, signatureAlgorithm(signer.key), bitString(signWith(encodeDer(body), signer.key))));
 }
 
 function extensionsOf(template: CertificateTemplate, spki: Buffer, issuer: Certificate | undefined): Extension[] {
@@ -54,12 +53,12 @@ function extensionsOf(template: CertificateTemplate, spki: Buffer, issuer: Certi
   const names = { ...noNames, ...template.names };
   const extensions: Extension[] = [
     { id: oid.keyUsage, critical: true, value: encodeKeyUsage(authority ? ['keyCertSign', 'crlSign'] : ['digitalSignature', 'keyEncipherment']) },
-    { id: oid.basicConstraints, critical: true, value: template.role.kind === 'authority' ? sequence(boolean(true), unsignedInteger(Buffer.from([template.role.pathLength]))) : sequence() },
-    { id: oid.subjectKeyId, critical: false, value: primitive(tag.octetString, ownKeyId) },
-    { id: oid.authorityKeyId, critical: false, value: sequence(context(0, issuer?.subjectKeyId === undefined ? ownKeyId : Buffer.from(issuer.subjectKeyId, 'hex'))) },
+    { id: oid.basicConstraints, critical: true, value: encodeDer(template.role.kind === 'authority' ? sequence(boolean(true), unsignedInteger(Buffer.from([template.role.pathLength]))) : sequence()) },
+    { id: oid.subjectKeyId, critical: false, value: encodeDer(primitive(tag.octetString, ownKeyId)) },
+    { id: oid.authorityKeyId, critical: false, value: encodeDer(sequence(context(0, issuer?.subjectKeyId === undefined ? ownKeyId : Buffer.from(issuer.subjectKeyId, 'hex')))) },
   ];
   if (template.role.kind === 'authority' && template.role.permittedUriHosts) extensions.push({ id: oid.nameConstraints, critical: true, value: encodePermittedUris(template.role.permittedUriHosts) });
-  if (!authority) extensions.push({ id: oid.extendedKeyUsage, critical: false, value: sequence(objectId(oid.serverAuth), objectId(oid.clientAuth)) });
+  if (!authority) extensions.push({ id: oid.extendedKeyUsage, critical: false, value: encodeDer(sequence(objectId(oid.serverAuth), objectId(oid.clientAuth))) });
   // RFC 5280 §4.1.2.6: with an empty subject the alternative names are all there is, so they are critical.
   if (names.uris.length + names.dnsNames.length + names.ips.length > 0) extensions.push({ id: oid.subjectAltName, critical: template.subject === undefined, value: encodeNames(names) });
   return extensions;
@@ -70,9 +69,9 @@ function keyIdOf(spki: Buffer): Buffer {
   return createHash('sha256').update(keyBits(spki)).digest().subarray(0, 20);
 }
 
-function encodeName(subject: CertificateTemplate['subject']): Buffer {
+function encodeName(subject: CertificateTemplate['subject']): DerNode {
   if (!subject) return sequence();
-  const attribute = (id: string, text: string): Buffer => set(sequence(objectId(id), primitive(tag.utf8, Buffer.from(text))));
+  const attribute = (id: string, text: string): DerNode => set(sequence(objectId(id), primitive(tag.utf8, Buffer.from(text))));
   return sequence(attribute(oid.organization, subject.organization), attribute(oid.commonName, subject.commonName));
 }
 
@@ -81,5 +80,5 @@ function encodeKeyUsage(usages: readonly KeyUsage[]): Buffer {
   for (const usage of usages) bits |= 0x80 >> keyUsages.indexOf(usage);
   // DER: trailing zero bits of a named bit list are cut off, and counted.
   const unused = 31 - Math.clz32(bits & -bits);
-  return bitString(Buffer.from([bits]), unused);
+  return encodeDer(bitString(Buffer.from([bits]), unused));
 }

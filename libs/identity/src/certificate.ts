@@ -1,6 +1,6 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
-import { contents, contextParts, decodeDer, DerError, type DerNode, encodedOf, isContext, parts, readObjectId, readTime, tag } from './der.ts';
+import { contents, contextParts, decodeDer, DerError, type DerNode, encodeDer, isContext, parts, readObjectId, readTime, tag } from './der.ts';
 import { decodeExtensions, oid, type Extension } from './extensions.ts';
 import { acceptedKey, spkiOf } from './keys.ts';
 import { decodeNameConstraints, type NameConstraints } from './name-constraints.ts';
@@ -83,11 +83,11 @@ function readCertificate(der: Buffer, node: DerNode, key: KeyObject | undefined)
     pem: formatPem(label, der),
     x509,
     serial: contents(serial, tag.integer, 'serial').toString('hex').replace(/^0+(?=.)/, ''),
-    subject: encodedOf(subject),
-    issuer: encodedOf(issuer),
+    subject: encodeDer(subject),
+    issuer: encodeDer(issuer),
     notBefore: readTime(notBefore, 'notBefore'),
     notAfter: readTime(notAfter, 'notAfter'),
-    publicKey: key && encodedOf(spki).equals(spkiOf(key)) ? key : acceptedKey(() => x509.publicKey),
+    publicKey: key && encodeDer(spki).equals(spkiOf(key)) ? key : acceptedKey(() => x509.publicKey),
     ...readExtensions(extensions),
   });
 }

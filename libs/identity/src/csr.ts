@@ -1,7 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
-import { decodeDer, DerError, type DerNode, encodedOf, isContext, contextParts, parts, readObjectId, tag, wholeBits } from './der.ts';
-import { bitString, context, objectId, sequence, set, unsignedInteger } from './encode-der.ts';
+import { bitString, context, decodeDer, DerError, type DerNode, encodeDer, isContext, contextParts, objectId, parts, readObjectId, sequence, set, tag, unsignedInteger, wholeBits } from './der.ts';
 import { decodeExtensions, encodeExtension, oid } from './extensions.ts';
 import { readPublicKey, signatureAlgorithm, signWith, spkiOf, verifySigned } from './keys.ts';
 import { decodeNames, encodeNames, noNames, type SubjectNames } from './names.ts';
@@ -22,10 +21,10 @@ export function buildCsr(privateKey: KeyObject, names: Partial<SubjectNames>): s
   const info = sequence(
     unsignedInteger(Buffer.from([0])),
     sequence(),
-    spkiOf(createPublicKey(privateKey)),
+    decodeDer(spkiOf(createPublicKey(privateKey)), maxCsrBytes),
     context(0, [sequence(objectId(oid.extensionRequest), set(extensions))]),
   );
-  return formatPem(label, sequence(info, signatureAlgorithm(privateKey), bitString(signWith(info, privateKey))));
+  return formatPem(label, encodeDer(sequence(info, signatureAlgorithm(privateKey), bitString(signWith(encodeDer(info), privateKey)))));
 }
 
 /** Reads a PEM request and verifies that whoever made it holds the key. The subject and extensions other than the names are ignored: the authority decides those. */
@@ -46,8 +45,8 @@ function readRequest(node: DerNode): SigningRequest {
   if (info === undefined || rest.length > 0 || fields.length < 3 || fields.length > 4) throw new DerError('the request has the wrong number of parts');
   const spki = fields[2];
   if (spki === undefined) throw new DerError('the public key is missing');
-  const publicKey = readPublicKey(encodedOf(spki));
-  if (!verifySigned(encodedOf(info), algorithm, wholeBits(signature, 'signature'), publicKey)) throw new DerError('the signature does not match the key in it');
+  const publicKey = readPublicKey(encodeDer(spki));
+  if (!verifySigned(encodeDer(info), algorithm, wholeBits(signature, 'signature'), publicKey)) throw new DerError('the signature does not match the key in it');
   return { publicKey, ...requestedNames(fields[3]) };
 }
 

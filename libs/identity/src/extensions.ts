@@ -1,5 +1,4 @@
-import { contents, DerError, type DerNode, parts, readObjectId, tag } from './der.ts';
-import { boolean, objectId, primitive, sequence } from './encode-der.ts';
+import { boolean, contents, DerError, type DerNode, objectId, parts, primitive, readObjectId, sequence, tag } from './der.ts';
 
 /** An X.509 v3 extension, its value still DER. */
 export interface Extension {
@@ -32,7 +31,7 @@ export const oid = {
 
 const maxExtensions = 32;
 
-export function encodeExtension(extension: Extension): Buffer {
+export function encodeExtension(extension: Extension): DerNode {
   return sequence(objectId(extension.id), ...(extension.critical ? [boolean(true)] : []), primitive(tag.octetString, extension.value));
 }
 

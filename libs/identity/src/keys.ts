@@ -1,7 +1,6 @@
 import { createPublicKey, generateKeyPair, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { decodeDer, DerError, type DerNode, parts, readObjectId, tag, wholeBits } from './der.ts';
-import { nothing, objectId, sequence } from './encode-der.ts';
+import { decodeDer, DerError, type DerNode, nothing, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
 import { oid } from './extensions.ts';
 
 /** Keys an authority or a workload may have, by the names of their flags. */
@@ -30,7 +29,7 @@ export function generateP256(): KeyPair {
 
 interface SignatureKind {
   readonly digest: string;
-  readonly algorithm: Buffer;
+  readonly algorithm: DerNode;
 }
 
 /** Of the keys that sign: an authority's is asked for every certificate. */
@@ -54,7 +53,7 @@ function signatureKindOf(key: KeyObject): SignatureKind {
 }
 
 /** The AlgorithmIdentifier of what `signWith` makes. */
-export function signatureAlgorithm(key: KeyObject): Buffer {
+export function signatureAlgorithm(key: KeyObject): DerNode {
   return signatureOf(key).algorithm;
 }
 

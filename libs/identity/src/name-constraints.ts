@@ -1,6 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { contextContents, contextParts, decodeDer, DerError, isContext, parts, tag, type DerNode } from './der.ts';
-import { context, sequence } from './encode-der.ts';
+import { context, contextContents, contextParts, decodeDer, DerError, encodeDer, isContext, parts, sequence, tag, type DerNode } from './der.ts';
 import type { SubjectNames } from './names.ts';
 
 /** Names that certificates below an authority may bear, or may not (RFC 5280 §4.2.1.10). */
@@ -24,7 +23,7 @@ const maxSubtrees = 64;
 
 /** The value of an extension that permits URIs of these hosts alone. */
 export function encodePermittedUris(hosts: readonly string[]): Buffer {
-  return sequence(context(0, hosts.map((host) => sequence(context(6, Buffer.from(host, 'latin1'))))));
+  return encodeDer(sequence(context(0, hosts.map((host) => sequence(context(6, Buffer.from(host, 'latin1')))))));
 }
 
 /** Throws DerError. */
@@ -44,7 +43,7 @@ function readSubtrees(nodes: readonly DerNode[]): Subtrees {
     const [base, ...more] = parts(node, tag.sequence, 'a name constraint');
     // minimum and maximum have one value each that RFC 5280 allows: their defaults.
     if (base === undefined || more.length > 0 || base.tagClass !== 0x80) throw new DerError('a name constraint is malformed');
-    const kind = base.type;
+    const kind = Number(base.type);
     if (kind === 6) found.uris.push(contextContents(base, 'a name constraint').toString('latin1').toLowerCase());
     else if (kind === 2) found.dnsNames.push(contextContents(base, 'a name constraint').toString('latin1').toLowerCase());
     else if (kind === 7) found.ips.push(subnet(contextContents(base, 'a name constraint')));

@@ -1,6 +1,5 @@
 import { isIP } from 'node:net';
-import { contextContents, DerError, decodeDer, parts, tag } from './der.ts';
-import { context, sequence } from './encode-der.ts';
+import { context, contextContents, DerError, decodeDer, encodeDer, parts, sequence, tag } from './der.ts';
 
 /** What a certificate or request calls its subject (RFC 5280 §4.2.1.6). IP addresses as text. */
 export interface SubjectNames {
@@ -16,10 +15,12 @@ const maxNameBytes = 2048;
 
 /** The DER of a SubjectAltName extension value. */
 export function encodeNames(names: SubjectNames): Buffer {
-  return sequence(
-    ...names.uris.map((uri) => context(6, Buffer.from(uri, 'latin1'))),
-    ...names.dnsNames.map((name) => context(2, Buffer.from(name, 'latin1'))),
-    ...names.ips.map((ip) => context(7, ipBytes(ip))),
+  return encodeDer(
+    sequence(
+      ...names.uris.map((uri) => context(6, Buffer.from(uri, 'latin1'))),
+      ...names.dnsNames.map((name) => context(2, Buffer.from(name, 'latin1'))),
+      ...names.ips.map((ip) => context(7, ipBytes(ip))),
+    ),
   );
 }
 
@@ -31,7 +32,7 @@ export function decodeNames(der: Uint8Array): SubjectNames {
   const dnsNames: string[] = [];
   const ips: string[] = [];
   for (const name of names) {
-    const kind = name.tagClass === 0x80 ? name.type : -1;
+    const kind = name.tagClass === 0x80 ? Number(name.type) : -1;
     if (kind !== 6 && kind !== 2 && kind !== 7) throw new DerError('a subject alternative name is neither URI, DNS name nor IP address');
     const bytes = contextContents(name, 'a subject alternative name');
     if (bytes.length > maxNameBytes) throw new DerError(`a subject alternative name has more than ${maxNameBytes} bytes`);

@@ -1,8 +1,7 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { CertificateSigner } from './build-certificate.ts';
 import type { Certificate } from './certificate.ts';
-import { contents, contextParts, decodeDer, DerError, encodedOf, isContext, parts, readTime, tag, wholeBits, type DerNode } from './der.ts';
-import { bitString, context, sequence, time, unsignedInteger } from './encode-der.ts';
+import { bitString, contents, context, contextParts, decodeDer, DerError, encodeDer, isContext, parts, readTime, sequence, tag, time, unsignedInteger, wholeBits, type DerNode } from './der.ts';
 import { decodeExtensions, encodeExtension, oid } from './extensions.ts';
 import { signatureAlgorithm, signWith, verifySigned } from './keys.ts';
 import { formatPem, parsePem } from './pem.ts';
@@ -51,16 +50,16 @@ export function buildRevocationList(template: RevocationListTemplate, { key, cer
   const body = sequence(
     unsignedInteger(Buffer.from([1])),
     signatureAlgorithm(key),
-    certificate.subject,
+    decodeDer(certificate.subject, 4096),
     time(template.thisUpdate),
     time(template.nextUpdate),
     ...(template.revoked.length === 0 ? [] : [sequence(...template.revoked.map(({ serial, revokedAt }) => sequence(unsignedInteger(hexBytes(serial)), time(revokedAt))))]),
     context(0, [sequence(
-      ...(certificate.subjectKeyId === undefined ? [] : [encodeExtension({ id: oid.authorityKeyId, critical: false, value: sequence(context(0, Buffer.from(certificate.subjectKeyId, 'hex'))) })]),
-      encodeExtension({ id: oid.crlNumber, critical: false, value: unsignedInteger(hexBytes(template.number.toString(16))) }),
+      ...(certificate.subjectKeyId === undefined ? [] : [encodeExtension({ id: oid.authorityKeyId, critical: false, value: encodeDer(sequence(context(0, Buffer.from(certificate.subjectKeyId, 'hex')))) })]),
+      encodeExtension({ id: oid.crlNumber, critical: false, value: encodeDer(unsignedInteger(hexBytes(template.number.toString(16)))) }),
     )]),
   );
-  return sequence(body, signatureAlgorithm(key), bitString(signWith(body, key)));
+  return encodeDer(sequence(body, signatureAlgorithm(key), bitString(signWith(encodeDer(body), key))));
 }
 
 export function revocationListPem(der: Uint8Array): string {
@@ -84,7 +83,7 @@ export function isListOf(list: RevocationList, issuer: Certificate): boolean {
   if (!list.issuer.equals(issuer.subject) || (issuer.keyUsage && !issuer.keyUsage.has('crlSign'))) return false;
   try {
     const [body, algorithm, signature] = parts(decodeDer(list.der, maxListBytes), tag.sequence, 'revocation list');
-    return body !== undefined && verifySigned(encodedOf(body), algorithm, wholeBits(signature, 'signature'), issuer.publicKey);
+    return body !== undefined && verifySigned(encodeDer(body), algorithm, wholeBits(signature, 'signature'), issuer.publicKey);
   } catch (cause) {
     if (cause instanceof DerError) return false;
     throw cause;
@@ -103,7 +102,7 @@ function readList(der: Buffer, node: DerNode): RevocationList {
   for (const [id, { critical }] of extensions) if (critical && !understood.has(id)) throw new DerError(`critical extension ${id} is not understood`);
   const number = extensions.get(oid.crlNumber);
   return Object.freeze({
-    pem: revocationListPem(der), der, issuer: encodedOf(issuer),
+    pem: revocationListPem(der), der, issuer: encodeDer(issuer),
     number: number ? Number.parseInt(contents(decodeDer(number.value, 64), tag.integer, 'number').toString('hex'), 16) : 0,
     thisUpdate: readTime(thisUpdate, 'thisUpdate'), nextUpdate: next ? readTime(next, 'nextUpdate') : Number.POSITIVE_INFINITY,
     serials: new Set((entries ? parts(entries, tag.sequence, 'revoked certificates') : []).map((entry) => contents(parts(entry, tag.sequence, 'an entry')[0], tag.integer, 'a serial').toString('hex').replace(/^0+(?=.)/, ''))),
