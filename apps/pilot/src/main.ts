@@ -48,6 +48,7 @@ await runProgram({
         if (started) discovery.changed(changes.length === 1 && changes[0] ? `${changes[0].entry.key.kind} ${changes[0].entry.key.namespace}/${changes[0].entry.key.name}` : `${changes.length} objects`, changes.map(({ entry }) => keyText(entry.key)));
         for (const listener of changeListeners) listener(changes);
       },
+      onRefusedElsewhere: (objects) => { if (started) discovery.changed('refused by a proxy of another pilot', objects); },
     });
     let started = false;
     const blocked = BlockedAddresses.and(process.env['BLOCKED_CIDRS_IN_JWKS_URIS'] ?? '');

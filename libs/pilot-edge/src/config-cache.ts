@@ -35,6 +35,8 @@ export interface ConfigCacheOptions {
   readonly clock: Clock;
   /** Called after each whole commit (and once when everything is loaded), with what changed. */
   readonly onChange: (changes: readonly CacheChange[]) => void;
+  /** Proxies of other pilots over the same store refused the newest versions of these, which are in force here: key texts. */
+  readonly onRefusedElsewhere?: (objects: readonly string[]) => void;
   /** Following ended with an error after the start: a bug, and nothing would change any more. */
   readonly onFailure: (cause: unknown) => void;
 }
@@ -57,6 +59,7 @@ export class ConfigCache {
   /** Why the store is out of reach, while it is. */
   #outage: { readonly source: string; readonly problem: SourceProblem } | undefined;
   #done: Promise<void> = Promise.resolve();
+  #learning: Promise<void> = Promise.resolve();
 
   constructor(options: ConfigCacheOptions) {
     this.#options = options;
@@ -67,17 +70,20 @@ export class ConfigCache {
   async start(): Promise<void> {
     await this.#lastGood.load(this.#stopping.signal);
     return new Promise((resolve, reject) => {
-      this.#done = this.#follow(resolve);
-      this.#done.catch((cause: unknown) => {
+      const failed = (cause: unknown): void => {
         if (this.#synced) this.#options.onFailure(cause);
-        else reject(cause);
-      });
+        else reject(cause instanceof Error ? cause : new Error(String(cause)));
+      };
+      this.#done = this.#follow(resolve);
+      this.#done.catch(failed);
+      this.#learning = this.#learn();
+      this.#learning.catch(failed);
     });
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#done.catch(() => undefined);
+    await Promise.allSettled([this.#done, this.#learning]);
     await this.#lastGood.stop();
   }
 
@@ -180,6 +186,16 @@ export class ConfigCache {
         this.#deliver();
         synced();
       }
+    }
+  }
+
+  /** What other pilots over the store found out of versions. */
+  async #learn(): Promise<void> {
+    for await (const event of this.#options.store.status.watch(this.#stopping.signal)) {
+      if (event.type === 'synced' || !this.#lastGood.learn(event, this.get(event.key)?.raw)) continue;
+      const object = keyText(event.key);
+      this.#options.log.warn({ object }, 'a proxy of another pilot refused an object that is in force here: it is set aside');
+      this.#options.onRefusedElsewhere?.([object]);
     }
   }
 

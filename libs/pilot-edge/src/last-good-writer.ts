@@ -26,14 +26,16 @@ const retryMs = 1000;
 const lastingKinds = new Set(['Service', 'Namespace', 'ConfigMap', 'Secret']);
 
 /**
- * Remembers each object's last good version in the store, which version a live proxy refused, so that a restarted pilot still knows when the newest
- * version is bad, and the addresses that hosts of ServiceEntries were given. Writes in batches, behind; retries while the store is away.
+ * Remembers each object's last good version in the store, which version a live proxy refused, so that a restarted pilot and all others over the store know
+ * when the newest version is bad, and the addresses that hosts of ServiceEntries were given. Writes in batches, behind; retries while the store is away.
  */
 export class LastGoodWriter {
   readonly #status: StatusStore;
   readonly #log: CacheLog;
   readonly #clock: Clock;
   readonly #known = new Map<string, LastGood>();
+  /** What was good before the newest good version: a proxy, most often another pilot's, may refuse later what all had taken here. */
+  readonly #before = new Map<string, LastGood>();
   readonly #refused = new Map<string, RefusedVersion>();
   readonly #addresses = new Map<string, { readonly key: ConfigKey; readonly given: readonly AddressOfHost[] }>();
   readonly #queue = new Map<string, StatusUpdate>();
@@ -58,6 +60,28 @@ export class LastGoodWriter {
     }
   }
 
+  /**
+   * Another pilot over the store, or this one, wrote this of an object whose newest version is `current`. True when it tells of a refusal of that version
+   * which is news. Whoever did not know of a refusal and wrote last has not taken it back: it is written again.
+   */
+  learn({ key, record }: Pick<StatusUpdate, 'key' | 'record'>, current: RawObject | undefined): boolean {
+    const text = keyText(key);
+    const mine = this.#refused.get(text);
+    const theirs = record && refusedIn(key, record);
+    const good = record?.lastGood;
+    if (!mine && !theirs && (!good || !current)) return false;
+    const newest = current && contentHash(current);
+    const isNews = theirs !== undefined && (!mine || (theirs.content !== mine.content && mine.content !== newest));
+    if (isNews) this.#setRefused(theirs);
+    else if (!record && !current) this.#refused.delete(text);
+    const refused = this.#refused.get(text);
+    const goodIsRefused = good !== undefined && refused !== undefined && contentHash(good) === refused.content;
+    // What waits to be written is the later word, and nothing is newer than the newest version.
+    if (good && !goodIsRefused && !this.#queue.has(text) && !(current && this.isLastGood(current))) this.#setKnown({ raw: good, file: this.#known.get(text)?.file ?? fileOf(record.status) });
+    if (refused && refused.content === newest && (goodIsRefused || theirs?.content !== newest)) this.#keep(key);
+    return isNews && theirs.content === newest;
+  }
+
   of(key: ConfigKey): RawObject | undefined {
     return this.#known.get(keyText(key))?.raw;
   }
@@ -70,8 +94,8 @@ export class LastGoodWriter {
     const text = keyText(raw.key);
     const file = origin.location === undefined || origin.location.file === '' ? undefined : origin.location.file;
     const known = this.#known.get(text);
-    if (!lasts(raw.key) || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
-    this.#known.set(text, { raw, file });
+    if (!lasts(raw.key) || this.refusalOf(raw) !== undefined || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
+    this.#setKnown({ raw, file });
     this.#keep(raw.key);
   }
 
@@ -88,16 +112,14 @@ export class LastGoodWriter {
 
   /** A live proxy would not take this version. */
   refuse(raw: RawObject, errors: readonly FieldError[]): void {
-    this.#refused.set(keyText(raw.key), { key: raw.key, content: contentHash(raw), errors });
-    // It was taken for good before anybody was asked.
-    if (this.isLastGood(raw)) this.#known.delete(keyText(raw.key));
+    this.#setRefused({ key: raw.key, content: contentHash(raw), errors });
     if (lasts(raw.key)) this.#keep(raw.key);
   }
 
   /** What is known against this very version. */
   refusalOf(raw: RawObject): readonly FieldError[] | undefined {
     const refused = this.#refused.get(keyText(raw.key));
-    return refused?.content === contentHash(raw) ? refused.errors : undefined;
+    return refused && refused.content === contentHash(raw) ? refused.errors : undefined;
   }
 
   /** Versions refused; most objects have none. */
@@ -128,8 +150,27 @@ export class LastGoodWriter {
   }
 
   gone(key: ConfigKey): void {
+    this.#before.delete(keyText(key));
     const had = [this.#known, this.#refused, this.#addresses].map((kept) => kept.delete(keyText(key)));
     if (had.includes(true)) this.#enqueue({ key, record: undefined });
+  }
+
+  #setKnown(good: LastGood): void {
+    const text = keyText(good.raw.key);
+    const known = this.#known.get(text);
+    if (known && JSON.stringify(known.raw.content) !== JSON.stringify(good.raw.content)) this.#before.set(text, known);
+    this.#known.set(text, good);
+  }
+
+  #setRefused(refused: RefusedVersion): void {
+    const text = keyText(refused.key);
+    this.#refused.set(text, refused);
+    const [known, before] = [this.#known.get(text), this.#before.get(text)];
+    if (!known || contentHash(known.raw) !== refused.content) return;
+    // It was taken for good before everybody was asked.
+    if (before) this.#known.set(text, before);
+    else this.#known.delete(text);
+    this.#before.delete(text);
   }
 
   #keep(key: ConfigKey): void {
@@ -150,12 +191,11 @@ export class LastGoodWriter {
 
   #remember(kept: readonly { readonly key: ConfigKey; readonly record: StatusRecord }[]): void {
     for (const { key, record } of kept) {
-      const file = record.status['file'];
       const given = addressesIn(record.status['addresses']);
       if (given.length > 0) this.#addresses.set(keyText(key), { key, given });
-      if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: typeof file === 'string' ? file : undefined });
-      const refused = record.status['refused'] as { content?: unknown; errors?: unknown } | undefined;
-      if (typeof refused?.content === 'string' && Array.isArray(refused.errors)) this.#refused.set(keyText(key), { key, content: refused.content, errors: refused.errors as FieldError[] });
+      if (record.lastGood) this.#known.set(keyText(key), { raw: record.lastGood, file: fileOf(record.status) });
+      const refused = refusedIn(key, record);
+      if (refused) this.#refused.set(keyText(key), refused);
     }
   }
 
@@ -205,6 +245,15 @@ export class LastGoodWriter {
     }
     return batch;
   }
+}
+
+function refusedIn(key: ConfigKey, { status }: StatusRecord): RefusedVersion | undefined {
+  const { content, errors } = (status['refused'] ?? {}) as { readonly content?: unknown; readonly errors?: unknown };
+  return typeof content === 'string' && Array.isArray(errors) ? { key, content, errors: errors as FieldError[] } : undefined;
+}
+
+function fileOf({ file }: StatusRecord['status']): string | undefined {
+  return typeof file === 'string' ? file : undefined;
 }
 
 function addressesIn(value: unknown): readonly AddressOfHost[] {

@@ -92,7 +92,7 @@ export async function proxyStatus(parts: StatusApiParts, request: ProxyStatusReq
   const own = localProxyStatus(parts, request);
   return {
     proxies: [...own.proxies, ...others.flatMap(({ answer }) => answer?.proxies ?? [])].toSorted((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
-    // Objects are the same everywhere; what a live proxy refused may be set aside where it is connected alone.
+    // Objects are the same everywhere, but pilots hear of a change one after the other.
     quarantinedObjects: Math.max(own.quarantinedObjects, ...others.map(({ answer }) => answer?.quarantinedObjects ?? 0)),
     sourceProblems: Math.max(own.sourceProblems, ...others.map(({ answer }) => answer?.sourceProblems ?? 0)),
     pilots: pilotStates(parts, others),
