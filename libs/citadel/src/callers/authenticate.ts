@@ -59,9 +59,10 @@ function byCertificate(leaf: Certificate, authority: OpenAuthority, { now, revok
   const peer = verifyChain([leaf, ...issuer], authority.trust, { now, use: 'client' });
   if (!peer.ok) return refuse('authentication', 'unauthenticated', `the client certificate is refused: ${peer.error[0]?.message}. Join again with a new token`);
   const issuedAt = leaf.notBefore + backdatedMs;
-  const revoked = revokedIdentity(formatSpiffeId(peer.value.id), issuedAt);
+  const spiffeId = formatSpiffeId(peer.value.id);
+  const revoked = revokedIdentity(spiffeId, issuedAt);
   if (revoked) return refuse('authentication', 'unauthenticated', `the client certificate is refused: those of ${revoked.spiffeId} from before ${new Date(revoked.before).toISOString()} are revoked. Join again with a new token`);
-  return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, shown: { serial: leaf.serial, issuedAt }, settle: async () => ok(undefined) });
+  return ok({ ids: [peer.value.id], how: 'certificate', subject: `serial ${leaf.serial}`, shown: { serial: leaf.serial, spiffeId, issuedAt }, settle: async () => ok(undefined) });
 }
 
 /** Three parts of base64url, the last of which may not be empty: what is not even that is never sent to anybody. */

@@ -21,7 +21,7 @@ export interface Caller {
   /** Who that is where the proof comes from, for the audit: a user name of Kubernetes, a subject at its issuer. */
   readonly subject?: string;
   /** The certificate that was shown, when that is the proof. */
-  readonly shown?: { readonly serial: string; readonly issuedAt: number };
+  readonly shown?: { readonly serial: string; readonly spiffeId: string; readonly issuedAt: number };
   /** Spends what can be spent only once; to be called when all else has worked, and before the answer leaves. */
   settle(): Promise<Result<void, CitadelError>>;
 }

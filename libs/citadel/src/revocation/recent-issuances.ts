@@ -5,10 +5,11 @@ import type { RevocationState, RevokedRecord } from './revocation-state.ts';
 export interface RecentIssuance extends IssuedRecord {
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** The certificate that was shown; undefined: a token. */
-  readonly shown: { readonly serial: string; readonly issuedAt: number } | undefined;
+  /** The certificate that was shown, of another identity where a registration authority asked; undefined: a token. */
+  readonly shown: { readonly serial: string; readonly spiffeId: string; readonly issuedAt: number } | undefined;
 }
 
+const never = Number.POSITIVE_INFINITY;
 const maxRecent = 50_000;
 /** A request under way when the revocations were read ends within this. */
 const underWayMs = 15_000;
@@ -33,11 +34,12 @@ export class RecentIssuances {
     const late: RevokedRecord[] = [];
     for (const { serial, spiffeId, notAfter, at, shown } of this.#recent) {
       if (revokedAt.has(serial)) continue;
-      const shownUntil = (shown && revokedAt.get(shown.serial)) ?? Number.POSITIVE_INFINITY;
-      const identityBefore = before.get(spiffeId) ?? 0;
-      if (shownUntil > at && (shown?.issuedAt ?? at) >= identityBefore) continue;
+      const ownBefore = before.get(spiffeId) ?? 0;
+      // Of what was shown, by its serial or with its identity: what was got with it from then on goes with it.
+      const shownUntil = shown ? Math.min(revokedAt.get(shown.serial) ?? never, untilOf(shown, before)) : never;
+      if (at >= ownBefore && at < shownUntil) continue;
       // Never after it was issued: whatever was got with it, here or at another citadel, goes with it.
-      const since = Math.min(at, shownUntil <= at ? shownUntil : identityBefore);
+      const since = Math.min(at, shownUntil);
       late.push({ serial, spiffeId, notAfter, revokedAt: since });
       // What was got with it is next in the list.
       revokedAt.set(serial, since);
@@ -49,4 +51,10 @@ export class RecentIssuances {
   forget(now: number): void {
     this.#recent = this.#recent.filter(({ at }) => at > now - underWayMs);
   }
+}
+
+/** Until when a certificate counted whose identity was revoked. */
+function untilOf({ spiffeId, issuedAt }: { readonly spiffeId: string; readonly issuedAt: number }, before: ReadonlyMap<string, number>): number {
+  const until = before.get(spiffeId) ?? 0;
+  return issuedAt < until ? until : never;
 }

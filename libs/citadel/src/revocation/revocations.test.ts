@@ -59,8 +59,8 @@ beforeEach(async () => {
   service = await open();
 });
 
-async function open(): Promise<CertificateService> {
-  const opened = await openCertificateService({ trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, entropy, clock });
+async function open(registrationAuthorities: readonly string[] = []): Promise<CertificateService> {
+  const opened = await openCertificateService({ trustDomain, authority: new KeptAuthority({ trustDomain, keystore, entropy }), keystore, entropy, clock, registrationAuthorities });
   assert.ok(opened.ok, JSON.stringify(opened));
   return opened.value;
 }
@@ -78,8 +78,8 @@ async function renew(certificate: Certificate, at = service): Promise<string> {
   return outcome.ok ? 'renewed' : outcome.error.message;
 }
 
-async function reissue(certificate: Certificate, at = service): Promise<Certificate> {
-  const outcome = await at.createCertificate({ csr: buildCsr(key, {}), requestedMs: 0, proof: { certificate } });
+async function reissue(certificate: Certificate, at = service, ...uris: readonly string[]): Promise<Certificate> {
+  const outcome = await at.createCertificate({ csr: buildCsr(key, { uris }), requestedMs: 0, proof: { certificate } });
   assert.ok(outcome.ok, JSON.stringify(outcome));
   return outcome.value.certificate;
 }
@@ -171,6 +171,23 @@ test('what a third citadel issued for what the second one issued for a stolen ce
   assert.deepEqual([stolen, renewed, again].map((each) => holds(each, third)), [false, false, false]);
   assert.deepEqual(service.revoked().certificates.length, 1);
   assert.deepEqual(third.revoked().certificates.map((each) => each.revokedAt), [revokedAt, revokedAt, revokedAt]);
+});
+
+test('what a registration authority got late is revoked with the authority, not because its own certificate is older than a revocation of what it asked for', async () => {
+  const registrar = 'spiffe://cluster.local/ns/istio-system/sa/registrar';
+  const other = await open([registrar]);
+  const honest = await join(registrar);
+  clock.advance(5000);
+  await revoke({ spiffeId: cart });
+  clock.advance(1000);
+  const fresh = await reissue(honest, other, cart);
+  assert.ok((await other.refresh()).ok);
+  assert.ok(holds(fresh, other));
+  clock.advance(5000);
+  await revoke({ spiffeId: registrar });
+  const stolen = await reissue(honest, other, bank);
+  assert.ok((await other.refresh()).ok);
+  assert.deepEqual([fresh, stolen].map((each) => holds(each, other)), [true, false]);
 });
 
 test('what is to be revoked late is not forgotten while the keystore cannot be written', async () => {
