@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,4 +83,6 @@ test('on a Unix socket only its owner asks; one that answers, and a file, stay a
   const file = join(dir, 'notes');
   writeFileSync(file, 'precious');
   await assert.rejects(new AdminServer({ title: 'third' }).listen({ host: `unix:${file}`, port: 0 }), /is no socket/);
+  await first.stop();
+  assert.equal(existsSync(path), false);
 });

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import { isLoopback, unixPath, type Address } from './address.ts';
@@ -57,6 +58,7 @@ export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #routes = new Map<string, AdminRoute>();
   #server: Server | undefined;
+  #socketPath: string | undefined;
   #loopback = true;
 
   constructor(options: AdminServerOptions) {
@@ -75,6 +77,7 @@ export class AdminServer {
     const path = unixPath(address);
     if (path !== undefined) {
       await bindPrivately(path, (bound) => listening(server, (done) => server.listen(bound, done)), { flag: this.#options.socketFlag ?? 'admin-listen', owner: 'program' });
+      this.#socketPath = path;
       this.#server = server;
       return address;
     }
@@ -89,6 +92,8 @@ export class AdminServer {
     const server = this.#server;
     if (!server) return;
     this.#server = undefined;
+    // While it still answers: later it may be another program's.
+    if (this.#socketPath !== undefined) await rm(this.#socketPath, { force: true });
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
     const cut = setTimeout(() => server.closeAllConnections(), 1000);

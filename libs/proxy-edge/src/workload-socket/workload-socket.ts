@@ -73,10 +73,11 @@ export async function serveWorkloadSocket({ path, gid, identity, jwt, log }: Wor
       unsubscribe();
       secrets.stop();
       workloadApi.stop();
+      // While it still answers: later it may be another proxy's.
+      await rm(path, { force: true });
       const closed = once(server, 'close');
       server.close();
       injector.drain(stopMs);
-      await rm(path, { force: true });
       await withDeadline(closed, 2 * stopMs, 'closing the workload socket').catch(() => undefined);
       injector.destroy();
       grpc.forceShutdown();
