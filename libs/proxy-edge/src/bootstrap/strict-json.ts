@@ -1,11 +1,8 @@
-import { messageRegistry, typeNameOf } from '@meltemi/api';
+import { isMap, messageRegistry, rewriteJson, typeNameOf, type JsonMap, type JsonRewriter } from '@meltemi/api';
 
-type Message = NonNullable<ReturnType<ReturnType<typeof messageRegistry>['getMessage']>>;
-type Field = Message['fields'][number];
 type Enum = { readonly values: readonly { readonly name: string }[] };
-type JsonMap = Readonly<Record<string, unknown>>;
+type Inside = Parameters<JsonRewriter['message']>[2];
 
-const anyName = 'google.protobuf.Any';
 const typedStruct = /^(?:xds\.type\.v3|udpa\.type\.v1)\.TypedStruct$/;
 /** Extensions that only tune here, whichever they are: the field is warned of, so its type need not be known. */
 const anyTypeFields = new Set(['typed_dns_resolver_config', 'typedDnsResolverConfig']);
@@ -17,36 +14,26 @@ const emptyType = 'type.googleapis.com/google.protobuf.Empty';
  */
 export function strictJson(typeName: string, json: unknown): unknown {
   const message = messageRegistry().getMessage(typeName);
-  return message ? messageOf(message, json) : json;
+  return message ? rewriteJson(message, json, lenient) : json;
 }
 
-function messageOf(message: Message, json: unknown): unknown {
-  if (!isMap(json)) return json;
-  if (message.typeName === anyName) return anyOf(json);
-  if (message.typeName === 'google.protobuf.Duration') return durationOf(json);
-  if (message.typeName.startsWith('google.protobuf.')) return json;
-  return mapValues(json, (value, key) => {
-    const field = message.fields.find((each) => each.name === key || each.jsonName === key);
-    if (!field || value === null) return value;
-    return fieldOf(field, anyTypeFields.has(key) ? withKnownType(value) : value);
-  });
-}
-
-function fieldOf(field: Field, value: unknown): unknown {
-  if (field.fieldKind === 'list') return listOf(value)?.map((each) => singleOf(field, each)) ?? value;
-  if (field.fieldKind === 'map') return isMap(value) ? mapValues(value, (each) => singleOf(field, each)) : value;
-  return singleOf(field, value);
-}
-
-function singleOf(field: Field, value: unknown): unknown {
-  if (field.message) return messageOf(field.message, value);
-  return field.enum ? enumOf(field.enum, value) : value;
-}
+const lenient: JsonRewriter = {
+  message: ({ typeName }, json, inside) => {
+    if (!isMap(json)) return json;
+    if (typeName === 'google.protobuf.Any') return anyOf(json, inside);
+    if (typeName === 'google.protobuf.Duration') return durationOf(json);
+    return typeName.startsWith('google.protobuf.') ? json : inside(json);
+  },
+  field: (field, json, name) => {
+    const value = anyTypeFields.has(name) ? withKnownType(json) : json;
+    return field.fieldKind === 'list' ? listOf(value) : value;
+  },
+  enum: enumOf,
+};
 
 /** Envoy's reader takes one element for a list; a map with nothing in it says too little for that. */
-function listOf(value: unknown): readonly unknown[] | null {
-  if (Array.isArray(value)) return value;
-  return isMap(value) && Object.keys(value).length > 0 ? [value] : null;
+function listOf(value: unknown): unknown {
+  return isMap(value) && Object.keys(value).length > 0 ? [value] : value;
 }
 
 function durationOf({ seconds = 0, nanos = 0, ...others }: JsonMap): unknown {
@@ -62,20 +49,19 @@ function enumOf(type: Enum, value: unknown): unknown {
   return type.values.some(({ name }) => name === upper) ? upper : value;
 }
 
-function anyOf(json: JsonMap): unknown {
-  const { '@type': type, ...fields } = json;
+function anyOf(json: JsonMap, inside: Inside): unknown {
+  const type = json['@type'];
   if (typeof type !== 'string') return json;
   const name = typeNameOf(type);
-  if (typedStruct.test(name)) return structOf(json);
+  if (typedStruct.test(name)) return structOf(json, inside);
   const message = messageRegistry().getMessage(name);
-  if (!message || message.typeName.startsWith('google.protobuf.')) return json;
-  return { '@type': type, ...messageOf(message, fields) as JsonMap };
+  return !message || message.typeName.startsWith('google.protobuf.') ? json : inside(json, message);
 }
 
-function structOf(json: JsonMap): unknown {
+function structOf(json: JsonMap, inside: Inside): unknown {
   const type = json['type_url'] ?? json['typeUrl'];
   const value = json['value'] ?? {};
-  return typeof type === 'string' && isMap(value) ? anyOf({ ...value, '@type': type }) : json;
+  return typeof type === 'string' && isMap(value) ? anyOf({ ...value, '@type': type }, inside) : json;
 }
 
 /** A TypedExtensionConfig whose type we need not know. */
@@ -85,12 +71,4 @@ function withKnownType(value: unknown): unknown {
   const type = config['@type'];
   const known = typeof type !== 'string' || messageRegistry().getMessage(typeNameOf(type)) !== undefined;
   return known ? value : { name: value['name'] ?? '', typed_config: { '@type': emptyType } };
-}
-
-function mapValues(map: JsonMap, change: (value: unknown, key: string) => unknown): JsonMap {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value, key)]));
-}
-
-function isMap(value: unknown): value is JsonMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
