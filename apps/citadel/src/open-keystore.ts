@@ -21,7 +21,7 @@ export async function openKeystore(values: CitadelOptions, stateDir: string, onL
   const opened = await openPlace(place.value, { sealing, clock: systemClock, onLead }).catch((cause: unknown) => {
     throw new StartError(cause instanceof Error ? cause.message : String(cause), { cause });
   });
-  return { ...opened, shared: kind !== 'folder', name: values.keystore === undefined ? `--state-dir ${stateDir}` : `--keystore ${name}` };
+  return { ...opened, shared: kind === 'etcd', name: values.keystore === undefined ? `--state-dir ${stateDir}` : `--keystore ${name}` };
 }
 
 async function readSealing(values: CitadelOptions): Promise<Sealing | undefined> {

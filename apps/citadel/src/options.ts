@@ -11,7 +11,7 @@ import { federationOptions } from './federation-options.ts';
 export const options = [
   { name: 'listen', type: 'address', default: '127.0.0.1:15022', description: 'certificate service, trust bundle and health (gRPC over TLS)' },
   { name: 'state-dir', type: 'string', required: true, placeholder: 'folder', description: 'folder of this citadel: its socket, and the keystore unless --keystore says otherwise; made with mode 0700' },
-  { name: 'keystore', type: 'string', placeholder: 'url', description: 'where keys and join tokens are kept: dir:PATH, or etcd://host:port[,host:port][/root] (etcds:// for TLS) for several citadels at once; root /meltemi-citadel (default: dir:<state-dir>)' },
+  { name: 'keystore', type: 'string', placeholder: 'url', description: 'where keys and join tokens are kept: dir:PATH, or etcd://host:port[,host:port][/root] (etcds:// for TLS) for several citadels at once; root /meltemi-citadel, or kubernetes[:NAMESPACE[/NAME]] for Secrets of one citadel; namespace of the Pod, name meltemi-citadel (default: dir:<state-dir>)' },
   ...etcdFlags,
   { name: 'socket', type: 'string', placeholder: 'file', description: 'Unix socket (mode 0600) where join tokens are minted; default: citadel.sock in the state dir' },
   { name: 'keystore-passphrase-file', type: 'string', placeholder: 'file', description: 'seal the keystore (AES-256-GCM) under the passphrase in the first line of this file; a plain keystore is sealed by the first start' },

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { formatFieldErrors, systemClock, type Lifecycle } from '@meltemi/base';
 import { isSafeUrl, OidcCallers, parseOidcIssuers, ServiceAccountCallers, type OidcIssuer, type TokenCallers } from '@meltemi/citadel';
-import { inClusterApi, KubernetesTokenReviewer } from '@meltemi/citadel-edge';
+import { kubernetesApiOf, KubernetesTokenReviewer } from '@meltemi/citadel-edge';
 import type { StatsRegistry } from '@meltemi/observe';
 import { StartError, type Logger } from '@meltemi/observe-edge';
 import { httpKeyServer, JwksKeeper, type KeyServer } from '@meltemi/pilot-edge/jwks';
@@ -41,12 +41,9 @@ export async function tokenCallers(values: CitadelOptions, parts: Parts): Promis
 }
 
 function serviceAccountCallers(values: CitadelOptions, { lifecycle }: Parts): TokenCallers {
-  const given = inClusterApi(process.env);
-  const url = values['kubernetes-api-server'] ?? given?.url;
-  const caFile = values['kubernetes-ca-file'] ?? given?.caFile;
-  const tokenFile = values['kubernetes-token-file'] ?? given?.tokenFile;
-  if (url === undefined || caFile === undefined || tokenFile === undefined) throw new StartError('--kubernetes-callers: this is no Pod (KUBERNETES_SERVICE_HOST is not set); give --kubernetes-api-server, --kubernetes-ca-file and --kubernetes-token-file', { exitCode: 2 });
-  const reviewer = new KubernetesTokenReviewer({ url, caFile, tokenFile });
+  const api = kubernetesApiOf(values, process.env);
+  if (!api.ok) throw new StartError(`--kubernetes-callers: ${api.error}`, { exitCode: 2 });
+  const reviewer = new KubernetesTokenReviewer(api.value);
   lifecycle.add('token reviewer', () => reviewer.stop());
   return new ServiceAccountCallers({ trustDomain: values['trust-domain'], reviewer, audiences: values['token-audiences'] });
 }

@@ -68,7 +68,14 @@ export class ApiSecrets implements Secrets {
       throw new Error(`Secrets at ${this.#options.api.url}: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     if (expected.includes(answer.status)) return answer;
-    throw new Error(`Secrets at ${this.#options.api.url}: ${call.method} answers ${answer.status}${answer.status === 403 ? `: our service account needs get, list, create, update and delete on secrets in namespace ${this.#options.namespace}` : ''}`);
+    throw new Error(`Secrets at ${this.#options.api.url}: ${call.method} answers ${answer.status}${this.#hint(answer.status)}`);
+  }
+
+  #hint(status: number): string {
+    const { namespace, api } = this.#options;
+    if (status === 403) return `: our service account needs get, list, create, update and delete on secrets in namespace ${namespace}`;
+    if (status === 401) return `: it does not know the token in ${api.tokenFile}: it must be of this cluster, and not have expired`;
+    return status === 404 ? `: is there a namespace ${namespace}?` : '';
   }
 
   #of(name: string): string {

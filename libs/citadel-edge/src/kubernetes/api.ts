@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { readBounded } from '../read-bounded.ts';
@@ -29,6 +30,15 @@ export interface KubernetesCall {
 
 const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
 const maxFileBytes = 65_536;
+
+/** The namespace of the Pod this process runs in; undefined outside of one. */
+export function inClusterNamespace(): string | undefined {
+  try {
+    return readFileSync(`${serviceAccountDir}/namespace`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
 
 /** The API server of the cluster this process runs in; undefined outside of one. */
 export function inClusterApi(env: NodeJS.ProcessEnv): KubernetesApi | undefined {

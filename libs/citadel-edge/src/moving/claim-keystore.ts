@@ -1,21 +1,20 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '@meltemi/base';
-import type { EtcdFlagValues } from '@meltemi/config-edge/etcd';
 import { isCode, replaceFile } from '@meltemi/identity-edge';
 import { movedName } from '../disk-keystore.ts';
-import { openPlace, parseKeystorePlace, type PlacedKeystore } from '../keystore-place.ts';
+import { openPlace, parseKeystorePlace, type KeystoreFlagValues, type PlacedKeystore } from '../keystore-place.ts';
 import { readKeyFile, readPassphraseFile, type SealingSecret } from '../sealing/sealing-secret.ts';
 import type { KeystoreSide } from './copy-keystore.ts';
 
 /** Where a keystore is, as flags say it. */
 export interface KeystoreLocation {
-  /** dir:PATH, or etcd[s]://…, as citadel's --keystore. */
+  /** dir:PATH, etcd[s]://… or kubernetes[:…], as citadel's --keystore. */
   readonly url: string;
   /** What it is, or is to be, sealed with; neither: plain, on disk alone. */
   readonly keyFile?: string | undefined;
   readonly passphraseFile?: string | undefined;
-  readonly etcd: EtcdFlagValues;
+  readonly flags: KeystoreFlagValues;
 }
 
 /** A keystore that nobody else uses until `close`. */
@@ -36,7 +35,7 @@ const defaultLeadWithinMs = 13_000;
  */
 export async function claimKeystore(location: KeystoreLocation, { source, leadWithinMs = defaultLeadWithinMs }: { readonly source: boolean; readonly leadWithinMs?: number }): Promise<ClaimedKeystore> {
   const secret = await secretOf(location);
-  const parsed = parseKeystorePlace(location.url, location.etcd);
+  const parsed = parseKeystorePlace(location.url, location.flags);
   if (!parsed.ok) throw new Error(parsed.error);
   const place = parsed.value;
   if (source && place.kind === 'folder' && !(await isDirectory(place.dir))) throw new Error(`${place.dir} is no folder: there is no keystore to copy`);
@@ -47,7 +46,7 @@ export async function claimKeystore(location: KeystoreLocation, { source, leadWi
   return claimed;
 }
 
-/** Every citadel stands for election, and one of them leads: who gets the lead is alone. */
+/** In etcd every citadel stands for election, and one of them leads: who gets the lead is alone. Secrets are claimed already. */
 async function leadAlone(opened: PlacedKeystore, name: string, withinMs: number): Promise<void> {
   try {
     await opened.leadership.acquire(AbortSignal.timeout(withinMs));

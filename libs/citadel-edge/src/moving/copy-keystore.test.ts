@@ -31,8 +31,8 @@ after(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const folder = (sealed = false): KeystoreLocation => ({ url: `dir:${join(dir, `d${(count += 1)}`)}`, ...(sealed && { keyFile }), etcd: {} });
-const inEtcd = (): KeystoreLocation => ({ url: `etcd://${etcd.endpoints.map((endpoint) => endpoint.replace(/^https?:\/\//, '')).join(',')}/moved-${(count += 1)}`, keyFile, etcd: {} });
+const folder = (sealed = false): KeystoreLocation => ({ url: `dir:${join(dir, `d${(count += 1)}`)}`, ...(sealed && { keyFile }), flags: {} });
+const inEtcd = (): KeystoreLocation => ({ url: `etcd://${etcd.endpoints.map((endpoint) => endpoint.replace(/^https?:\/\//, '')).join(',')}/moved-${(count += 1)}`, keyFile, flags: {} });
 const pathOf = ({ url }: KeystoreLocation): string => url.slice('dir:'.length);
 
 /** A keystore as a citadel leaves it: authority, JWT keys, one certificate that lives and one that is revoked, two join tokens of which one is used. */

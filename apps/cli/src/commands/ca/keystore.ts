@@ -1,6 +1,8 @@
 import { Option, type Command } from 'commander';
+import type { KeystoreFlagValues } from '@meltemi/citadel-edge';
+import { kubernetesFlags } from '@meltemi/citadel-edge/kubernetes-flags';
 import { claimKeystore, copyKeystore, type ClaimedKeystore, type CopiedKeystore, type KeystoreLocation } from '@meltemi/citadel-edge/moving';
-import { etcdFlags, type EtcdFlagValues } from '@meltemi/config-edge/etcd';
+import { etcdFlags } from '@meltemi/config-edge/etcd';
 import { CliError, exitCode } from '../../cli-error.ts';
 import { outputFormat, print, type Output } from '../../output.ts';
 
@@ -12,29 +14,29 @@ interface Options {
   readonly toKeyFile?: string;
   readonly toPassphraseFile?: string;
   readonly output?: string;
-  /** Those of etcd. */
+  /** Those of etcd and Kubernetes. */
   readonly [name: string]: unknown;
 }
 
 /** Those that citadel has, too. */
-const etcdOptions = etcdFlags.map((flag) => ({ name: flag.name, option: new Option(`--${flag.name}${flag.type === 'bool' ? '' : ` <${flag.placeholder}>`}`, flag.description) }));
+const placeOptions = [...etcdFlags, ...kubernetesFlags].map((flag) => ({ name: flag.name, option: new Option(`--${flag.name}${flag.type === 'bool' ? '' : ` <${flag.placeholder}>`}`, flag.description) }));
 
 /** `meltemi ca keystore copy` and `move`: works on the keystores themselves, with every citadel stopped. */
 export function addKeystoreCommands(ca: Command, output: Output): void {
-  const keystore = ca.command('keystore').description("copy or move citadel's keystore: folder to etcd, sealed to plain and the other way round; every citadel on it must be stopped");
+  const keystore = ca.command('keystore').description("copy or move citadel's keystore: between folders, etcd and Kubernetes Secrets, sealed or plain; every citadel on it must be stopped");
   for (const [name, description] of [['copy', 'copy everything, and compare it; the source stays as it is'], ['move', 'copy, compare, and mark the source (dir: only) so that no citadel starts on it by mistake']] as const) {
     const command = keystore.command(name).description(description)
-      .requiredOption('--from <url>', "dir:PATH or etcd[s]://host:port[,…][/root], as citadel's --keystore")
+      .requiredOption('--from <url>', "dir:PATH, etcd[s]://host:port[,…][/root] or kubernetes:NAMESPACE[/NAME], as citadel's --keystore")
       .requiredOption('--to <url>', 'the same; must be empty')
       .option('--from-key-file <file>', 'what the source is sealed with')
       .option('--from-passphrase-file <file>', 'the same, a passphrase')
       .option('--to-key-file <file>', 'what the copy is sealed with; neither: plain, in a folder alone')
       .option('--to-passphrase-file <file>', 'the same, a passphrase');
-    for (const { option } of etcdOptions) command.addOption(option);
+    for (const { option } of placeOptions) command.addOption(option);
     command.option('-o, --output <format>', 'table, json or yaml')
       .action(async (options: Options) => {
         const format = outputFormat(options.output);
-        if (name === 'move' && !options.from.startsWith('dir:')) throw new CliError('ca keystore move: --from must be a folder (dir:PATH); copy from etcd, and delete its keys yourself', exitCode.usage);
+        if (name === 'move' && !options.from.startsWith('dir:')) throw new CliError('ca keystore move: --from must be a folder (dir:PATH); copy from etcd or Kubernetes, and delete what is there yourself', exitCode.usage);
         const copied = await copy(options, name === 'move');
         print(output, format, copied, () => copiedText(copied, options, name));
       });
@@ -42,12 +44,12 @@ export function addKeystoreCommands(ca: Command, output: Output): void {
 }
 
 async function copy(options: Options, move: boolean): Promise<CopiedKeystore> {
-  const etcd: EtcdFlagValues = Object.fromEntries(etcdOptions.map(({ name, option }) => [name, options[option.attributeName()]]));
+  const flags: KeystoreFlagValues = Object.fromEntries(placeOptions.map(({ name, option }) => [name, options[option.attributeName()]]));
   const claim = (location: KeystoreLocation, source: boolean): Promise<ClaimedKeystore> => claimKeystore(location, { source });
   try {
-    const from = await claim({ url: options.from, keyFile: options.fromKeyFile, passphraseFile: options.fromPassphraseFile, etcd }, true);
+    const from = await claim({ url: options.from, keyFile: options.fromKeyFile, passphraseFile: options.fromPassphraseFile, flags }, true);
     try {
-      const to = await claim({ url: options.to, keyFile: options.toKeyFile, passphraseFile: options.toPassphraseFile, etcd }, false);
+      const to = await claim({ url: options.to, keyFile: options.toKeyFile, passphraseFile: options.toPassphraseFile, flags }, false);
       try {
         const copied = await copyKeystore(from, to);
         if (move) await from.retire?.(to.name);
