@@ -16,9 +16,11 @@ export async function distributionsOf(client: PilotClient, keys: readonly Object
   return { objects: found, missing: [...missing] };
 }
 
-/** A line for each pilot whose proxies are missing in an answer. */
+/** A line for each pilot whose proxies are missing in an answer; first, that the answer is of one pilot only, where it is. */
 export function missingPilots(pilots: readonly PilotState[]): string[] {
-  return pilots.filter(({ error }) => error !== '').map(({ pilot, address, error }) => `pilot ${pilot}${address === '' ? '' : ` at ${address}`} does not answer, its proxies are missing here: ${error}`);
+  const missing = pilots.filter(({ error }) => error !== '').map(({ pilot, address, error }) => `pilot ${pilot} ${address === '' ? 'cannot be asked' : `at ${address} does not answer`}, its proxies are missing here: ${error}`);
+  const [asked] = pilots;
+  return asked && missing.length > 0 && missing.length === pilots.length - 1 ? [`this is what pilot ${asked.pilot} alone knows, of ${pilots.length} pilots over its store`, ...missing] : missing;
 }
 
 /** What is told of pilots among proxies that lag: pilots' names are "pilot NAME", or "pilot" for the one that was asked. */

@@ -185,7 +185,7 @@ test('wait refuses words that mean nothing', async () => {
 test('proxy-status shows what istioctl shows', async () => {
   const table = await meltemi('proxy-status');
   assert.match(table.out, /^NAME +CLUSTER +CDS +LDS +EDS +RDS +PILOT +VERSION\nreviews-v1-0\.default +Kubernetes +SYNCED +ERROR +STALE +NOT SENT +p +0\.1\.0\n$/);
-  assert.match(table.err, /refused LDS: the port is taken\npilot q at 10\.0\.0\.2:1 does not answer, its proxies are missing here: it took too long\n1 object is quarantined[^]*have 1 problem/);
+  assert.match(table.err, /refused LDS: the port is taken\nthis is what pilot p alone knows, of 2 pilots over its store\npilot q at 10\.0\.0\.2:1 does not answer, its proxies are missing here: it took too long\n1 object is quarantined[^]*have 1 problem/);
   assert.equal((JSON.parse((await meltemi('ps', 'reviews', '-o', 'json')).out) as unknown[]).length, 1);
   assert.match((await meltemi('ps', 'nobody')).err, /No proxy nobody is connected\. Connected are: reviews-v1-0\.default/);
   assert.match((await meltemi('version')).out, /client +0\.1\.0\ncontrol plane \(p\) +0\.1\.0\ncontrol plane \(q\) +0\.1\.0 \(does not answer\)\ndata plane \(1 proxies\) +0\.1\.0/);

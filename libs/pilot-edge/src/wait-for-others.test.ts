@@ -4,7 +4,7 @@ import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution, type
 import { waitFor } from '@meltemi/base';
 import { translate } from '@meltemi/pilot';
 import { FakeMesh } from './testing/fake-mesh.test-support.ts';
-import { fakeDirectory, type FakePeer } from './testing/fake-peers.test-support.ts';
+import { fakeDirectory, FakePeer } from './testing/fake-peers.test-support.ts';
 import { waitForRevision, type WaitAsk } from './wait.ts';
 
 const entry = `apiVersion: networking.istio.io/v1
@@ -15,9 +15,9 @@ spec: {hosts: [one.example.com], ports: [{number: 80, name: http, protocol: HTTP
 const inForce: Omit<ObjectDistribution, 'key'> = { state: ObjectDistribution_State.IN_FORCE, resourceVersion: '1', reasons: [], lastGoodInForce: false, proxies: 0, following: 0, notConcerned: 0, refusing: 0, lagging: 0, laggards: [], followers: [] };
 
 /** A pilot of one proxy that follows everything, and another pilot. */
-async function withPeer(ask: Partial<WaitAsk> = {}) {
+async function withPeer(ask: Partial<WaitAsk> = {}, record: object = {}) {
   const fake = fakeDirectory(5000);
-  await fake.came('b', {});
+  await fake.came('b', record);
   const mesh = new FakeMesh({ translate }).settled();
   const [key] = mesh.write(entry);
   assert.ok(key);
@@ -32,8 +32,7 @@ async function withPeer(ask: Partial<WaitAsk> = {}) {
     for await (const progress of waitForRevision(parts, { storeVersion: '', ...ask, ...(ask.objects ? { objects: [key] } : {}) }, over.signal)) seen.push(progress);
     return seen.at(-1);
   })();
-  const peer = fake.dialed[0]?.peer;
-  assert.ok(peer);
+  const peer = fake.dialed[0]?.peer ?? new FakePeer();
   return { peer, seen, end, key, over };
 }
 
@@ -78,4 +77,12 @@ test('a pilot that has not read its configuration yet has proxies that follow no
   mesh.discovery.start();
   mesh.settled();
   assert.equal((await end)?.done, true);
+});
+
+test('a wait does not go on for a pilot that cannot be asked: it is over when the others have said all, and says that it speaks for them alone', async () => {
+  for (const ask of [{}, { objects: [] }]) {
+    const { end } = await withPeer(ask, { address: '' });
+    const last = await end;
+    assert.deepEqual([last?.done, last?.timedOut, last?.following, last?.laggards.map(({ proxyId, detail }) => `${proxyId} ${detail}`)], [false, false, 1, ['pilot b cannot be asked, so that nothing is known of its proxies: it has no certificate of the mesh to be asked with (--citadel-address)']]);
+  }
 });

@@ -104,16 +104,19 @@ function progressOf(parts: WaitParts, { own, peers, ask }: { own: FollowLook; pe
   const others = peers?.looks() ?? [];
   const silent = others.filter(({ look }) => look.objects.length < asked.length);
   const away = [...(peers?.lags() ?? []), ...silent.flatMap(lagOfSilent)];
+  const mute = peers?.mute() ?? [];
   const all = [own, ...others.map(({ look }) => look)];
-  const laggards = refusersFirst([...own.laggards, ...others.flatMap(({ pilot, look }) => look.laggards.map((lag) => ofPilot(pilot, lag))), ...away]);
+  const laggards = refusersFirst([...own.laggards, ...others.flatMap(({ pilot, look }) => look.laggards.map((lag) => ofPilot(pilot, lag))), ...away, ...mute]);
   const objects = own.objects.length < asked.length ? [] : merged(own, { others, node: parts.node ?? '', named: namedPerObject(asked) });
   const started = all.some((look) => look.started);
   const settled = settledObjects(parts.cache, objects, { ...ask, judging: all.some(({ judging }) => judging) });
   const byObjects = asked.length > 0 && objects.length > 0;
-  const done = byObjects ? settled === 'reached' && !started && away.length === 0 && silent.length === 0 : laggards.length === 0;
-  const hopeless = byObjects ? (settled === 'hopeless' && peers?.pending !== true) || silent.some(refusesItself) : away.length === 0 && all.every(({ refused }) => refused);
+  const known = byObjects ? settled === 'reached' && !started && away.length === 0 && silent.length === 0 : laggards.length === mute.length;
+  const done = known && mute.length === 0;
+  // Of pilots that cannot be asked nothing more will be known.
+  const hopeless = known ? !done : byObjects ? (settled === 'hopeless' && peers?.pending !== true) || silent.some(refusesItself) : away.length === 0 && all.every(({ refused }) => refused);
   const sum = (count: (look: FollowLook) => number) => all.reduce((total, look) => total + count(look), 0);
-  return { told: { done, affected: sum(({ affected }) => affected) + away.length, following: sum(({ following }) => following), laggards: laggards.slice(0, maxNamed), objects }, hopeless };
+  return { told: { done, affected: sum(({ affected }) => affected) + away.length + mute.length, following: sum(({ following }) => following), laggards: laggards.slice(0, maxNamed), objects }, hopeless };
 }
 
 /** What a pilot says of itself has no name yet. */

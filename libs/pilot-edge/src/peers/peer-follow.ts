@@ -56,11 +56,16 @@ export class PeerFollow {
     return [...this.#followed.values()].flatMap(({ pilot, look }) => (look ? [{ pilot: pilot.pilot, look }] : []));
   }
 
-  /** Pilots whose proxies are not known. */
+  /** Pilots whose proxies can never be known from here: waiting for them is of no use. */
+  mute(): ProxyLag[] {
+    return [...this.#followed.values()].flatMap(({ pilot: { pilot, api } }): ProxyLag[] => (typeof api === 'string' ? [{ proxyId: `pilot ${pilot}`, state: ProxyLag_State.LAGGING, detail: `cannot be asked, so that nothing is known of its proxies: ${api}` }] : []));
+  }
+
+  /** Pilots whose proxies are not known yet. */
   lags(): ProxyLag[] {
     const lags = [...this.#followed.values()].flatMap(({ pilot, look, problem }): ProxyLag[] => {
-      if (look) return [];
-      const detail = problem === undefined ? 'has not said yet how far its proxies are' : `does not answer${pilot.address === '' ? '' : ` at ${pilot.address}`}: ${problem}`;
+      if (look || typeof pilot.api === 'string') return [];
+      const detail = problem === undefined ? 'has not said yet how far its proxies are' : `does not answer at ${pilot.address}: ${problem}`;
       return [{ proxyId: `pilot ${pilot.pilot}`, state: ProxyLag_State.LAGGING, detail }];
     });
     return this.#options.directory.goneUntil() === undefined ? lags : [...lags, { proxyId: 'pilot', state: ProxyLag_State.LAGGING, detail: 'another pilot is gone: its proxies may be on their way to others' }];

@@ -11,7 +11,7 @@ test('the others are known by their records, sorted by name; this pilot is none 
   await tell({ type: 'put', name: '4', value: 'no record' });
   await tell({ type: 'put', name: '5', value: JSON.stringify({ pilot: 'x'.repeat(300), address: '', version: '' }) });
   assert.deepEqual(directory.others().map(({ pilot, address }) => `${pilot} ${address}`), ['a ', 'b 2:1', 'c 1:1']);
-  assert.match(JSON.stringify(directory.others()[0]?.api), /serves no other pilots/);
+  assert.match(JSON.stringify(directory.others()[0]?.api), /no certificate of the mesh/);
 });
 
 test('a pilot is known to others only from when it says so, and not any more when it stops', async () => {

@@ -121,7 +121,7 @@ export class PilotDirectory {
     // Nobody but a pilot that started again as another has an address that was taken: asked twice, its proxies would count twice.
     for (const other of this.#at(record.address)) this.#left(other.id);
     if (known) this.#forget(known);
-    const api = record.address === '' ? 'it serves no other pilots: it has no certificate of the mesh (--citadel-address)' : this.#options.dial(record.address);
+    const api = record.address === '' ? 'it has no certificate of the mesh to be asked with (--citadel-address)' : this.#options.dial(record.address);
     this.#others.set(id, { id, ...record, api });
     this.#gone.delete(id);
     this.#options.log.info({ pilot: record.pilot, address: record.address }, 'another pilot is there');
