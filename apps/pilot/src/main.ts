@@ -61,7 +61,7 @@ await runProgram({
     });
     const names = new NameKeeper({ resolve: systemNames, clock: systemClock, log, onChange: () => { if (started) discovery.changed('addresses of network gateways'); } });
     lifecycle.add('names of network gateways', () => names.stop());
-    const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason) => { if (started) discovery.changed(reason); }, graceMs: features.workloadEntryGrace, values: leased.registered });
+    const registration = new AutoRegistration({ configs: () => cache.configs(), clock: systemClock, log, onChange: (reason, objects) => { if (started) discovery.changed(reason, objects); }, graceMs: features.workloadEntryGrace, values: leased.registered });
     lifecycle.add('registered workloads', () => registration.stop());
     const meshConfig = new MeshConfigReader();
     let anchors: readonly string[] = [];
@@ -92,13 +92,13 @@ await runProgram({
       lifecycle.add('known pilots', () => pilots.stop());
       pilots.start();
     }
-    const parts = { cache, discovery, clock: systemClock, version: meltemiVersion, node, pilots };
+    const parts = { cache, registered: () => registration.entries, discovery, clock: systemClock, version: meltemiVersion, node, pilots };
     for (const route of debugRoutes(parts)) admin?.route(route);
     const policy = await readAccess(values, { log, lifecycle });
     const audit = openAudit(values, log, ({ verb, outcome }) => counters.changes.labels(verb, outcome).inc());
     const expectations = admissionTests(values);
     const apiFor = (identify: ConfigApiParts['identify'], interceptors: readonly ServerInterceptor[] = []) => {
-      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, pilots, node, registered: () => registration.entries, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
+      const api = configService({ store, cache, discovery, clock: systemClock, log, expectations, identify, policy, audit, pilots, node, registered: parts.registered, onChange: (listener) => (changeListeners.add(listener), () => changeListeners.delete(listener)) });
       const server = configServer(api, statusService(parts, { identify, policy }), interceptors);
       lifecycle.add('config API', () => server.forceShutdown());
       return server;

@@ -107,6 +107,10 @@ test('a machine that registered itself is known to every pilot', async () => {
   assert.deepEqual(await registered(a), ['vms-127.0.0.1 source:its proxy, which registered itself']);
   assert.match(await (await fetch(`http://${a.address('admin')}/debug/endpointz`)).text(), /"127\.0\.0\.1"/);
   assert.equal(vm.connected, true);
+  for (const each of [a, b]) {
+    const waited = await each.meltemi(['wait', 'workloadentry', 'vms-127.0.0.1', '--timeout', '15s']);
+    assert.deepEqual([waited.code, waited.out], [0, 'WorkloadEntry default/vms-127.0.0.1 is at 3/3 proxies\n'], waited.err);
+  }
 });
 
 test('a pilot that is killed is named while it is missed, and a wait goes on until its proxies follow elsewhere', async () => {
@@ -123,7 +127,7 @@ test('a pilot that is killed is named while it is missed, and a wait goes on unt
   const watching = setInterval(() => void registered(a).then(({ length }) => length === 1 || gaps.push(performance.now())), 50);
   await lost?.stop();
   const status = await a.meltemi(['proxy-status']);
-  assert.match(status.err, /^pilot b at 127\.0\.0\.1:\d+ does not answer, its proxies are missing here: /);
+  assert.match(status.err, /^this is what pilot a alone knows, of 2 pilots over its store\npilot b at 127\.0\.0\.1:\d+ does not answer, its proxies are missing here: /);
   assert.doesNotMatch(status.out, /two\.default/);
   assert.match((await a.meltemi(['wait', 'vs', 'reviews', '--timeout', '1s'])).err, /at 1 of 1 proxies\n +pilot b lags: does not answer at 127\.0\.0\.1:\d+: /);
   const vm = await machine(a);

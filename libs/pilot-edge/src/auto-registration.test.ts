@@ -22,11 +22,12 @@ function proxy(metadata: object, node: object = {}): Proxy {
 function setUp(configs: Config[], shared = new ManualClock(), store = memoryConfigStore({ clock: shared })) {
   const clock = shared;
   const changes: string[] = [];
+  const objects: string[][] = [];
   const warned: string[] = [];
   const values = statusLeasedValues({ status: store.status, kind: 'RegisteredEntry', clock, leaseMs: 10_000, onFailure: (reason) => assert.fail(reason) });
-  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {}, warn: ({ entry }: { entry?: string }) => void warned.push(entry ?? ''), error: () => {} }, values, onChange: (reason) => changes.push(reason), graceMs: 10_000 });
+  const registration = new AutoRegistration({ configs: () => configs, clock, log: { info: () => {}, warn: ({ entry }: { entry?: string }) => void warned.push(entry ?? ''), error: () => {} }, values, onChange: (reason, changed) => { changes.push(reason); objects.push([...changed]); }, graceMs: 10_000 });
   const connect = (one: Proxy, identity: string | undefined = 'spiffe://cluster.local/ns/vms/sa/db') => registration.connect({ peer: { listener: 'secure', address: '', identity } }, one);
-  return { registration, clock, changes, connect, values, warned, names: () => registration.entries.map(({ key }) => key.name) };
+  return { registration, clock, changes, connect, values, warned, objects, names: () => registration.entries.map(({ key }) => key.name) };
 }
 
 test('a proxy becomes an entry by its group\'s template, with its own labels, network and locality', () => {
@@ -205,4 +206,16 @@ test('all that is there at the start is one change, and a group is not looked fo
   connect(proxy({ NETWORK: 'new' }));
   assert.equal(reads, 2);
   await registration.stop();
+});
+
+test('whose entries came, went or are different is told, and of no others', () => {
+  const { registration, connect, objects, clock } = setUp([group('db', {}, { probe: { tcpSocket: { port: 1 } } })]);
+  const [one, two] = [proxy({}), proxy({ NETWORK: 'two' })];
+  const [first, second] = ['db-10.0.0.7', 'db-10.0.0.7-two'].map((name) => [`networking.istio.io/WorkloadEntry/vms/${name}`]);
+  connect(one);
+  connect(two);
+  registration.health(two, undefined);
+  registration.disconnect(one);
+  clock.advance(10_000);
+  assert.deepEqual(objects, [first, second, second, first]);
 });

@@ -1,6 +1,6 @@
 import { parseSpiffeId } from '@meltemi/identity';
 import type { Clock } from '@meltemi/base';
-import { keyProblem, type Config, type LeasedValues, type RawObject, type WorkloadEntrySpec } from '@meltemi/config';
+import { keyProblem, keyText, type Config, type LeasedValues, type WorkloadEntrySpec } from '@meltemi/config';
 import { entryFromGroup, entryName, healthStatus, isGroup, isHealthyEntry, wantedGroup, type Proxy, type WorkloadGroupSpec } from '@meltemi/pilot';
 import type { ClientHello } from '@meltemi/xds-edge';
 
@@ -10,8 +10,8 @@ export interface AutoRegistrationOptions {
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
   /** Where all pilots over one store keep entries, and this one over its restarts. */
   readonly values: LeasedValues;
-  /** `entries` is another list now. */
-  readonly onChange: (reason: string) => void;
+  /** `entries` is another list now: these came, went or are different (key texts). */
+  readonly onChange: (reason: string, objects: readonly string[]) => void;
   /** How long an entry outlives its last connection: proxies come back. */
   readonly graceMs: number;
 }
@@ -116,7 +116,7 @@ export class AutoRegistration {
     this.#registered.set(key, told);
     if (isHealthyEntry(told.entry) === before) return;
     this.#hold(told);
-    this.#publish(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
+    this.#publishChanged(`WorkloadEntry ${key} is ${before ? `not healthy: ${unhealthy ?? ''}` : 'healthy'}`);
   }
 
   /** Groups changed: entries of those that are gone go too, and come back with them; the others are as their proxies found them. */
@@ -185,14 +185,16 @@ export class AutoRegistration {
   #publishChanged(reason: string): void {
     const now = this.#present();
     const before = new Map(this.#entries.map((entry) => [keyOf(entry), entry]));
-    const changed = (entry: Config, was: Config | undefined) => entry !== was && JSON.stringify(entry) !== JSON.stringify(was);
-    if (now.length !== before.size || now.some((entry) => changed(entry, before.get(keyOf(entry))))) this.#publish(reason, now);
-  }
-
-  #publish(reason: string, now = this.#present()): void {
+    const changed = now.filter((entry) => {
+      const was = before.get(keyOf(entry));
+      before.delete(keyOf(entry));
+      return entry !== was && JSON.stringify(entry) !== JSON.stringify(was);
+    });
+    const all = [...changed, ...before.values()].map(({ key }) => keyText(key));
+    if (all.length === 0) return;
     this.#entries = now;
     this.#options.log.info({ registered: this.#entries.length }, reason);
-    this.#options.onChange(reason);
+    this.#options.onChange(reason, all);
   }
 }
 
@@ -222,11 +224,6 @@ function readEntry(name: string, value: string): Config<WorkloadEntrySpec> | und
   } catch {
     return undefined;
   }
-}
-
-/** A registered entry as an object, for whoever lists objects. */
-export function registeredObject({ key, apiVersion, meta, spec }: Config): RawObject {
-  return { key, apiVersion, content: { apiVersion, kind: key.kind, metadata: meta, spec } };
 }
 
 /** Whoever registers proves who it is: an entry draws the traffic of its services. Source: Istio's ensureProxyCanControlEntry. */

@@ -7,7 +7,6 @@ import {
 } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { decode, keyText, matchesFilter, toRawObject, type Config, type ConfigKey, type ConfigStore, type RawObject, type StoreError, type StoreFilter, type StoreWrite } from '@meltemi/config';
 import { patchesSetAside, type PushContext } from '@meltemi/pilot';
-import { registeredObject } from './auto-registration.ts';
 import type { AccessPolicy } from './access/access-policy.ts';
 import type { ApiCaller, IdentifiedCall } from './access/api-caller.ts';
 import type { AuditTrail } from './access/audit-trail.ts';
@@ -18,6 +17,7 @@ import type { CacheChange, CacheEntry, ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { ExpectationGate } from './expectations/gate.ts';
 import type { PilotDirectory } from './peers/pilot-directory.ts';
+import { entryOf, registeredEntries } from './registered-entries.ts';
 import { isBlankSecret, shownContent } from './shown-content.ts';
 import { waitForRevision } from './wait.ts';
 
@@ -60,7 +60,7 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
     delete: unary((request: DeleteRequest, call) => audited(parts.audit, { access: access(call), verb: 'delete', dryRun: request.dryRun }, (by) => inTurn(parts, () => remove(parts, by, request)))),
     get: unary(async ({ key }: { key?: ObjectKey | undefined }, call) => {
       if (key) access(call).must('get', key);
-      const entry = key && (parts.cache.get(key) ?? registeredEntries(parts).find((each) => keyText(each.key) === keyText(key)));
+      const entry = key && entryOf(parts, key);
       if (!entry) throw new ApiError(status.NOT_FOUND, `${describe(key)} does not exist`);
       return shown(parts)(entry);
     }),
@@ -75,11 +75,6 @@ export function configService(parts: ConfigApiParts): ConfigServiceServer {
     watch: (call) => streaming(call, () => watch(parts, access(call), call)),
     wait: (call) => streaming(call, () => wait(parts, access(call), call)),
   };
-}
-
-/** Entries that no object has the name of: an object would count instead. */
-function registeredEntries({ registered, cache }: ConfigApiParts): CacheEntry[] {
-  return (registered?.() ?? []).filter(({ key }) => !cache.get(key)).map((config) => ({ key: config.key, raw: registeredObject(config), origin: { source: 'its proxy, which registered itself', resourceVersion: '' }, config, errors: [], warnings: [] }));
 }
 
 /** A stream whose beginning may fail. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution } from '@meltemi/api/gen/meltemi/config/v1/config.ts';
 import { waitFor } from '@meltemi/base';
-import type { ConfigKey } from '@meltemi/config';
+import { keyText, type ConfigKey } from '@meltemi/config';
 import { translate } from '@meltemi/pilot';
 import { xdsType } from '@meltemi/xds';
 import { distributionOf } from './distribution.ts';
@@ -140,4 +140,21 @@ test('a wait for an object that does not exist, and for another generation, says
   await mesh.pushed('a', '3');
   proxy?.onSettle?.('3', []);
   assert.equal((await second.end)?.done, true);
+});
+
+test('the entry of a proxy that registered itself is told of like any object', async () => {
+  const { mesh, handlers: [one] } = await meshWith('one');
+  const base = { ports: {}, network: '', locality: '', weight: 0, serviceAccount: '' };
+  const key = { group: 'networking.istio.io', kind: 'WorkloadEntry', namespace: 'default', name: 'vm' };
+  const registered = { key, apiVersion: 'networking.istio.io/v1', meta: { name: 'vm', namespace: 'default', labels: {}, annotations: {}, creationTimestamp: '' }, spec: { ...base, address: '10.0.0.7', labels: { app: 'a' } } };
+  assert.equal((await look(mesh, key)).state, ABSENT);
+  mesh.registered = [registered];
+  mesh.discovery.changed('registered', [keyText(key)]);
+  assert.equal((await look(mesh, key)).state, PENDING);
+  mesh.clock.advance(1000);
+  await mesh.pushed('one', '2');
+  const sent = await look(mesh, key);
+  assert.deepEqual([sent.state, sent.following, sent.lagging], [IN_FORCE, 0, 1]);
+  one?.onSettle?.('2', []);
+  assert.equal((await look(mesh, key)).following, 1);
 });

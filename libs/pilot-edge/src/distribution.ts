@@ -3,12 +3,12 @@ import { ObjectDistribution_State, ProxyLag_State, type ObjectDistribution, type
 import { keyText, type Config, type ConfigKey } from '@meltemi/config';
 import { mayConcern, patchesSetAside } from '@meltemi/pilot';
 import { shortTypeName, type RefusedResource } from '@meltemi/xds';
-import type { CacheEntry, ConfigCache } from './config-cache.ts';
+import type { CacheEntry } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { Client } from './discovery-types.ts';
+import { entryOf, type KnownObjects } from './registered-entries.ts';
 
-export interface DistributionParts {
-  readonly cache: Pick<ConfigCache, 'get'>;
+export interface DistributionParts extends KnownObjects {
   readonly discovery: Discovery;
 }
 
@@ -45,7 +45,7 @@ type Where = Pick<ObjectDistribution, 'state' | 'reasons' | 'lastGoodInForce'>;
 
 function one(parts: DistributionParts, key: ConfigKey, { maxNamed, clients = parts.discovery.clients(), away = [], budget }: DistributionOptions & { readonly budget: { looks: number } }): ObjectDistribution {
   const { discovery } = parts;
-  const entry = parts.cache.get(key);
+  const entry = entryOf(parts, key);
   const where = whereIs(discovery, key, entry);
   const revision = Math.max(1, discovery.objects.since(keyText(key)));
   const laggards: ProxyLag[] = [];

@@ -6,9 +6,10 @@ import type { ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { Client } from './discovery-types.ts';
 import { distributionOf, proxyLag } from './distribution.ts';
+import type { KnownObjects } from './registered-entries.ts';
 import { refusersFirst } from './peers/merge-distribution.ts';
 
-export interface FollowParts {
+export interface FollowParts extends KnownObjects {
   readonly cache: Pick<ConfigCache, 'processed' | 'get'>;
   readonly discovery: Discovery;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import type { ConfigCache } from './config-cache.ts';
 import type { Discovery } from './discovery.ts';
 import type { Client } from './discovery-types.ts';
 import { distributionOf } from './distribution.ts';
+import type { KnownObjects } from './registered-entries.ts';
 import { askOthers, type Asked } from './peers/ask-others.ts';
 import { mergeDistribution } from './peers/merge-distribution.ts';
 import type { PilotDirectory } from './peers/pilot-directory.ts';
@@ -19,7 +20,7 @@ const shownTypes = [xdsType.cluster, xdsType.listener, xdsType.endpoint, xdsType
 const maxKeys = 1000;
 const maxNamedProxies = 100;
 
-export interface StatusApiParts {
+export interface StatusApiParts extends KnownObjects {
   readonly cache: ConfigCache;
   readonly discovery: Discovery;
   readonly version: string;

@@ -24,6 +24,8 @@ export class FakeMesh {
   translationFailsFor = '';
   /** What was written: key text → entry. */
   readonly entries = new Map<string, CacheEntry>();
+  /** WorkloadEntries of proxies that registered themselves. */
+  registered: Config[] = [];
   #connections = 0;
   #versions = 0;
 
@@ -46,7 +48,7 @@ export class FakeMesh {
   }
 
   configs(): Config[] {
-    return [...this.entries.values()].flatMap(({ config }) => config ?? []);
+    return [...this.entries.values(), ...this.registered.map((config) => ({ config }))].flatMap(({ config }) => config ?? []);
   }
 
   /** Stores the objects of some YAML; returns their keys. */
@@ -94,7 +96,7 @@ export class FakeMesh {
 
   /** What the API's functions take. */
   get parts() {
-    return { cache: { processed: () => Promise.resolve(), get: (key: ConfigKey) => this.entries.get(keyText(key)) }, discovery: this.discovery, clock: this.clock };
+    return { cache: { processed: () => Promise.resolve(), get: (key: ConfigKey) => this.entries.get(keyText(key)) }, registered: () => this.registered, discovery: this.discovery, clock: this.clock };
   }
 
   pushed(name: string, revision: string): Promise<boolean> {
