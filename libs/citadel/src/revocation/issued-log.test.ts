@@ -69,6 +69,20 @@ test('nothing is missed when another citadel merges what was just listed, or wri
   assert.equal((await serials(reader)).length, 64);
 });
 
+test('a store in which others write without pause is not listed for ever: what may be missing is said', async () => {
+  const { clock, store, open, record } = world();
+  const [reader, writer] = [open(), open()];
+  const more = async (): Promise<void> => {
+    store.meanwhile = more;
+    writer.add(record());
+    await writer.flush();
+  };
+  await more();
+  const known = await reader.known(clock.now());
+  assert.ok(known.bySerial.size >= 5, `${known.bySerial.size}`);
+  assert.match(known.missing, /others wrote .* all the while/);
+});
+
 test('small batches become few, none of what they hold is lost, and what has ended goes by its name', async () => {
   const { clock, store, open, serials, record } = world();
   const log = open();

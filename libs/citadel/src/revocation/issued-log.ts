@@ -18,6 +18,8 @@ export interface KnownIssued {
   readonly missing: string;
 }
 
+/** Of listing what is kept again. */
+const maxRounds = 10;
 /** For whoever can do without. */
 const soonMs = 2000;
 /** What a kill can lose. */
@@ -83,13 +85,18 @@ export class IssuedLog {
     const damaged = new Set<string>();
     const read = new Set<string>();
     // Listed again until nothing new comes: another citadel may merge what was listed before it is read here.
-    for (let names = await this.#unread(read, now); names.length > 0; names = await this.#unread(read, now)) {
+    let names = await this.#unread(read, now);
+    for (let round = 0; names.length > 0 && round < maxRounds; round += 1) {
       const loaded = await this.#options.store.loadIssued(names);
       for (const name of names) read.add(name);
       for (const name of loaded.damaged) damaged.add(name);
       records.push(...loaded.records);
+      names = await this.#unread(read, now);
     }
-    const missing = damaged.size === 0 ? '' : `${damaged.size} values of the keystore that say what was issued cannot be read: certificates in them were not found`;
+    const missing = [
+      ...(damaged.size === 0 ? [] : [`${damaged.size} values of the keystore that say what was issued cannot be read: certificates in them were not found`]),
+      ...(names.length === 0 ? [] : ['others wrote what they issued all the while: revoke again to be sure that nothing is missing']),
+    ].join('; ');
     return { bySerial: new Map(records.filter(({ notAfter }) => notAfter > now).map((record) => [record.serial, record])), missing };
   }
 
