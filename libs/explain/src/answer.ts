@@ -64,6 +64,8 @@ export interface Answer {
   /** Where it goes; with several weights the first of the heaviest. */
   readonly cluster?: string;
   readonly clusters?: readonly ClusterWeight[];
+  /** Those of `clusters` with a weight that no request comes through: they are not there, or have no endpoint. */
+  readonly failing?: readonly ClusterWeight[];
   /** HTTP status of an answer that the proxy itself makes. */
   readonly status?: number;
   /** What a gRPC client is told when the proxy answers it; `status` is 200 then. */

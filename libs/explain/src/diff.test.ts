@@ -34,6 +34,9 @@ test('a policy that denies and a subset that is not there are told apart', () =>
   assert.match(deny.requests[0]?.after ?? '', /denied 403 by default\/no/);
   const lost = diff(loadMesh([{ name: 'lost.yaml', text: 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: details}\nspec: {hosts: [details], http: [{route: [{destination: {host: details, subset: v9}}]}]}\n' }]));
   assert.deepEqual(lost.requests.map(({ verdict }) => verdict), ['fails']);
+  const half = diff(loadMesh([{ name: 'half.yaml', text: 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: details}\nspec: {hosts: [details], http: [{route: [{destination: {host: details, subset: v1}, weight: 60}, {destination: {host: details, subset: v9}, weight: 40}]}]}\n' }]));
+  assert.deepEqual(half.requests.map(({ verdict }) => verdict), ['fails in part']);
+  assert.match(half.requests[0]?.after ?? '', /v9\S* 40 \(nobody there\)/);
 });
 
 test('a new object that would be set aside is named', () => {

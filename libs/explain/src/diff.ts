@@ -23,7 +23,7 @@ export interface ProxyChange {
   readonly resources: readonly ResourceChange[];
 }
 
-export type RequestVerdict = 'goes elsewhere' | 'is denied' | 'fails' | 'works again' | 'is treated otherwise';
+export type RequestVerdict = 'goes elsewhere' | 'is denied' | 'fails' | 'fails in part' | 'works again' | 'is treated otherwise';
 
 export interface RequestChange {
   readonly request: JourneyRequest;
@@ -119,25 +119,35 @@ function changedResources(was: PushContext, becomes: PushContext, proxy: Proxy):
 function requestChange(request: JourneyRequest, was: readonly Leg[], becomes: readonly Leg[]): RequestChange[] {
   const [before, after] = [endOf(was), endOf(becomes)];
   if (before === after) return [];
-  const [last, next] = [was.at(-1)?.answer, becomes.at(-1)?.answer];
-  return [{ request, verdict: verdictOf(last, next), before, after }];
+  return [{ request, verdict: verdictOf(was, becomes), before, after }];
 }
 
-function verdictOf(was: Answer | undefined, becomes: Answer | undefined): RequestVerdict {
-  if (becomes?.outcome === 'denied' && was?.outcome !== 'denied') return 'is denied';
-  if (fails(becomes) && !fails(was)) return 'fails';
-  if (!fails(becomes) && fails(was)) return 'works again';
-  return was?.outcome === becomes?.outcome ? 'goes elsewhere' : 'is treated otherwise';
+function verdictOf(was: readonly Leg[], becomes: readonly Leg[]): RequestVerdict {
+  const [last, next] = [was.at(-1)?.answer, becomes.at(-1)?.answer];
+  if (next?.outcome === 'denied' && last?.outcome !== 'denied') return 'is denied';
+  if (fails(next) && !fails(last)) return 'fails';
+  if (failsInPart(becomes) && !fails(last) && !failsInPart(was)) return 'fails in part';
+  if (!fails(next) && fails(last)) return 'works again';
+  return last?.outcome === next?.outcome ? 'goes elsewhere' : 'is treated otherwise';
 }
 
 function fails(answer: Answer | undefined): boolean {
-  return answer === undefined || (answer.outcome !== 'routed' && answer.outcome !== 'redirect' && answer.outcome !== 'direct_response') || (answer.status ?? 0) >= 500;
+  if (answer === undefined) return true;
+  const { outcome, status = 0, clusters = [], failing = [] } = answer;
+  if (outcome !== 'routed' && outcome !== 'redirect' && outcome !== 'direct_response') return true;
+  return status >= 500 || (failing.length > 0 && failing.length === clusters.filter(({ weight }) => weight > 0).length);
+}
+
+/** Some of its clusters are not there, or have no endpoint. */
+function failsInPart(legs: readonly Leg[]): boolean {
+  return legs.some(({ answer }) => answer.failing !== undefined);
 }
 
 /** What becomes of it in a line: all the way, so that two ways to one server are told apart. */
 function endOf(legs: readonly Leg[]): string {
   return legs.map(({ workload, answer }) => {
-    const clusters = answer.clusters?.map(({ name, weight }) => ((answer.clusters?.length ?? 0) > 1 ? `${name} ${weight}` : name)).join(', ');
+    const lost = new Set(answer.failing?.map(({ name }) => name));
+    const clusters = answer.clusters?.map(({ name, weight }) => `${name}${(answer.clusters?.length ?? 0) > 1 ? ` ${weight}` : ''}${lost.has(name) ? ' (nobody there)' : ''}`).join(', ');
     const as = answer.settings ? ` as ${answer.settings.authority}${answer.settings.path}` : '';
     return `${workload}: ${answer.outcome.replaceAll('_', ' ')}${answer.status === undefined ? '' : ` ${answer.status}`}${clusters === undefined ? '' : ` ${clusters}`}${answer.location === undefined ? '' : ` ${answer.location}`}${as}${answer.policy === undefined ? '' : ` by ${answer.policy}`}`;
   }).join(' → ');

@@ -36,6 +36,18 @@ test('weights are listed, the heaviest first in mind', () => {
   assert.deepEqual(answer.clusters, [{ name: 'outbound|9080|v1|reviews.default.svc.cluster.local', weight: 90 }, { name: 'outbound|9080|v2|reviews.default.svc.cluster.local', weight: 10 }]);
 });
 
+test('of several clusters each is looked at: one that is not there, or has no endpoint, fails its share', () => {
+  const split = 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\nspec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v2}, weight: 60}, {destination: {host: reviews, subset: v9}, weight: 25}, {destination: {host: reviews, subset: v3}, weight: 15}, {destination: {host: nobody}, weight: 0}], mirror: {host: nowhere}}]}\n';
+  const [answer] = ask(`${bookinfo}\n---\n${split}`, productpage, toReviews);
+  assert.deepEqual(answer?.failing?.map(({ name, weight }) => [name.split('|')[2], weight]), [['v9', 25], ['v3', 15]]);
+  assert.deepEqual(answer?.steps.filter(({ at }) => at === 'cluster').map(({ matched, detail }) => [matched, detail]), [
+    [true, '1 endpoint(s), least_request'],
+    [false, 'the proxy has no cluster of this name, no service or subset stands behind it: 25 % of requests end with 503'],
+    [true, 'has no endpoint: 15 % of requests end with 503 UH'],
+    [false, 'the proxy has no cluster of this name: nothing is mirrored'],
+  ]);
+});
+
 test('redirects and direct responses are the proxy\'s own answers', () => {
   const details = { mode: 'outbound', host: 'details:9080', port: 9080, path: '/old' };
   const [redirect] = ask(`${bookinfo}\n---\n${sampleText('bookinfo/networking/virtual-service-details-redirect.yaml')}`, productpage, details);

@@ -11,7 +11,7 @@ import { hostOf } from './connection.ts';
 import { filtersFor, type Witness } from './stand-ins.ts';
 import type { OnTheWay } from './on-the-way.ts';
 import { originOfRoute, originOfRule, policyOfRule, providerOfRule } from './origins.ts';
-import { settingsOf, targetOf } from './target.ts';
+import { requestEnds, settingsOf, targetOf } from './target.ts';
 import { MemoryConnection } from './wire.ts';
 
 /** Only what happens to every request happens here: of fractions below 100 % none. */
@@ -125,13 +125,14 @@ interface Forwarding {
   readonly request: RequestHead;
 }
 
-function forwarded(way: OnTheWay, action: ForwardAction, { rule, match, request }: Forwarding): Pick<Answer, 'cluster' | 'clusters' | 'endpoints' | 'settings' | 'status' | 'details'> {
+function forwarded(way: OnTheWay, action: ForwardAction, { rule, match, request }: Forwarding): Pick<Answer, 'cluster' | 'clusters' | 'failing' | 'endpoints' | 'settings' | 'status' | 'details'> {
   const outcomes = (rule?.outcomes ?? [match]).flatMap((outcome, i) => {
     const name = outcome.action.kind === 'forward' ? clusterOf(outcome.action, request) : null;
     return name === null ? [] : [{ name, weight: (rule?.outcomes.length ?? 1) > 1 ? (rule?.weights[i] ?? 0) : 100 }];
   });
-  const heaviest = outcomes.toSorted((a, b) => b.weight - a.weight)[0];
   const settings = settingsOf(match, action, request);
   rewriteRequest(action, request);
-  return { ...(heaviest ? { cluster: heaviest.name } : {}), clusters: outcomes, ...targetOf(way, heaviest?.name ?? '', action.clusterNotFoundStatus), settings: { ...settings, path: request.path, authority: request.authority } };
+  const target = targetOf(way, outcomes, requestEnds(action.clusterNotFoundStatus));
+  for (const { cluster } of action.mirrors) if (cluster !== null && !way.view.clusters.has(cluster)) way.steps.push({ at: 'cluster', name: cluster, matched: false, detail: 'the proxy has no cluster of this name: nothing is mirrored' });
+  return { ...target, settings: { ...settings, path: request.path, authority: request.authority } };
 }

@@ -2,23 +2,54 @@ import type { RequestHead } from '@meltemi/http';
 import type { FaultConfig } from '@meltemi/proxy';
 import type { ForwardAction, RouteMatch } from '@meltemi/route';
 import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
-import type { Answer, EndpointAnswer, RouteSettings } from '../answer.ts';
+import type { Answer, ClusterWeight, EndpointAnswer, RouteSettings } from '../answer.ts';
 import type { ProxyView } from '../view.ts';
 import type { OnTheWay } from './on-the-way.ts';
 
-/** The cluster's endpoints as the proxy knows them; `missing` (503 unless the route says otherwise) when it does not know the cluster. */
-export function targetOf({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string, missing = 503): Pick<Answer, 'endpoints' | 'status' | 'details'> {
+/** What becomes of whoever cannot go on, in words, and the status of requests whose cluster is not there. */
+export interface Ends {
+  readonly what: 'requests' | 'connections';
+  readonly withoutCluster: string;
+  readonly withoutEndpoint: string;
+  readonly missing: number;
+}
+
+/** `missing`: 503 unless the route says otherwise. */
+export function requestEnds(missing = 503): Ends {
+  return { what: 'requests', withoutCluster: `end with ${missing}`, withoutEndpoint: 'end with 503 UH', missing };
+}
+
+export const connectionEnds: Ends = { what: 'connections', withoutCluster: 'are closed', withoutEndpoint: 'are closed', missing: 503 };
+
+/** Where requests with these weights go: the first of the heaviest is followed, of the others it is said whether they are there. `ends`: what becomes of one that cannot go on. */
+export function targetOf(way: Pick<OnTheWay, 'view' | 'steps'>, clusters: readonly ClusterWeight[], ends: Ends): Pick<Answer, 'cluster' | 'clusters' | 'failing' | 'endpoints' | 'status' | 'details'> {
+  const [heaviest = { name: '', weight: 100 }, ...others] = clusters.toSorted((a, b) => b.weight - a.weight);
+  const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
+  const followed = lookAt(way, heaviest.name, { ends, which: ends.what });
+  const looked = [[heaviest, followed.fails] as const, ...others.filter(({ weight }) => weight > 0).map((other) => [other, lookAt(way, other.name, { ends, which: `${round((other.weight / total) * 100)} % of ${ends.what}` }).fails] as const)];
+  const failing = looked.flatMap(([cluster, fails]) => (fails ? [cluster] : []));
+  return {
+    ...(clusters.length > 0 && { cluster: heaviest.name }), clusters, ...(failing.length > 0 && { failing }),
+    ...(followed.endpoints ? { endpoints: followed.endpoints } : { status: ends.missing, details: 'cluster_not_found' }),
+  };
+}
+
+/** The cluster's endpoints as the proxy knows them; none when it does not know the cluster. */
+function lookAt({ view, steps }: Pick<OnTheWay, 'view' | 'steps'>, name: string, { ends, which }: { readonly ends: Ends; readonly which: string }): { readonly endpoints?: readonly EndpointAnswer[]; readonly fails: boolean } {
   const cluster = view.clusters.get(name);
   if (cluster === undefined) {
-    steps.push({ at: 'cluster', name, matched: false, detail: 'the proxy has no cluster of this name: no service or subset stands behind it' });
-    return { status: missing, details: 'cluster_not_found' };
+    steps.push({ at: 'cluster', name, matched: false, detail: `the proxy has no cluster of this name, no service or subset stands behind it: ${which} ${ends.withoutCluster}` });
+    return { fails: true };
   }
   const assignment = cluster.loadAssignment ?? view.assignments.get(cluster.edsServiceName || cluster.name) ?? null;
   const endpoints = assignment === null ? [] : endpointsOf(cluster, assignment);
-  const what = cluster.discovery === 'dynamic_forward_proxy' ? 'looks up the host of the request, or the server that TLS asks for' : cluster.discovery === 'original_dst' ? 'goes to the address that the client dialled' : endpoints.length === 0 ? 'has no endpoint: requests end with 503 UH' : `${endpoints.length} endpoint(s), ${cluster.lbPolicy.kind}`;
-  steps.push({ at: 'cluster', name, matched: true, detail: what });
-  return { endpoints };
+  const chosen = cluster.discovery === 'dynamic_forward_proxy' ? 'looks up the host of the request, or the server that TLS asks for' : cluster.discovery === 'original_dst' ? 'goes to the address that the client dialled' : undefined;
+  const fails = chosen === undefined && endpoints.length === 0;
+  steps.push({ at: 'cluster', name, matched: true, detail: chosen ?? (fails ? `has no endpoint: ${which} ${ends.withoutEndpoint}` : `${endpoints.length} endpoint(s), ${cluster.lbPolicy.kind}`) });
+  return { endpoints, fails };
 }
+
+const round = (percent: number): number => Math.round(percent * 10) / 10;
 
 function endpointsOf(cluster: Cluster, assignment: LoadAssignment): EndpointAnswer[] {
   return assignment.priorities.flatMap((localities, priority) =>

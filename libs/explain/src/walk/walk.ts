@@ -10,7 +10,7 @@ import { walkHttp } from './http.ts';
 import type { OnTheWay } from './on-the-way.ts';
 import { originOfRule, policyOfRule, providerOfRule } from './origins.ts';
 import { pickListener } from './pick-listener.ts';
-import { targetOf } from './target.ts';
+import { connectionEnds, targetOf } from './target.ts';
 
 type Found = Omit<Answer, 'steps'>;
 
@@ -96,15 +96,14 @@ function intoHttp(way: OnTheWay, chain: FilterChain, config: Parameters<typeof w
 
 function intoTcp(way: OnTheWay, config: TcpProxyConfig, info: StreamInfo): Found {
   const clusters: ClusterWeight[] = config.clusters.map(({ cluster, upTo }, i) => ({ name: cluster, weight: config.clusters.length === 1 ? 100 : upTo - (config.clusters[i - 1]?.upTo ?? 0) }));
-  const heaviest = clusters.toSorted((a, b) => b.weight - a.weight)[0]?.name ?? '';
-  const target = targetOf(way, heaviest);
-  if (heaviest === wellKnownClusters.blackHole) return { outcome: 'denied', cluster: heaviest, clusters };
+  const target = targetOf(way, clusters, connectionEnds);
+  if (target.cluster === wellKnownClusters.blackHole) return { outcome: 'denied', cluster: target.cluster, clusters };
   const { tunneling } = config;
-  if (tunneling === null) return { outcome: 'routed', cluster: heaviest, clusters, ...target };
+  if (tunneling === null) return { outcome: 'routed', ...target };
   const authority = tunneling.hostname.format(info);
   const path = tunneling.method === 'POST' ? tunneling.path : '';
   way.steps.push({ at: 'network_filter', name: 'envoy.filters.network.tcp_proxy', matched: true, detail: `asks the upstream by ${tunneling.method} to pass bytes on to ${authority}` });
-  return { outcome: 'routed', cluster: heaviest, clusters, ...target, settings: { timeoutMs: 0, retries: null, faults: [], mirrors: [], path, authority } };
+  return { outcome: 'routed', ...target, settings: { timeoutMs: 0, retries: null, faults: [], mirrors: [], path, authority } };
 }
 
 type Extension = Extract<NetworkFilter, { kind: 'extension' }>;

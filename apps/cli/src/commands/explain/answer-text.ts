@@ -15,7 +15,8 @@ function conclusion(answer: Answer): string[] {
   const lines = [`→ ${answer.outcome.replaceAll('_', ' ')}${answer.status === undefined ? '' : ` ${answer.status}`}${answer.details === undefined ? '' : ` (${answer.details})`}`];
   if (answer.policy !== undefined) lines.push(`  policy     ${answer.policy} ${answer.rule ?? ''}`.trimEnd());
   if (answer.location !== undefined) lines.push(`  location   ${answer.location}`);
-  for (const { name, weight } of answer.clusters ?? []) lines.push(`  cluster    ${name}${(answer.clusters?.length ?? 0) > 1 ? ` weight ${weight}` : ''}`);
+  const lost = new Set(answer.failing?.map(({ name }) => name));
+  for (const { name, weight } of answer.clusters ?? []) lines.push(`  cluster    ${name}${(answer.clusters?.length ?? 0) > 1 ? ` weight ${weight}` : ''}${lost.has(name) ? ', nobody there' : ''}`);
   for (const { address, priority, health, tls } of (answer.endpoints ?? []).slice(0, 10)) lines.push(`  endpoint   ${address}${priority > 0 ? ` priority ${priority}` : ''}, ${health}, ${tls === 'none' ? 'plaintext' : tls === 'mtls' ? 'mutual TLS' : 'TLS'}`);
   const { settings } = answer;
   if (settings) {
