@@ -1,8 +1,8 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import type { Certificate, KeyUsage } from './certificate.ts';
 import { keyUsages } from './certificate.ts';
 import { bitString, context, decodeDer, encodeDer, objectId, primitive, sequence, set, tag, time, unsignedInteger, boolean, type DerNode } from './der.ts';
-import { encodeExtension, oid, type Extension } from './extensions.ts';
+import { encodeExtension, oid } from './extensions.ts';
 import { keyBits, signatureAlgorithm, signWith, spkiOf } from './keys.ts';
 import { encodePermittedUris } from './name-constraints.ts';
 import { encodeNames, noNames, type SubjectNames } from './names.ts';
@@ -30,7 +30,7 @@ export interface CertificateSigner {
 
 /** Builds and signs an X.509 v3 certificate. DER. */
 export function buildCertificate(template: CertificateTemplate, signer: CertificateSigner): Buffer {
-  const spki = spkiOf(template.publicKey);
+  const spki = decodeDer(spkiOf(template.publicKey), 4096);
   const subject = encodeName(template.subject);
   const serial = Buffer.from(template.serial);
   serial[0] = (serial[0] ?? 0) & 0x7f;
@@ -38,35 +38,50 @@ export function buildCertificate(template: CertificateTemplate, signer: Certific
     context(0, [unsignedInteger(Buffer.from([2]))]),
     unsignedInteger(serial),
     signatureAlgorithm(signer.key),
-    signer.certificate ? decodeDer(signer.certificate.subject, 4096) : subject,
+    signer.certificate ? nameOf(signer.certificate) : subject,
     sequence(time(template.notBefore), time(template.notAfter)),
     subject,
-    decodeDer(spki, 4096),
-    context(3, [sequence(...extensionsOf(template, spki, signer.certificate).map(encodeExtension))]),
+    spki,
+    context(3, [sequence(...extensionsOf(template, spki, signer.certificate))]),
   );
   return encodeDer(sequence(body, signatureAlgorithm(signer.key), bitString(signWith(encodeDer(body), signer.key))));
 }
 
-function extensionsOf(template: CertificateTemplate, spki: Buffer, issuer: Certificate | undefined): Extension[] {
-  const authority = template.role.kind === 'authority';
+/** Of the CAs that sign: one is asked for every certificate. */
+const namesOfSigners = new WeakMap<Certificate, DerNode>();
+
+function nameOf(certificate: Certificate): DerNode {
+  const name = namesOfSigners.get(certificate) ?? decodeDer(certificate.subject, 4096);
+  namesOfSigners.set(certificate, name);
+  return name;
+}
+
+/** What every workload's certificate has the same. */
+const workloadUsage = encodeExtension({ id: oid.keyUsage, critical: true, value: encodeKeyUsage(['digitalSignature', 'keyEncipherment']) });
+const workloadConstraints = encodeExtension({ id: oid.basicConstraints, critical: true, value: encodeDer(sequence()) });
+const workloadExtendedUsage = encodeExtension({ id: oid.extendedKeyUsage, critical: false, value: encodeDer(sequence(objectId(oid.serverAuth), objectId(oid.clientAuth))) });
+
+function extensionsOf({ role, subject, ...template }: CertificateTemplate, spki: DerNode, issuer: Certificate | undefined): DerNode[] {
   const ownKeyId = keyIdOf(spki);
   const names = { ...noNames, ...template.names };
-  const extensions: Extension[] = [
-    { id: oid.keyUsage, critical: true, value: encodeKeyUsage(authority ? ['keyCertSign', 'crlSign'] : ['digitalSignature', 'keyEncipherment']) },
-    { id: oid.basicConstraints, critical: true, value: encodeDer(template.role.kind === 'authority' ? sequence(boolean(true), unsignedInteger(Buffer.from([template.role.pathLength]))) : sequence()) },
-    { id: oid.subjectKeyId, critical: false, value: encodeDer(primitive(tag.octetString, ownKeyId)) },
-    { id: oid.authorityKeyId, critical: false, value: encodeDer(sequence(context(0, issuer?.subjectKeyId === undefined ? ownKeyId : Buffer.from(issuer.subjectKeyId, 'hex')))) },
+  const keyIds = [
+    encodeExtension({ id: oid.subjectKeyId, critical: false, value: encodeDer(primitive(tag.octetString, ownKeyId)) }),
+    encodeExtension({ id: oid.authorityKeyId, critical: false, value: encodeDer(sequence(context(0, issuer?.subjectKeyId === undefined ? ownKeyId : Buffer.from(issuer.subjectKeyId, 'hex')))) }),
   ];
-  if (template.role.kind === 'authority' && template.role.permittedUriHosts) extensions.push({ id: oid.nameConstraints, critical: true, value: encodePermittedUris(template.role.permittedUriHosts) });
-  if (!authority) extensions.push({ id: oid.extendedKeyUsage, critical: false, value: encodeDer(sequence(objectId(oid.serverAuth), objectId(oid.clientAuth))) });
+  const extensions = role.kind === 'workload' ? [workloadUsage, workloadConstraints, ...keyIds, workloadExtendedUsage] : [
+    encodeExtension({ id: oid.keyUsage, critical: true, value: encodeKeyUsage(['keyCertSign', 'crlSign']) }),
+    encodeExtension({ id: oid.basicConstraints, critical: true, value: encodeDer(sequence(boolean(true), unsignedInteger(Buffer.from([role.pathLength])))) }),
+    ...keyIds,
+    ...(role.permittedUriHosts ? [encodeExtension({ id: oid.nameConstraints, critical: true, value: encodePermittedUris(role.permittedUriHosts) })] : []),
+  ];
   // RFC 5280 §4.1.2.6: with an empty subject the alternative names are all there is, so they are critical.
-  if (names.uris.length + names.dnsNames.length + names.ips.length > 0) extensions.push({ id: oid.subjectAltName, critical: template.subject === undefined, value: encodeNames(names) });
+  if (names.uris.length + names.dnsNames.length + names.ips.length > 0) extensions.push(encodeExtension({ id: oid.subjectAltName, critical: subject === undefined, value: encodeNames(names) }));
   return extensions;
 }
 
 /** RFC 7093 §2 method 1: the leftmost 160 bits of SHA-256 over the key bits. */
-function keyIdOf(spki: Buffer): Buffer {
-  return createHash('sha256').update(keyBits(spki)).digest().subarray(0, 20);
+function keyIdOf(spki: DerNode): Buffer {
+  return hash('sha256', keyBits(spki), 'buffer').subarray(0, 20);
 }
 
 function encodeName(subject: CertificateTemplate['subject']): DerNode {

@@ -78,14 +78,20 @@ export function readObjectId(node: DerNode | undefined, what: string): string {
 /** UTCTime or GeneralizedTime as RFC 5280 wants them: to the second, in Z. Milliseconds since the epoch. */
 export function readTime(node: DerNode | undefined, what: string): number {
   const utc = node?.type === tag.utcTime;
-  const text = contents(node, utc ? tag.utcTime : tag.generalizedTime, what).toString('latin1');
-  const matched = (utc ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(text);
-  if (!matched) throw new DerError(`${what} is not a time in UTC`);
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = matched.slice(1).map(Number);
-  const fullYear = utc ? year + (year < 50 ? 2000 : 1900) : year;
-  const date = new Date(Date.UTC(fullYear, month - 1, day, hour, minute, second));
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) throw new DerError(`${what} is not a time in UTC`);
+  const text = contents(node, utc ? tag.utcTime : tag.generalizedTime, what);
+  const from = utc ? 0 : 2;
+  const [year, month, day, hour, minute, second] = [twoDigits(text, from), twoDigits(text, from + 2), twoDigits(text, from + 4), twoDigits(text, from + 6), twoDigits(text, from + 8), twoDigits(text, from + 10)];
+  const century = utc ? (year < 50 ? 20 : 19) : twoDigits(text, 0);
+  const date = new Date(Date.UTC(century * 100 + year, month - 1, day, hour, minute, second));
+  // NaN is no month of any date.
+  if (text.length !== from + 13 || text[from + 12] !== 0x5a || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) throw new DerError(`${what} is not a time in UTC`);
   return date.getTime();
+}
+
+/** NaN for anything else. */
+function twoDigits(text: Buffer, at: number): number {
+  const [tens, ones] = [(text[at] ?? 0) - 0x30, (text[at + 1] ?? 0) - 0x30];
+  return tens < 0 || tens > 9 || ones < 0 || ones > 9 ? Number.NaN : tens * 10 + ones;
 }
 
 export function sequence(...values: DerNode[]): DerNode {
@@ -100,8 +106,15 @@ export function primitive(type: number, value: Uint8Array): DerNode {
   return asn1.create(universal, type, false, Buffer.from(value).toString('latin1'));
 }
 
+/** Of the few that code writes into everything. */
+const objectIds = new Map<string, DerNode>();
+
 export function objectId(dotted: string): DerNode {
-  return asn1.create(universal, tag.objectId, false, asn1.oidToDer(dotted).getBytes());
+  const known = objectIds.get(dotted);
+  if (known) return known;
+  const node = asn1.create(universal, tag.objectId, false, asn1.oidToDer(dotted).getBytes());
+  objectIds.set(dotted, node);
+  return node;
 }
 
 /** A BIT STRING of whole bytes, or one whose last `unused` bits do not count. */
@@ -134,7 +147,7 @@ export function context(number: number, value: Uint8Array | DerNode[]): DerNode 
 
 /** UTCTime until 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5). Milliseconds are cut off. */
 export function time(ms: number): DerNode {
-  const text = new Date(ms).toISOString().replace(/[-:T]/g, '').slice(0, 14);
-  const generalized = Number(text.slice(0, 4)) >= 2050;
-  return primitive(generalized ? tag.generalizedTime : tag.utcTime, Buffer.from(`${generalized ? text : text.slice(2)}Z`));
+  const text = new Date(ms).toISOString();
+  const digits = `${text.slice(2, 4)}${text.slice(5, 7)}${text.slice(8, 10)}${text.slice(11, 13)}${text.slice(14, 16)}${text.slice(17, 19)}Z`;
+  return Number(text.slice(0, 4)) >= 2050 ? primitive(tag.generalizedTime, Buffer.from(text.slice(0, 2) + digits)) : primitive(tag.utcTime, Buffer.from(digits));
 }

@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPair, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { decodeDer, DerError, type DerNode, nothing, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
+import { DerError, type DerNode, nothing, objectId, parts, readObjectId, sequence, tag, wholeBits } from './der.ts';
 import { oid } from './extensions.ts';
 
 /** Keys an authority or a workload may have, by the names of their flags. */
@@ -123,6 +123,6 @@ export function spkiOf(key: KeyObject): Buffer {
 }
 
 /** The key bits alone, what key identifiers are hashed from. */
-export function keyBits(spki: Buffer): Buffer {
-  return wholeBits(parts(decodeDer(spki, 4096), tag.sequence, 'public key')[1], 'public key');
+export function keyBits(spki: DerNode): Buffer {
+  return wholeBits(parts(spki, tag.sequence, 'public key')[1], 'public key');
 }
