@@ -53,9 +53,10 @@ async function othersWaited(work: () => Promise<unknown>): Promise<number> {
       longest = Math.max(longest, performance.now() - began);
     }
   })();
-  await work();
-  done = true;
-  await asking;
+  const working = work().finally(() => {
+    done = true;
+  });
+  await Promise.all([working, asking]);
   return longest;
 }
 
