@@ -48,6 +48,14 @@ test('--mode validate reads keys, certificates and authorities, and names whose 
   assert.match(err, /cluster "behind": .*gone-ca\.pem/);
 });
 
+test('how long the end may take is said by the flag, else by the ProxyConfig, else it is ten seconds', async (t) => {
+  t.after(() => delete process.env['PROXY_CONFIG']);
+  const took = async (...args: string[]) => /"drainTimeoutMs":(\d+)/.exec((await runToEnd(['-c', writeBootstrap(dir, simple()), '--mode', 'init_only', ...args])).err)?.[1];
+  assert.equal(await took(), '10000');
+  process.env['PROXY_CONFIG'] = 'terminationDrainDuration: 7s';
+  assert.deepEqual([await took(), await took('--drain-timeout', '3s')], ['7000', '3000']);
+});
+
 test('--config-yaml alone is a bootstrap, and laid over a file it changes and appends', async () => {
   const alone = await runToEnd(['--mode', 'validate', '--config-yaml', stringify(simple())]);
   assert.equal(alone.code, 0, alone.err);

@@ -17,6 +17,7 @@ export const options = [
   { name: 'drain-time-s', type: 'int', min: 0, max: 86_400, description: 'how long replaced and drained listeners finish their connections (default: 600 from a bootstrap as in Envoy, 45 in the mesh as in Istio)' },
   { name: 'parent-shutdown-time-s', type: 'int', min: 0, max: 86_400, description: 'accepted; there is no hot restart' },
   { name: 'drain-strategy', type: 'choice', choices: ['gradual', 'immediate'], description: 'how they ask clients to leave: more and more of the responses, or all (default: gradual from a bootstrap as in Envoy, immediate in the mesh as in Istio); at SIGTERM always all' },
+  { name: 'drain-timeout', type: 'duration', default: '10s', description: "how long SIGTERM waits for work under way, where the ProxyConfig's terminationDrainDuration says nothing else" },
   { name: 'minimum-drain-duration', type: 'duration', env: ['MINIMUM_DRAIN_DURATION'], default: '5s', description: "how long a sidecar's outbound listeners stay open after SIGTERM, even when idle" },
   { name: 'exit-on-zero-active-connections', type: 'bool', env: ['EXIT_ON_ZERO_ACTIVE_CONNECTIONS'], default: 'true', description: 'a sidecar ends after that when nothing is connected; false: not before --drain-timeout' },
   { name: 'drain-quiet-time', type: 'duration', default: '1s', description: 'how long nothing may be connected before that end' },

@@ -26,8 +26,9 @@ await runProgram({
   description: 'L4/L7 proxy: sidecar and gateway of a Meltemi mesh, or alone from an Envoy v3 bootstrap.',
   adminListen: false,
   options,
-  start: async ({ options: given, log, stats, readiness, lifecycle, shutdown }) => {
-    const { values, env } = workloadStart(given, process.env);
+  start: async ({ options: given, given: isGiven, log, stats, readiness, lifecycle, shutdown }) => {
+    const { values, env, drainTimeoutMs } = workloadStart(given, process.env);
+    const end = drainTimeoutMs === undefined || isGiven('drain-timeout') ? {} : { drainTimeoutMs };
     const role = roleOf(values);
     const loaded = role === 'bootstrap' ? loadBootstrap(values) : undefined;
     const node = loaded ? nodeOfBootstrap(loaded) : nodeOfMesh();
@@ -60,7 +61,7 @@ await runProgram({
     checkRefusals(refusals);
     if (values.mode === 'init_only') {
       await startFollowing();
-      return { done: Promise.resolve(0) };
+      return { done: Promise.resolve(0), ...end };
     }
 
     const ports = await startOwnPorts();
@@ -69,7 +70,7 @@ await runProgram({
     const { listeners } = await control.workers.describe();
     for (const listener of listeners) ports[listener.name] = listener.port;
     tidyMemory();
-    return { ports, drain: (deadlineMs) => control.drain(programDrain(values, deadlineMs)) };
+    return { ports, ...end, drain: (deadlineMs) => control.drain(programDrain(values, deadlineMs)) };
 
     function cannotBeUsed(problems: readonly FieldError[]): StartError {
       return new StartError(`${loaded?.name ?? ''} cannot be used:\n${problems.map((problem) => `  ${formatFieldErrors([problem])}`).join('\n')}`);

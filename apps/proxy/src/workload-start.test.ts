@@ -9,12 +9,13 @@ import { workloadStart } from './workload-start.ts';
 const folder = mkdtempSync(join(tmpdir(), 'meltemi-workload-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, 'cluster.env'), "# written by hand\nISTIO_META_CLUSTER_ID='Kubernetes'\nISTIO_METAJSON_LABELS='{\"app\":\"it'\\''s\"}'\nISTIO_SVC_IP=10.0.0.7\nPOD_NAMESPACE='vms'\nSERVICE_ACCOUNT='db'\nTRUST_DOMAIN=\"mesh.test\"\nCA_ADDR='citadel.test:15022'\n");
-writeFileSync(join(folder, 'mesh.yaml'), 'defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n  concurrency: 3\n  drainDuration: 7s\n  readinessProbe: {tcpSocket: {port: 1}}\n');
+writeFileSync(join(folder, 'mesh.yaml'), 'defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n  concurrency: 3\n  drainDuration: 7s\n  terminationDrainDuration: 1m\n  readinessProbe: {tcpSocket: {port: 1}}\n');
 
 const given = (more: Partial<ProxyOptions> = {}) => more as ProxyOptions;
 
 test('Istio\'s files for a virtual machine are all that a proxy needs', () => {
-  const { values, env } = workloadStart(given({ 'workload-dir': folder }), {});
+  const { values, env, drainTimeoutMs } = workloadStart(given({ 'workload-dir': folder }), {});
+  assert.equal(drainTimeoutMs, 60_000);
   assert.match(values['service-node'] ?? '', /^sidecar~10\.0\.0\.7~[^~]+\.vms~vms\.svc\.cluster\.local$/);
   assert.deepEqual(
     [values['discovery-address'], values['citadel-address'], values['join-token-file'], values['root-cert-file'], values['trust-domain'], values.concurrency, values['drain-time-s']],
@@ -39,6 +40,7 @@ test('without files a ProxyConfig in the environment says how many workers there
   assert.equal(workloadStart(given(), {}).values.concurrency, 1);
   assert.equal(workloadStart(given(), { PROXY_CONFIG: 'concurrency: 2' }).values.concurrency, 2);
   assert.equal(workloadStart(given(), { ISTIO_METAJSON_PROXY_CONFIG: '{"concurrency": 0}' }).values.concurrency, 0);
+  assert.equal(workloadStart(given(), {}).drainTimeoutMs, undefined);
   assert.equal(workloadStart(given(), {}).env['ISTIO_METAJSON_PROXY_CONFIG'], undefined);
 });
 

@@ -9,6 +9,8 @@ import { usage, type ProxyOptions } from './options.ts';
 export interface WorkloadStart {
   readonly values: ProxyOptions & { readonly concurrency: number; readonly 'trust-domain': string };
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The ProxyConfig's terminationDrainDuration. */
+  readonly drainTimeoutMs: number | undefined;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -18,7 +20,7 @@ const defaultTrustDomain = 'cluster.local';
 
 /**
  * Flags and environment, then --workload-dir (Istio's files for virtual machines: cluster.env, mesh.yaml, istio-token, root-cert.pem), then defaults. Of a ProxyConfig
- * (mesh.yaml's defaultConfig, or PROXY_CONFIG as Istio's injector sets it) concurrency, drainDuration and discoveryAddress are flags, and it goes to pilot as metadata.
+ * (mesh.yaml's defaultConfig, or PROXY_CONFIG as Istio's injector sets it) concurrency, drainDuration, terminationDrainDuration and discoveryAddress are flags, and it goes to pilot as metadata.
  */
 export function workloadStart(given: ProxyOptions, environment: Variables): WorkloadStart {
   const folder = given['workload-dir'];
@@ -26,14 +28,15 @@ export function workloadStart(given: ProxyOptions, environment: Variables): Work
   const own: Variables = { ...fromFile, ...environment };
   const config = proxyConfig(own, folder);
   const env: Variables = { ...own, ...(config === undefined ? {} : { ISTIO_METAJSON_PROXY_CONFIG: JSON.stringify(config) }), ...accountOf(own) };
-  const drainMs = config === undefined ? undefined : durationOf(config['drainDuration'], 'drainDuration');
+  const drainMs = durationOf(config?.['drainDuration'], 'drainDuration');
+  const drainTimeoutMs = durationOf(config?.['terminationDrainDuration'], 'terminationDrainDuration');
   const common = {
     ...given,
     concurrency: given.concurrency ?? wholeNumber(config?.['concurrency'], 'concurrency') ?? 1,
     'drain-time-s': given['drain-time-s'] ?? (drainMs === undefined ? undefined : Math.ceil(drainMs / 1000)),
     'trust-domain': given['trust-domain'] ?? (folder === undefined ? undefined : env['TRUST_DOMAIN']) ?? defaultTrustDomain,
   };
-  if (folder === undefined) return { values: common, env };
+  if (folder === undefined) return { values: common, env, drainTimeoutMs };
   const discovery = given['discovery-address'] ?? textOf(config?.['discoveryAddress']);
   return {
     values: {
@@ -45,6 +48,7 @@ export function workloadStart(given: ProxyOptions, environment: Variables): Work
       'root-cert-file': given['root-cert-file'] ?? join(folder, 'root-cert.pem'),
     },
     env,
+    drainTimeoutMs,
   };
 }
 

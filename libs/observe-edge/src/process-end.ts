@@ -7,6 +7,7 @@ import { StartError } from './start-error.ts';
 const stopTimeoutMs = 5000;
 
 interface Drainable {
+  readonly drainTimeoutMs?: number;
   readonly drain?: (deadlineMs: number) => Promise<void>;
 }
 
@@ -62,7 +63,8 @@ export class ProcessEnd {
   }
 
   async #end(reason: string, exitCode: number): Promise<void> {
-    const { log, lifecycle, readiness, drainTimeoutMs } = this.#parts;
+    const { log, lifecycle, readiness } = this.#parts;
+    const { drainTimeoutMs = this.#parts.drainTimeoutMs } = this.running;
     readiness.startDraining();
     log.info({ reason, drainTimeoutMs }, 'draining');
     try {

@@ -116,8 +116,8 @@ test('while draining ready is 503, and a second signal ends at once', async () =
   assert.equal(await program.exit, 130);
 });
 
-test('a drain that hangs ends at its deadline', async () => {
-  const program = run(['--mode', 'hang-drain', '--drain-timeout', '50ms']);
+for (const [who, args] of [['that was given', ['--mode', 'hang-drain', '--drain-timeout', '50ms']], ['that the program knows', ['--mode', 'own-deadline']]] as const) test(`a drain that hangs ends at the deadline ${who}`, async () => {
+  const program = run([...args]);
   await started(program);
   program.child.kill('SIGTERM');
   assert.equal(await program.exit, 0);

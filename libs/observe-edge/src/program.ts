@@ -54,6 +54,8 @@ export interface RunningProgram {
   readonly ports?: Readonly<Record<string, number>>;
   /** Finishes work under way; not awaited past the deadline. New work should already be turned away. */
   readonly drain?: (deadlineMs: number) => Promise<void>;
+  /** In place of --drain-timeout. */
+  readonly drainTimeoutMs?: number;
   /** For programs that end by themselves: resolves with the exit code. */
   readonly done?: Promise<number>;
 }

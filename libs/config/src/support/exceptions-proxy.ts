@@ -8,9 +8,9 @@ export const proxyExceptions: readonly KindExceptions[] = [
     group: 'mesh.istio.io',
     kinds: ['MeshConfig'],
     fields: [
-      ...refused('is for Istio’s agent, which starts Envoy; here the proxy is started with its own flags', 'configPath', 'binaryPath', 'customConfigFile', 'proxyBootstrapTemplatePath', 'discoveryRefreshDelay', 'proxyAdminPort', 'statusPort', 'terminationDrainDuration', 'runtimeValues', 'controlPlaneAuthPolicy', 'availabilityZone', 'statNameLength'),
+      ...refused('is for Istio’s agent, which starts Envoy; here the proxy is started with its own flags', 'configPath', 'binaryPath', 'customConfigFile', 'proxyBootstrapTemplatePath', 'discoveryRefreshDelay', 'proxyAdminPort', 'statusPort', 'runtimeValues', 'controlPlaneAuthPolicy', 'availabilityZone', 'statNameLength'),
       ...refused('is for the injector, which there is none of: set it where the proxy is started', 'interceptionMode', 'image', 'holdApplicationUntilProxyStarts'),
-      ...['discoveryAddress', 'concurrency', 'drainDuration', 'proxyMetadata', 'meshId'].map((name): Exception => ({ path: `defaultConfig.${name}`, support: 'approximated', consequence: 'counts where a proxy starts: `meltemi workload entry configure` writes it for machines outside of Kubernetes' })),
+      ...['discoveryAddress', 'concurrency', 'drainDuration', 'terminationDrainDuration', 'proxyMetadata', 'meshId'].map((name): Exception => ({ path: `defaultConfig.${name}`, support: 'approximated', consequence: 'counts where a proxy starts: `meltemi workload entry configure` writes it for machines outside of Kubernetes' })),
       { path: 'defaultConfig.readinessProbe', support: 'approximated', consequence: 'is run by proxies that are started with it (metadata PROXY_CONFIG), not by what pilot’s MeshConfig says' },
       ...refused('has no effect: proxies serve every statistic', 'proxyStatsMatcher', 'extraStatTags', 'statsCompression'),
       ...refused('has no effect: metrics are asked for, not sent', 'statsdUdpAddress', 'envoyMetricsServiceAddress', 'envoyMetricsService'),

@@ -27,7 +27,7 @@ spec: {selector: {matchLabels: {app: mysql}}, environmentVariables: {B: "it's mi
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
-data: {mesh: "trustDomain: mesh.test\\ndefaultConfig: {discoveryAddress: pilot.test:15012, meshId: m1}"}
+data: {mesh: "trustDomain: mesh.test\\ndefaultConfig: {discoveryAddress: pilot.test:15012, meshId: m1, terminationDrainDuration: 20s}"}
 `;
 
 const asked: WorkloadFilesOptions = { namespace: 'vms', name: 'db', clusterId: 'c1', discoveryAddress: '', citadelAddress: '', internalIp: '', externalIp: '', ingressIp: '', autoRegister: false, captureDns: false };
@@ -42,7 +42,7 @@ function made(more: Partial<WorkloadFilesOptions> = {}) {
 
 test('the ProxyConfig is the mesh\'s, the annotation\'s and what objects say, with the group\'s probe', () => {
   const { config, identity } = made();
-  assert.deepEqual([config['discoveryAddress'], config['concurrency'], config['meshId'], config['readinessProbe']], ['pilot.test:15012', 3, 'm1', { tcpSocket: { port: 3306 }, periodSeconds: 5 }]);
+  assert.deepEqual([config['discoveryAddress'], config['concurrency'], config['meshId'], config['terminationDrainDuration'], config['readinessProbe']], ['pilot.test:15012', 3, 'm1', '20s', { tcpSocket: { port: 3306 }, periodSeconds: 5 }]);
   assert.equal((config['proxyMetadata'] as Record<string, string>)['B'], "it's mine");
   assert.equal(identity, 'spiffe://mesh.test/ns/vms/sa/db');
 });

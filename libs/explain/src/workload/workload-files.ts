@@ -58,8 +58,8 @@ export function workloadFiles(mesh: LoadedMesh, options: WorkloadFilesOptions): 
 }
 
 /** Of a ProxyConfig, what counts where a proxy starts. */
-function startSettings({ concurrency, drainDuration, readinessProbe, meshId }: ProxyConfig): object {
-  return { ...(concurrency === undefined ? {} : { concurrency }), drainDuration: `${drainDuration / 1000}s`, ...(readinessProbe === undefined ? {} : { readinessProbe: said(readinessProbe) }), ...(meshId === '' ? {} : { meshId }) };
+function startSettings({ concurrency, drainDuration, terminationDrainDuration, readinessProbe, meshId }: ProxyConfig): object {
+  return { ...(concurrency === undefined ? {} : { concurrency }), drainDuration: `${drainDuration / 1000}s`, ...(terminationDrainDuration === undefined ? {} : { terminationDrainDuration: `${terminationDrainDuration / 1000}s` }), ...(readinessProbe === undefined ? {} : { readinessProbe: said(readinessProbe) }), ...(meshId === '' ? {} : { meshId }) };
 }
 
 /** Without what stands for nothing said. */

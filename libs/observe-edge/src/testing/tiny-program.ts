@@ -8,7 +8,7 @@ await runProgram({
   options: [
     { name: 'listen', type: 'address', default: '127.0.0.1:0', description: 'where it listens' },
     { name: 'count', type: 'int', min: 1, max: 9, default: '3', env: ['TINY_COUNT'], short: 'c', description: 'a number' },
-    { name: 'mode', type: 'choice', choices: ['good', 'crash', 'hang-drain', 'wait'], default: 'good', description: 'what goes wrong' },
+    { name: 'mode', type: 'choice', choices: ['good', 'crash', 'hang-drain', 'own-deadline', 'wait'], default: 'good', description: 'what goes wrong' },
     { name: 'names', type: 'list', description: 'some names' },
     { name: 'loud', type: 'bool', description: 'a switch' },
   ],
@@ -22,9 +22,10 @@ await runProgram({
     log.info({ count: options.count, names: options.names, loud: options.loud, joinToken: 'hunter2', nested: { password: 'hunter2' } }, 'values');
     return {
       ports: { main: (server.address() as AddressInfo).port },
+      ...(options.mode === 'own-deadline' && { drainTimeoutMs: 50 }),
       drain: async () => {
         log.info('drain called');
-        if (options.mode === 'hang-drain') await new Promise(() => {});
+        if (options.mode === 'hang-drain' || options.mode === 'own-deadline') await new Promise(() => {});
       },
     };
   },

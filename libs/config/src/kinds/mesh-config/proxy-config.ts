@@ -45,7 +45,7 @@ export const proxyConfig = object<ProxyConfig>(
     statusPort: withDefault(int('int32'), 15020),
     extraStatTags: strings(),
     gatewayTopology: optional(topology),
-    terminationDrainDuration: withDefault(duration(), 5_000),
+    terminationDrainDuration: optional(duration()),
     meshId: string(),
     readinessProbe: optional(readinessProbe),
     proxyStatsMatcher: optional(

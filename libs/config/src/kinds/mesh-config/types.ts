@@ -134,7 +134,8 @@ export interface ProxyConfig {
   readonly extraStatTags: readonly string[];
   readonly gatewayTopology?: GatewayTopology;
   /** Default 5 s. */
-  readonly terminationDrainDuration: DurationMs;
+  /** Undefined: as the proxy's flags say. */
+  readonly terminationDrainDuration?: DurationMs;
   readonly meshId: string;
   readonly readinessProbe?: ReadinessProbe;
   readonly proxyStatsMatcher?: { readonly inclusionPrefixes: readonly string[]; readonly inclusionSuffixes: readonly string[]; readonly inclusionRegexps: readonly string[] };
