@@ -108,9 +108,10 @@ export class ConfigCache {
     for (const entry of this.#entries.values()) if (entry.config) yield entry.config;
   }
 
-  /** The version of an object that proxies took last; undefined when none is known. The same object each time. */
+  /** The version of an object that proxies took last, before the newest; undefined when none is known. The same object each time. */
   lastGood(key: ConfigKey): Config | undefined {
-    return this.#lastGoodConfig(key);
+    const newest = this.get(key)?.raw;
+    return this.#decodedOnce(newest ? this.#lastGood.before(newest) : this.#lastGood.of(key));
   }
 
   /** These versions are in force, and proxies take them: each becomes its object's last good one. Not `asked`: there are no proxies; what was taken before counts for more. */
@@ -302,7 +303,10 @@ export class ConfigCache {
   }
 
   #lastGoodConfig(key: ConfigKey): Config | undefined {
-    const raw = this.#lastGood.of(key);
+    return this.#decodedOnce(this.#lastGood.of(key));
+  }
+
+  #decodedOnce(raw: RawObject | undefined): Config | undefined {
     if (!raw) return undefined;
     const known = this.#decodedLastGood.get(raw);
     if (known) return known.config;

@@ -61,8 +61,8 @@ export class LastGoodWriter {
   }
 
   /**
-   * Another pilot over the store, or this one, wrote this of an object whose newest version is `current`. True when it tells of a refusal of that version
-   * which is news. Whoever did not know of a refusal and wrote last has not taken it back: it is written again.
+   * Another pilot over the store, or this one, wrote this of an object whose newest version is `current`. True when that version was refused, and this is
+   * news, or tells what was good before. Whoever did not know of either and wrote last has not taken it back: it is written again.
    */
   learn({ key, record }: Pick<StatusUpdate, 'key' | 'record'>, current: RawObject | undefined): boolean {
     const text = keyText(key);
@@ -75,15 +75,22 @@ export class LastGoodWriter {
     if (isNews) this.#setRefused(theirs);
     else if (!record && !current) this.#refused.delete(text);
     const refused = this.#refused.get(text);
+    const known = this.#known.get(text);
     const goodIsRefused = good !== undefined && refused !== undefined && contentHash(good) === refused.content;
     // What waits to be written is the later word, and nothing is newer than the newest version.
     if (good && !goodIsRefused && !this.#queue.has(text) && !(current && this.isLastGood(current))) this.#setKnown({ raw: good, file: this.#known.get(text)?.file ?? fileOf(record.status) });
-    if (refused && refused.content === newest && (goodIsRefused || theirs?.content !== newest)) this.#keep(key);
-    return isNews && theirs.content === newest;
+    if (!refused || refused.content !== newest) return false;
+    if (goodIsRefused || theirs?.content !== newest || (!good && this.#shared(key))) this.#keep(key);
+    return isNews || (!known && this.#known.has(text));
   }
 
   of(key: ConfigKey): RawObject | undefined {
     return this.#known.get(keyText(key))?.raw;
+  }
+
+  /** What was good before this version; the last good one, unless it is this. */
+  before(raw: RawObject): RawObject | undefined {
+    return this.isLastGood(raw) ? this.#before.get(keyText(raw.key))?.raw : this.of(raw.key);
   }
 
   all(): readonly LastGood[] {
@@ -174,11 +181,15 @@ export class LastGoodWriter {
   }
 
   #keep(key: ConfigKey): void {
-    const [found, refused, addresses] = [this.#known.get(keyText(key)), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
-    // keys in a file are no business of the store
-    const known = isSecret(key) && found?.file !== undefined ? undefined : found;
+    const [known, refused, addresses] = [this.#shared(key), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
     const status = { ...(addresses ? { addresses: addresses.given } : {}), ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
     this.#enqueue({ key, record: known || refused || addresses ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
+  }
+
+  /** The last good version, as far as the store may have it: keys in a file are no business of the store. */
+  #shared(key: ConfigKey): LastGood | undefined {
+    const known = this.#known.get(keyText(key));
+    return isSecret(key) && known?.file !== undefined ? undefined : known;
   }
 
   /** Writes what waits, once. */

@@ -5,7 +5,7 @@ import { shortTypeName, type Refusal, type ResourceSet } from '@meltemi/xds';
 
 /** What is remembered of objects' versions, across restarts. */
 export interface VersionMemory {
-  /** The version that proxies took last. */
+  /** The version that proxies took last, before the newest. */
   lastGood(key: ConfigKey): Config | undefined;
   /** These versions are in force and every proxy that answers takes them. `asked` false: there is none, and a version is only taken where nothing better is known. */
   confirm(inForce: ReadonlyMap<string, Config>, options: { readonly asked: boolean }): void;

@@ -35,6 +35,11 @@ class Pilot {
     this.cache.refuse(await this.newest(host), [{ path: '', message: 'no' }]);
   }
 
+  /** Waits until somebody's proxies are known to have taken the newest version. */
+  learns(): Promise<boolean> {
+    return waitFor('the newest version to be taken', () => !this.cache.unproven().has(keyText(key)));
+  }
+
   async newest(host: string): Promise<Config> {
     await waitFor(`${host} to be there`, () => hostOf(this.cache.get(key)?.config) === host);
     const config = this.cache.get(key)?.config;
@@ -42,8 +47,9 @@ class Pilot {
     return config;
   }
 
+  /** `lastGood`: what there is to go back to from the newest version. */
   holds(lastGood: string | undefined, refused: boolean): Promise<boolean> {
-    return waitFor(`${lastGood} to be good, and the newest ${refused ? 'refused' : 'not refused'}`, () => hostOf(this.cache.lastGood(key)) === lastGood && this.cache.refused().has(keyText(key)) === refused);
+    return waitFor(`${lastGood} to be good before the newest, and the newest ${refused ? 'refused' : 'not refused'}`, () => hostOf(this.cache.lastGood(key)) === lastGood && this.cache.refused().has(keyText(key)) === refused);
   }
 }
 
@@ -70,7 +76,6 @@ async function setUp() {
   const [a, b] = [await Pilot.start(store), await Pilot.start(store)];
   await put(store, 'good');
   await Promise.all([a.takes('good'), b.takes('good')]);
-  await Promise.all([a.holds('good', false), b.holds('good', false)]);
   return { store, a, b, stop: () => Promise.all([a.cache.stop(), b.cache.stop()]) };
 }
 
@@ -79,7 +84,8 @@ test('what a proxy of one pilot refuses is set aside at the others, whose proxie
   await put(store, 'bad');
   await b.takes('bad');
   await a.newest('bad');
-  await a.holds('bad', false);
+  await a.learns();
+  assert.equal(hostOf(a.cache.lastGood(key)), 'good', 'while it is found out whom a refusal is about, there is a version to go back to');
   await a.refuses('bad');
   await Promise.all([a.holds('good', true), b.holds('good', true)]);
   assert.deepEqual([b.heard, a.heard], [[keyText(key)], []]);
@@ -99,6 +105,20 @@ test('a pilot that did not know yet does not take a refusal back by writing what
   await stop();
 });
 
+test('a pilot that has started since has the version before from one that knows it still', async () => {
+  const { store, a, b, stop } = await setUp();
+  await put(store, 'bad');
+  await b.takes('bad');
+  await waitFor('it to be kept', async () => (await kept(store)).lastGood === 'bad');
+  await a.cache.stop();
+  const again = await Pilot.start(store);
+  await again.holds(undefined, false);
+  await again.refuses('bad');
+  await Promise.all([again.holds('good', true), b.holds('good', true)]);
+  assert.deepEqual(again.heard, [keyText(key)], 'there is something to put in force');
+  await Promise.all([stop(), again.cache.stop()]);
+});
+
 test('a refused object comes back everywhere when it changes, and the same version is refused anew', async () => {
   const { store, a, b, stop } = await setUp();
   for (let turn = 0; turn < 2; turn += 1) {
@@ -107,11 +127,12 @@ test('a refused object comes back everywhere when it changes, and the same versi
     await b.holds('good', true);
     await put(store, 'better');
     await Promise.all([a.takes('better'), b.takes('better')]);
-    await Promise.all([a.holds('better', false), b.holds('better', false)]);
+    await Promise.all([a.holds('good', false), b.holds('good', false)]);
     await put(store, 'good');
     await Promise.all([a.takes('good'), b.takes('good')]);
   }
   await put(store, 'gone');
+  await b.newest('gone');
   await a.refuses('gone');
   await b.holds('good', true);
   assert.ok((await store.commit([{ type: 'delete', key }])).ok);

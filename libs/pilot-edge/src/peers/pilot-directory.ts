@@ -58,6 +58,7 @@ export class PilotDirectory {
   /** Makes this pilot known. Others count on what it says from then on: it must have read its configuration. */
   announce(own: PilotRecord): void {
     const { values, id } = this.#options;
+    if (this.#stopping.signal.aborted) return;
     this.#own = own;
     // What this pilot was before it started again, if that was another.
     for (const other of this.#at(own.address)) this.#forget(other);
