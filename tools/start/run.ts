@@ -17,7 +17,7 @@ const defaultManifests = ['deploy/laptop/control-plane.yaml', 'deploy/samples/bo
 /** Every fixed port of 127.0.0.1 that the mesh takes, and whose it is. */
 const fixedPorts: readonly (readonly [number, string])[] = [
   [8080, 'the ingress gateway'], [15000, "the gateway's admin"], [15010, 'plaintext xDS'], [15012, 'xDS'], [15014, "pilot's metrics"], [15016, 'the config API'],
-  [15021, "the gateway's health"], [15022, 'citadel'], [15023, "citadel's metrics"], [15030, 'telemetry'], [15031, 'the service graph'], [15090, "the gateway's Prometheus page"],
+  [15021, "the gateway's health"], [15022, 'citadel'], [15023, "citadel's metrics"], [15031, 'the service graph'], [15090, "the gateway's Prometheus page"],
 ];
 
 async function main(): Promise<number> {

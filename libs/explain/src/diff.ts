@@ -3,7 +3,7 @@ import { keyText, type Config } from '@meltemi/config';
 import { translate, type Features, type Proxy, type PushContext } from '@meltemi/pilot';
 import { shortTypeName, xdsType } from '@meltemi/xds';
 import type { Answer } from './answer.ts';
-import { proxyOf } from './journey/find-workload.ts';
+import { hasProxy, proxyOf } from './journey/find-workload.ts';
 import { journey, type JourneyRequest, type Leg } from './journey/journey.ts';
 import type { LoadedMesh, SetAside } from './load.ts';
 import { MeshViews } from './mesh-views.ts';
@@ -97,6 +97,7 @@ function workloads(...pushes: readonly PushContext[]): Map<string, Proxy> {
   const found = new Map<string, Proxy>();
   for (const push of pushes)
     for (const workload of push.registry.workloads.values()) {
+      if (!hasProxy(workload)) continue;
       const question = proxyOf(push, workload);
       const name = `${question.type} ${workload.namespace}/${workload.name}`;
       if (found.has(name)) continue;

@@ -73,7 +73,7 @@ export class LocalMesh {
     ]);
     this.pilot = this.#program('pilot', this.#pilotArgs());
     this.telemetry = this.#program('telemetry', [
-      '--listen', `${this.control}:15030`, '--http-listen', `${this.control}:15031`,
+      '--listen', `${this.#plan.telemetry}:15030`, '--http-listen', `${this.control}:15031`,
       '--citadel-address', `${this.control}:15022`, '--join-token-file', this.#token('telemetry'), '--state-dir', this.#state('telemetry'), '--trust-domain', this.#trustDomain, ...(options.telemetryArgs ?? []),
     ]);
   }
@@ -232,10 +232,10 @@ export class LocalMesh {
 
   #writeTelemetryPod(): void {
     const deployment: Deployment = {
-      name: 'telemetry', namespace: 'istio-system', replicas: 1, labels: { app: 'telemetry' }, annotations: {}, serviceAccount: 'meltemi-telemetry',
+      name: 'telemetry', namespace: 'istio-system', replicas: 1, labels: { app: 'telemetry', 'sidecar.istio.io/inject': 'false' }, annotations: {}, serviceAccount: 'meltemi-telemetry',
       container: { name: 'telemetry', image: 'meltemi/telemetry', args: [], env: {}, ports: [{ containerPort: 15030 }] },
     };
-    this.#writePod({ deployment, gateway: false, podName: 'telemetry', address: this.control, appAddress: this.control }, true);
+    this.#writePod({ deployment, gateway: false, podName: 'telemetry', address: this.#plan.telemetry, appAddress: this.#plan.telemetry }, true);
   }
 
   #writeContext(): void {

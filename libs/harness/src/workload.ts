@@ -12,9 +12,11 @@ export interface Workload {
   readonly appAddress: string;
 }
 
-/** A gateway is a Deployment whose container's image is `auto`, as in Istio's gateway injection. */
-export function isGateway(deployment: Deployment): boolean {
-  return deployment.container.image === 'auto';
+const templates = 'inject.istio.io/templates';
+
+/** A gateway is a Deployment that asks for Istio's gateway injection: by the annotation for its template, or by the image `auto`. */
+export function isGateway({ annotations, container }: Deployment): boolean {
+  return annotations[templates] === 'gateway' || container.image === 'auto';
 }
 
 export function podName(deployment: Deployment): string {
@@ -24,12 +26,13 @@ export function podName(deployment: Deployment): string {
 /** The Pod as Kubernetes would show it: what the registry computes endpoints from. JSON is YAML too. */
 export function podObject(workload: Workload, ready: boolean): string {
   const { deployment } = workload;
+  const { [templates]: _asked, ...annotations } = deployment.annotations;
   return `${JSON.stringify({
     apiVersion: 'v1', kind: 'Pod',
-    metadata: { name: workload.podName, namespace: deployment.namespace, labels: { ...deployment.labels, 'security.istio.io/tlsMode': 'istio' }, annotations: deployment.annotations },
+    metadata: { name: workload.podName, namespace: deployment.namespace, labels: { ...deployment.labels, 'security.istio.io/tlsMode': 'istio' }, annotations },
     spec: {
       serviceAccountName: deployment.serviceAccount,
-      containers: [{ name: deployment.container.name, image: deployment.container.image, ports: deployment.container.ports }],
+      containers: [{ name: deployment.container.name, image: deployment.container.image === 'auto' ? 'meltemi/proxy' : deployment.container.image, ports: deployment.container.ports }],
     },
     status: { phase: 'Running', podIP: workload.address, podIPs: [{ ip: workload.address }], conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
   }, null, 2)}\n`;

@@ -11,10 +11,15 @@ export function findWorkload(push: PushContext, text: string): Result<ProxyQuest
   const rules: readonly ((one: Workload) => boolean)[] = [(one) => one.name === name, (one) => one.labels['app'] === name, served, (one) => one.name.startsWith(`${name}-`)];
   for (const rule of rules) {
     const found = workloads.find(rule);
-    if (found) return ok(proxyOf(push, found));
+    if (found) return hasProxy(found) ? ok(proxyOf(push, found)) : fail('--from', `workload "${text}" has no proxy: its label sidecar.istio.io/inject is "false"`);
   }
   const known = [...new Set([...push.registry.workloads.values()].map((one) => `${one.namespace}/${one.name}`))].toSorted();
   return fail('--from', `no workload "${text}" is known; there are ${known.slice(0, 20).join(', ') || 'none'}${known.length > 20 ? ', …' : ''}`);
+}
+
+/** Whether a proxy stands before the workload: it may have been told to do without. */
+export function hasProxy({ labels }: Pick<Workload, 'labels'>): boolean {
+  return labels['sidecar.istio.io/inject'] !== 'false';
 }
 
 /** Many workloads on one machine: each has a loopback address, nothing is captured, and applications use their sidecar as HTTP proxy. */

@@ -71,3 +71,13 @@ test('where many workloads share a machine nothing is captured: the request goes
     ['routed', '127.77.1.2_80', 'inbound|80||'],
   ]);
 });
+
+test('a workload told to do without a proxy is asked nothing, and asks nothing itself', () => {
+  const pod = (app: string, ip: string, more = '') => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${app}-0, labels: {app: ${app}${more}}}\nspec: {serviceAccountName: ${app}, containers: [{name: app, image: app}]}\nstatus: {phase: Running, podIP: ${ip}, podIPs: [{ip: ${ip}}], conditions: [{type: Ready, status: "True"}]}\n---\n`;
+  const text = `${pod('a', '10.0.0.1')}${pod('b', '10.0.0.2', ', sidecar.istio.io/inject: "false"')}apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{name: http, port: 80}]}\n`;
+  const views = new MeshViews(loadMesh([{ name: 'mesh.yaml', text }]));
+  const found = journey(views, { from: 'default/a', method: 'GET', url: new URL('http://b/'), headers: {} }, 0);
+  assert.deepEqual(found.ok ? found.value.legs.map(({ workload, answer }) => [workload, answer.outcome]) : found.error, [['a-0.default', 'routed']]);
+  const refused = journey(views, { from: 'default/b', method: 'GET', url: new URL('http://a/'), headers: {} }, 0);
+  assert.match(refused.ok ? '' : (refused.error[0]?.message ?? ''), /has no proxy: its label sidecar\.istio\.io\/inject is "false"/);
+});

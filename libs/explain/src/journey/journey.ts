@@ -5,7 +5,7 @@ import type { MeshViews } from '../mesh-views.ts';
 import type { Call, ProxyQuestion } from '../question.ts';
 import { serverNameAt } from '../walk/target.ts';
 import { walk } from '../walk/walk.ts';
-import { findWorkload, proxyOf } from './find-workload.ts';
+import { findWorkload, hasProxy, proxyOf } from './find-workload.ts';
 
 /** One proxy on the way. */
 export interface Leg {
@@ -46,7 +46,7 @@ export function journey(views: MeshViews, request: JourneyRequest, nowMs: number
     legs.push({ workload: `${typeof proxy.metadata['NAME'] === 'string' ? proxy.metadata['NAME'] : 'workload'}.${proxy.namespace}`, call, answer });
     const next = answer.outcome === 'routed' && call.mode !== 'inbound' ? chosen(answer) : undefined;
     const server = next && push.registry.workloads.get(hostOf(next.address));
-    if (next === undefined || server === undefined) break;
+    if (next === undefined || server === undefined || !hasProxy(server)) break;
     const principal = next.tls === 'mtls' ? `spiffe://${mesh.meshConfig.trustDomain || 'cluster.local'}/ns/${proxy.namespace}/sa/${proxy.serviceAccount || 'default'}` : '';
     call = nextCall(call, { answer, endpoint: next, serverName: serverNameAt(view.value, answer.cluster ?? '', next.address) ?? '', principal, sourceAddress: proxy.ip });
     proxy = proxyOf(push, server);

@@ -112,6 +112,13 @@ describe('npm start', () => {
     assert.equal((JSON.parse(status.stdout) as unknown[]).length, 7);
   });
 
+  test('analyze finds nothing doubtful in what it runs, and a request is explained from the gateway on', () => {
+    const analyzed = meltemi(workDir, 'analyze');
+    assert.deepEqual([analyzed.status, analyzed.stdout], [0, ''], analyzed.stdout + analyzed.stderr);
+    const { stdout, stderr } = meltemi(workDir, 'explain', '--from', 'istio-system/istio-ingressgateway', 'GET', url);
+    assert.match(stdout, /^istio-ingressgateway.*\n[^]*\nproductpage-v1.*\n[^]*→ routed\n/, stdout + stderr);
+  });
+
   test('the three commands it names work as they stand', () => {
     const commands = [...(started.at(-1)?.output ?? '').matchAll(/npx meltemi ([^\n(]+)/g)].map((match) => (match[1] ?? '').trim().split(/\s+/));
     for (const command of commands) {
