@@ -200,6 +200,17 @@ test('a slow reader does not make the proxy hold the whole body', async (t) => {
   await waitFor('the rest', () => read >= total, { deadlineMs: 20_000 });
 });
 
+test('a listener that takes over the address of one that is removed at once serves it', async (t) => {
+  const server = workerServer(t);
+  const saying = (name: string, port: number) => httpListener({ name, port, routes: [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: name } } }] });
+  must(await server.setListener(saying('first', 0)));
+  const port = portOf(server, 'first');
+  const added = server.setListener(saying('second', port));
+  await server.removeListener('first');
+  must(await added);
+  assert.equal((await ask(port)).body, 'second');
+});
+
 test('statistics go by Envoy names', async (t) => {
   const stats: FlatStats = new Stats();
   const app = await application(t, (_request, response) => response.end('ok'));

@@ -44,6 +44,8 @@ export class WorkerServer {
   readonly #listeners = new Map<string, ActiveListener>();
   readonly #warming = new Map<string, WarmingListener>();
   readonly #draining = new Set<ActiveListener>();
+  /** Ports that are about to be free. */
+  readonly #closing = new Set<Promise<void>>();
   readonly #drains = new ListenerDrains((covers) => this.#stopAccepting(covers));
   readonly #ticker: NodeJS.Timeout;
   /** Updates of one listener run one after another. */
@@ -227,7 +229,9 @@ export class WorkerServer {
 
   #drainListener(active: ActiveListener, pace: DrainPace): Promise<void> {
     this.#draining.add(active);
-    return active.drain(pace);
+    const freed = active.drain(pace);
+    this.#closing.add(freed);
+    return freed.finally(() => this.#closing.delete(freed));
   }
 
   #askToLeave(active: ActiveListener): void {
@@ -253,6 +257,14 @@ export class WorkerServer {
   }
 
   async #activate(listener: Listener): Promise<Result<void>> {
+    const done = await this.#bring(listener);
+    if (done.ok || this.#closing.size === 0) return done;
+    // The port may be the one of a listener that goes with this very change.
+    await Promise.all(this.#closing);
+    return this.#bring(listener);
+  }
+
+  async #bring(listener: Listener): Promise<Result<void>> {
     if (this.#leaves(listener) || this.#drains.stopped(listener)) return ok(undefined);
     const known = this.#listeners.get(listener.name);
     if (known !== undefined) {
