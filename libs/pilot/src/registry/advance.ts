@@ -88,8 +88,9 @@ function changesOf<Spec>(before: readonly Config<Spec>[], after: readonly Config
   return { gone: left.filter((config) => !fresh.has(config)), come: right.filter((config) => !old.has(config)) };
 }
 
-/** Undefined when an address had, or gets, a second owner. */
+/** Undefined when an address had, or gets, a second owner: that of a host has many. */
 function movedAddresses(workloads: Registry['workloads'], { gone, come }: Changes<PodSpec>, { podOf }: BuiltFrom): Map<string, Workload> | undefined {
+  if ([...gone, ...come].some(({ spec }) => spec.hostNetwork)) return undefined;
   const moved = new Map(workloads);
   for (const pod of gone) for (const address of addressesOf(pod, podOf)) moved.delete(address);
   for (const pod of come) {

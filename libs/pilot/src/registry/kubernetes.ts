@@ -1,4 +1,4 @@
-import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, PodSpec, StringMap } from '@meltemi/config';
+import type { Config, EndpointPort, EndpointsSpec, EndpointSliceSpec, KubeServicePort, KubeServiceSpec, ObjectReference, PodSpec, StringMap } from '@meltemi/config';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { portProtocol } from './protocol.ts';
 
@@ -11,6 +11,8 @@ export interface KubernetesInputs {
   readonly podsSelectedBy: Selected<PodWorkload>;
   readonly entriesSelectedBy: Selected<EntryWorkload>;
   readonly byAddress: ReadonlyMap<string, Workload>;
+  /** Pods on their host's network, which share its address: by "namespace/name". */
+  readonly onHost: ReadonlyMap<string, Workload>;
 }
 
 export type Selected<T> = (namespace: string, selector: StringMap) => readonly T[];
@@ -101,7 +103,7 @@ function addSlice(slice: Config<EndpointSliceSpec>, service: Service, inputs: Ku
   for (const entry of slice.spec.endpoints) {
     const healthy = entry.conditions.ready && entry.conditions.terminating !== true;
     for (const address of entry.addresses) {
-      const base = inputs.byAddress.get(address) ?? { ...strangerAt(address, service.namespace, healthy), locality: { region: '', zone: entry.zone, subZone: '' } };
+      const base = workloadAt(address, entry.targetRef, inputs) ?? { ...strangerAt(address, service.namespace, healthy), locality: { region: '', zone: entry.zone, subZone: '' } };
       for (const { service: port, number } of matchedPorts(service, slice.spec.ports)) found.get(port.number)?.push({ ...base, healthy, port: number });
     }
   }
@@ -109,12 +111,18 @@ function addSlice(slice: Config<EndpointSliceSpec>, service: Service, inputs: Ku
 
 function addEndpoints(config: Config<EndpointsSpec>, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {
   for (const subset of config.spec.subsets) {
-    const both = [...subset.addresses.map((address) => ({ ip: address.ip, healthy: true })), ...subset.notReadyAddresses.map((address) => ({ ip: address.ip, healthy: false }))];
-    for (const { ip, healthy } of both) {
-      const base = inputs.byAddress.get(ip) ?? strangerAt(ip, service.namespace, healthy);
+    const both = [...subset.addresses.map((address) => ({ ...address, healthy: true })), ...subset.notReadyAddresses.map((address) => ({ ...address, healthy: false }))];
+    for (const { ip, targetRef, healthy } of both) {
+      const base = workloadAt(ip, targetRef, inputs) ?? strangerAt(ip, service.namespace, healthy);
       for (const { service: port, number } of matchedPorts(service, subset.ports)) found.get(port.number)?.push({ ...base, healthy, port: number });
     }
   }
+}
+
+/** Who is at an address: where several Pods share their host's, the one that is named. Source: Istio's EndpointBuilder, which goes by targetRef. */
+function workloadAt(address: string, targetRef: ObjectReference | undefined, { byAddress, onHost }: KubernetesInputs): Workload | undefined {
+  const named = targetRef?.kind === 'Pod' ? onHost.get(`${targetRef.namespace}/${targetRef.name}`) : undefined;
+  return named ? { ...named, address } : byAddress.get(address);
 }
 
 function addPods(spec: KubeServiceSpec, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {

@@ -71,3 +71,25 @@ test('a Pod is where its node is, unless its own labels say', () => {
   const { workloads } = meshOf(configsOf(yaml)).registry;
   assert.deepEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'].map((address) => Object.values(workloads.get(address)?.locality ?? {}).join('/')), ['r/z/s', 'x/y/', 'old//', '//']);
 });
+
+/** Two agents on one node's network, a service for one of them by slices, and another service. */
+const onOneHost = (ready: boolean) => {
+  const agent = (name: string, app: string) => podYaml(name, '172.16.0.1', { labels: { app } }).replace('spec:\n', 'spec:\n  hostNetwork: true\n');
+  const slice = (name: string, address: string, pod: string) => `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: ${name}-1, labels: {kubernetes.io/service-name: ${name}}}\naddressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [${address}], conditions: {ready: ${ready}}, targetRef: {kind: Pod, name: ${pod}, namespace: default}}]\n---\n`;
+  const other = 'apiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {selector: {app: other}, ports: [{name: http, port: 80}]}\n---\n';
+  return configsOf(service('{selector: {app: first}, ports: [{name: http, port: 80}]}') + slice('app', '172.16.0.1', 'a-first') + other + slice('other', '10.0.0.7', 'c-other') + agent('a-first', 'first') + agent('b-second', 'second') + podYaml('c-other', '10.0.0.7', { labels: { app: 'other' } }));
+};
+
+test('of Pods on the host\'s network, which have one address, each endpoint is that of the Pod it names', () => {
+  const { registry } = meshOf(onOneHost(true));
+  assert.deepEqual(registry.endpoints.get('default/app.default.svc.cluster.local')?.get(80)?.map(({ labels }) => labels['app']), ['first']);
+});
+
+test('Pods on the host\'s network do not cost a whole build for each endpoint that changes', () => {
+  const first = onOneHost(true);
+  const before = meshOf(first);
+  const isSlice = ({ key }: (typeof first)[number]) => key.kind === 'EndpointSlice' && key.name === 'other-1';
+  const after = meshOf(first.map((config) => (isSlice(config) ? (onOneHost(false).find(isSlice) ?? config) : config)), {}, before);
+  assert.equal(after.registry.endpoints.get('default/other.default.svc.cluster.local')?.get(80)?.[0]?.healthy, false);
+  assert.equal(after.registry.services, before.registry.services, 'nothing else was computed anew');
+});

@@ -88,6 +88,7 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
   const pods: PodWorkload[] = [];
   const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
+  const onHost = new Map<string, Workload>();
   let sharedAddresses = false;
   const at = (address: string, workload: Workload) => {
     sharedAddresses ||= byAddress.has(address);
@@ -103,10 +104,16 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
     const found = podOf(pod);
     if (!found) return;
     pods.push(found);
-    for (const address of addressesOf(pod, podOf)) at(address, { ...found.workload, address });
+    if (pod.spec.hostNetwork) onHost.set(`${pod.meta.namespace}/${pod.meta.name}`, found.workload);
+    else for (const address of addressesOf(pod, podOf)) at(address, { ...found.workload, address });
   });
+  // a host's own address says nothing of who listens there: one of those Pods has it where nobody else does
+  for (const { pod, workload } of pods) {
+    if (!pod.spec.hostNetwork) continue;
+    for (const address of addressesOf(pod, podOf)) if (!byAddress.has(address)) byAddress.set(address, { ...workload, address });
+  }
   const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
-  return { slices, endpoints, podsSelectedBy: selectedAmong(pods), entriesSelectedBy: selectedAmong(entries), byAddress, sharedAddresses, podOf };
+  return { slices, endpoints, podsSelectedBy: selectedAmong(pods), entriesSelectedBy: selectedAmong(entries), byAddress, onHost, sharedAddresses, podOf };
 }
 
 function selectedAmong<T extends { readonly workload: Workload }>(found: readonly T[]): Selected<T> {

@@ -27,7 +27,8 @@ export function podWorkload(pod: Config<PodSpec>, facts: WorkloadFacts): Workloa
     address: status.podIP,
     labels,
     serviceAccount: pod.spec.serviceAccountName === '' ? 'default' : pod.spec.serviceAccountName,
-    mutualTls: isMeshMember(labels, status.podIP, facts),
+    // a proxy that is connected from its host's address is one of many there
+    mutualTls: isMeshMember(labels, pod.spec.hostNetwork ? '' : status.podIP, facts),
     network: facts.networkOf(status.podIP, labels),
     cluster: labels['topology.istio.io/cluster'] ?? facts.clusterId,
     node: pod.spec.nodeName,
