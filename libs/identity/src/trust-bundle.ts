@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { fail, ok, type Result } from '@meltemi/base';
 import { parseCertificates, type Certificate } from './certificate.ts';
 import { parseJwtAuthorities } from './jwt/jwt-authorities.ts';
@@ -94,9 +94,16 @@ export function withJwtKeys(bundle: TrustBundle, jwtKeys: string): Result<TrustB
   return parsed.ok ? ok(Object.freeze({ ...rest, jwtKeys: parsed.value })) : fail('JWT keys', parsed.error[0]?.message ?? 'cannot be read');
 }
 
+/** Certificates do not change, and the roots' are asked for with every certificate that is issued. */
+const fingerprints = new WeakMap<Pick<Certificate, 'der'>, string>();
+
 /** SHA-256 over the certificate's DER, lower-case hex. */
 export function fingerprintOf(certificate: Pick<Certificate, 'der'>): string {
-  return createHash('sha256').update(certificate.der).digest('hex');
+  const known = fingerprints.get(certificate);
+  if (known !== undefined) return known;
+  const fingerprint = hash('sha256', certificate.der);
+  fingerprints.set(certificate, fingerprint);
+  return fingerprint;
 }
 
 /** SHA-256 of the roots of the bundle's own trust domain, sorted. */
