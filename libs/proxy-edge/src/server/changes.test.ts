@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { waitFor } from '@meltemi/base';
 import type { FlatStats } from '@meltemi/observe';
@@ -209,6 +212,27 @@ test('a listener that takes over the address of one that is removed at once serv
   await server.removeListener('first');
   must(await added);
   assert.equal((await ask(port)).body, 'second');
+});
+
+test('a Unix socket goes on being served when its listener binds anew, and is gone with it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pipe-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'web.sock');
+  const server = workerServer(t);
+  const answer = [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: 'ok' } } }];
+  const saying = (mode: number, name = 'main') => ({ ...httpListener({ name, routes: answer }), addresses: [{ kind: 'pipe', path, mode }] as const });
+  const asked = () => new Promise<number>((resolve, reject) => http.get({ socketPath: path, agent: false }, (response) => resolve(response.resume().statusCode ?? 0)).on('error', reject));
+  must(await server.setListener(saying(0o600)));
+  assert.equal(await asked(), 200);
+  must(await server.setListener(saying(0o660)));
+  await new Promise(setImmediate);
+  assert.deepEqual([await asked(), statSync(path).mode & 0o777], [200, 0o660]);
+  const renamed = server.setListener(saying(0o660, 'other'));
+  await server.removeListener('main');
+  must(await renamed);
+  assert.equal(await asked(), 200);
+  await server.removeListener('other');
+  await waitFor('the file to go', () => !existsSync(path));
 });
 
 test('statistics go by Envoy names', async (t) => {

@@ -1,5 +1,7 @@
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { dirname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { formatFieldErrors, type Result } from '@meltemi/base';
 import type { SocketTarget } from '@meltemi/snapshot';
 import { AcceptedSocket } from './accepted-socket.ts';
@@ -33,7 +35,6 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
     server.once('error', reject);
     server.once('listening', () => {
       server.off('error', reject);
-      if (target.kind === 'pipe' && target.mode !== 0) chmodSync(target.path, target.mode);
       // Accept errors pass; the port stays open.
       server.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'EMFILE' || error.code === 'ENFILE') options.onNoDescriptor?.(); });
       const prepared = options.prepare?.((server as unknown as { _handle: { fd: number } })._handle.fd);
@@ -43,26 +44,44 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
       }
       const bound = server.address();
       const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => closed(server) });
+      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => closed(server, free) });
     });
+    let free = () => {};
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
-    else {
-      removeSocket(target.path);
-      server.listen({ path: target.path, ...backlog });
-    }
+    else free = listenAtPath(server, target, backlog);
   });
 }
 
+/**
+ * Binds beside the path and moves the socket there, so that it has its mode from the first and replaces one that is served or was left behind: a server that
+ * closes takes away the name it was bound by, which is its successor's by then. Any other kind of file stays: binding fails on it with the reason.
+ * Returns what takes the file away, when it is still this one.
+ */
+function listenAtPath(server: net.Server, { path, mode }: Extract<SocketTarget, { readonly kind: 'pipe' }>, backlog: object): () => void {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isSocket()) {
+    server.listen({ path, ...backlog });
+    return () => {};
+  }
+  const bound = join(dirname(path), `.${process.pid}.${threadId}`);
+  rmSync(bound, { force: true });
+  server.listen({ path: bound, ...backlog });
+  // Nobody is told before the next turn: on failure the error says why.
+  if (!server.listening) return () => {};
+  if (mode !== 0) chmodSync(bound, mode);
+  renameSync(bound, path);
+  const { ino } = lstatSync(path);
+  return () => {
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+  };
+}
+
 /** The kernel resets whoever still waits to be accepted: right after the loop looked for connections, that is nobody. */
-function closed(server: net.Server): Promise<void> {
+function closed(server: net.Server, free: () => void): Promise<void> {
   return new Promise((resolve) => setImmediate(() => {
+    free();
     server.close();
     resolve();
   }));
-}
-
-/** What a killed process left. Any other kind of file stays: binding fails on it with the reason. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
 }
