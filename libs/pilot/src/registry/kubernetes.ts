@@ -91,11 +91,24 @@ export function kubernetesEndpoints(config: Config<KubeServiceSpec>, service: Se
   const key = `${service.namespace}/${service.name}`;
   const slices = inputs.slices.get(key);
   const endpoints = inputs.endpoints.get(key);
-  if (slices) for (const slice of slices) addSlice(slice, service, inputs, found);
+  if (slices) {
+    for (const slice of slices) addSlice(slice, service, inputs, found);
+    if (slices.length > 1) for (const [port, list] of found) found.set(port, eachOnce(list));
+  }
   else if (endpoints) addEndpoints(endpoints, service, inputs, found);
   else addPods(config.spec, service, inputs, found);
   addEntries(config.spec, service, inputs, found);
   return found;
+}
+
+/** Slices may hold an endpoint twice while it goes from one to another. Source: Kubernetes, "Duplicate endpoints". */
+function eachOnce(list: readonly Endpoint[]): Endpoint[] {
+  const known = new Map<string, Endpoint>();
+  for (const endpoint of list) {
+    const key = `${endpoint.address} ${endpoint.port}`;
+    if (endpoint.healthy || !known.has(key)) known.set(key, endpoint);
+  }
+  return [...known.values()];
 }
 
 function addSlice(slice: Config<EndpointSliceSpec>, service: Service, inputs: KubernetesInputs, found: Map<number, Endpoint[]>): void {

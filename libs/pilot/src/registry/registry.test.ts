@@ -35,6 +35,12 @@ test('EndpointSlices, where they exist, are the truth; Pods lend labels and iden
   assert.deepEqual(endpointsOf(yaml, 80), ['10.0.0.1:8080 mtls', '10.0.0.9:8080 unready']);
 });
 
+test('an endpoint on its way from one EndpointSlice to another is one, and ready when one of them says so', () => {
+  const slice = (name: string, ready: boolean, address: string) => `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: ${name}, labels: {kubernetes.io/service-name: app}}\naddressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.1], conditions: {ready: ${ready}}}, {addresses: [${address}], conditions: {ready: false}}]\n---\n`;
+  const yaml = service('{selector: {app: x}, ports: [{name: http, port: 80}]}') + slice('app-1', false, '10.0.0.2') + slice('app-2', true, '10.0.0.2') + slice('app-3', false, '10.0.0.3');
+  assert.deepEqual(endpointsOf(yaml, 80), ['10.0.0.1:8080', '10.0.0.2:8080 unready', '10.0.0.3:8080 unready']);
+});
+
 test('a Service\'s selector takes WorkloadEntries too', () => {
   const entry = 'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm}\nspec: {address: 10.8.0.1, labels: {app: x}, ports: {http: 9090}}\n';
   assert.deepEqual(endpointsOf(service('{selector: {app: x}, ports: [{name: http, port: 80}]}') + entry, 80), ['10.8.0.1:9090']);
