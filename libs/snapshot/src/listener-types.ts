@@ -21,8 +21,6 @@ export interface Listener {
   readonly transparent: boolean;
   readonly freebind: boolean;
   readonly listenerFilters: readonly ListenerFilter[];
-  /** Equal in listeners that find out the same of a connection before its chain is chosen. */
-  readonly arrivalFingerprint: string;
   /** 15,000 when unset; 0 = none. */
   readonly listenerFiltersTimeoutMs: number;
   readonly continueOnListenerFiltersTimeout: boolean;

@@ -3,7 +3,7 @@ import type { AccessLog as AccessLogMessage } from '@meltemi/api/gen/envoy/confi
 import { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { ProxyProtocol } from '@meltemi/api/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.ts';
 import type { Listener as ListenerMessage } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
-import { FilterChain as ChainMessage, type Filter, ListenerFilter as ListenerFilterMessage, type ListenerFilterChainMatchPredicate } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
+import { FilterChain as ChainMessage, type Filter, type ListenerFilter as ListenerFilterMessage, type ListenerFilterChainMatchPredicate } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
 import type { Result } from '@meltemi/base';
 import { checkFields, durationMs } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
@@ -38,7 +38,6 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
   const fallback = message.defaultFilterChain ? compileChain(message.defaultFilterChain, 'default_filter_chain', context) : null;
   if (message.filterChains.length === 0 && !message.defaultFilterChain) report.refuse('filter_chains', 'a listener needs a filter chain');
   const chains = entries.map((entry) => entry.chain);
-  const listenerFilters = withInspector(compileListenerFilters(message.listenerFilters, context), message, context);
   const listener: Listener = {
     name: message.name,
     statPrefix: message.statPrefix,
@@ -47,8 +46,7 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
     useOriginalDst: message.useOriginalDst ?? false,
     transparent: message.transparent ?? false,
     freebind: message.freebind ?? false,
-    listenerFilters,
-    arrivalFingerprint: arrivalFingerprint(message, listenerFilters),
+    listenerFilters: withInspector(compileListenerFilters(message.listenerFilters, context), message, context),
     listenerFiltersTimeoutMs: durationMs(message.listenerFiltersTimeout, defaultFiltersTimeoutMs),
     continueOnListenerFiltersTimeout: message.continueOnListenerFiltersTimeout,
     filterChains: compileFilterChainMatcher(entries, fallback, report),
@@ -115,11 +113,6 @@ function compileNetworkFilter(filter: Filter, path: string, context: Context): N
   }
   const parsed = parseExtension(context.extensions.networkFilters, any, { path, optional: false, what: 'network filter' }, context);
   return parsed ? { kind: 'extension', name: filter.name, typeUrl: any?.typeUrl ?? '', config: parsed.config } : null;
-}
-
-/** The filters as they are written, and those that were added. */
-function arrivalFingerprint(message: ListenerMessage, filters: readonly ListenerFilter[]): string {
-  return JSON.stringify([message.useOriginalDst ?? false, filters.map(({ kind }) => kind), message.listenerFilters.map((filter) => hashOf(ListenerFilterMessage.encode(filter).finish()))]);
 }
 
 function compileListenerFilters(filters: readonly ListenerFilterMessage[], context: Context): ListenerFilter[] {

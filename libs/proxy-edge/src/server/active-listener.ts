@@ -7,9 +7,9 @@ import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
 import { loadSocketOptions, type SocketOptions } from '../transport/socket-options.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
-import { infoOf, viewOf, type Arrival, type Destination, type Seen } from './arrival.ts';
+import { infoOf, nothingSeen, viewOf, type Arrival, type Destination, type Seen } from './arrival.ts';
 import { ChainRuntime, logWriter, type ChainDeps } from './chain-runtime.ts';
-import { ListenerFilters } from './listener-filters.ts';
+import { ListenerFilters, lookAlike } from './listener-filters.ts';
 import { listenerPrefix } from './listener-prefix.ts';
 
 interface Generation {
@@ -38,7 +38,7 @@ export class ActiveListener {
   /** Connections accepted so far. */
   accepted = 0;
   /** Accepted, and still in a listener filter or a handshake. */
-  readonly #arriving = new Set<AcceptedSocket>();
+  readonly #arriving = new Map<AcceptedSocket, ConnectionView>();
   readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter; readonly noDescriptor: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
@@ -89,13 +89,13 @@ export class ActiveListener {
 
   /**
    * Puts a new config in force: same addresses keep their sockets, unchanged chains their connections. HTTP connections of the other chains are
-   * served by the new ones from their next request on, TCP connections drain. Where connections come in otherwise (another address, other
-   * listener filters), those that are open are none of the new chains': HTTP ones end after what is under way.
+   * served by the new ones from their next request on, TCP connections drain. Connections that would come in otherwise now (another address,
+   * other listener filters for their port) are none of the new chains': HTTP ones end after what is under way.
    */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
     const sameAddresses = this.#sameAddresses(listener);
-    const sameArrival = sameAddresses && listener.arrivalFingerprint === this.#current.listener.arrivalFingerprint;
-    const next = await build(listener, this.#deps, sameArrival ? this.#current : null);
+    const comesAlike = sameAddresses ? lookAlike(this.#current.listener, listener) : () => false;
+    const next = await build(listener, this.#deps, { generation: this.#current, comesAlike });
     if (!next.ok) return next;
     if (!sameAddresses) {
       const before = this.#sockets;
@@ -112,9 +112,8 @@ export class ActiveListener {
     this.#current = next.value;
     const kept = new Set(next.value.chains.values());
     const sameChains = kept.size === old.chains.size && [...old.chains.values()].every((chain) => kept.has(chain));
-    const takeOver = sameArrival ? (view: ConnectionView) => this.#chainOf(view) : () => null;
-    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver(takeOver);
-    if (!sameArrival) for (const accepted of this.#arriving) accepted.destroy();
+    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver((view) => (comesAlike(view) ? this.#chainOf(view) : null));
+    for (const [accepted, view] of this.#arriving) if (!comesAlike(view)) accepted.destroy();
     for (const [chain, runtime] of old.chains) if (kept.has(runtime)) old.chains.delete(chain);
     this.#drainGeneration(old, pace);
     return ok(undefined);
@@ -167,7 +166,7 @@ export class ActiveListener {
 
   destroy(): void {
     void this.#close();
-    for (const accepted of this.#arriving) accepted.destroy();
+    for (const accepted of this.#arriving.keys()) accepted.destroy();
     for (const generation of this.#generations()) for (const chain of generation.chains.values()) chain.destroy();
   }
 
@@ -283,7 +282,7 @@ export class ActiveListener {
 
   /** Runs the listener filters, then picks the chain. */
   #inspect(accepted: AcceptedSocket, destination: Destination): void {
-    this.#arriving.add(accepted);
+    this.#arriving.set(accepted, viewOf({ accepted, destination, proxied: null }, nothingSeen));
     const gone = () => this.#arriving.delete(accepted);
     accepted.socket.once('close', gone);
     const arrived = () => {
@@ -297,6 +296,7 @@ export class ActiveListener {
     const { listener } = this.#current;
     const { accepted } = arrival;
     const view = viewOf(arrival, seen);
+    if (this.#arriving.has(accepted)) this.#arriving.set(accepted, view);
     const runtime = this.#chainOf(view);
     if (runtime === null) {
       this.#stats.noChain.inc();
@@ -346,23 +346,30 @@ export class ActiveListener {
   }
 }
 
-/** Chains that `before` has just so are taken from there. */
-async function build(listener: Listener, deps: ChainDeps, before: Generation | null = null): Promise<Result<Generation>> {
+interface Before {
+  readonly generation: Generation;
+  /** Connections like this come in as they did then. */
+  readonly comesAlike: (view: ConnectionView) => boolean;
+}
+
+/** Chains that are there just so, with connections that come in as before, are taken from there. */
+async function build(listener: Listener, deps: ChainDeps, before: Before | null = null): Promise<Result<Generation>> {
   const socketOptions = await socketOptionsFor(listener, deps);
   if (!socketOptions.ok) return socketOptions;
-  const known = before !== null && sameForChains(listener, before.listener) ? new Map([...before.chains.values()].map((runtime) => [runtime.chain.fingerprint, runtime])) : null;
+  const usable = before !== null && sameForChains(listener, before.generation.listener) ? [...before.generation.chains.values()].filter((runtime) => runtime.onlyHas(before.comesAlike)) : [];
+  const known = new Map(usable.map((runtime) => [runtime.chain.fingerprint, runtime]));
   const chains = new Map<FilterChain, ChainRuntime>();
   const errors: FieldError[] = [];
   for (const { kind, name } of listener.listenerFilters) if (kind === 'extension') errors.push({ path: `listener_filters ${name}`, message: 'is not run by this proxy yet: remove it' });
   for (const chain of listener.allFilterChains) {
-    const same = known?.get(chain.fingerprint);
-    known?.delete(chain.fingerprint);
+    const same = known.get(chain.fingerprint);
+    known.delete(chain.fingerprint);
     const runtime = same === undefined ? ChainRuntime.create(listener, chain, deps) : ok(same);
     if (runtime.ok) chains.set(chain, runtime.value);
     else errors.push(...runtime.error);
   }
   if (errors.length === 0) return ok({ listener, chains, socketOptions: socketOptions.value, writeLog: logWriter(listener.accessLogs, deps) });
-  release({ chains }, before);
+  release({ chains }, before?.generation);
   return err(errors);
 }
 

@@ -95,6 +95,12 @@ export class ChainRuntime {
     return (this.http?.sessions.size ?? 0) + this.tcpSessions.size + this.#held.size;
   }
 
+  /** Whether all its connections are such. */
+  onlyHas(test: (view: ConnectionView) => boolean): boolean {
+    const infos = [...[...(this.http?.sessions ?? [])].map(({ info }) => info), ...[...this.#held, ...this.tcpSessions].map(({ info }) => info.connection)];
+    return infos.every(({ view }: CapturedConnectionInfo) => view !== undefined && test(view));
+  }
+
   /** Nothing needs this chain: no connection, and no request of one that another chain has by now. */
   get idle(): boolean {
     return this.connections === 0 && (this.http?.leftBehind ?? 0) === 0;

@@ -236,6 +236,18 @@ test('one that is still in a listener filter when those change is not served', a
   assert.equal(await connection.answer(), 'closed');
 });
 
+test('filters that look at other connections may change as they like', async (t) => {
+  const inspector = (end: number) => ({ name: 'http_inspector', typedConfig: { '@type': type('listener.http_inspector.v3.HttpInspector') }, filterDisabled: { notMatch: { destinationPortRange: { start: 1, end } } } });
+  const { server, stats, port } = await opened(t, filtered([inspector(2)]));
+  const connection = await kept(t, port);
+  assert.equal(await connection.ask(), '200');
+  must(await server.setListener(filtered([inspector(3)])(port)));
+  assert.equal(await connection.ask(), '200');
+  must(await server.setListener(listenerOf({ name: 'main', address: address(port), listenerFilters: [inspector(4)], filterChains: [{ filters: [hcm({}, [denyAll])] }] })));
+  assert.equal(await connection.ask(), '403');
+  assert.equal(stats.counter('http.test.downstream_cx_drain_close').value, 0);
+});
+
 test('where a listener moves, its connections stay behind: they end after what is under way', async (t) => {
   let release = () => {};
   const app = await application(t, (request, response) => (request.url === '/slow' ? (release = () => response.end('late')) : response.end('ok')));

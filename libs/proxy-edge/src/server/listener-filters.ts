@@ -1,7 +1,7 @@
 import { formatAddress } from '@meltemi/http';
 import type { Counter, FlatStats } from '@meltemi/observe';
 import { readClientHello, readHttpPreface, readProxyHeader, SilentDestinations, type ConnectionObserver, type ProxyHeader } from '@meltemi/proxy';
-import type { Listener, ProxyProtocolSettings } from '@meltemi/snapshot';
+import type { ConnectionView, Listener, ProxyProtocolSettings } from '@meltemi/snapshot';
 import { turnTime } from '../transport/turn.ts';
 import type { PeekOutcome } from '../transport/accepted-socket.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
@@ -14,6 +14,22 @@ import { nothingSeen, type Arrival, type Seen } from './arrival.ts';
 const longestSniffMs = 5000;
 /** A PROXY header comes with the first packet; without a limit of the listener's own it is waited for no longer. */
 const longestHeaderMs = 15_000;
+
+/** Whether two configs of a listener find out the same of such a connection before its chain is chosen. */
+export function lookAlike(a: Listener, b: Listener): (view: ConnectionView) => boolean {
+  const known = new Map<string, boolean>();
+  return (view) => {
+    const key = `${view.destinationPort} ${view.transportProtocol}`;
+    let alike = known.get(key);
+    if (alike === undefined) known.set(key, (alike = lookersAt(a, view) === lookersAt(b, view)));
+    return alike;
+  };
+}
+
+function lookersAt({ useOriginalDst, listenerFilters }: Listener, { destinationPort, transportProtocol }: ConnectionView): string {
+  const looking = listenerFilters.filter(({ kind, disabled }) => disabled?.(destinationPort) !== true && !(kind === 'http_inspector' && transportProtocol === 'tls'));
+  return JSON.stringify([useOriginalDst, looking.map(({ name: _name, disabled: _disabled, ...settings }) => settings)]);
+}
 
 export interface ListenerFilterDeps {
   readonly stats: FlatStats;
