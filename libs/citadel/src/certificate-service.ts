@@ -155,16 +155,21 @@ export class CertificateService {
       // Where the key is elsewhere, there is none for tokens here either.
       if (!opened.upstream) await part(() => this.#jwt.refresh(now));
       const trust = opened.upstream ? undefined : await part(() => this.#jwt.publish(opened.trust));
-      await part(() => this.#revocations.refresh(opened, now));
+      const read = await part(async () => {
+        const refreshed = await this.#revocations.refresh(opened, now);
+        return refreshed.ok ? ok(true) : refreshed;
+      });
       this.#authority = (await part(() => this.#revocations.publish({ ...opened, trust: trust ?? opened.trust }, now))) ?? this.#authority;
-      await part(() => this.#revokeLate(now));
+      const late = await part(() => this.#revokeLate(now));
+      // Of what could not be read nothing is late: those need another look.
+      if (read && late) this.#recent.forget(now);
     }
     if (causes.length > 0) throw causes[0];
     return errors.length > 0 ? err(errors) : ok(undefined);
   }
 
   /** Takes back what was issued on a proof that was revoked at the same time, here or at another citadel. */
-  async #revokeLate(now: number): Promise<Result<void>> {
+  async #revokeLate(now: number): Promise<Result<true>> {
     const late = this.#recent.late(this.#revocations.state);
     if (late.length > 0) {
       const revoked = await this.#revocations.revoke({ certificates: late }, this.#open(), now);
@@ -172,8 +177,7 @@ export class CertificateService {
       this.#authority = revoked.value;
       this.#options.onProblem?.(`${late.length} certificates were issued while what was shown for them was being revoked, and are revoked, too: ${late.slice(0, 10).map(({ serial }) => serial).join(', ')}`);
     }
-    this.#recent.forget(now);
-    return ok(undefined);
+    return ok(true);
   }
 
   /** What is in force. Immutable. */

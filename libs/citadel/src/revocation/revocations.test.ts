@@ -205,6 +205,22 @@ test('what is to be revoked late is not forgotten while the keystore cannot be w
   assert.deepEqual([stolen, renewed].map((each) => holds(each, other)), [false, false]);
 });
 
+test('what is to be revoked late is not forgotten while it cannot be read what is revoked', async () => {
+  const other = await open();
+  const stolen = await join();
+  clock.advance(5000);
+  await revoke({ serials: [stolen.serial] });
+  const renewed = await reissue(stolen, other);
+  keystore.revocationsDamaged = true;
+  for (let seconds = 0; seconds < 20; seconds += 5) {
+    clock.advance(5000);
+    await assert.rejects(other.refresh(), /the revocations are damaged/);
+  }
+  keystore.revocationsDamaged = false;
+  assert.ok((await other.refresh()).ok);
+  assert.deepEqual([stolen, renewed].map((each) => holds(each, other)), [false, false]);
+});
+
 test('neither damaged JWT keys nor a damaged authority keep revocations from being believed, and JWT-SVIDs are signed all the same', async () => {
   const other = await open();
   const [first, second, good] = [await join(), await join(), await join()];
