@@ -114,16 +114,25 @@ export class CertificateService {
     this.#defaultLifetimeMs = Math.min(options.defaultLifetimeMs ?? dayMs, this.#maxLifetimeMs);
   }
 
-  /** Brings the authority up to date and forgets old tokens. To be called at the start and now and then. An error leaves the last good authority in force. */
+  /**
+   * Brings the authority up to date and forgets tokens and certificates that have ended, also while a part of the authority is wrong. To be called at the start
+   * and now and then. An error leaves the last good authority in force. Rejects when a keystore fails.
+   */
   async maintain(): Promise<Result<void>> {
+    const [refreshed] = await Promise.allSettled([this.refresh()]);
+    const [pruned] = await Promise.allSettled([this.#prune()]);
+    if (refreshed.status === 'rejected') throw refreshed.reason;
+    if (refreshed.value.ok && pruned.status === 'rejected') throw pruned.reason;
+    return refreshed.value;
+  }
+
+  async #prune(): Promise<void> {
     const { keystore, clock } = this.#options;
-    const refreshed = await this.refresh();
-    if (!refreshed.ok) return refreshed;
-    if (clock.monotonic() < this.#pruneAt) return ok(undefined);
+    // Where no authority could be opened nothing is touched.
+    if (!this.#authority || clock.monotonic() < this.#pruneAt) return;
     this.#pruneAt = clock.monotonic() + pruneMs;
-    await keystore.pruneTokens(clock.now() - tokenMemoryMs);
-    await this.#issued.prune(clock.now());
-    return ok(undefined);
+    const outcomes = await Promise.allSettled([keystore.pruneTokens(clock.now() - tokenMemoryMs), this.#issued.prune(clock.now())]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   /** Writes down what is not written yet. */

@@ -249,6 +249,27 @@ test('damaged revocations keep no new issuing CA from signing, and what was revo
   await assert.rejects(open(), /the revocations are damaged/);
 });
 
+test('while a part of the authority is wrong, tokens and certificates that have ended are forgotten all the same, and the fault is told', async () => {
+  await join();
+  await service.stop();
+  keystore.jwtKeysDamaged = true;
+  clock.advance(2 * day);
+  await assert.rejects(service.maintain(), /the JWT keys are damaged/);
+  assert.deepEqual([await keystore.listTokens(), await keystore.issuedNames()], [[], []]);
+});
+
+test('what cannot be forgotten is told, and holds up nothing else; a fault of the authority is told before it', async () => {
+  await join();
+  await service.stop();
+  keystore.pruneTokens = () => Promise.reject(new Error('a token is damaged'));
+  clock.advance(2 * day);
+  await assert.rejects(service.maintain(), /a token is damaged/);
+  assert.deepEqual(await keystore.issuedNames(), []);
+  keystore.jwtKeysDamaged = true;
+  clock.advance(60_000);
+  await assert.rejects(service.maintain(), /the JWT keys are damaged/);
+});
+
 test('a serial number is revoked also when what was issued cannot be read, or not soon; an identity is not', async () => {
   const [first, second] = [await join(), await join()];
   await service.stop();
