@@ -33,6 +33,19 @@ test('HTTP: any status of 200 to 399 is ready; the path and the fields are the p
   assert.deepEqual(asked[0], ['app', '/200', 'b', 'istio-probe/1.0']);
 });
 
+test('HTTP: the status decides as soon as it is there, whatever follows it and however many fields come with it', async (context) => {
+  const server = httpServer((request, response) => {
+    for (let i = 0; i < 200; i++) response.setHeader(`x-${i}`, 'a');
+    response.writeHead(request.url === '/ready' ? 200 : 503).write('data: 1\n\n');
+  });
+  const port = await portOf(context, server);
+  const closed = once(server, 'connection').then(async ([socket]) => once(socket as Socket, 'close'));
+  const path = (at: string) => ask({ kind: 'http', scheme: 'http', host, port, path: at, headers: [] }, 5000);
+  assert.equal(await path('/ready'), undefined);
+  await closed;
+  assert.equal(await path('/'), 'answered 503');
+});
+
 test('HTTPS: whoever the certificate names', async (context) => {
   const { certificateChain: cert, privateKey: key } = tlsFixture().issue('spiffe://cluster.local/ns/a/sa/app');
   assert.ok(cert.kind === 'inline' && key?.kind === 'inline');

@@ -58,7 +58,7 @@ function probeOf(check: Exclude<ReadinessCheck, { readonly kind: 'exec' }>, time
 }
 
 const http2: Http2CodecOptions = {
-  http2: defaultHttp2, limits: { maxHeadBytes: 60 * 1024, maxFields: 100 }, lingerMs: 1000, random: mathRandom, now: () => systemClock.monotonic(), after: (delayMs, task) => systemClock.after(delayMs, task),
+  http2: defaultHttp2, limits: { maxHeadBytes: 60 * 1024, maxFields: 1000 }, lingerMs: 1000, random: mathRandom, now: () => systemClock.monotonic(), after: (delayMs, task) => systemClock.after(delayMs, task),
 };
 
 /** Certificates are not verified: the application is its own workload's. */

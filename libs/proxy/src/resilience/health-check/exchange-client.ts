@@ -1,5 +1,6 @@
 import { Http1ClientConnection } from '../../codec/http1/client-connection.ts';
 import { Http2ClientConnection } from '../../codec/http2/client-connection.ts';
+import type { Http1Limits } from '../../codec/http1/limits.ts';
 import type { Http2CodecOptions } from '../../codec/http2/options.ts';
 import type { ByteConnection } from '../../connection.ts';
 import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
@@ -13,8 +14,8 @@ export interface ExchangeClient {
   close(): void;
 }
 
-export function http1Client(connection: ByteConnection, onGone: () => void): ExchangeClient {
-  const client = new Http1ClientConnection(connection, { onIdle: () => {}, onGone });
+export function http1Client(connection: ByteConnection, onGone: () => void, limits: Http1Limits): ExchangeClient {
+  const client = new Http1ClientConnection(connection, { onIdle: () => {}, onGone }, { limits });
   return {
     get usable() {
       return !client.busy && !connection.closed;

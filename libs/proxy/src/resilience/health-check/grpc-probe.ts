@@ -27,7 +27,7 @@ export class GrpcProbe implements Probe {
   constructor(check: GrpcCheck, options: GrpcProbeOptions) {
     this.#check = check;
     this.#options = options;
-    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: maxAnswerBytes, http2: options.http2 });
+    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: maxAnswerBytes, http2: options.http2, limits: options.http2.limits });
     this.#body = grpcFrame(HealthCheckRequest.encode({ service: check.serviceName }).finish());
   }
 

@@ -1,4 +1,5 @@
 import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
+import type { Http1Limits } from '../../codec/http1/limits.ts';
 import type { Http2CodecOptions } from '../../codec/http2/options.ts';
 import type { ByteConnection } from '../../connection.ts';
 import type { RequestWriter, ResponseReceiver, UpstreamReset } from '../../stream.ts';
@@ -16,6 +17,8 @@ export interface ExchangeOptions {
   readonly maxBodyBytes: number;
   /** null = HTTP/1.1. */
   readonly http2: Http2CodecOptions | null;
+  /** Of an answer's head. */
+  readonly limits: Http1Limits;
 }
 
 /** One request at a time over a connection of its own; answers are collected whole. */
@@ -73,7 +76,7 @@ export class HttpExchange implements ResponseReceiver {
     const onGone = (): void => {
       if (this.#client === client) this.#client = null;
     };
-    const client: ExchangeClient = this.#options.http2 === null ? http1Client(connection, onGone) : http2Client(connection, onGone, this.#options.http2);
+    const client: ExchangeClient = this.#options.http2 === null ? http1Client(connection, onGone, this.#options.limits) : http2Client(connection, onGone, this.#options.http2);
     this.#client = client;
     connection.resume();
     this.#write(client);
@@ -99,7 +102,13 @@ export class HttpExchange implements ResponseReceiver {
 
   onHead(head: ResponseHead, endStream: boolean): void {
     this.#head = head;
-    if (endStream) this.onEnd(null);
+    if (endStream) return this.onEnd(null);
+    const { reuse, maxBodyBytes } = this.#options;
+    if (reuse || maxBodyBytes > 0) return undefined;
+    // Whatever follows decides nothing, and may never end.
+    const writer = this.#writer;
+    this.#finish({ kind: 'answered', head, body: Buffer.alloc(0), trailers: null });
+    return writer?.reset();
   }
 
   onData(buffer: Buffer, start: number, end: number): void {

@@ -12,7 +12,7 @@ export interface HttpProbeOptions {
   /** `host` of requests: the endpoint's own name for checks, the check's, or the cluster's. */
   readonly authority: string;
   readonly scheme: 'http' | 'https';
-  /** For checks over HTTP/2. */
+  /** For checks over HTTP/2; the limits for both. */
   readonly http2: Http2CodecOptions;
   /** The answer named a service, which is compared: for verify_cluster. */
   onVerify(): void;
@@ -27,7 +27,7 @@ export class HttpProbe implements Probe {
   constructor(check: HttpCheck, options: HttpProbeOptions) {
     this.#check = check;
     this.#options = options;
-    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: check.receive.length > 0 ? check.responseBufferBytes : 0, http2: check.protocol === 'http2' ? options.http2 : null });
+    this.#exchange = new HttpExchange(options.transport, { reuse: options.reuse, maxBodyBytes: check.receive.length > 0 ? check.responseBufferBytes : 0, http2: check.protocol === 'http2' ? options.http2 : null, limits: options.http2.limits });
   }
 
   start(done: (result: CheckResult) => void): void {

@@ -56,6 +56,15 @@ test('HTTP: without reuse each check has a connection of its own', () => {
   assert.equal(wires.length, 2);
 });
 
+for (const protocol of ['http1', 'http2'] as const) test(`${protocol}: without reuse nobody waits for the end of a body that does not matter`, () => {
+  const { start, receive, wire, results } = httpProbe({ protocol }, false);
+  start();
+  if (protocol === 'http1') receive('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab');
+  else receive(settings() + headers(1, [':status', '200'], 4));
+  assert.deepEqual(kinds(results), ['passed']);
+  assert.ok(wire().closed || wire().ended);
+});
+
 test('HTTP: statuses decide: expected, retriable, others; the host may ask to be left out', () => {
   const { start, receive, results } = httpProbe({ expectedStatuses: [{ from: 200, to: 300 }], retriableStatuses: [{ from: 429, to: 430 }] });
   for (const reply of [answer(204).replace('content-length: 0\r\n', ''), answer(429), answer(500), answer(503, 'x-envoy-immediate-health-check-fail: true\r\n')]) {
