@@ -49,7 +49,13 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
     let free = () => {};
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
-    else free = listenAtPath(server, target, backlog);
+    else
+      try {
+        free = listenAtPath(server, target, backlog);
+      } catch (cause) {
+        server.close();
+        reject(cause);
+      }
   });
 }
 
@@ -80,7 +86,11 @@ function listenAtPath(server: net.Server, { path, mode }: Extract<SocketTarget, 
 /** The kernel resets whoever still waits to be accepted: right after the loop looked for connections, that is nobody. */
 function closed(server: net.Server, free: () => void): Promise<void> {
   return new Promise((resolve) => setImmediate(() => {
-    free();
+    try {
+      free();
+    } catch {
+      // The file stays behind, as a killed program's does: the next one replaces it.
+    }
     server.close();
     resolve();
   }));

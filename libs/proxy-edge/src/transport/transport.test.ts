@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -293,6 +294,27 @@ test('a Unix socket has the mode it was given; one left behind is replaced, any 
   const socket = await listen(options);
   assert.equal(statSync(target.path).mode & 0o777, 0o600);
   await socket.close();
+});
+
+test('a Unix socket that cannot be moved to its path is not left open, and one that cannot be taken away is closed all the same', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'listen-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 's');
+  const options = (mode: number) => ({ target: { kind: 'pipe', path, mode } as const, reusePort: false, backlog: null, onConnection: () => {} });
+  const renaming = t.mock.method(fs, 'renameSync', () => { throw new Error('cannot be moved'); });
+  syncBuiltinESMExports();
+  const servers = t.mock.method(net, 'createServer');
+  await assert.rejects(listen(options(0o600)), /cannot be moved/);
+  renaming.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(servers.mock.calls[0]?.result?.listening, false);
+  const socket = await listen(options(0o600));
+  const removing = t.mock.method(fs, 'rmSync', () => { throw new Error('cannot be taken away'); });
+  syncBuiltinESMExports();
+  await socket.close();
+  removing.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(servers.mock.calls[1]?.result?.listening, false);
 });
 
 test('a refused port fails at once with its reason', async (t) => {
