@@ -55,6 +55,7 @@ test('files that are not there, and what nobody can read in them, end the start 
     writeFileSync(join(bad, 'mesh.yaml'), 'defaultConfig: {concurrency: many}');
     assert.throws(start(), /concurrency of the ProxyConfig must be a whole number/);
     assert.throws(start({ PROXY_CONFIG: '{' }), /PROXY_CONFIG: /);
+    for (const name of ['drainDuration', 'terminationDrainDuration']) assert.throws(start({ PROXY_CONFIG: `{concurrency: 1, ${name}: -5s}` }), new RegExp(`${name} of the ProxyConfig must not be negative`));
   } finally {
     rmSync(bad, { recursive: true, force: true });
   }

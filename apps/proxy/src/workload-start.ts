@@ -17,6 +17,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 type Fields = Readonly<Record<string, unknown>>;
 
 const defaultTrustDomain = 'cluster.local';
+/** The most that --drain-time-s takes. */
+const longestDrainTimeS = 86_400;
 
 /**
  * Flags and environment, then --workload-dir (Istio's files for virtual machines: cluster.env, mesh.yaml, istio-token, root-cert.pem), then defaults. Of a ProxyConfig
@@ -33,7 +35,7 @@ export function workloadStart(given: ProxyOptions, environment: Variables): Work
   const common = {
     ...given,
     concurrency: given.concurrency ?? wholeNumber(config?.['concurrency'], 'concurrency') ?? 1,
-    'drain-time-s': given['drain-time-s'] ?? (drainMs === undefined ? undefined : Math.ceil(drainMs / 1000)),
+    'drain-time-s': given['drain-time-s'] ?? (drainMs === undefined ? undefined : Math.min(Math.ceil(drainMs / 1000), longestDrainTimeS)),
     'trust-domain': given['trust-domain'] ?? (folder === undefined ? undefined : env['TRUST_DOMAIN']) ?? defaultTrustDomain,
   };
   if (folder === undefined) return { values: common, env, drainTimeoutMs };
@@ -121,5 +123,6 @@ function durationOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
   const ms = parseDurationMs(typeof value === 'string' ? value : '');
   if (!ms.ok) throw usage(`${name} of the ProxyConfig must be a duration like 45s`);
+  if (ms.value < 0) throw usage(`${name} of the ProxyConfig must not be negative`);
   return ms.value;
 }

@@ -5,6 +5,8 @@ import { StartError } from './start-error.ts';
 
 /** How long stopping the parts may take after the drain. */
 const stopTimeoutMs = 5000;
+/** What a timer holds, about 24 days, less what follows the drain. */
+const longestDrainMs = 2 ** 31 - 1 - 1000;
 
 interface Drainable {
   readonly drainTimeoutMs?: number;
@@ -64,7 +66,7 @@ export class ProcessEnd {
 
   async #end(reason: string, exitCode: number): Promise<void> {
     const { log, lifecycle, readiness } = this.#parts;
-    const { drainTimeoutMs = this.#parts.drainTimeoutMs } = this.running;
+    const drainTimeoutMs = Math.min(this.running.drainTimeoutMs ?? this.#parts.drainTimeoutMs, longestDrainMs);
     readiness.startDraining();
     log.info({ reason, drainTimeoutMs }, 'draining');
     try {

@@ -104,8 +104,8 @@ test('not ready names what it waits for', async () => {
   assert.equal(await response.text(), 'waiting for: the moon\n');
 });
 
-test('while draining ready is 503, and a second signal ends at once', async () => {
-  const program = run(['--mode', 'hang-drain', '--drain-timeout', '60s']);
+for (const [how, timeout] of [['', '60s'], [', with a timeout beyond what timers hold too', '1000h']] as const) test(`while draining ready is 503, and a second signal ends at once${how}`, async () => {
+  const program = run(['--mode', 'hang-drain', '--drain-timeout', timeout]);
   const { ports } = await started(program);
   program.child.kill('SIGTERM');
   await waitFor('the drain', async () => {
