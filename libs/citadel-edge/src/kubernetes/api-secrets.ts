@@ -1,4 +1,4 @@
-import { KubernetesCalls, type KubernetesAnswer, type KubernetesApi, type KubernetesCall } from './api.ts';
+import { KubernetesCalls, TooLongAnswer, type KubernetesAnswer, type KubernetesApi, type KubernetesCall } from './api.ts';
 import type { Secrets, StoredSecret } from './secrets.ts';
 
 export interface ApiSecretsOptions {
@@ -11,7 +11,7 @@ export interface ApiSecretsOptions {
 const type = 'meltemi.io/keystore';
 const field = 'value';
 const maxSecretBytes = 2 * 1024 * 1024;
-const pageSize = 500;
+const maxPageItems = 100;
 const maxPageBytes = 8 * 1024 * 1024;
 
 type Fields = { readonly [key: string]: unknown };
@@ -47,16 +47,33 @@ export class ApiSecrets implements Secrets {
 
   async list(): Promise<readonly StoredSecret[]> {
     const secrets: StoredSecret[] = [];
-    let next = '';
-    do {
-      const query = new URLSearchParams({ labelSelector: `${type}=${this.#options.keystore}`, limit: String(pageSize), ...(next !== '' && { continue: next }) });
-      const answer = await this.#call({ method: 'GET', path: `${this.#path}?${query.toString()}`, maxBytes: maxPageBytes }, [200]);
-      const { items, metadata } = JSON.parse(answer.text) as { readonly items?: unknown; readonly metadata?: { readonly continue?: string } };
-      if (!Array.isArray(items)) throw new Error('the API server answers a list without items');
-      secrets.push(...items.map(readSecret));
-      next = metadata?.continue ?? '';
-    } while (next !== '');
+    let limit = maxPageItems;
+    for (let next: string | undefined = ''; next !== undefined; ) {
+      const page = await this.#page(limit, next);
+      if (page === 'too large') {
+        limit = Math.floor(limit / 2);
+        continue;
+      }
+      secrets.push(...page.secrets);
+      next = page.next;
+      // As many of the size of these as fill half a page: what comes next may be larger, or much smaller.
+      limit = Math.max(1, Math.min(maxPageItems, Math.floor((page.secrets.length * maxPageBytes) / 2 / page.bytes)));
+    }
     return secrets;
+  }
+
+  /** From what the page before said comes next, "" for the first; how many may differ from page to page. */
+  async #page(limit: number, next: string): Promise<{ readonly secrets: readonly StoredSecret[]; readonly bytes: number; readonly next: string | undefined } | 'too large'> {
+    const query = new URLSearchParams({ labelSelector: `${type}=${this.#options.keystore}`, limit: String(limit), ...(next !== '' && { continue: next }) });
+    try {
+      const { text } = await this.#call({ method: 'GET', path: `${this.#path}?${query.toString()}`, maxBytes: maxPageBytes }, [200]);
+      const { items, metadata } = JSON.parse(text) as { readonly items?: unknown; readonly metadata?: { readonly continue?: string } };
+      if (!Array.isArray(items)) throw new Error('the API server answers a list without items');
+      return { secrets: items.map(readSecret), bytes: text.length, next: metadata?.continue || undefined };
+    } catch (cause) {
+      if (limit > 1 && cause instanceof Error && cause.cause instanceof TooLongAnswer) return 'too large';
+      throw cause;
+    }
   }
 
   stop(): void {
@@ -65,7 +82,7 @@ export class ApiSecrets implements Secrets {
 
   async #call(call: KubernetesCall, expected: readonly number[]): Promise<KubernetesAnswer> {
     const answer = await this.#calls.call(call).catch((cause: unknown) => {
-      throw new Error(`Secrets at ${this.#options.api.url}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw new Error(`Secrets at ${this.#options.api.url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     });
     if (expected.includes(answer.status)) return answer;
     throw new Error(`Secrets at ${this.#options.api.url}: ${call.method} answers ${answer.status}${this.#hint(answer.status)}`);

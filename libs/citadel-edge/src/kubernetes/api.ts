@@ -48,6 +48,9 @@ export function inClusterApi(env: NodeJS.ProcessEnv): KubernetesApi | undefined 
   return { url: `https://${host.includes(':') ? `[${host}]` : host}:${port}`, caFile: `${serviceAccountDir}/ca.crt`, tokenFile: `${serviceAccountDir}/token` };
 }
 
+/** There is more to read than the caller takes. */
+export class TooLongAnswer extends Error {}
+
 /** Single calls to an API server: no redirects, nothing repeated, nothing remembered. */
 export class KubernetesCalls {
   readonly #api: KubernetesApi;
@@ -70,7 +73,7 @@ export class KubernetesCalls {
         let bytes = 0;
         answer.on('data', (chunk: Buffer) => {
           bytes += chunk.length;
-          if (bytes > maxBytes) outgoing.destroy(new Error(`the answer has more than ${maxBytes} bytes`));
+          if (bytes > maxBytes) outgoing.destroy(new TooLongAnswer(`the answer has more than ${maxBytes} bytes`));
           else chunks.push(chunk);
         });
         answer.once('error', reject);

@@ -82,6 +82,16 @@ test('a write whose answer is lost is found again', async () => {
   assert.equal(await new SecretValues(lossy, 'c').put('authority', 'mine', { revision: undefined }), 'saved');
 });
 
+test('more and larger values than fit in one answer are listed, whichever come first', async () => {
+  const large = Array.from({ length: 60 }, () => 'x'.repeat(256 * 1024));
+  const small = Array.from({ length: 300 }, () => 'small');
+  for (const [order, all] of [['large', [...large, ...small]], ['small', [...small, ...large, ...small]]] as const) {
+    const values = new SecretValues(apiSecrets(`${order}-first`), order);
+    for (const [at, value] of all.entries()) assert.equal(await values.put(`issued/${at}`, value, { revision: undefined }), 'saved');
+    assert.deepEqual((await values.list('issued/')).map(({ value }) => value.length), all.map(({ length }) => length), `${order} ones first`);
+  }
+});
+
 test('what the API server refuses is said with what the service account needs', async () => {
   server.answer = { status: 403, body: '{}' };
   await assert.rejects(apiSecrets('x').get('a'), /answers 403: our service account needs get, list, create, update and delete on secrets in namespace meltemi-system/);
