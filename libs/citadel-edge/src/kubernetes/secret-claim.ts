@@ -17,6 +17,8 @@ export interface SecretClaimOptions {
 }
 
 const name = 'running';
+/** Of a write that finds a late one of our own. */
+const attempts = 3;
 
 /**
  * That one program works on a keystore, in a storage without leases: a value that its owner writes anew again and again. Whoever finds one waits until it has
@@ -107,12 +109,17 @@ export class SecretClaim implements Leadership {
   }
 
   async #write(expected: string | undefined): Promise<'saved' | 'conflict'> {
-    const text = JSON.stringify({ owner: this.#owner, write: (this.#writes += 1) });
-    if ((await this.#values.put(name, text, { revision: expected })) === 'conflict' && (await this.#values.get(name))?.value !== text) return 'conflict';
-    const kept = await this.#values.get(name);
-    if (kept?.value !== text) return 'conflict';
-    this.#revision = kept.revision;
-    return 'saved';
+    let revision = expected;
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const text = JSON.stringify({ owner: this.#owner, write: (this.#writes += 1) });
+      await this.#values.put(name, text, { revision });
+      const kept = await this.#values.get(name);
+      if (!kept || !this.#isOwn(kept.value)) return 'conflict';
+      this.#revision = revision = kept.revision;
+      if (kept.value === text) return 'saved';
+      // An earlier write of ours whose answer was lost. It renews nothing now: others may have seen it for long.
+    }
+    throw new Error('writes of our own keep coming late');
   }
 
   #isOwn(text: string): boolean {
