@@ -6,6 +6,7 @@ import { HttpConnectionManager } from '@meltemi/api/gen/envoy/extensions/filters
 import { xdsType } from '@meltemi/xds';
 import { startAdsClient, type AdsClient, type AdsUpdate } from '@meltemi/xds-edge';
 import type { Names } from './light-client.ts';
+import { namespaceOf } from './mesh-files.ts';
 
 /** An xDS client that asks for what a sidecar asks for, and keeps nothing but names. */
 export class AdsProxy {
@@ -14,9 +15,9 @@ export class AdsProxy {
   readonly #got = new Map<string, Set<string>>();
   #resourceBytes = 0;
 
-  /** Connects in plaintext to 127.0.0.1:port as pod `index` of a service nobody calls. */
-  constructor(port: number, index: number) {
-    this.#client = startAdsClient({ address: `127.0.0.1:${port}`, credentials: () => credentials.createInsecure(), node: nodeOf(index), onUpdate: (update) => this.#update(update) });
+  /** Connects in plaintext to 127.0.0.1:port. */
+  constructor(port: number, node: Node) {
+    this.#client = startAdsClient({ address: `127.0.0.1:${port}`, credentials: () => credentials.createInsecure(), node, onUpdate: (update) => this.#update(update) });
     this.#client.subscribe(xdsType.cluster, '*');
     this.#client.subscribe(xdsType.listener, '*');
   }
@@ -83,12 +84,13 @@ function routeNames(listener: Listener): string[] {
   });
 }
 
-/** Pod `index` of a service nobody calls. */
-export function nodeOf(index: number): Node {
+/** Pod `index` of a service nobody calls, in one of so many namespaces. */
+export function nodeOf(index: number, namespaces: number): Node {
+  const namespace = namespaceOf(index, namespaces);
   const name = `caller-${index}`;
   return {
-    id: `sidecar~10.250.${index >> 8}.${index & 255}~${name}.default~default.svc.cluster.local`, cluster: `${name}.default`,
-    metadata: { NAMESPACE: 'default', NAME: name, SERVICE_ACCOUNT: 'caller', LABELS: { app: 'caller' }, CLUSTER_ID: 'Kubernetes', MELTEMI_VERSION: '0.1.0' },
+    id: `sidecar~10.250.${index >> 8}.${index & 255}~${name}.${namespace}~${namespace}.svc.cluster.local`, cluster: `${name}.${namespace}`,
+    metadata: { NAMESPACE: namespace, NAME: name, SERVICE_ACCOUNT: 'caller', LABELS: { app: 'caller' }, CLUSTER_ID: 'Kubernetes', MELTEMI_VERSION: '0.1.0' },
     dynamicParameters: {}, locality: undefined, userAgentName: 'meltemi-proxy', userAgentVersionType: { $case: 'userAgentVersion', value: '0.1.0' },
     extensions: [], clientFeatures: [], listeningAddresses: [],
   };

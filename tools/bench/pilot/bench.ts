@@ -12,6 +12,7 @@ const usage = `npm run bench -- pilot [options]: what one pilot spends, over pla
   --services LIST   sizes of the mesh, one after another (default 100,1000,5000)
   --endpoints N     of each service (default 10)
   --rules N         VirtualServices, and as many DestinationRules with two subsets (default 1000)
+  --namespaces N    services, rules and clients are spread over (default 1)
   --clients LIST    connected delta ADS clients, growing (default 100,1000)
   --changes N       endpoint changes and applied VirtualServices measured at each number of clients (default 5)
   --minutes N       the whole bench ends after this long, finished or not (default 45)
@@ -48,7 +49,7 @@ function readSettings(): Settings | number {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
   const { values } = parseArgs({
     options: {
-      services: text('100,1000,5000'), endpoints: text('10'), rules: text('1000'), clients: text('100,1000'), changes: text('5'), minutes: text('45'), from: text('bundle'),
+      services: text('100,1000,5000'), endpoints: text('10'), rules: text('1000'), namespaces: text('1'), clients: text('100,1000'), changes: text('5'), minutes: text('45'), from: text('bundle'),
       profile: { type: 'string' }, json: text(join(repository, '.meltemi/bench/pilot.json')), help: { type: 'boolean', short: 'h' },
     },
   });
@@ -57,9 +58,9 @@ function readSettings(): Settings | number {
     return 0;
   }
   const [sizes, clients] = [values.services, values.clients].map((list) => list.split(',').map(Number));
-  const [endpoints = 0, rules = -1, changes = 0, minutes = 0] = [values.endpoints, values.rules, values.changes, values.minutes].map(Number);
+  const [endpoints = 0, rules = -1, changes = 0, minutes = 0, namespaces = 0] = [values.endpoints, values.rules, values.changes, values.minutes, values.namespaces].map(Number);
   const whole = (list: readonly number[] | undefined) => list !== undefined && list.length > 0 && list.every((value) => Number.isInteger(value) && value > 0);
-  if (!sizes || !clients || !whole(sizes) || !whole(clients) || !whole([endpoints, changes, minutes]) || !Number.isInteger(rules) || rules < 0 || endpoints > 200 || (values.from !== 'bundle' && values.from !== 'source')) {
+  if (!sizes || !clients || !whole(sizes) || !whole(clients) || !whole([endpoints, changes, minutes, namespaces]) || !Number.isInteger(rules) || rules < 0 || endpoints > 200 || (values.from !== 'bundle' && values.from !== 'source')) {
     console.error(usage);
     return 2;
   }
@@ -67,7 +68,7 @@ function readSettings(): Settings | number {
     console.error('apps/pilot/dist/main.js is missing: npx nx run meltemi-pilot:build');
     return 1;
   }
-  return { sizes, clients, endpoints, rules, changes, minutes, from: values.from, json: resolve(values.json), ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }) };
+  return { sizes, clients, endpoints, rules, namespaces, changes, minutes, from: values.from, json: resolve(values.json), ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }) };
 }
 
 process.exitCode = await main();

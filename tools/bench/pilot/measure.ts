@@ -13,6 +13,7 @@ export interface MeshSettings {
   readonly services: number;
   readonly endpoints: number;
   readonly rules: number;
+  readonly namespaces: number;
   /** Numbers of clients at which changes are measured, growing. */
   readonly clients: readonly number[];
   readonly changes: number;
@@ -90,8 +91,8 @@ class Run {
   /** From nothing to the first snapshot: reading the YAML is in it. */
   async #start(): Promise<Cost> {
     writeMesh(join(this.#dir, 'mesh'), this.#settings);
-    writeChangingPod(join(this.#dir, 'changing'), this.#generation);
-    writeChangingRoute(join(this.#dir, 'changing'), this.#generation);
+    writeChangingPod(join(this.#dir, 'changing'), this.#generation, this.#settings);
+    writeChangingRoute(join(this.#dir, 'changing'), this.#generation, this.#settings);
     const started = performance.now();
     await this.#pilot.start();
     const { admin, 'xds-plaintext': xds } = this.#pilot.ports();
@@ -105,7 +106,7 @@ class Run {
 
   /** A client that reads everything: what it asks for, the others ask for, too. */
   async #first(): Promise<Cost> {
-    return this.#cost('the first client to be served', () => (this.#reader = new AdsProxy(this.#port, 0)), () => this.#reader?.served === true, () => this.#reader?.resourceBytes ?? 0);
+    return this.#cost('the first client to be served', () => (this.#reader = new AdsProxy(this.#port, nodeOf(0, this.#settings.namespaces))), () => this.#reader?.served === true, () => this.#reader?.resourceBytes ?? 0);
   }
 
   /** Connects up to `count` clients; the cost of one, on average. */
@@ -114,7 +115,7 @@ class Run {
     const before = this.#clients.length;
     const total = await this.#cost(`${count} clients to be served`, () => undefined, () => {
       const waiting = this.#clients.filter((client) => !client.served).length;
-      for (let more = waiting; more < together && this.#clients.length < count; more++) this.#clients.push(new LightClient(this.#port, nodeOf(this.#clients.length + 1), names));
+      for (let more = waiting; more < together && this.#clients.length < count; more++) this.#clients.push(new LightClient(this.#port, nodeOf(this.#clients.length + 1, this.#settings.namespaces), names));
       return this.#clients.length === count && waiting === 0;
     }, () => this.#clients.slice(before).reduce((sum, client) => sum + client.received, 0));
     const added = Math.max(1, count - before);
@@ -122,11 +123,11 @@ class Run {
   }
 
   #changeEndpoint(): Promise<Cost> {
-    return this.#change('an endpoint change', () => void writeChangingPod(join(this.#dir, 'changing'), ++this.#generation));
+    return this.#change('an endpoint change', () => void writeChangingPod(join(this.#dir, 'changing'), ++this.#generation, this.#settings));
   }
 
   #changeRoute(): Promise<Cost> {
-    return this.#change('a VirtualService', () => writeChangingRoute(join(this.#dir, 'changing'), ++this.#generation));
+    return this.#change('a VirtualService', () => writeChangingRoute(join(this.#dir, 'changing'), ++this.#generation, this.#settings));
   }
 
   /** Until every client has had one response; what else comes would show in the bytes. */
