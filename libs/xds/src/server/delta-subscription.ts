@@ -174,22 +174,31 @@ function settled(state: DeltaSubscription, set: ResourceSet): DeltaSubscription 
   return { ...base, held: heldOf(set, except), acknowledgements: forgetNames(state.acknowledgements, mended) };
 }
 
-const versionMaps = new WeakMap<readonly XdsResource[], ReadonlyMap<string, string>>();
+/**
+ * What many clients are sent at one time is made for the first of them and kept no longer than the collector likes: it may hold the bytes of
+ * a whole table, and there is one for each kind of client.
+ */
+function forAll<T extends object>(make: (updated: readonly XdsResource[]) => T): (updated: readonly XdsResource[]) => T {
+  const known = new WeakMap<readonly XdsResource[], WeakRef<T>>();
+  return (updated) => {
+    const before = known.get(updated)?.deref();
+    if (before) return before;
+    const made = make(updated);
+    known.set(updated, new WeakRef(made));
+    return made;
+  };
+}
+
+const versionMap = forAll((updated): ReadonlyMap<string, string> => new Map(updated.map(({ name, version }) => [name, version])));
 
 function versionsOf({ updated, removed }: Changes): ReadonlyMap<string, string> {
-  let versions = versionMaps.get(updated);
-  if (!versions) {
-    versions = new Map(updated.map(({ name, version }) => [name, version]));
-    versionMaps.set(updated, versions);
-  }
+  const versions = versionMap(updated);
   return removed.length === 0 ? versions : new Map([...versions, ...removed.map((name) => [name, ''] as const)]);
 }
 
-const wireResources = new WeakMap<readonly XdsResource[], Resource[]>();
+const wireResources = forAll((updated) => updated.map((resource): Resource => ({ name: resource.name, aliases: [], version: resource.version, resource: resource.any })));
 
 function responseOf(set: ResourceSet, { updated, removed }: Changes, nonce: string): DeltaDiscoveryResponse {
-  const resources = wireResources.get(updated) ?? updated.map((resource): Resource => ({ name: resource.name, aliases: [], version: resource.version, resource: resource.any }));
-  wireResources.set(updated, resources);
-  return { systemVersionInfo: set.version, resources, typeUrl: set.typeUrl, removedResources: [...removed], removedResourceNames: [], nonce };
+  return { systemVersionInfo: set.version, resources: wireResources(updated), typeUrl: set.typeUrl, removedResources: [...removed], removedResourceNames: [], nonce };
 }
 

@@ -14,7 +14,7 @@ import type { RouteContext } from './context.ts';
 import { bracketed } from './domains.ts';
 import { virtualServiceRoutes } from './http-route.ts';
 import { matchesAll } from './matchers.ts';
-import { joinedRoutes, noRoutes, routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
+import { hostPart, joinedRoutes, noRoutes, routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
 
 /** The route table `name` of a gateway: every rule of every server behind it, merged by host; routes of a rule that did not change are those made before. undefined: no server has that table. */
 export function gatewayRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): TableParts | undefined {
@@ -103,7 +103,7 @@ class Table {
       if (group) group.domains.push(bracketed(host));
       else groups.set(like, { name: `${bracketed(host)}:${building.port}`, building, domains: [bracketed(host)] });
     }
-    return [...groups.values()].map(hostPart).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return [...groups.values()].map(partOfGroup).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 }
 
@@ -113,7 +113,7 @@ interface Group {
   readonly domains: string[];
 }
 
-function hostPart({ name, domains, building }: Group): HostPart {
+function partOfGroup({ name, domains, building }: Group): HostPart {
   const parts = [...building.parts];
-  return { name, domains, routes: joinedRoutes([...parts.map(({ specific }) => specific), ...parts.map(({ catchAll }) => catchAll)]), httpsOnly: building.httpsOnly };
+  return hostPart({ name, domains, routes: joinedRoutes([...parts.map(({ specific }) => specific), ...parts.map(({ catchAll }) => catchAll)]), httpsOnly: building.httpsOnly });
 }

@@ -33,9 +33,25 @@ function make(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsR
   const table = proxy.type === 'router' ? gatewayRoutes(push, proxy, scope, name) : sidecarRoutes(push, proxy, scope, name);
   if (!table) return undefined;
   if (hasRoutePatches(push, proxy)) return fromMessage(withRoutePatches(push, proxy, tableMessage(table)));
-  const resource = encoded(name, encodedTable(table), () => clustersOfTable(table));
+  const resource = assembled(name, table);
   tables.set(resource, table);
   return resource;
+}
+
+/** A table of thousands of hosts that other tables have, too: its bytes are put together when somebody asks for them, and kept no longer than the collector likes. */
+function assembled(name: string, table: TableParts): XdsResource {
+  const { any: first, ...resource } = encoded(name, encodedTable(table), () => clustersOfTable(table));
+  let kept = new WeakRef(first);
+  return {
+    ...resource,
+    get any() {
+      const known = kept.deref();
+      if (known) return known;
+      const any = { typeUrl: typeUrlPrefix + typeNameOf(xdsType.route), value: encodedTable(table) };
+      kept = new WeakRef(any);
+      return any;
+    },
+  };
 }
 
 /** Where it points is found out once, from the bytes, so that the message is not kept. */

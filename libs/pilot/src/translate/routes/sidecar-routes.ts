@@ -1,5 +1,4 @@
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
-import type { Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { PushContext } from '../../push-context/push-context.ts';
 import type { Scope } from '../../push-context/scope.ts';
 import type { VirtualService } from '../../push-context/virtual-services.ts';
@@ -13,9 +12,9 @@ import { egressFor, type EgressPort } from '../egress.ts';
 import { catchAll } from './catch-all.ts';
 import type { RouteContext } from './context.ts';
 import { bracketed, serviceDomains, written, type DomainForm, type Domains } from './domains.ts';
-import { defaultRoute, virtualServiceRoutes } from './http-route.ts';
 import { concerns, ownersAmong, portServices, ruleHosts, type PortServices } from './rule-hosts.ts';
-import { routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
+import { ruleRoutes, serviceRoutes } from './shared-routes.ts';
+import { hostPart, routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
 
 /** The routes a sidecar asks for by `name`: a port, "http_proxy", or "host:port" of a sniffed service. */
 export function sidecarRoutes(push: PushContext, proxy: Proxy, scope: Scope, name: string): TableParts {
@@ -59,7 +58,7 @@ function addPort(building: Building, draft: Draft, port: number): void {
   for (const rule of egress.virtualServices) {
     if (rule.spec.http.length === 0 || (port !== 80 && !concerns(rule, here))) continue;
     if (!speaksFor(rule, proxy, here)) continue;
-    const routes = partOf(parts, rule, () => virtualServiceRoutes(context, rule));
+    const routes = partOf(parts, rule, () => ruleRoutes(context, rule));
     if (routes.count === 0) continue;
     const { services, others } = ruleHosts(rule, here, ownersAmong(egress.virtualServices));
     const speaking = services.filter((service) => speaksHttp(service, port));
@@ -73,13 +72,13 @@ function addPort(building: Building, draft: Draft, port: number): void {
   }
   for (const service of here.byHost.values()) {
     if (service.aliasOf !== undefined || ruled.has(service.hostname) || !speaksHttp(service, port)) continue;
-    draft.add({ host: service.hostname, port, routes: partOf(parts, service, () => [defaultRoute(context, service, port)]), domains: serviceDomains(service, form), service: true });
+    draft.add({ host: service.hostname, port, routes: partOf(parts, service, () => serviceRoutes(context, service)), domains: serviceDomains(service, form), service: true });
   }
 }
 
 /** What a rule or a service becomes on one port for clients that see the same: made when it first counts. */
-function partOf<Of extends object>(parts: WeakMap<Of, RoutesPart>, of: Of, make: () => readonly Route[]): RoutesPart {
-  const part = parts.get(of) ?? routesPart(make());
+function partOf<Of extends object>(parts: WeakMap<Of, RoutesPart>, of: Of, make: () => RoutesPart): RoutesPart {
+  const part = parts.get(of) ?? make();
   parts.set(of, part);
   return part;
 }
@@ -137,7 +136,7 @@ class Draft {
     const taken = new Set<string>();
     return [...this.#entries].flatMap(([name, { domains, routes }]) => {
       const own = domains.all.filter((domain) => !(domains.short.has(domain) && full.has(domain)) && !taken.has(domain.toLowerCase()) && taken.add(domain.toLowerCase()));
-      return own.length === 0 ? [] : [{ name, domains: own, routes }];
+      return own.length === 0 ? [] : [hostPart({ name, domains: own, routes })];
     });
   }
 }
@@ -146,5 +145,5 @@ class Draft {
 function onlyHost(hosts: readonly HostPart[], hostname: string): readonly HostPart[] {
   const found = hosts.filter((host) => host.domains.includes(hostname));
   const [only] = found;
-  return found.length === 1 && only ? [{ ...only, domains: ['*'] }] : found;
+  return found.length === 1 && only ? [hostPart({ ...only, domains: ['*'] })] : found;
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { bufferOf, fieldHeader } from '@meltemi/api';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { VirtualHost, VirtualHost_TlsRequirementType, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
@@ -32,10 +33,35 @@ export interface TableParts {
   readonly countsAttempts: boolean;
 }
 
-/** Field 3 of VirtualHost, which a message of nothing else is. */
+/** By content: most routes are the same for clients of all namespaces. Gone with the last table that has them. */
+const parts = new Map<string, WeakRef<RoutesPart>>();
+const forgotten = new FinalizationRegistry((content: string) => {
+  if (parts.get(content)?.deref() === undefined) parts.delete(content);
+});
+
+/** Field 3 of VirtualHost, which a message of nothing else is: the same object for the same routes. */
 export function routesPart(routes: readonly Route[]): RoutesPart {
-  const bytes = VirtualHost.encode(create(VirtualHost, { routes: [...routes] })).finish();
-  return { bytes: bufferOf(bytes), count: routes.length, clusters: clustersOfRoutes(routes) };
+  const bytes = bufferOf(VirtualHost.encode(create(VirtualHost, { routes: [...routes] })).finish());
+  const content = hash('sha256', bytes, 'base64');
+  const known = parts.get(content)?.deref();
+  if (known) return known;
+  const part = { bytes, count: routes.length, clusters: clustersOfRoutes(routes) };
+  parts.set(content, new WeakRef(part));
+  forgotten.register(part, content);
+  return part;
+}
+
+const hostParts = new WeakMap<RoutesPart, Map<string, HostPart>>();
+
+/** A host of a table: the same object for the same content. */
+export function hostPart(host: HostPart): HostPart {
+  const known = hostParts.get(host.routes) ?? new Map<string, HostPart>();
+  hostParts.set(host.routes, known);
+  const key = `${host.name}\0${String(host.httpsOnly)}\0${host.domains.join()}`;
+  const before = known.get(key);
+  if (before) return before;
+  known.set(key, host);
+  return host;
 }
 
 /** No routes at all. */
@@ -84,19 +110,18 @@ export function clustersOfTable({ hosts }: TableParts): ReadonlySet<string> {
   return found;
 }
 
-const hosts = new WeakMap<RoutesPart, Map<string, Buffer>>();
+const encodedHosts = new WeakMap<HostPart, Map<boolean, Buffer>>();
 
-/** Field 2 of RouteConfiguration. Most hosts of a table were hosts of the last one. */
+/** Field 2 of RouteConfiguration. Most hosts of a table were hosts of another one. */
 function encodedHost(host: HostPart, countsAttempts: boolean): Buffer {
-  const { name, domains, routes, httpsOnly } = host;
-  const known = hosts.get(routes) ?? new Map<string, Buffer>();
-  hosts.set(routes, known);
-  const key = `${name}\0${String(countsAttempts)}${String(httpsOnly)}\0${domains.join()}`;
-  const before = known.get(key);
+  const known = encodedHosts.get(host) ?? new Map<boolean, Buffer>();
+  encodedHosts.set(host, known);
+  const before = known.get(countsAttempts);
   if (before) return before;
+  const { name, domains, routes, httpsOnly } = host;
   const head = bufferOf(VirtualHost.encode(create(VirtualHost, { name, domains: [...domains] })).finish());
   const tail = bufferOf(VirtualHost.encode(create(VirtualHost, { requireTls: requirement(httpsOnly), includeRequestAttemptCount: countsAttempts })).finish());
   const encoded = Buffer.concat([fieldHeader(2, head.length + routes.bytes.length + tail.length), head, routes.bytes, tail]);
-  known.set(key, encoded);
+  known.set(countsAttempts, encoded);
   return encoded;
 }
