@@ -61,8 +61,21 @@ function joined(entries: readonly Entry[]): Chunks {
   return chunks;
 }
 
+const entries = new WeakMap<Any, Entry & Pick<Resource, 'name' | 'version'>>();
+
+/** Most resources of a set are those of other sets, too: what stands before their values is made once. */
+function deltaEntry(resource: Resource): Entry {
+  const { name, version, resource: any } = resource;
+  const known = any && entries.get(any);
+  if (known?.name === name && known.version === version) return known;
+  const { head, value } = newDeltaEntry(resource);
+  const made = { head, value, name, version };
+  if (any) entries.set(any, made);
+  return made;
+}
+
 /** Field 2 of Resource is its content. */
-function deltaEntry({ resource, ...about }: Resource): Entry {
+function newDeltaEntry({ resource, ...about }: Resource): Entry {
   const own = bufferOf(Resource.encode(about).finish());
   if (!resource) return { head: Buffer.concat([fieldHeader(resourcesField, own.length), own]), value: noBytes };
   const head = anyHead(resource);
