@@ -16,19 +16,51 @@ export interface DomainForm {
 /** What a virtual host answers to. */
 export interface Domains {
   readonly all: readonly string[];
+  /** The same in small letters: two that differ by case alone are one to Envoy. */
+  readonly lower: readonly string[];
   /** Those of them that are other ways to write the service's name: they give way to a service of that very name. */
   readonly short: ReadonlySet<string>;
 }
 
-/** Every way a client may write a service's name, those of its aliases, and its addresses. */
+const known = new WeakMap<Service, Map<string, Domains>>();
+
+/** Every way a client may write a service's name, those of its aliases, and its addresses: the same object for clients that may write it alike. */
 export function serviceDomains(service: Service, form: DomainForm): Domains {
+  const ofService = known.get(service) ?? new Map<string, Domains>();
+  known.set(service, ofService);
+  const key = keyOf(service, form);
+  const before = ofService.get(key);
+  if (before) return before;
+  const made = newServiceDomains(service, form);
+  ofService.set(key, made);
+  return made;
+}
+
+/** In Kubernetes a client's namespace tells only whether the first part of a name is enough. */
+function keyOf({ hostname, aliases }: Service, { dnsDomain, autoAddresses, absolute, bare, port }: DomainForm): string {
+  const at = dnsDomain.indexOf('.svc.');
+  const isLocal = (name: string) => (name.length - dnsDomain.length - 1 === name.indexOf('.') && name.endsWith(dnsDomain) ? '1' : '0');
+  const client = at < 0 ? dnsDomain : `${dnsDomain.slice(at)} ${isLocal(hostname)}${aliases.map(isLocal).join('')}`;
+  return `${client} ${autoAddresses}${absolute}${bare}${port}`;
+}
+
+/** Of one host as it is written. */
+export function hostDomains(host: string, form: DomainForm): Domains {
+  return domainsOf(written(host, form), []);
+}
+
+function domainsOf(all: readonly string[], short: readonly string[]): Domains {
+  return { all, lower: all.map((domain) => domain.toLowerCase()), short: new Set(short) };
+}
+
+function newServiceDomains(service: Service, form: DomainForm): Domains {
   const names = [service.hostname, ...service.aliases];
   const short = names.flatMap((name) => alternatives(name, form)).flatMap((name) => written(name, form));
   const named = [...names.flatMap((name) => written(name, form)), ...short];
   const pods = service.resolution === 'passthrough' && service.registry === 'kubernetes' ? named.map((name) => `*.${name}`) : [];
-  const known = service.addresses.length > 0 || !form.autoAddresses ? service.addresses : service.autoAddresses;
-  const addresses = known.filter((address) => !address.includes('/') && address !== '0.0.0.0').flatMap((address) => written(address, form));
-  return { all: [...named, ...pods, ...addresses], short: new Set(short) };
+  const listed = service.addresses.length > 0 || !form.autoAddresses ? service.addresses : service.autoAddresses;
+  const addresses = listed.filter((address) => !address.includes('/') && address !== '0.0.0.0').flatMap((address) => written(address, form));
+  return domainsOf([...named, ...pods, ...addresses], short);
 }
 
 /** The forms of one name or address. */

@@ -11,7 +11,7 @@ import { viewOf } from '../views.ts';
 import { egressFor, type EgressPort } from '../egress.ts';
 import { catchAll } from './catch-all.ts';
 import type { RouteContext } from './context.ts';
-import { bracketed, serviceDomains, written, type DomainForm, type Domains } from './domains.ts';
+import { bracketed, hostDomains, serviceDomains, type DomainForm, type Domains } from './domains.ts';
 import { concerns, ownersAmong, portServices, ruleHosts, type PortServices } from './rule-hosts.ts';
 import { ruleRoutes, serviceRoutes } from './shared-routes.ts';
 import { hostPart, routesPart, type HostPart, type RoutesPart, type TableParts } from './table-parts.ts';
@@ -64,7 +64,7 @@ function addPort(building: Building, draft: Draft, port: number): void {
     const speaking = services.filter((service) => speaksHttp(service, port));
     // hosts that no service has stand beside the rule's services; by themselves they exist on port 80
     if (speaking.length === 0 && port !== 80) continue;
-    for (const host of others) if (host !== '*') draft.add({ host, port, routes, domains: { all: written(host, form), short: new Set() } });
+    for (const host of others) if (host !== '*') draft.add({ host, port, routes, domains: hostDomains(host, form) });
     for (const service of speaking) {
       ruled.add(service.hostname);
       draft.add({ host: service.hostname, port, routes, domains: serviceDomains(service, form), service: true });
@@ -135,8 +135,15 @@ class Draft {
     const full = new Set([...this.#entries.values()].filter(({ service }) => service === true).flatMap(({ host, port }) => [host, `${host}:${port}`]));
     const taken = new Set<string>();
     return [...this.#entries].flatMap(([name, { domains, routes }]) => {
-      const own = domains.all.filter((domain) => !(domains.short.has(domain) && full.has(domain)) && !taken.has(domain.toLowerCase()) && taken.add(domain.toLowerCase()));
-      return own.length === 0 ? [] : [hostPart({ name, domains: own, routes })];
+      const { all, lower, short } = domains;
+      const own = all.filter((domain, i) => {
+        const small = lower[i] ?? domain;
+        if (taken.has(small) || (full.has(domain) && short.has(domain))) return false;
+        taken.add(small);
+        return true;
+      });
+      if (own.length === 0) return [];
+      return [hostPart({ name, domains: own.length === all.length ? all : own, routes })];
     });
   }
 }
