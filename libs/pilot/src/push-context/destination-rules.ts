@@ -158,7 +158,18 @@ function audience({ exportTo, selector }: DestinationRule): string {
   return JSON.stringify([exportTo.toSorted(), selector === undefined ? null : Object.entries(selector).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
+const mergedRules = new WeakMap<DestinationRule, WeakMap<DestinationRule, DestinationRule>>();
+
+/** The same object each time: who sees the rule at home and who sees it from elsewhere share what is made of it. */
 function merged(first: DestinationRule, later: DestinationRule): DestinationRule {
+  const ofFirst = mergedRules.get(first) ?? new WeakMap<DestinationRule, DestinationRule>();
+  mergedRules.set(first, ofFirst);
+  const made = ofFirst.get(later) ?? newlyMerged(first, later);
+  ofFirst.set(later, made);
+  return made;
+}
+
+function newlyMerged(first: DestinationRule, later: DestinationRule): DestinationRule {
   const known = new Set(first.subsets.map((subset) => subset.name));
   const trafficPolicy = first.trafficPolicy ?? later.trafficPolicy;
   return {

@@ -99,3 +99,11 @@ test('Pods on the host\'s network do not cost a whole build for each endpoint th
   assert.equal(after.registry.endpoints.get('default/other.default.svc.cluster.local')?.get(80)?.[0]?.healthy, false);
   assert.equal(after.registry.services, before.registry.services, 'nothing else was computed anew');
 });
+
+test('who has an address when a Pod that shared it with one on the host\'s network goes is what a build from nothing says', () => {
+  const all = configsOf(podYaml('a-host', '10.0.0.1', { labels: { app: 'host' } }).replace('spec:\n', 'spec:\n  hostNetwork: true\n') + podYaml('b-pod', '10.0.0.1', { labels: { app: 'pod' } }));
+  const before = meshOf(all);
+  const left = all.filter(({ key }) => key.name !== 'b-pod');
+  const appAt = ({ registry }: ReturnType<typeof meshOf>) => registry.workloads.get('10.0.0.1')?.labels['app'];
+  assert.deepEqual([appAt(before), appAt(meshOf(left, {}, before)), appAt(meshOf(left))], ['pod', 'host', 'host']);
+});

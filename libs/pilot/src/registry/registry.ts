@@ -89,6 +89,7 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
   const entries: EntryWorkload[] = [];
   const byAddress = new Map<string, Workload>();
   const onHost = new Map<string, Workload>();
+  const ofPods = new Set<string>();
   let sharedAddresses = false;
   const at = (address: string, workload: Workload) => {
     sharedAddresses ||= byAddress.has(address);
@@ -105,12 +106,20 @@ function indexInputs(inputs: RegistryInputs, facts: WorkloadFacts, options: Regi
     if (!found) return;
     pods.push(found);
     if (pod.spec.hostNetwork) onHost.set(`${pod.meta.namespace}/${pod.meta.name}`, found.workload);
-    else for (const address of addressesOf(pod, podOf)) at(address, { ...found.workload, address });
+    else {
+      for (const address of addressesOf(pod, podOf)) {
+        at(address, { ...found.workload, address });
+        ofPods.add(address);
+      }
+    }
   });
   // a host's own address says nothing of who listens there: one of those Pods has it where nobody else does
   for (const { pod, workload } of pods) {
     if (!pod.spec.hostNetwork) continue;
-    for (const address of addressesOf(pod, podOf)) if (!byAddress.has(address)) byAddress.set(address, { ...workload, address });
+    for (const address of addressesOf(pod, podOf)) {
+      sharedAddresses ||= ofPods.has(address);
+      if (!byAddress.has(address)) byAddress.set(address, { ...workload, address });
+    }
   }
   const endpoints = new Map(inputs.endpoints.map((config) => [`${config.meta.namespace}/${config.meta.name}`, config]));
   return { slices, endpoints, podsSelectedBy: selectedAmong(pods), entriesSelectedBy: selectedAmong(entries), byAddress, onHost, sharedAddresses, podOf };

@@ -177,4 +177,7 @@ test('clients of all namespaces share the clusters of a service, but where a rul
   assert.notEqual(clusterOf(second, elsewhere), clusterOf(first, elsewhere));
   assert.equal(clusterOf(second, productpage()), clusterOf(first, productpage()));
   assert.notEqual(clusterOf(second, elsewhere), clusterOf(second, productpage()), 'asked in turn, each keeps its own');
+  const rule = (name: string, spec: string) => `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ${name}, namespace: default}\nspec: {host: ratings, ${spec}}\n---\n`;
+  const two = meshOf([...after(start, put(rule('one', 'trafficPolicy: {connectionPool: {http: {maxRetries: 5}}}') + rule('two', 'subsets: [{name: v9, labels: {version: v9}}]'))).values()], {}, first);
+  assert.equal(clusterOf(two, elsewhere), clusterOf(two, productpage()), 'rules that are merged are one rule for all');
 });
