@@ -174,17 +174,23 @@ function settled(state: DeltaSubscription, set: ResourceSet): DeltaSubscription 
   return { ...base, held: heldOf(set, except), acknowledgements: forgetNames(state.acknowledgements, mended) };
 }
 
+/** What so many different crowds of clients were sent last stays for the next of them. */
+const crowds = 2;
+
 /**
- * What many clients are sent at one time is made for the first of them and kept no longer than the collector likes: it may hold the bytes of
- * a whole table, and there is one for each kind of client.
+ * What many clients are sent at one time is made for the first of them; but for the last ones it is kept no longer than the collector likes: it may
+ * hold the bytes of a whole table, and there is one for each kind of client.
  */
 function forAll<T extends object>(make: (updated: readonly XdsResource[]) => T): (updated: readonly XdsResource[]) => T {
   const known = new WeakMap<readonly XdsResource[], WeakRef<T>>();
+  const last: T[] = [];
   return (updated) => {
     const before = known.get(updated)?.deref();
-    if (before) return before;
-    const made = make(updated);
-    known.set(updated, new WeakRef(made));
+    if (before && last.includes(before)) return before;
+    const made = before ?? make(updated);
+    if (!before) known.set(updated, new WeakRef(made));
+    last.push(made);
+    if (last.length > crowds) last.shift();
     return made;
   };
 }

@@ -38,18 +38,17 @@ function make(push: PushContext, proxy: Proxy, scope: Scope, name: string): XdsR
   return resource;
 }
 
-/** A table of thousands of hosts that other tables have, too: its bytes are put together when somebody asks for them, and kept no longer than the collector likes. */
+/** A table of thousands of hosts that other tables have, too: its bytes are put together when somebody asks for them, and are the same for all who wait for them; the collector takes them afterwards. */
 function assembled(name: string, table: TableParts): XdsResource {
   const { any: first, ...resource } = encoded(name, encodedTable(table), () => clustersOfTable(table));
-  let kept = new WeakRef(first);
+  const { typeUrl } = first;
+  let kept = new WeakRef(first.value);
   return {
     ...resource,
     get any() {
-      const known = kept.deref();
-      if (known) return known;
-      const any = { typeUrl: typeUrlPrefix + typeNameOf(xdsType.route), value: encodedTable(table) };
-      kept = new WeakRef(any);
-      return any;
+      const value = kept.deref() ?? encodedTable(table);
+      if (kept.deref() !== value) kept = new WeakRef(value);
+      return { typeUrl, value };
     },
   };
 }
