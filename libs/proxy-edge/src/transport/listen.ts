@@ -83,15 +83,22 @@ function listenAtPath(server: net.Server, { path, mode }: Extract<SocketTarget, 
   };
 }
 
-/** The kernel resets whoever still waits to be accepted: right after the loop looked for connections, that is nobody. */
-function closed(server: net.Server, free: () => void): Promise<void> {
-  return new Promise((resolve) => setImmediate(() => {
-    try {
-      free();
-    } catch {
-      // The file stays behind, as a killed program's does: the next one replaces it.
-    }
-    server.close();
-    resolve();
-  }));
+/** Turns of the loop that a port that closes goes on accepting at most: as many as may wait by the usual backlog, each turn takes one. */
+const longestClosingTurns = 512;
+
+/** The kernel resets whoever still waits to be accepted: that is nobody once a whole turn of the loop found none. */
+async function closed(server: net.Server, free: () => void): Promise<void> {
+  let came = true;
+  server.on('connection', () => (came = true));
+  // The turn under way may have looked already.
+  for (let turn = 0; turn < 2 || (came && turn < longestClosingTurns); turn++) {
+    came = false;
+    await new Promise(setImmediate);
+  }
+  try {
+    free();
+  } catch {
+    // The file stays behind, as a killed program's does: the next one replaces it.
+  }
+  server.close();
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs, { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
@@ -315,6 +316,17 @@ test('a Unix socket that cannot be moved to its path is not left open, and one t
   removing.mock.restore();
   syncBuiltinESMExports();
   assert.equal(servers.mock.calls[1]?.result?.listening, false);
+});
+
+test('whoever connected before a port closes is still accepted, however many they are', async (t) => {
+  const accepted: AcceptedSocket[] = [];
+  const socket = await listen({ target: loopback, reusePort: false, backlog: null, onConnection: (one) => accepted.push(one) });
+  t.after(() => accepted.forEach((one) => one.destroy()));
+  const port = socket.target.kind === 'ip' ? socket.target.port : 0;
+  // Another process: this one does not look for connections meanwhile.
+  execFileSync('bash', ['-c', `for i in 1 2 3 4 5 6 7 8; do exec {fd}<>/dev/tcp/127.0.0.1/${port}; done`]);
+  await socket.close();
+  assert.equal(accepted.length, 8);
 });
 
 test('a refused port fails at once with its reason', async (t) => {
