@@ -7,10 +7,23 @@ import type { AcceptedSocket } from '../transport/accepted-socket.ts';
 import { listen, type ListenSocket } from '../transport/listen.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import { infoOf, nothingSeen, viewOf, type Arrival, type Destination, type Seen } from './arrival.ts';
-import type { ChainDeps, ChainRuntime } from './chain-runtime.ts';
+import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
 import { build, release, type Generation } from './generation.ts';
 import { ListenerFilters, lookAlike } from './listener-filters.ts';
 import { listenerPrefix } from './listener-prefix.ts';
+
+/** The sockets of one binding, and the config of who comes in by them; null = not let in. */
+interface Door {
+  generation: Generation | null;
+  sockets: ListenSocket[];
+}
+
+/** Accepted, and still in a listener filter or a handshake. */
+interface OnTheWay {
+  view: ConnectionView;
+  /** By which it goes on: the one in force when it came, or a later one under which it would have come in alike. */
+  generation: Generation;
+}
 
 /** Finds the listener that serves a captured connection's real destination. */
 export type HandOff = (ip: string, port: number) => ActiveListener | null;
@@ -22,18 +35,24 @@ export class ActiveListener {
   readonly #handOff: HandOff;
   readonly #filters: ListenerFilters;
   #current: Generation;
-  #sockets: ListenSocket[] = [];
+  #door: Door;
+  /** Accepts nobody any more. */
+  #closed = false;
+  /** Left by the sockets they had, which may let somebody in yet. */
+  readonly #ajar = new Set<Generation>();
+  /** Resolves when the addresses are free that this listener left. */
+  moved: Promise<unknown> = Promise.resolve();
   /** Each with the timer of its end. */
   readonly #old = new Map<Generation, NodeJS.Timeout>();
   /** Connections accepted so far. */
   accepted = 0;
-  /** Accepted, and still in a listener filter or a handshake. */
-  readonly #arriving = new Map<AcceptedSocket, ConnectionView>();
+  readonly #arriving = new Map<AcceptedSocket, OnTheWay>();
   readonly #stats: { readonly total: Counter; readonly mine: Counter; readonly active: Gauge; readonly noChain: Counter; readonly sslError: Counter; readonly sslHandshake: Counter; readonly overloadReject: Counter; readonly globalOverflow: Counter; readonly noDescriptor: Counter };
 
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
     this.#current = generation;
+    this.#door = { generation, sockets: [] };
     this.#deps = deps;
     this.#handOff = handOff;
     const prefix = listenerPrefix(generation.listener);
@@ -58,8 +77,9 @@ export class ActiveListener {
     if (!generation.ok) return generation;
     const active = new ActiveListener(generation.value, deps, handOff);
     const bound = await active.#bind(generation.value);
-    if (!bound.ok) release(generation.value);
-    return bound.ok ? ok(active) : bound;
+    if (!bound.ok) return bound;
+    active.#door = bound.value;
+    return ok(active);
   }
 
   get listener(): Listener {
@@ -68,7 +88,7 @@ export class ActiveListener {
 
   /** What is bound, with real ports. */
   get bound(): readonly SocketTarget[] {
-    return this.#sockets.map((socket) => socket.target);
+    return this.#closed ? [] : this.#door.sockets.map((socket) => socket.target);
   }
 
   get activeConnections(): number {
@@ -80,40 +100,43 @@ export class ActiveListener {
   /**
    * Puts a new config in force: same addresses keep their sockets, unchanged chains their connections. HTTP connections of the other chains are
    * served by the new ones from their next request on, TCP connections drain. Connections that would come in otherwise now (another address,
-   * other listener filters for their port) are none of the new chains': HTTP ones end after what is under way.
+   * other listener filters for their port) are none of the new chains': HTTP ones end after what is under way, and so do those still on their way.
    */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
     const sameAddresses = this.#sameAddresses(listener);
     const comesAlike = sameAddresses ? lookAlike(this.#current.listener, listener) : () => false;
-    const next = await build(listener, this.#deps, { generation: this.#current, comesAlike });
+    const next = await build(listener, this.#deps, sameAddresses ? { generation: this.#current, comesAlike } : null);
     if (!next.ok) return next;
-    if (!sameAddresses) {
-      const before = this.#sockets;
-      this.#sockets = [];
-      const bound = await this.#bind(next.value);
-      if (!bound.ok) {
-        this.#sockets = before;
-        release(next.value, this.#current);
-        return bound;
-      }
-      for (const socket of before) void socket.close();
-    }
     const old = this.#current;
+    if (sameAddresses) this.#door.generation = next.value;
+    else {
+      const bound = await this.#bind(next.value);
+      if (!bound.ok) return bound;
+      this.#leave(old);
+      this.#door = bound.value;
+      // The listener's end may have begun while it was binding.
+      if (this.#closed) void closeAll(bound.value);
+    }
     this.#current = next.value;
     const kept = new Set(next.value.chains.values());
     const sameChains = kept.size === old.chains.size && [...old.chains.values()].every((chain) => kept.has(chain));
-    if (!sameChains) for (const { chains } of [old, ...this.#old.keys()]) for (const chain of chains.values()) chain.handOver((view) => (comesAlike(view) ? this.#chainOf(view) : null));
-    for (const [accepted, view] of this.#arriving) if (!comesAlike(view)) accepted.destroy();
+    if (!sameChains) for (const generation of new Set([old, ...this.#old.keys()])) for (const chain of generation.chains.values()) chain.handOver((view) => (generation === old && comesAlike(view) ? this.#chainOf(view, next.value) : null));
+    for (const arriving of this.#arriving.values()) if (arriving.generation === old && comesAlike(arriving.view)) arriving.generation = next.value;
     for (const [chain, runtime] of old.chains) if (kept.has(runtime)) old.chains.delete(chain);
     this.#drainGeneration(old, pace);
     return ok(undefined);
   }
 
-  /** The chain in force for such a connection. */
-  #chainOf(view: ConnectionView): ChainRuntime | null {
-    const { listener, chains } = this.#current;
+  /** The chain for such a connection. One that the next config took over is made anew for who comes by the config before. */
+  #chainOf(view: ConnectionView, { listener, chains }: Generation): ChainRuntime | null {
     const chain = listener.filterChains.match(view);
-    return chain === null ? null : (chains.get(chain) ?? null);
+    if (chain === null) return null;
+    const known = chains.get(chain);
+    if (known !== undefined) return known;
+    const made = ChainRuntime.create(listener, chain, this.#deps);
+    if (!made.ok) return null;
+    chains.set(chain, made.value);
+    return made.value;
   }
 
   /** A secret changed. */
@@ -156,6 +179,7 @@ export class ActiveListener {
 
   destroy(): void {
     void this.#close();
+    this.#door.generation = null;
     for (const accepted of this.#arriving.keys()) accepted.destroy();
     for (const generation of this.#generations()) for (const chain of generation.chains.values()) chain.destroy();
   }
@@ -165,7 +189,7 @@ export class ActiveListener {
     for (const [generation, timer] of this.#old) {
       const chains = [...generation.chains.values()];
       for (const chain of chains) chain.tick(nowMs);
-      if (generation === this.#current || !chains.every((chain) => chain.idle)) continue;
+      if (generation === this.#current || this.#ajar.has(generation) || this.#onTheWay(generation).length > 0 || !chains.every((chain) => chain.idle)) continue;
       clearTimeout(timer);
       this.#old.delete(generation);
       release(generation);
@@ -176,7 +200,7 @@ export class ActiveListener {
   /** Serves a connection that another listener accepted for us (use_original_dst). */
   adopt(accepted: AcceptedSocket, destination: Destination): void {
     this.#count();
-    this.#inspect(accepted, destination);
+    this.#inspect(accepted, destination, this.#current);
   }
 
   #count(): void {
@@ -186,9 +210,19 @@ export class ActiveListener {
   }
 
   async #close(): Promise<void> {
-    const sockets = this.#sockets;
-    this.#sockets = [];
-    await Promise.all(sockets.map((socket) => socket.close()));
+    if (this.#closed) return;
+    this.#closed = true;
+    await closeAll(this.#door);
+  }
+
+  /** Closes the sockets of a config that is replaced: who connected until now goes on by it. */
+  #leave(generation: Generation): void {
+    this.#ajar.add(generation);
+    this.moved = closeAll(this.#door).then(() => this.#ajar.delete(generation));
+  }
+
+  #onTheWay(generation: Generation): AcceptedSocket[] {
+    return [...this.#arriving].filter(([, arriving]) => arriving.generation === generation).map(([accepted]) => accepted);
   }
 
   #drainGeneration(generation: Generation, pace: DrainPace): void {
@@ -196,6 +230,7 @@ export class ActiveListener {
       if (pace.strategy === 'immediate') chain.drain();
       else chain.drainBy(pace);
     const timer = setTimeout(() => {
+      if (generation !== this.#current) for (const accepted of this.#onTheWay(generation)) accepted.destroy();
       for (const chain of generation.chains.values()) chain.drainNow();
     }, pace.drainTimeMs);
     timer.unref();
@@ -215,33 +250,38 @@ export class ActiveListener {
     return wanted === JSON.stringify(listener.addresses) || wanted === JSON.stringify(this.bound);
   }
 
-  async #bind({ listener, socketOptions }: Generation): Promise<Result<void>> {
-    if (!listener.bindToPort) return ok(undefined);
-    const sockets: ListenSocket[] = [];
+  /** Fails whole: then nobody who came in meanwhile is served, and the chains are released. */
+  async #bind(generation: Generation): Promise<Result<Door>> {
+    const { listener, socketOptions } = generation;
+    const door: Door = { generation, sockets: [] };
+    if (!listener.bindToPort) return ok(door);
     const prepare = listener.transparent && socketOptions !== null ? (fd: number) => socketOptions.setTransparent(fd) : undefined;
     for (const target of listener.addresses) {
       try {
-        sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted), onNoDescriptor: () => this.#deps.descriptors.turnedAway(this.#stats.noDescriptor) }));
+        door.sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted, door), onNoDescriptor: () => this.#deps.descriptors.turnedAway(this.#stats.noDescriptor) }));
       } catch (cause) {
-        for (const socket of sockets) void socket.close();
+        door.generation = null;
+        void closeAll(door);
+        for (const accepted of this.#onTheWay(generation)) accepted.destroy();
+        for (const chain of generation.chains.values()) chain.destroy();
         const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
         return err([{ path: `listener ${listener.name}`, message: `cannot listen on ${where}: ${cause instanceof Error ? cause.message : String(cause)}` }]);
       }
     }
-    this.#sockets.push(...sockets);
-    return ok(undefined);
+    return ok(door);
   }
 
-  #accept(accepted: AcceptedSocket): void {
-    const { listener } = this.#current;
+  #accept(accepted: AcceptedSocket, { generation, sockets }: Door): void {
+    if (generation === null) return accepted.destroy();
+    const { listener } = generation;
     if (!this.#deps.descriptors.admits(accepted.fd, this.#stats.noDescriptor) || !this.#admits(listener)) return accepted.destroy();
-    const destination = this.#destination(accepted);
+    const destination = destinationOf(accepted, generation, sockets);
     if (listener.useOriginalDst && destination.captured) {
       const other = this.#handOff(destination.ip, destination.port);
       if (other !== null && other !== this) return other.adopt(accepted, destination);
     }
     this.#count();
-    return this.#inspect(accepted, destination);
+    return this.#inspect(accepted, destination, generation);
   }
 
   /** Whether overload and the limit on all connections let one more in. */
@@ -257,43 +297,33 @@ export class ActiveListener {
     return false;
   }
 
-  /**
-   * Where the client was going. A connection to this very port was not captured, whatever rule it passed: following it to its destination
-   * would lead back here.
-   */
-  #destination(accepted: AcceptedSocket): Destination {
-    const { listener, socketOptions } = this.#current;
-    const own = { ip: accepted.localIp, port: accepted.localPort };
-    const original = socketOptions?.originalDestination(accepted.fd) ?? own;
-    if (original.ip !== own.ip || original.port !== own.port) return { ...original, captured: true };
-    // Under TPROXY the kernel leaves the destination in place: the local address is it.
-    return { ...own, captured: listener.transparent && !this.#sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
-  }
-
   /** Runs the listener filters, then picks the chain. */
-  #inspect(accepted: AcceptedSocket, destination: Destination): void {
-    this.#arriving.set(accepted, viewOf({ accepted, destination, proxied: null }, nothingSeen));
+  #inspect(accepted: AcceptedSocket, destination: Destination, generation: Generation): void {
+    const arriving: OnTheWay = { view: viewOf({ accepted, destination, proxied: null }, nothingSeen), generation };
+    this.#arriving.set(accepted, arriving);
     const gone = () => this.#arriving.delete(accepted);
     accepted.socket.once('close', gone);
     const arrived = () => {
       accepted.socket.off('close', gone);
       gone();
     };
-    this.#filters.run(this.#current.listener, { accepted, destination, proxied: null }, (arrival, seen) => this.#choose(arrival, seen, arrived));
+    this.#filters.run(generation.listener, { accepted, destination, proxied: null }, (arrival, seen) => this.#choose(arrival, seen, arriving, arrived));
   }
 
-  #choose(arrival: Arrival, seen: Seen, arrived: () => void): void {
-    const { listener } = this.#current;
+  #choose(arrival: Arrival, seen: Seen, arriving: OnTheWay, arrived: () => void): void {
+    const { listener } = arriving.generation;
     const { accepted } = arrival;
     const view = viewOf(arrival, seen);
-    if (this.#arriving.has(accepted)) this.#arriving.set(accepted, view);
-    const runtime = this.#chainOf(view);
+    arriving.view = view;
+    const runtime = this.#chainOf(view, arriving.generation);
     if (runtime === null) {
       this.#stats.noChain.inc();
       this.#logRefused(accepted, view.serverName, { flags: ResponseFlag.NR, details: 'filter_chain_not_found', transport: null });
       return accepted.destroy();
     }
     const serve = (chain: ChainRuntime, connection: SocketConnection) => {
+      // By a config that is not in force any more one is served what is under way, nothing else.
+      if (arriving.generation !== this.#current && this.#old.has(arriving.generation)) chain.drain();
       chain.serve(connection, infoOf(arrival, connection, view), () => {
         if (seen.skipped) this.#filters.watch(arrival, connection);
         accepted.start(connection);
@@ -307,7 +337,7 @@ export class ActiveListener {
       opened: (connection) => {
         arrived();
         this.#stats.sslHandshake.inc();
-        const now = this.#chainOf(view);
+        const now = this.#chainOf(view, arriving.generation);
         // Replaced during the handshake by one that would have asked for another.
         if (now === null || (now !== runtime && now.chain.transportFingerprint !== runtime.chain.transportFingerprint)) return connection.destroy();
         return serve(now, connection);
@@ -334,4 +364,20 @@ export class ActiveListener {
     info.endMonoMs = info.startMonoMs;
     writeLog(info);
   }
+}
+
+async function closeAll({ sockets }: Door): Promise<void> {
+  await Promise.all(sockets.map((socket) => socket.close()));
+}
+
+/**
+ * Where the client was going. A connection to this very port was not captured, whatever rule it passed: following it to its destination
+ * would lead back here.
+ */
+function destinationOf(accepted: AcceptedSocket, { listener, socketOptions }: Generation, sockets: readonly ListenSocket[]): Destination {
+  const own = { ip: accepted.localIp, port: accepted.localPort };
+  const original = socketOptions?.originalDestination(accepted.fd) ?? own;
+  if (original.ip !== own.ip || original.port !== own.port) return { ...original, captured: true };
+  // Under TPROXY the kernel leaves the destination in place: the local address is it.
+  return { ...own, captured: listener.transparent && !sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
 }

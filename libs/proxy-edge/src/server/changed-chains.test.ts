@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
+import tls from 'node:tls';
 import { waitFor } from '@meltemi/base';
 import { FlatStats } from '@meltemi/observe';
 import type { Listener } from '@meltemi/snapshot';
@@ -146,8 +147,8 @@ test('where plaintext is not taken any more an open plaintext connection gets no
   must(server.setSecret('default', { kind: 'certificate', certificate: ca.issue('spiffe://cluster.local/ns/a/sa/server') }));
   must(server.setSecret('ROOTCA', { kind: 'validation', validation: ca.trust() }));
   const sds = (name: string) => ({ name, sdsConfig: { ads: {} } });
-  const tls = { name: 'tls', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', requireClientCertificate: true, commonTlsContext: { tlsCertificateSdsSecretConfigs: [sds('default')], validationContextSdsSecretConfig: sds('ROOTCA') } } };
-  must(await server.setListener(listenerOf({ name: 'main', address: address(port), filterChains: [{ filterChainMatch: { transportProtocol: 'tls' }, filters: [hcm()], transportSocket: tls }] })));
+  const transportSocket = { name: 'tls', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', requireClientCertificate: true, commonTlsContext: { tlsCertificateSdsSecretConfigs: [sds('default')], validationContextSdsSecretConfig: sds('ROOTCA') } } };
+  must(await server.setListener(listenerOf({ name: 'main', address: address(port), filterChains: [{ filterChainMatch: { transportProtocol: 'tls' }, filters: [hcm()], transportSocket }] })));
   halfway.send('st: a\r\n\r\n');
   for (const connection of [idle, halfway, silent]) assert.equal(await connection.answer(), 'closed');
   // The second stream was never begun: the client may send it again.
@@ -226,14 +227,17 @@ test('where listener filters change, connections that were never asked are not t
   assert.equal(server.activeConnections, 0);
 });
 
-test('one that is still in a listener filter when those change is not served', async (t) => {
+test('one that is still in a listener filter when those change is served as it came, and leaves after that', async (t) => {
   const inspector = { name: 'tls_inspector', typedConfig: { '@type': type('listener.tls_inspector.v3.TlsInspector') } };
   const { server, port } = await opened(t, filtered([inspector]));
   const connection = await kept(t, port);
   await waitFor('the connection', () => server.activeConnections === 1);
   must(await server.setListener(filtered([behindBalancer, inspector])(port)));
   connection.send();
-  assert.equal(await connection.answer(), 'closed');
+  assert.equal(await connection.answer(), '200 close');
+  await connection.closed();
+  // Who comes now is asked.
+  assert.equal(await (await kept(t, port)).ask(), 'closed');
 });
 
 test('filters that look at other connections may change as they like', async (t) => {
@@ -261,4 +265,53 @@ test('where a listener moves, its connections stay behind: they end after what i
   await idle.closed();
   release();
   assert.equal(await busy.answer(), '200 close');
+});
+
+test('who came to the address before, and whom nobody has served yet, is served as it came, and leaves after that', async (t) => {
+  const { server, port } = await opened(t, (at) => httpListener({ port: at, routes: [routeTo('app')] }));
+  // They are in the kernel's queue while the listener binds its new address.
+  const waiting = Promise.all([kept(t, port), kept(t, port), kept(t, port)]);
+  must(await server.setListener(listenerOf({ name: 'main', address: address(0, '127.0.0.2'), filterChains: [{ filters: [hcm({ serverName: 'moved' })] }] })));
+  for (const connection of await waiting) {
+    assert.equal(await connection.ask(), '200 close');
+    await connection.closed();
+  }
+});
+
+test('a listener that moves with the same chains does not keep who is still on its way by the old address', async (t) => {
+  const inspector = { name: 'http_inspector', typedConfig: { '@type': type('listener.http_inspector.v3.HttpInspector') } };
+  const at = (host: string) => (port: number) => listenerOf({ name: 'main', address: address(port, host), listenerFilters: [inspector], filterChains: [{ filters: [hcm()] }] });
+  const { server, port } = await opened(t, at('127.0.0.1'));
+  const connection = await kept(t, port);
+  await waitFor('the connection', () => server.activeConnections === 1);
+  must(await server.setListener(at('127.0.0.2')(0)));
+  connection.send();
+  assert.equal(await connection.answer(), '200 close');
+  const moved = net.connect(portOf(server), '127.0.0.2').on('error', () => {});
+  t.after(() => moved.destroy());
+  const head = once(moved, 'data') as Promise<[Buffer]>;
+  moved.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+  const [bytes] = await head;
+  assert.match(bytes.toString(), /^HTTP\/1.1 200/);
+  assert.doesNotMatch(bytes.toString(), /connection: close/);
+});
+
+test('a handshake that began before the listener moved ends as it began', async (t) => {
+  const ca = tlsFixture();
+  const sds = (name: string) => ({ name, sdsConfig: { ads: {} } });
+  const transportSocket = { name: 'tls', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', commonTlsContext: { tlsCertificateSdsSecretConfigs: [sds('default')] } } };
+  const at = (host: string, port: number) => listenerOf({ name: 'main', address: address(port, host), filterChains: [{ filters: [hcm()], transportSocket }] });
+  const { server, port } = await opened(t, (wanted) => httpListener({ port: wanted, routes: [routeTo('app')] }));
+  must(server.setSecret('default', { kind: 'certificate', certificate: ca.issue('spiffe://cluster.local/ns/a/sa/server') }));
+  must(await server.setListener(at('127.0.0.1', port)));
+  const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+  t.after(() => socket.destroy());
+  await waitFor('the connection', () => server.activeConnections === 1);
+  must(await server.setListener(at('127.0.0.2', 0)));
+  const secured = tls.connect({ socket, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }).on('error', () => {});
+  let text = '';
+  secured.on('data', (part: Buffer) => (text += part.toString()));
+  secured.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+  await once(secured, 'close');
+  assert.match(text, /^HTTP\/1.1 200 [^]*connection: close/);
 });
