@@ -41,7 +41,7 @@ export class ActiveListener {
   /** Left by the sockets they had, which may let somebody in yet. */
   readonly #ajar = new Set<Generation>();
   /** Resolves when the addresses are free that this listener left. */
-  moved: Promise<unknown> = Promise.resolve();
+  moved: Promise<void> = Promise.resolve();
   /** Each with the timer of its end. */
   readonly #old = new Map<Generation, NodeJS.Timeout>();
   /** Connections accepted so far. */
@@ -218,7 +218,7 @@ export class ActiveListener {
   /** Closes the sockets of a config that is replaced: who connected until now goes on by it. */
   #leave(generation: Generation): void {
     this.#ajar.add(generation);
-    this.moved = closeAll(this.#door).then(() => this.#ajar.delete(generation));
+    this.moved = closeAll(this.#door).finally(() => this.#ajar.delete(generation));
   }
 
   #onTheWay(generation: Generation): AcceptedSocket[] {

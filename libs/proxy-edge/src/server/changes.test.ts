@@ -214,6 +214,18 @@ test('a listener that takes over the address of one that is removed at once serv
   assert.equal((await ask(port)).body, 'second');
 });
 
+test('listeners may take the addresses that others move away from in the same change, in whatever order they come', async (t) => {
+  const server = workerServer(t);
+  const saying = (name: string, ip: string, port: number) => ({ ...httpListener({ name, routes: [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: name } } }] }), addresses: [{ kind: 'ip', address: ip, port }] as const });
+  must(await server.setListener(saying('first', '127.0.0.1', 0)));
+  const port = portOf(server, 'first');
+  must(await server.setListener(saying('second', '127.0.0.2', port)));
+  const changes = [saying('third', '127.0.0.1', port), saying('first', '127.0.0.2', port), saying('second', '127.0.0.3', port)];
+  for (const done of await Promise.all(changes.map((listener) => server.setListener(listener)))) must(done);
+  const answers = await Promise.all(['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((host) => ask(port, { host })));
+  assert.deepEqual(answers.map(({ body }) => body), ['third', 'first', 'second']);
+});
+
 test('a Unix socket goes on being served when its listener binds anew, and is gone with it', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'pipe-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));

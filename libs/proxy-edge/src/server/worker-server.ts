@@ -44,8 +44,12 @@ export class WorkerServer {
   readonly #listeners = new Map<string, ActiveListener>();
   readonly #warming = new Map<string, WarmingListener>();
   readonly #draining = new Set<ActiveListener>();
-  /** Ports that are about to be free. */
-  readonly #closing = new Set<Promise<void>>();
+  /** Addresses that are about to be free. */
+  readonly #closing = new Set<Promise<unknown>>();
+  /** How often addresses became free. */
+  #freed = 0;
+  /** Listeners that are being brought up to date at the moment. */
+  readonly #trying = new Set<Promise<unknown>>();
   readonly #drains = new ListenerDrains((covers) => this.#stopAccepting(covers));
   readonly #ticker: NodeJS.Timeout;
   /** Updates of one listener run one after another. */
@@ -229,9 +233,15 @@ export class WorkerServer {
 
   #drainListener(active: ActiveListener, pace: DrainPace): Promise<void> {
     this.#draining.add(active);
-    const freed = active.drain(pace);
-    this.#closing.add(freed);
-    return freed.finally(() => this.#closing.delete(freed));
+    return this.#frees(active.drain(pace));
+  }
+
+  #frees(closing: Promise<void>): Promise<void> {
+    this.#closing.add(closing);
+    return closing.finally(() => {
+      this.#closing.delete(closing);
+      this.#freed++;
+    });
   }
 
   #askToLeave(active: ActiveListener): void {
@@ -257,18 +267,25 @@ export class WorkerServer {
   }
 
   async #activate(listener: Listener): Promise<Result<void>> {
-    const done = await this.#bring(listener);
-    if (done.ok || this.#closing.size === 0) return done;
-    // The port may be the one of a listener that goes with this very change.
-    await Promise.all(this.#closing);
-    return this.#bring(listener);
+    for (;;) {
+      const freed = this.#freed;
+      const trying = this.#bring(listener);
+      this.#trying.add(trying);
+      const done = await trying.finally(() => this.#trying.delete(trying));
+      if (done.ok) return done;
+      // The address may be one that another listener leaves with this very change.
+      while (this.#trying.size + this.#closing.size > 0) await Promise.allSettled([...this.#trying, ...this.#closing]);
+      if (this.#freed === freed) return done;
+    }
   }
 
   async #bring(listener: Listener): Promise<Result<void>> {
     if (this.#leaves(listener) || this.#drains.stopped(listener)) return ok(undefined);
     const known = this.#listeners.get(listener.name);
     if (known !== undefined) {
+      const before = known.moved;
       const updated = await known.update(listener, this.#pace());
+      if (known.moved !== before) void this.#frees(known.moved);
       if (updated.ok) this.#askToLeave(known);
       return updated;
     }
