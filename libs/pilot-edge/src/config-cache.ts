@@ -276,8 +276,10 @@ export class ConfigCache {
       if (hiding && decoded.ok) {
         const { source, problem } = hiding;
         const origin: Origin = { source, resourceVersion: '', location: { file: problem.file, line: problem.line } };
-        this.#entries.set(text, { key: raw.key, raw, origin, config: decoded.value.config, errors: [{ path: problem.path, message: `cannot be read any more: ${problem.message}` }], warnings: [] });
+        const entry: CacheEntry = { key: raw.key, raw, origin, config: decoded.value.config, errors: [{ path: problem.path, message: `cannot be read any more: ${problem.message}` }], warnings: [] };
+        this.#entries.set(text, entry);
         this.#restored.set(text, lastGood);
+        this.#pending.push({ type: 'added', entry });
       } else if (!hiding && file === undefined) this.#lastGood.gone(raw.key);
     }
     this.#lastGood.forgetAddresses((key) => !this.#entries.has(keyText(key)));

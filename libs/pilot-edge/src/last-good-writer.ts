@@ -62,10 +62,15 @@ export class LastGoodWriter {
 
   /**
    * Another pilot over the store, or this one, wrote this of an object whose newest version is `current`. True when that version was refused, and this is
-   * news, or tells what was good before. Whoever did not know of either and wrote last has not taken it back: it is written again.
+   * news, or tells what was good before. Whoever did not know of either and wrote last has not taken it back: it is written again. Not so over a refusal of
+   * another version: two pilots that read different ones would write in turns without end.
    */
   learn({ key, record }: Pick<StatusUpdate, 'key' | 'record'>, current: RawObject | undefined): boolean {
     const text = keyText(key);
+    if (!record && !current) {
+      for (const kept of [this.#known, this.#before, this.#refused]) kept.delete(text);
+      return false;
+    }
     const mine = this.#refused.get(text);
     const theirs = record && refusedIn(key, record);
     const good = record?.lastGood;
@@ -73,14 +78,15 @@ export class LastGoodWriter {
     const newest = current && contentHash(current);
     const isNews = theirs !== undefined && (!mine || (theirs.content !== mine.content && mine.content !== newest));
     if (isNews) this.#setRefused(theirs);
-    else if (!record && !current) this.#refused.delete(text);
+    // Told late, of a version that was replaced by then; whoever wrote it has forgotten it since.
+    else if (!theirs && mine && mine.content !== newest) this.#refused.delete(text);
     const refused = this.#refused.get(text);
     const known = this.#known.get(text);
     const goodIsRefused = good !== undefined && refused !== undefined && contentHash(good) === refused.content;
     // What waits to be written is the later word, and nothing is newer than the newest version.
     if (good && !goodIsRefused && !this.#queue.has(text) && !(current && this.isLastGood(current))) this.#setKnown({ raw: good, file: this.#known.get(text)?.file ?? fileOf(record.status) });
     if (!refused || refused.content !== newest) return false;
-    if (goodIsRefused || theirs?.content !== newest || (!good && this.#shared(key))) this.#keep(key);
+    if (!theirs || (theirs.content === newest && (goodIsRefused || (!good && this.#shared(key))))) this.#keep(key);
     return isNews || (!known && this.#known.has(text));
   }
 
@@ -165,8 +171,10 @@ export class LastGoodWriter {
   #setKnown(good: LastGood): void {
     const text = keyText(good.raw.key);
     const known = this.#known.get(text);
-    if (known && JSON.stringify(known.raw.content) !== JSON.stringify(good.raw.content)) this.#before.set(text, known);
-    this.#known.set(text, good);
+    const isSame = known !== undefined && JSON.stringify(known.raw.content) === JSON.stringify(good.raw.content);
+    if (known && !isSame) this.#before.set(text, known);
+    // What was made of it is kept by the object.
+    this.#known.set(text, isSame ? { raw: known.raw, file: good.file } : good);
   }
 
   #setRefused(refused: RefusedVersion): void {

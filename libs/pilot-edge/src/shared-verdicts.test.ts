@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { systemClock, waitFor } from '@meltemi/base';
-import { decode, keyText, memoryConfigStore, type Config, type ConfigKey, type ConfigStore, type RawObject } from '@meltemi/config';
+import { decode, keyText, memoryConfigStore, type Config, type ConfigKey, type ConfigSource, type ConfigStore, type RawObject } from '@meltemi/config';
 import { ConfigCache } from './config-cache.ts';
 
 const key: ConfigKey = { group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'a' };
@@ -14,14 +16,15 @@ function rule(host: string): RawObject {
 /** A pilot's cache over a store that it has not alone. */
 class Pilot {
   readonly heard: string[] = [];
+  readonly changed: string[] = [];
   readonly cache: ConfigCache;
 
-  constructor(store: ConfigStore) {
-    this.cache = new ConfigCache({ store, storeName: 'memory', sources: [], log: { info() {}, warn() {} }, clock: systemClock, onChange: () => undefined, onFailure: (cause) => { throw cause; }, onRefusedElsewhere: (objects) => void this.heard.push(...objects) });
+  constructor(store: ConfigStore, sources: readonly ConfigSource[]) {
+    this.cache = new ConfigCache({ store, storeName: 'memory', sources, log: { info() {}, warn() {} }, clock: systemClock, onChange: (changes) => void this.changed.push(...changes.map(({ type, entry }) => `${type} ${keyText(entry.key)}`)), onFailure: (cause) => { throw cause; }, onRefusedElsewhere: (objects) => void this.heard.push(...objects) });
   }
 
-  static async start(store: ConfigStore): Promise<Pilot> {
-    const pilot = new Pilot(store);
+  static async start(store: ConfigStore, sources: readonly ConfigSource[] = []): Promise<Pilot> {
+    const pilot = new Pilot(store, sources);
     await pilot.cache.start();
     return pilot;
   }
@@ -162,6 +165,73 @@ for (const before of ['good', undefined]) test(`a pilot whose reading of objects
   await late.newest('bad');
   await late.holds(before, true);
   await Promise.all([a.cache.stop(), late.cache.stop()]);
+});
+
+test('two pilots that read different versions of an object, both refused, do not write its record back and forth', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  let writes = 0;
+  const status: ConfigStore['status'] = { get: (one) => store.status.get(one), list: () => store.status.list(), watch: (signal) => store.status.watch(signal), write: async (updates) => { writes += 1; await setImmediate(); return store.status.write(updates); } };
+  const read = (host: string): ConfigSource => ({ name: 'files', watch: async function* (signal) {
+    yield { type: 'put', object: rule(host), location: { file: 'a.yaml', line: 1 } };
+    yield { type: 'synced' };
+    if (!signal.aborted) await once(signal, 'abort');
+  } });
+  const [a, b] = [await Pilot.start({ ...storeOf(store), status }, [read('old')]), await Pilot.start({ ...storeOf(store), status }, [read('new')])];
+  await a.refuses('old');
+  await waitFor('it to be kept', async () => (await kept(store)).refused);
+  await b.refuses('new');
+  for (let turn = 0; turn < 100; turn += 1) await setImmediate();
+  assert.ok(writes <= 3, `${writes} writes`);
+  await Promise.all([a.cache.stop(), b.cache.stop()]);
+});
+
+test('a refusal that is still being written when the next version comes does not condemn the version refused, applied again later', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  let held: Promise<void> = Promise.resolve();
+  const status: ConfigStore['status'] = { get: (one) => store.status.get(one), list: () => store.status.list(), watch: (signal) => store.status.watch(signal), write: (updates) => held.then(() => store.status.write(updates)) };
+  const [a, b] = [await Pilot.start({ ...storeOf(store), status }), await Pilot.start(store)];
+  await put(store, 'good');
+  await a.takes('good');
+  await waitFor('it to be kept', async () => (await kept(store)).lastGood === 'good');
+  await put(store, 'bad');
+  const writing = Promise.withResolvers<void>();
+  held = writing.promise;
+  await a.refuses('bad');
+  await put(store, 'better');
+  await Promise.all([a.newest('better'), b.newest('better')]);
+  writing.resolve();
+  await Promise.all([a.takes('better'), b.newest('better')]);
+  await waitFor('it to be kept', async () => { const now = await kept(store); return now.lastGood === 'better' && !now.refused; });
+  await put(store, 'bad');
+  await Promise.all([a.holds('better', false), b.holds('better', false)]);
+  await Promise.all([a.cache.stop(), b.cache.stop()]);
+});
+
+test('what is told of an object after it was deleted is not the last good version of the next one with its name', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  const a = await Pilot.start(store);
+  await put(store, 'bad');
+  await a.newest('bad');
+  assert.ok((await store.commit([{ type: 'delete', key }])).ok);
+  await waitFor('it to be gone', () => a.cache.get(key) === undefined);
+  const late = { key, record: { status: { refused: { content: 'that', errors: [] } }, lastGood: rule('bad') } };
+  assert.ok((await store.status.write([late])).ok);
+  await waitFor('it to be learned', () => hostOf(a.cache.lastGood(key)) === 'bad');
+  assert.ok((await store.status.write([{ key, record: undefined }])).ok);
+  await waitFor('it to be forgotten', () => a.cache.lastGood(key) === undefined);
+  await a.cache.stop();
+});
+
+test('an object whose file cannot be read at a restart is announced as it last was', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  assert.ok((await store.status.write([{ key, record: { status: { file: 'a.yaml' }, lastGood: rule('good') } }])).ok);
+  const pilot = await Pilot.start(store, [{ name: 'files', watch: async function* (signal) {
+    yield { type: 'problem', problem: { file: 'a.yaml', line: 1, path: '', message: 'not YAML' } };
+    yield { type: 'synced' };
+    if (!signal.aborted) await once(signal, 'abort');
+  } }]);
+  assert.deepEqual(pilot.changed, [`added ${keyText(key)}`]);
+  await pilot.cache.stop();
 });
 
 /** Its methods, to replace some. */
