@@ -25,6 +25,7 @@ async function follow(parts: FollowParts, call: ServerWritableStream<FollowReque
       if (ended.signal.aborted) return;
       if (!call.write(look)) await once(call, 'drain', { signal: ended.signal });
     }
+    call.end();
   } catch (cause) {
     if (!ended.signal.aborted) call.emit('error', { code: status.INTERNAL, details: cause instanceof Error ? cause.message : String(cause) });
   }
