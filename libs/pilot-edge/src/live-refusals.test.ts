@@ -36,6 +36,7 @@ class Proxy {
   readonly #name: string;
   readonly #handler: ClientHandler;
   readonly refuses: string[];
+  says = 'no';
   #answered = 0;
 
   constructor(mesh: FakeMesh, name: string, refuses: string[]) {
@@ -57,7 +58,7 @@ class Proxy {
     this.#answered = Number(last.revision);
     const tables = [...(this.#mesh.handed[last.index]?.resources.get(xdsType.route)?.resources.values() ?? [])];
     const refused = tables.filter(({ any }) => this.refuses.some((host) => Buffer.from(any.value).includes(`${host}.example.com`))).map(({ name, version }) => ({ name, version }));
-    for (const { name, version } of refused) this.#handler.onNack?.(xdsType.route, { version, message: 'no', resources: [name] });
+    for (const { name, version } of refused) this.#handler.onNack?.(xdsType.route, { version, message: this.says, resources: [name] });
     this.#handler.onSettle?.(last.revision, refused.map(({ name }) => ({ typeUrl: xdsType.route, name })));
     return true;
   }
@@ -133,4 +134,14 @@ test('the same version is found out again when it comes back after another', asy
     await calm(mesh, ...proxies);
     assert.deepEqual([memory.names(), inForce(mesh)], [['c'], ['a']], `turn ${turn}`);
   }
+});
+
+test('what a proxy says of a refusal is kept up to a length', async () => {
+  const { mesh, memory, proxies } = await meshOf(['wordy', ['c']]);
+  for (const proxy of proxies) proxy.says = 'x'.repeat(100_000);
+  mesh.write(four);
+  mesh.discovery.settle();
+  await calm(mesh, ...proxies);
+  assert.deepEqual(memory.names(), ['c']);
+  assert.ok(JSON.stringify([...memory.versions.values()]).length < 5000);
 });

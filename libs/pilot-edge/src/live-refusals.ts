@@ -54,6 +54,8 @@ interface Trial {
 const maxOnTrial = 50;
 /** Proxies whose refusals are looked into at once; of others the resource stays refused until something changes. */
 const maxTrials = 16;
+/** Of what a proxy says of a refusal: it is kept in the store. */
+const maxReasonChars = 4096;
 /** Proxies remembered for one version, or for one trial. */
 const maxRefusers = 8;
 
@@ -110,11 +112,12 @@ export class LiveRefusals {
     const blamed = shown.filter((text) => !known.has(text) && !this.#isHeldBack(text)).flatMap((text) => after.inForce.get(text) ?? []).slice(-maxOnTrial);
     if (blamed.length === 0) return undefined;
     const what = names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
-    const reason = `${proxy.name} refused its configuration (${shortTypeName(typeUrl)} ${what}): ${refusal.message}`;
+    const message = refusal.message.slice(0, maxReasonChars);
+    const reason = `${proxy.name} refused its configuration (${shortTypeName(typeUrl)} ${what}): ${message}`;
     const [only] = blamed;
     if (blamed.length === 1 && only) {
       this.#memory.refuse(only, [{ path: '', message: reason }]);
-      this.#refusers.set(only, [...this.refusedBy(only), { proxyName: proxy.name, reason: `${shortTypeName(typeUrl)} ${what}: ${refusal.message}` }].slice(-maxRefusers));
+      this.#refusers.set(only, [...this.refusedBy(only), { proxyName: proxy.name, reason: `${shortTypeName(typeUrl)} ${what}: ${message}` }].slice(-maxRefusers));
     } else if (!this.#hold(proxy.name, { blamed, reason, since: revision })) return undefined;
     return blamed.map(({ key }) => objectName(keyText(key)));
   }
