@@ -121,8 +121,8 @@ await runProgram({
       const door = identity && await listening('peer-listen', address, openPeerDoor(peerService(parts), { agent: identity, trustDomain: values['trust-domain'], address, onLimited: limited('peers') }));
       if (door) lifecycle.add('other pilots', () => door.server.forceShutdown());
       const record = { pilot: node, address: door ? advertised(values, { host: address.host, port: door.port }) : '', version: meltemiVersion };
-      // From then on others count on its word.
-      void loading.then(() => directory.announce(record), () => undefined);
+      // As soon as proxies can come: until everything is read, it tells others that it lags.
+      directory.announce(record);
       return door?.port;
     }
 

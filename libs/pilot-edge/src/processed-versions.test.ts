@@ -38,6 +38,8 @@ test('written last is what every reader of the store reaches: no version of oneâ
   assert.equal(after({ type: 'synced', version: '90' }).written, '', 'an empty store');
   const versions = after(put('8'), put('5'), { type: 'synced', version: '90' });
   assert.equal(versions.written, '8');
+  versions.took({ ...gone('95'), missed: true });
+  assert.equal(versions.written, '8', 'a removal that was missed and found by listing anew');
   versions.took(put('95', '93'));
   assert.equal(versions.written, '93', 'what was missed is told with the version of the listing');
   versions.took(gone('99'));

@@ -19,7 +19,7 @@ export class ProcessedVersions {
         if (event.lastOfCommit) this.#mark(event.version);
         return;
       case 'delete':
-        this.#wrote(event.version);
+        if (event.missed !== true) this.#wrote(event.version);
         if (event.lastOfCommit) this.#mark(event.version);
         return;
       case 'resync':

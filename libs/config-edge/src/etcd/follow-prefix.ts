@@ -16,7 +16,8 @@ export interface KeyChange {
 export type PrefixStep =
   | { readonly type: 'base'; readonly kvs: readonly IKeyValue[]; readonly revision: number; readonly told: boolean }
   | { readonly type: 'reset'; readonly kvs: readonly IKeyValue[]; readonly revision: number }
-  | { readonly type: 'commit'; readonly changes: readonly KeyChange[]; readonly revision: number }
+  /** `relisted`: the difference between two listings, at the revision of the later one. */
+  | { readonly type: 'commit'; readonly changes: readonly KeyChange[]; readonly revision: number; readonly relisted?: true }
   | { readonly type: 'caught-up'; readonly revision: number }
   | { readonly type: 'interrupted'; readonly reason: string };
 
@@ -167,7 +168,7 @@ class Follower {
     for (const key of this.#told.keys()) if (!now.has(key)) changes.push({ key, kv: undefined });
     for (const [key, kv] of now) if (this.#told.get(key) !== Number(kv.mod_revision)) changes.push({ key, kv });
     this.#take(listing);
-    if (changes.length > 0) yield { type: 'commit', changes, revision: listing.revision };
+    if (changes.length > 0) yield { type: 'commit', changes, revision: listing.revision, relisted: true };
   }
 
   #take(listing: Listing): void {

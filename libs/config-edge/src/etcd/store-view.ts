@@ -32,17 +32,17 @@ export class StoreView {
       case 'reset':
         return [this.#reset(step.kvs.filter((kv) => wanted(kv.key.toString())), String(step.revision))];
       case 'commit':
-        return markLast(step.changes.filter((change) => wanted(change.key)).flatMap((change) => this.#change(change, String(step.revision))));
+        return markLast(step.changes.filter((change) => wanted(change.key)).flatMap((change) => this.#change(change, String(step.revision), step.relisted === true)));
     }
   }
 
-  #change({ key, kv }: KeyChange, version: string): StoreEvent[] {
+  #change({ key, kv }: KeyChange, version: string, missed: boolean): StoreEvent[] {
     if (kv !== undefined) return this.#put(kv, version);
     const told = this.#told.get(key);
     this.#told.delete(key);
     const events: StoreEvent[] = told?.unreadable === true ? [{ type: 'unreadable-cleared', rawKey: key, version }] : [];
     const name = configKeyOf(this.#prefix, key);
-    if (told?.stored !== undefined && name !== undefined) events.push({ type: 'delete', key: name, previous: told.stored, version, lastOfCommit: false });
+    if (told?.stored !== undefined && name !== undefined) events.push({ type: 'delete', key: name, previous: told.stored, version, lastOfCommit: false, ...(missed && { missed }) });
     return events;
   }
 

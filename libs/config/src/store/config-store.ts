@@ -102,7 +102,8 @@ export interface WatchOptions {
  */
 export type StoreEvent =
   | { readonly type: 'put'; readonly object: StoredObject; readonly previous?: StoredObject; readonly version: string; readonly lastOfCommit: boolean }
-  | { readonly type: 'delete'; readonly key: ConfigKey; readonly previous?: StoredObject; readonly version: string; readonly lastOfCommit: boolean }
+  /** `missed`: found out by listing anew; `version` is the listing's, which no other reader need see. */
+  | { readonly type: 'delete'; readonly key: ConfigKey; readonly previous?: StoredObject; readonly version: string; readonly lastOfCommit: boolean; readonly missed?: true }
   | { readonly type: 'synced'; readonly version: string }
   | { readonly type: 'resync'; readonly objects: readonly StoredObject[]; readonly unreadable: readonly UnreadableValue[]; readonly version: string }
   | { readonly type: 'unreadable'; readonly value: UnreadableValue; readonly version: string }
