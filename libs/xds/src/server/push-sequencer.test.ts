@@ -144,6 +144,21 @@ test('one that wants clusters alone is waited for once', () => {
   assert.deepEqual(client.followed(), ['1', '2'], 'without another wait');
 });
 
+test('the wait for one that wants clusters alone is not begun anew by each snapshot', () => {
+  const client = new Client();
+  client.push(snapshot('1', { a: '1' }, { r: 'a' }));
+  client.ask(cluster, []);
+  client.answer(cluster);
+  const until = client.sequencer.wakeAt() ?? 0;
+  client.now = until - 1;
+  client.push(snapshot('2', { a: '2' }, { r: 'a' }));
+  client.answer(cluster);
+  assert.deepEqual(client.followed(), []);
+  client.now = until;
+  client.advance();
+  assert.deepEqual(client.followed(), ['2']);
+});
+
 test('new routes of an unacknowledged listener are sent at once, when their clusters are there', () => {
   const client = Client.settled(snapshot('1', { a: '1' }, { r: 'a' }));
   const next = snapshot('2', { a: '1', b: '1' }, { r: 'a', fresh: 'b' });

@@ -84,10 +84,10 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
   #clustersAtBegin: S | undefined;
   /** Until then it is. */
   #endpointsAwaitedUntil: number | undefined;
-  /** Until then it is expected to ask for listeners, and for the routes of those that it has taken. */
+  /** Until then it is expected to ask for what it has yet to see of this snapshot. */
   #askingUntil: number | undefined;
-  /** It was waited for and did not ask for listeners: it wants none, and is not waited for again. */
-  #wantsNoListeners = false;
+  /** Until then it is expected to ask for listeners at all, whatever snapshots come meanwhile: afterwards it wants none. */
+  #listenersAwaitedUntil: number | undefined;
   /** It asked for every route of the snapshot that it followed last; undefined: it has followed none. */
   #asksForAllRoutes: boolean | undefined;
   #followed: string | undefined;
@@ -296,12 +296,11 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
     }
     // What hangs on a refused resource stays held back: nothing more is to come until there is another snapshot.
     if (served === 0 || (behind > 0 && (refused.length === 0 || this.#endpointsAwaited || this.#removalsHeld))) return;
-    const until = this.#ordered && refused.length === 0 && this.#hasMoreToAsk(target) ? (waitingUntil ?? nowMs + this.#stepDeadlineMs * stepsToAsk) : nowMs;
+    const until = this.#ordered && refused.length === 0 && this.#hasMoreToAsk(target) ? this.#askedUntil(waitingUntil, nowMs + this.#stepDeadlineMs * stepsToAsk) : nowMs;
     if (nowMs < until) {
       this.#askingUntil = until;
       return;
     }
-    if (refused.length === 0 && waitingUntil !== undefined && !this.#entries.has(xdsType.listener)) this.#wantsNoListeners = true;
     if (this.#settled !== target.revision) this.#events.push({ kind: 'settle', revision: target.revision, refused });
     this.#settled = target.revision;
     if (refused.length > 0) return;
@@ -312,10 +311,15 @@ export class PushSequencer<S extends Subscription, Request extends RequestFields
 
   /** A client asks for listeners after clusters, and for routes when it has the listeners: one that has taken what it asked for so far has not said yes to what it has yet to see. */
   #hasMoreToAsk(target: XdsSnapshot): boolean {
-    if (!this.#entries.has(xdsType.listener)) return !this.#wantsNoListeners && (target.resources.get(xdsType.listener)?.resources.size ?? 0) > 0;
+    if (!this.#entries.has(xdsType.listener)) return (target.resources.get(xdsType.listener)?.resources.size ?? 0) > 0;
     const asked = this.#entries.get(xdsType.route)?.state;
     // the first time one name will do: which of them it wants is the client's business
     return this.#missingRoute(target) !== undefined && (this.#asksForAllRoutes ?? !(asked && wantsAnything(asked)));
+  }
+
+  /** How long it is waited for: for routes anew with each snapshot, for listeners once. */
+  #askedUntil(waitingUntil: number | undefined, latest: number): number {
+    return this.#entries.has(xdsType.listener) ? (waitingUntil ?? latest) : (this.#listenersAwaitedUntil ??= latest);
   }
 
   /** The first route table that it has not asked for. */
