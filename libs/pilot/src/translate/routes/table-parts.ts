@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { bufferOf, fieldHeader } from '@meltemi/api';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { VirtualHost, VirtualHost_TlsRequirementType, type Route } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
@@ -33,22 +32,10 @@ export interface TableParts {
   readonly countsAttempts: boolean;
 }
 
-/** By content: most routes are the same for clients of all namespaces. Gone with the last table that has them. */
-const parts = new Map<string, WeakRef<RoutesPart>>();
-const forgotten = new FinalizationRegistry((content: string) => {
-  if (parts.get(content)?.deref() === undefined) parts.delete(content);
-});
-
-/** Field 3 of VirtualHost, which a message of nothing else is: the same object for the same routes. */
+/** Field 3 of VirtualHost, which a message of nothing else is. */
 export function routesPart(routes: readonly Route[]): RoutesPart {
-  const bytes = bufferOf(VirtualHost.encode(create(VirtualHost, { routes: [...routes] })).finish());
-  const content = hash('sha256', bytes, 'base64');
-  const known = parts.get(content)?.deref();
-  if (known) return known;
-  const part = { bytes, count: routes.length, clusters: clustersOfRoutes(routes) };
-  parts.set(content, new WeakRef(part));
-  forgotten.register(part, content);
-  return part;
+  const bytes = VirtualHost.encode(create(VirtualHost, { routes: [...routes] })).finish();
+  return { bytes: bufferOf(bytes), count: routes.length, clusters: clustersOfRoutes(routes) };
 }
 
 const hostParts = new WeakMap<RoutesPart, Map<string, HostPart>>();
