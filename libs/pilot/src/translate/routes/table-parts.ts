@@ -39,21 +39,9 @@ export function routesPart(routes: readonly Route[]): RoutesPart {
 }
 
 const hostParts = new WeakMap<RoutesPart, Map<string, HostPart>>();
-/** By routes and by the list of domains itself. */
-const hostPartsOf = new WeakMap<RoutesPart, WeakMap<readonly string[], HostPart>>();
 
 /** A host of a table: the same object for the same content. */
 export function hostPart(host: HostPart): HostPart {
-  const ofRoutes = hostPartsOf.get(host.routes) ?? new WeakMap<readonly string[], HostPart>();
-  hostPartsOf.set(host.routes, ofRoutes);
-  const before = ofRoutes.get(host.domains);
-  if (before?.name === host.name && before.httpsOnly === host.httpsOnly) return before;
-  const made = sameContent(host);
-  ofRoutes.set(host.domains, made);
-  return made;
-}
-
-function sameContent(host: HostPart): HostPart {
   const known = hostParts.get(host.routes) ?? new Map<string, HostPart>();
   hostParts.set(host.routes, known);
   const key = `${host.name}\0${String(host.httpsOnly)}\0${host.domains.join()}`;
