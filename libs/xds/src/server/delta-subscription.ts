@@ -174,8 +174,8 @@ function settled(state: DeltaSubscription, set: ResourceSet): DeltaSubscription 
   return { ...base, held: heldOf(set, except), acknowledgements: forgetNames(state.acknowledgements, mended) };
 }
 
-/** What so many different crowds of clients were sent last stays for the next of them. */
-const crowds = 2;
+/** So many of what was sent last stay for the next client: the four large types for two kinds of clients. */
+const keptAtLast = 8;
 
 /**
  * What many clients are sent at one time is made for the first of them; but for the last ones it is kept no longer than the collector likes: it may
@@ -190,7 +190,7 @@ function forAll<T extends object>(make: (updated: readonly XdsResource[]) => T):
     const made = before ?? make(updated);
     if (!before) known.set(updated, new WeakRef(made));
     last.push(made);
-    if (last.length > crowds) last.shift();
+    if (last.length > keptAtLast) last.shift();
     return made;
   };
 }
