@@ -62,8 +62,8 @@ function put(bytes: Buffer, at: number, text: string): number {
   return writeShort(bytes, at, text) > 255 ? -1 : at + length;
 }
 
-/** As many wait for their next use; more are for the garbage collector. */
-const maxSpare = 16;
+/** As many wait for their next use, which are those of a busy round (turn.ts); more are for the garbage collector. */
+const maxSpare = 32;
 const spare: OutBuffer[] = [];
 
 export function takeOutBuffer(): OutBuffer {

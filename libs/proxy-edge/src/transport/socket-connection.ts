@@ -90,7 +90,7 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   /** The transport's read callback. */
   received(buffer: Buffer, length: number): void {
     this.#read += length;
-    enterTurn();
+    enterTurn(length);
     try {
       if (this.observer !== null) this.observer.onRead(length);
       if (this.observer === null || !this.socket.destroyed) this.sink.onData(buffer, length);

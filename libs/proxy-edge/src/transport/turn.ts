@@ -3,15 +3,32 @@ export interface Flushable {
   flush(): void;
 }
 
+/**
+ * While one turn follows the other, writes wait until the loop has been through all events it has: one write after the other wakes a client or upstream
+ * that sleeps on another core far less often than writes with work in between do, which is 15 to 20 % of CPU per small request. A turn that comes
+ * alone sends at its own end: there is nobody to wait for.
+ */
+const busyWithinMs = 0.1;
+/** So many connections, or bytes read for them, do not wait for the end of the round: writes find their bytes in the caches, and the first is not sent too late. */
+const mostWaiting = 32;
+const mostBytes = 64 * 1024;
+
 let depth = 0;
 let startedMs = 0;
+let alone = true;
 let scheduled = false;
+let roundEnds = false;
+let readBytes = 0;
 let dirty: Flushable[] = [];
 let spare: Flushable[] = [];
 
-/** Begins a turn: one event of the loop, during which writes collect. Every `enter` has a `leave`. @hot */
-export function enterTurn(): void {
-  if (depth++ === 0) startedMs = performance.now();
+/** Begins a turn: one event of the loop, during which writes collect. `bytes` were read. Every `enter` has a `leave`. @hot */
+export function enterTurn(bytes = 0): void {
+  readBytes += bytes;
+  if (depth++ > 0) return;
+  const now = performance.now();
+  alone = now - startedMs > busyWithinMs;
+  startedMs = now;
 }
 
 /** Monotonic milliseconds; within a turn always those of its beginning, which saves most of the clock's price. */
@@ -19,9 +36,14 @@ export function turnTime(): number {
   return depth > 0 ? startedMs : performance.now();
 }
 
-/** Ends a turn; the outermost one sends everything collected. */
+/** Ends a turn; the outermost one sends everything collected, at the end of a busy round at the latest. */
 export function leaveTurn(): void {
-  if (--depth === 0 && dirty.length > 0) flushAll();
+  if (--depth > 0 || dirty.length === 0) return;
+  if (alone || dirty.length >= mostWaiting || readBytes >= mostBytes) flushAll();
+  else if (!roundEnds) {
+    roundEnds = true;
+    setImmediate(endRound);
+  }
 }
 
 /** Registers a connection that has something to send. Outside a turn it is sent in the next microtask. */
@@ -38,7 +60,13 @@ function flushScheduled(): void {
   flushAll();
 }
 
+function endRound(): void {
+  roundEnds = false;
+  flushAll();
+}
+
 function flushAll(): void {
+  readBytes = 0;
   const now = dirty;
   dirty = spare;
   for (let i = 0; i < now.length; i++) now[i]?.flush();
