@@ -1,3 +1,13 @@
+/** An answer that is kept. */
+interface Recent<T> {
+  readonly authority: string;
+  readonly found: T | null;
+}
+
+/** Answers kept, each at the place of its authority's hash; a power of two. */
+const mostRecent = 256;
+const longestRecent = 256;
+
 /** Finds by authority: exact, then the longest suffix wildcard (`*.example.com`), the longest prefix wildcard (`example.*`), then `*`. */
 export class VirtualHostIndex<T> {
   readonly #exact = new Map<string, T>();
@@ -5,12 +15,11 @@ export class VirtualHostIndex<T> {
   readonly #prefix: Wildcard<T>[] = [];
   #any: T | null = null;
   readonly #seen = new Set<string>();
-  #lastAuthority: string | null = null;
-  #lastFound: T | null = null;
+  #recent: (Recent<T> | undefined)[] = [];
 
   /** False when the domain is there already, or is no domain pattern. */
   add(domain: string, value: T): 'added' | 'duplicate' | 'invalid' {
-    this.#lastAuthority = null;
+    this.#recent.length = 0;
     const pattern = domain.toLowerCase();
     if (this.#seen.has(pattern)) return 'duplicate';
     this.#seen.add(pattern);
@@ -23,12 +32,20 @@ export class VirtualHostIndex<T> {
     return pattern === '' ? 'invalid' : 'added';
   }
 
-  /** Clients ask for the same host again and again: the last answer is kept. @hot */
+  /**
+   * Clients ask for the same few hosts: answers are kept. A Map would intern the text that it is asked for, which takes as long as all the rest of a
+   * match, and leave the request with a string whose characters are slow to read from then on. @hot
+   */
   find(authority: string): T | null {
-    if (authority === this.#lastAuthority) return this.#lastFound;
-    this.#lastFound = this.#look(authority);
-    this.#lastAuthority = authority;
-    return this.#lastFound;
+    const place = placeOf(authority);
+    const recent = this.#recent[place];
+    if (recent !== undefined && recent.authority === authority) return recent.found;
+    // A flat copy: a slice would keep its whole head alive.
+    const own = Buffer.from(authority, 'latin1').toString('latin1');
+    if (own !== authority || own.length > longestRecent) return this.#look(authority);
+    const found = this.#look(own);
+    this.#recent[place] = { authority: own, found };
+    return found;
   }
 
   #look(authority: string): T | null {
@@ -49,6 +66,13 @@ export class VirtualHostIndex<T> {
     }
     return this.#any;
   }
+}
+
+function placeOf(text: string): number {
+  const length = Math.min(text.length, longestRecent);
+  let hash = length;
+  for (let i = 0; i < length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+  return (hash ^ (hash >>> 8)) & (mostRecent - 1);
 }
 
 /** Wildcards whose literal part has one length; buckets are kept longest first. */

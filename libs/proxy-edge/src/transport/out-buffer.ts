@@ -4,35 +4,35 @@ import { shortText, writeShort } from '../short-text.ts';
 /** A whole read with a head in front of it leaves in one write. */
 export const outBufferBytes = 68 * 1024;
 
-/** Views up to this length are kept: small answers have few different lengths, and a new view costs more than the copy. */
-const keptViews = 4096;
+/** Views kept by their length, the first that came up: small messages have few different lengths, and a new view costs more than the copy. */
+const maxViews = 256;
 
 /** Bytes on their way out of one connection. Taken for a turn, given back when the system has them. @hot */
 export class OutBuffer {
   used = 0;
   readonly #bytes = Buffer.allocUnsafeSlow(outBufferBytes);
-  readonly #views: (Buffer | undefined)[] = [];
+  readonly #views = new Map<number, Buffer>();
 
   get room(): number {
     return outBufferBytes - this.used;
   }
 
-  /** Latin1, no longer than there is room. False, and nothing added, when a character is beyond that. */
-  text(text: string): boolean {
-    const end = put(this.#bytes, this.used, text);
+  /** Latin1 of that length, no longer than there is room. False, and nothing added, when a character is beyond that. */
+  text(text: string, length: number): boolean {
+    const end = put(this.#bytes, this.used, text, length);
     if (end < 0) return false;
     this.used = end;
     return true;
   }
 
   /** "name: value" and CRLF, as `text`. */
-  field(name: string, value: string): boolean {
+  field(name: string, nameLength: number, value: string, valueLength: number): boolean {
     const bytes = this.#bytes;
-    let at = put(bytes, this.used, name);
+    let at = put(bytes, this.used, name, nameLength);
     if (at < 0) return false;
     bytes[at] = 58;
     bytes[at + 1] = 32;
-    at = put(bytes, at + 2, value);
+    at = put(bytes, at + 2, value, valueLength);
     if (at < 0) return false;
     bytes[at] = 13;
     bytes[at + 1] = 10;
@@ -49,17 +49,20 @@ export class OutBuffer {
   /** What was added so far. */
   view(): Buffer {
     const { used } = this;
-    return used <= keptViews ? (this.#views[used] ??= this.#bytes.subarray(0, used)) : this.#bytes.subarray(0, used);
+    const known = this.#views.get(used);
+    if (known !== undefined) return known;
+    const view = this.#bytes.subarray(0, used);
+    if (this.#views.size < maxViews) this.#views.set(used, view);
+    return view;
   }
 }
 
 const beyondLatin1 = /[^\0-\xff]/;
 
 /** Writes latin1 from `at` on; returns where it ended, or -1 when there is a character beyond. */
-function put(bytes: Buffer, at: number, text: string): number {
-  const { length } = text;
+function put(bytes: Buffer, at: number, text: string, length: number): number {
   if (length > shortText) return beyondLatin1.test(text) ? -1 : at + latin1Write(bytes, text, at);
-  return writeShort(bytes, at, text) > 255 ? -1 : at + length;
+  return writeShort(bytes, at, text, length) > 255 ? -1 : at + length;
 }
 
 /** As many wait for their next use, which are those of a busy round (turn.ts); more are for the garbage collector. */

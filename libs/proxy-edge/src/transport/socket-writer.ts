@@ -50,8 +50,9 @@ export abstract class SocketWriter {
 
   /** Latin1; a character beyond it leaves as UTF-8. Returns the number of bytes. */
   text(text: string): number {
-    if (text === '') return 0;
-    if (text.length <= outBufferBytes && this.#room(text.length).text(text)) return text.length;
+    const { length } = text;
+    if (length === 0) return 0;
+    if (length <= outBufferBytes && this.#room(length).text(text, length)) return length;
     const bytes = Buffer.from(oneByte(text), 'latin1');
     this.bytes(bytes, 0, bytes.length);
     return bytes.length;
@@ -63,8 +64,10 @@ export abstract class SocketWriter {
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i] ?? '';
       const value = fields[i + 1] ?? '';
-      const length = name.length + value.length + 4;
-      bytes += length <= outBufferBytes && this.#room(length).field(name, value) ? length : this.text(`${name}: ${value}\r\n`);
+      const nameLength = name.length;
+      const valueLength = value.length;
+      const length = nameLength + valueLength + 4;
+      bytes += length <= outBufferBytes && this.#room(length).field(name, nameLength, value, valueLength) ? length : this.text(`${name}: ${value}\r\n`);
     }
     return bytes + this.text(rest);
   }

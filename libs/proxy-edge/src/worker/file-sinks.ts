@@ -80,7 +80,7 @@ class FileSink implements LineSink, TextSink {
     // A UTF-16 unit takes at most three bytes, one that is escaped four.
     const chunk = this.#room(length * 4);
     const start = this.#used;
-    this.#used += length <= shortText && writeShort(chunk, start, piece) < 128 ? length : chunk.write(shown(piece), start);
+    this.#used += length <= shortText && writeShort(chunk, start, piece, length) < 128 ? length : chunk.write(shown(piece), start);
   }
 
   end(): void {

@@ -132,8 +132,8 @@ export abstract class MessageFields {
   }
 
   #contentLength(value: string, flat: string[]): CodecError | null {
-    if (!/^\d{1,15}$/.test(value)) return codecErrors.badContentLength;
-    const length = Number(value);
+    const length = lengthOf(value);
+    if (length < 0) return codecErrors.badContentLength;
     if (this.contentLength >= 0) return length === this.contentLength ? null : codecErrors.badContentLength;
     this.contentLength = length;
     // A zero in front is octal to some.
@@ -158,6 +158,19 @@ export abstract class MessageFields {
   #dropNominated(headers: HeaderMap): void {
     for (const name of (this.#nominated ?? '').split(',')) if (name !== 'content-length' && name !== 'host') headers.remove(name);
   }
+}
+
+/** 1 to 15 digits as a number; -1 for anything else. */
+function lengthOf(text: string): number {
+  const digits = text.length;
+  if (digits === 0 || digits > 15) return -1;
+  let length = 0;
+  for (let i = 0; i < digits; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 /** Lower-case name → how it was written first. */

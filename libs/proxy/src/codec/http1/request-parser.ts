@@ -18,7 +18,8 @@ export interface RequestParserOptions extends Http1ParserRules {
   readonly allowAbsoluteUrl?: boolean;
 }
 
-const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE']);
+/** The usual first. */
+const methods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE'];
 // RFC 9112 §3.2 has ASCII only; haproxy holds to it, and so does what reads the path behind us.
 const badInTarget = /[^\x21-\x22\x24-\x7e]/;
 const badInHost = /[^A-Za-z0-9\-._~!$&'()*+,;=%:[\]]/;
@@ -59,8 +60,9 @@ export class Http1RequestParser extends Http1MessageParser {
     const minor = text.charCodeAt(eol - 1);
     if (minor !== 49 && minor !== 48) return startLineError(text.slice(0, eol));
     this.isHttp10 = minor === 48;
-    const method = space === 3 && text.startsWith('GET') ? 'GET' : text.slice(0, space);
-    if (!methods.has(method) && !isToken(method)) return codecErrors.badStartLine;
+    const known = knownMethod(text, space);
+    const method = known ?? text.slice(0, space);
+    if (known === null && !isToken(method)) return codecErrors.badStartLine;
     const target = text.slice(space + 1, targetEnd);
     if ((scanned === null || !scanned.plainLine) && badInTarget.test(target)) return codecErrors.badTarget;
     const headers = scanned === null ? this.readFields(text, eol + 2) : this.readScanned(text, scanned);
@@ -114,6 +116,15 @@ export class Http1RequestParser extends Http1MessageParser {
     this.#requests.onRequestHead(head, false);
     return null;
   }
+}
+
+/** The one string of a usual method, which look-ups need not compare, or null. */
+function knownMethod(text: string, length: number): string | null {
+  for (let i = 0; i < methods.length; i++) {
+    const method = methods[i] ?? '';
+    if (method.length === length && text.startsWith(method)) return method;
+  }
+  return null;
 }
 
 function startLineError(line: string): CodecError {
