@@ -6,6 +6,7 @@ import { compilePrincipal } from './principal.ts';
 import { RuleIndex } from './indexed/rule-index.ts';
 import { allOf, type Rule } from './logic.ts';
 import { compileSet, oneOf } from './rule.ts';
+import type { Verdict } from './verdict.ts';
 
 interface CompiledPolicy {
   readonly name: string;
@@ -17,17 +18,25 @@ export class AccessControl {
   readonly action: 'allow' | 'deny' | 'log';
   /** By name. */
   readonly #names: readonly string[];
+  /** By name, and last what no match means. */
+  readonly #verdicts: readonly Verdict[];
   readonly #rules: RuleIndex;
 
   constructor(action: AccessControl['action'], policies: readonly CompiledPolicy[]) {
     this.action = action;
     this.#names = policies.map(({ name }) => name);
+    this.#verdicts = [...this.#names, null].map((policy) => ({ policy, allowed: this.allows(policy), logged: action === 'log' ? policy !== null : null }));
     this.#rules = RuleIndex.of(policies.map(({ rule }) => rule));
   }
 
   /** The name of the first policy that matches, or null. */
   match(info: StreamInfo): string | null {
     return this.#names[this.#rules.first(info, this.#names.length)] ?? null;
+  }
+
+  /** `match` and what it means. */
+  decide(info: StreamInfo): Verdict {
+    return this.#verdicts[this.#rules.first(info, this.#names.length)] as Verdict;
   }
 
   /** What the outcome of `match` means. */

@@ -9,3 +9,6 @@ export { compileUriTemplate, type UriTemplate } from './uri-template.ts';
 export { formatReason } from './format-reason.ts';
 export { celReason, compileCel, type CelExpression } from './cel/compile.ts';
 export { celSyntaxReason } from './cel/parse.ts';
+export { compileMatcher, type MatcherKind } from './matching/compile-matcher.ts';
+export type { MatchInput, MatchTree } from './matching/match-tree.ts';
+export { connectionInputs, requestInputs } from './matching/stream-inputs.ts';

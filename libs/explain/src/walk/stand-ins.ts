@@ -135,8 +135,8 @@ function watched(real: HttpFilterFactory, config: unknown, context: FilterContex
         override decodeHead(controls: StreamControls, head: StreamControls['request'], end: boolean): number {
           const { rules } = (controls.perRoute(context.filterName) as AccessRules | null) ?? (config as AccessRules);
           if (rules !== null) {
-            const policy = rules.match(controls.info);
-            witness.steps.push({ at: 'http_filter', name: context.filterName, matched: policy !== null, detail: `${rules.action === 'allow' ? 'ALLOW' : rules.action === 'deny' ? 'DENY' : 'AUDIT'} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}`, ...originStep(policy, names) });
+            const { policy } = rules.decide(controls.info);
+            witness.steps.push({ at: 'http_filter', name: context.filterName, matched: policy !== null, detail: `${rules.action === 'allow' ? 'ALLOW' : rules.action === 'deny' ? 'DENY' : rules.action === 'log' ? 'AUDIT' : 'MATCH'} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}`, ...originStep(policy, names) });
           }
           return filter.decodeHead(controls, head, end);
         }

@@ -117,14 +117,14 @@ function networkFilter(way: OnTheWay, filter: Extension, info: StreamInfo): Foun
 function networkRbac({ view, steps }: OnTheWay, { name, config }: Extension, info: StreamInfo): Found | null {
   const { rules, shadow, shadowStatPrefix = '' } = config as AccessRules & { readonly shadowStatPrefix?: string };
   if (shadow !== null) {
-    const policy = shadow.match(info);
+    const { policy } = shadow.decide(info);
     if (policy !== null) info.setMetadata('envoy.filters.network.rbac', `${shadowStatPrefix}shadow_effective_policy_id`, policy);
   }
   if (rules === null) return null;
-  const policy = rules.match(info);
+  const { policy, allowed } = rules.decide(info);
   const origin = policy === null ? undefined : originOfRule(view, policy);
   steps.push({ at: 'network_filter', name, matched: policy !== null, ...(origin ? { origin } : {}), detail: `${rules.action.toUpperCase()} policies: ${policy === null ? 'no rule matches' : `${policy} matches`}` });
-  return rules.allows(policy) ? null : { outcome: 'denied', ...(policy === null ? {} : policyOfRule(view, policy)), details: `rbac_access_denied_matched_policy[${policy ?? 'none'}]` };
+  return allowed ? null : { outcome: 'denied', ...(policy === null ? {} : policyOfRule(view, policy)), details: `rbac_access_denied_matched_policy[${policy ?? 'none'}]` };
 }
 
 function networkAuthorizer({ view, call, steps }: OnTheWay, { name, config }: Extension, info: StreamInfo): Found | null {

@@ -1,25 +1,42 @@
-import { compileRbac, type AccessControl } from '@meltemi/authz';
+import { compileAccessMatcher, compileRbac, type AccessControl, type AccessMatcher } from '@meltemi/authz';
 import type { RBAC } from '@meltemi/api/gen/envoy/config/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
+import type { Matcher } from '@meltemi/api/gen/xds/type/matcher/v3/matcher.ts';
 import type { StreamInfo } from '@meltemi/http';
+import type { ParseContext } from '@meltemi/snapshot';
 import type { Counter, FlatStats } from '@meltemi/observe';
 import { PolicyCounters } from './policy-counters.ts';
 import { traceMetadata } from '../decision-trace/decision-trace.ts';
 
 /** Policies in force and policies only tried, either of which may be missing. */
 export interface AccessRules {
-  readonly rules: AccessControl | null;
-  readonly shadow: AccessControl | null;
+  readonly rules: AccessDecider | null;
+  readonly shadow: AccessDecider | null;
+}
+
+/** Policies, or a matcher in their place. */
+export type AccessDecider = AccessControl | AccessMatcher;
+
+/** The fields that the rbac filters of HTTP and of connections share. */
+interface RulesMessage {
+  readonly rules?: RBAC | undefined;
+  readonly matcher?: Matcher | undefined;
+  readonly shadowRules?: RBAC | undefined;
+  readonly shadowMatcher?: Matcher | undefined;
 }
 
 export const noRules: AccessRules = { rules: null, shadow: null };
 
-/** Compiles the two fields that the rbac filters of HTTP and of connections share. */
-export function compileAccessRules(message: { readonly rules?: RBAC | undefined; readonly shadowRules?: RBAC | undefined }, path: string): Result<AccessRules> {
-  const [rules, shadow] = [message.rules && compileRbac(message.rules, `${path}.rules`), message.shadowRules && compileRbac(message.shadowRules, `${path}.shadow_rules`)];
-  const errors = [rules, shadow].flatMap((result) => (result === undefined || result.ok ? [] : result.error));
-  if (errors.length > 0) return err(errors);
-  return ok({ rules: rules?.ok === true ? rules.value : null, shadow: shadow?.ok === true ? shadow.value : null });
+/** Compiles them. As in Envoy a matcher takes the place of rules, which are not looked at then. */
+export function compileAccessRules(message: RulesMessage, over: 'request' | 'connection', { path, warn }: Pick<ParseContext, 'path' | 'warn'>): Result<AccessRules> {
+  const compile = (rules: RBAC | undefined, matcher: Matcher | undefined, prefix: string): Result<AccessDecider | null> => {
+    if (matcher === undefined) return rules === undefined ? ok(null) : compileRbac(rules, `${path}.${prefix}rules`);
+    if (rules !== undefined) warn(`${path}.${prefix}rules`, `has no effect beside ${prefix}matcher`);
+    return compileAccessMatcher(matcher, `${path}.${prefix}matcher`, over);
+  };
+  const [rules, shadow] = [compile(message.rules, message.matcher, ''), compile(message.shadowRules, message.shadowMatcher, 'shadow_')];
+  if (rules.ok && shadow.ok) return ok({ rules: rules.value, shadow: shadow.value });
+  return err([rules, shadow].flatMap((result) => (result.ok ? [] : result.error)));
 }
 
 /** Where a filter counts and what its metadata is called. */
@@ -67,9 +84,8 @@ export class AccessCheck {
   }
 
   /** Tries the shadow policies: nothing but a counter and metadata comes of it. */
-  shadow(policies: AccessControl, info: StreamInfo): void {
-    const policy = policies.match(info);
-    const allowed = policies.allows(policy);
+  shadow(policies: AccessDecider, info: StreamInfo): void {
+    const { policy, allowed } = policies.decide(info);
     (allowed ? this.#shadowAllowed : this.#shadowDenied).inc();
     if (policy !== null) {
       (allowed ? this.#policyShadowAllowed : this.#policyShadowDenied)?.inc(policy);
@@ -79,11 +95,10 @@ export class AccessCheck {
   }
 
   /** False when it is to be denied; `lastPolicy` tells by which policy. */
-  allows(policies: AccessControl, info: StreamInfo): boolean {
-    const policy = policies.match(info);
+  allows(policies: AccessDecider, info: StreamInfo): boolean {
+    const { policy, allowed, logged } = policies.decide(info);
     this.lastPolicy = policy;
-    if (policies.action === 'log') info.setMetadata('envoy.common', 'access_log_hint', policy !== null);
-    const allowed = policies.allows(policy);
+    if (logged !== null) info.setMetadata('envoy.common', 'access_log_hint', logged);
     (allowed ? this.#allowed : this.#denied).inc();
     if (policy !== null) (allowed ? this.#policyAllowed : this.#policyDenied)?.inc(policy);
     // who asked what was decided is told which rule it was; for others that would be work for nothing

@@ -61,12 +61,43 @@ test('a route replaces the policies, or switches them off', () => {
   assert.match(answer([rbac({})], requestText('/'), route({ rbac: { rules: {} } })).sent, /^HTTP\/1.1 403 /);
 });
 
-test('the matching API and CEL are refused by their paths', () => {
+const extension = (name: string, fields: Json): Json => ({ name: 'x', typedConfig: { '@type': `type.googleapis.com/${name}`, ...fields } });
+const rbacAction = (name: string, action: string): Json => ({ action: extension('envoy.config.rbac.v3.Action', { name, action }) });
+const byPath = (map: Json): Json => ({ matcherTree: { input: extension('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', { headerName: ':path' }), prefixMatchMap: { map } } });
+
+test('a matcher allows, denies and logs by its actions, and denies what none matches', () => {
+  const matcher = byPath({ '/shop': rbacAction('shop', 'ALLOW'), '/shop/admin': rbacAction('no admin', 'DENY'), '/seen': rbacAction('seen', 'LOG') });
+  const outcome = (path: string) => {
+    const { sent, info } = answer([rbac({ matcher, rules: { policies: {} } })], requestText(path));
+    return [sent.slice(9, 12), info?.responseCodeDetails, info?.dynamicMetadata?.['envoy.common']?.['access_log_hint']];
+  };
+  assert.deepEqual(outcome('/shop/1').filter((_, i) => i !== 1), ['200', false]);
+  assert.deepEqual(outcome('/seen').filter((_, i) => i !== 1), ['200', true]);
+  assert.deepEqual(outcome('/shop/admin'), ['403', 'rbac_access_denied_matched_policy[no_admin]', false]);
+  assert.deepEqual(outcome('/'), ['403', 'rbac_access_denied_matched_policy[none]', undefined]);
+});
+
+test('a shadow matcher changes nothing and tells what it would have done', () => {
+  const { served, sent, info } = answer([rbac({ shadowMatcher: byPath({ '/': rbacAction('closed', 'DENY') }) })], requestText('/'));
+  assert.match(sent, /^HTTP\/1.1 200 /);
+  assert.deepEqual(info?.dynamicMetadata?.['envoy.filters.http.rbac'], { shadow_effective_policy_id: 'closed', shadow_engine_result: 'denied' });
+  assert.equal(served.stats.counter('http.test.rbac.shadow_denied').value, 1);
+});
+
+test('a route may bring a matcher', () => {
+  const perRoute = { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute', rbac: { matcher: byPath({ '/shop': rbacAction('shop', 'ALLOW') }) } };
+  const routes = [routeToApp({ typedPerFilterConfig: { 'envoy.filters.http.rbac': perRoute } })];
+  assert.deepEqual(['/shop', '/'].map((path) => answer([rbac({})], requestText(path), routes).sent.slice(9, 12)), ['200', '403']);
+});
+
+test('broken matchers and CEL are refused by their paths', () => {
   const refused = (json: Json): string[] => {
     const result = rbacFilter.parse(jsonToBinary(typeName, json), { path: 'f', typeUrl: '', warn: () => {}, extensions: filterExtensions() });
     return result.ok ? [] : result.error.map(({ path }) => path);
   };
   assert.deepEqual(refused({ matcher: {} }), ['f.matcher']);
   assert.deepEqual(refused({ shadowMatcher: {} }), ['f.shadow_matcher']);
+  assert.deepEqual(refused({ matcher: byPath({ '/': { action: extension('google.protobuf.StringValue', { value: 'x' }) } }) }), ['f.matcher.matcher_tree.prefix_match_map.map["/"].action.typed_config']);
+  assert.deepEqual(refused({ matcher: { onNoMatch: rbacAction('', 'ALLOW') } }), ['f.matcher.on_no_match.action.typed_config.name']);
   assert.deepEqual(refused({ shadowRules: { policies: { a: { ...policy('/'), condition: {} } } } }), ['f.shadow_rules.policies["a"].condition']);
 });

@@ -1,7 +1,7 @@
 import { deniedDetails } from '@meltemi/authz';
 import { RBAC, RBACPerRoute } from '@meltemi/api/gen/envoy/extensions/filters/http/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
-import { refuse, use, type FieldTable } from '@meltemi/route';
+import { use, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -37,13 +37,13 @@ export const rbacFilter: HttpFilterFactory = {
 
 const settings: FieldTable<RBAC> = {
   rules: use, shadowRules: use, rulesStatPrefix: use, shadowRulesStatPrefix: use,
-  matcher: refuse('the matching API is not supported: use rules'), shadowMatcher: refuse('the matching API is not supported: use shadow_rules'),
+  matcher: use, shadowMatcher: use,
   trackPerRuleStats: use,
 };
 
 function compile(message: RBAC, ctx: Pick<ParseContext, 'path' | 'warn'>): Result<RbacConfig> {
   const errors = checkSettings(message, settings, ctx);
-  const rules = compileAccessRules(message, ctx.path);
+  const rules = compileAccessRules(message, 'request', ctx);
   if (!rules.ok) errors.push(...rules.error);
   if (errors.length > 0 || !rules.ok) return err(errors);
   return ok({ ...rules.value, rulesStatPrefix: message.rulesStatPrefix, shadowStatPrefix: message.shadowRulesStatPrefix, countsPolicies: message.trackPerRuleStats });

@@ -58,10 +58,23 @@ test('rules over HTTP see a connection without headers', () => {
   assert.equal(wire.closed, true);
 });
 
+const extension = (name: string, fields: Json = {}): Json => ({ name: 'x', typedConfig: { '@type': `type.googleapis.com/${name}`, ...fields } });
+const allow = { action: extension('envoy.config.rbac.v3.Action', { name: 'a', action: 'ALLOW' }) };
+
+test('a matcher over addresses lets connections pass or closes them', () => {
+  const fromRange = (addressPrefix: string): Json => ({ matcherTree: { input: extension('envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput'), customMatch: extension('xds.type.matcher.v3.IPMatcher', { rangeMatchers: [{ ranges: [{ addressPrefix, prefixLen: 8 }], onMatch: allow }] }) } });
+  const [inside, outside] = [guarded({ matcher: fromRange('10.0.0.0') }), guarded({ matcher: fromRange('11.0.0.0') })];
+  for (const { wire } of [inside, outside]) wire.receive('a');
+  assert.deepEqual([inside.wire.closed, outside.wire.closed], [false, true]);
+  assert.equal(outside.info.connectionTerminationDetails, 'rbac_access_denied_matched_policy[none]');
+});
+
 test('what it cannot run is refused by its path', () => {
   const refused = (json: Json): string[] => {
     const result = parse(json);
     return result.ok ? [] : result.error.map(({ path }) => path);
   };
-  assert.deepEqual(refused({ matcher: {}, shadowMatcher: {}, rules: { policies: { a: {} } } }), ['f.matcher', 'f.shadow_matcher', 'f.rules.policies["a"].permissions', 'f.rules.policies["a"].principals', 'f.stat_prefix']);
+  const headers = { matcherTree: { input: extension('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', { headerName: 'a' }), exactMatchMap: { map: { a: allow } } } };
+  assert.deepEqual(refused({ statPrefix: 'a', matcher: headers, shadowMatcher: {} }), ['f.matcher.matcher_tree.input.typed_config', 'f.shadow_matcher']);
+  assert.deepEqual(refused({ rules: { policies: { a: {} } } }), ['f.rules.policies["a"].permissions', 'f.rules.policies["a"].principals', 'f.stat_prefix']);
 });

@@ -1,7 +1,7 @@
 import { deniedDetails } from '@meltemi/authz';
 import { RBAC, RBAC_EnforcementType } from '@meltemi/api/gen/envoy/extensions/filters/network/rbac/v3/rbac.ts';
 import { err, ok, type Result } from '@meltemi/base';
-import { refuse, use, type FieldTable } from '@meltemi/route';
+import { use, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterStatus, NetworkStreamFilter, type ConnectionControls, type NetworkFilterFactory } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -34,13 +34,13 @@ export const networkRbacFilter: NetworkFilterFactory = {
 
 const settings: FieldTable<RBAC> = {
   rules: use, shadowRules: use, shadowRulesStatPrefix: use, statPrefix: use, enforcementType: use,
-  matcher: refuse('the matching API is not supported: use rules'), shadowMatcher: refuse('the matching API is not supported: use shadow_rules'),
+  matcher: use, shadowMatcher: use,
 };
 
 function parse(bytes: Uint8Array, ctx: ParseContext): Result<RbacConfig> {
   const message = RBAC.decode(bytes);
   const errors = checkSettings(message, settings, ctx);
-  const rules = compileAccessRules(message, ctx.path);
+  const rules = compileAccessRules(message, 'connection', ctx);
   if (!rules.ok) errors.push(...rules.error);
   if (message.statPrefix === '') errors.push({ path: `${ctx.path}.stat_prefix`, message: 'is required' });
   if (message.enforcementType === RBAC_EnforcementType.UNRECOGNIZED) errors.push({ path: `${ctx.path}.enforcement_type`, message: 'must be ONE_TIME_ON_FIRST_BYTE or CONTINUOUS' });

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { backend, type Backend } from './testing/backend.ts';
+import { bootstrap, cluster, filter, httpListener, route, typeOf, type Json } from './testing/bootstrap.ts';
+import { request } from './testing/client.ts';
+import { startProxy } from './testing/proxy-process.ts';
+
+let app: Backend;
+
+before(async () => {
+  app = await backend('app');
+});
+after(() => app.stop());
+
+const extension = (type: string, fields: Json = {}): Json => ({ name: 'x', typed_config: { '@type': `type.googleapis.com/${type}`, ...fields } });
+const action = (name: string, kind: string): Json => ({ action: extension('envoy.config.rbac.v3.Action', { name, action: kind }) });
+
+test('who may do what is said by a matcher over addresses and headers', async () => {
+  const byTeam = { matcher: { matcher_tree: { input: extension('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', { header_name: 'x-team' }), exact_match_map: { map: { shop: action('shop', 'ALLOW'), guests: action('no guests', 'DENY') } } } } };
+  const matcher = { matcher_tree: { input: extension('envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput'), custom_match: extension('xds.type.matcher.v3.IPMatcher', { range_matchers: [{ ranges: [{ address_prefix: '127.0.0.0', prefix_len: 8 }], on_match: byTeam }] }) } };
+  await using proxy = await startProxy(bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], filters: [filter('envoy.filters.http.rbac', typeOf.rbac, { matcher })] })], [cluster('app', [app.port])]));
+  const status = async (headers: Record<string, string>): Promise<number> => (await request(proxy.port('web'), { headers })).status;
+  assert.deepEqual([await status({ 'x-team': 'shop' }), await status({ 'x-team': 'guests' }), await status({})], [200, 403, 403]);
+  assert.match((await request(proxy.port('admin'), { path: '/stats' })).body, /^http\.web\.rbac\.denied: 2$/m);
+});

@@ -1,0 +1,63 @@
+import { fail, ok, type Result } from '@meltemi/base';
+import { HttpRequestHeaderMatchInput } from '@meltemi/api/gen/envoy/type/matcher/v3/http_inputs.ts';
+import { addressWithoutPort, fieldNameOf, portOf, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import type { MatcherKind } from './compile-matcher.ts';
+import type { MatchInput } from './match-tree.ts';
+
+type StreamInputs = MatcherKind<StreamInfo, unknown>['inputs'];
+
+const network = 'envoy.extensions.matching.common_inputs.network.v3';
+const ssl = 'envoy.extensions.matching.common_inputs.ssl.v3';
+
+/**
+ * What a connection shows. Deviation: a certificate that was not verified (trust_chain_verification ACCEPT_UNTRUSTED) names nobody, because
+ * anyone can make one.
+ */
+export const connectionInputs: StreamInputs = {
+  [`${network}.DestinationIPInput`]: fixed((info) => some(addressWithoutPort(info.connection.localAddress))),
+  [`${network}.DestinationPortInput`]: fixed((info) => port(info.connection.localAddress)),
+  [`${network}.SourceIPInput`]: fixed((info) => some(addressWithoutPort(info.downstreamRemoteAddress))),
+  [`${network}.SourcePortInput`]: fixed((info) => port(info.downstreamRemoteAddress)),
+  [`${network}.DirectSourceIPInput`]: fixed((info) => some(addressWithoutPort(info.connection.directRemoteAddress))),
+  [`${network}.ServerNameInput`]: fixed((info) => some(info.connection.requestedServerName)),
+  [`${ssl}.UriSanInput`]: fixed(({ connection: { tls } }) => names(tls, tls?.peerUriSans)),
+  [`${ssl}.DnsSanInput`]: fixed(({ connection: { tls } }) => names(tls, tls?.peerDnsSans)),
+  [`${ssl}.SubjectInput`]: fixed(({ connection: { tls } }) => (tls !== null && known(tls) ? some(tls.peerSubject) : null)),
+};
+
+/** What a request shows, its connection included. */
+export const requestInputs: StreamInputs = {
+  ...connectionInputs,
+  'envoy.type.matcher.v3.HttpRequestHeaderMatchInput': headerInput,
+};
+
+function headerInput(config: Uint8Array, path: string): Result<MatchInput<StreamInfo>> {
+  const { headerName } = HttpRequestHeaderMatchInput.decode(config);
+  if (headerName === '') return fail(`${path}.header_name`, 'is required');
+  const name = fieldNameOf(headerName);
+  return ok(({ request }) => request?.field(name) ?? null);
+}
+
+function fixed(read: MatchInput<StreamInfo>): StreamInputs[string] {
+  const input = ok(read);
+  return () => input;
+}
+
+function some(value: string): string | null {
+  return value === '' ? null : value;
+}
+
+function port(address: string): string | null {
+  const number = portOf(address);
+  return number < 0 ? null : String(number);
+}
+
+function known(tls: TlsInfo): boolean {
+  return !tls.peerPresented || tls.peerValidated;
+}
+
+/** Several are joined by a comma, as in Envoy. */
+function names(tls: TlsInfo | null, sans: readonly string[] | undefined): string | null {
+  if (tls === null || sans === undefined || sans.length === 0 || !known(tls)) return null;
+  return sans.length === 1 ? (sans[0] ?? null) : sans.join(',');
+}
