@@ -23,3 +23,18 @@ test('who may do what is said by a matcher over addresses and headers', async ()
   assert.deepEqual([await status({ 'x-team': 'shop' }), await status({ 'x-team': 'guests' }), await status({})], [200, 403, 403]);
   assert.match((await request(proxy.port('admin'), { path: '/stats' })).body, /^http\.web\.rbac\.denied: 2$/m);
 });
+
+test('a matcher over headers chooses routes, whose own match still counts', async () => {
+  await using other = await backend('other');
+  const chooses = (type: 'Route' | 'RouteList', fields: Json): Json => ({ action: extension(`envoy.config.route.v3.${type}`, fields) });
+  const map = { shop: chooses('RouteList', { routes: [route({ prefix: '/old' }, 'other'), route({ prefix: '/shop' }, 'app')] }), guests: chooses('Route', route({ prefix: '/' }, 'other')) };
+  const matcher = { matcher_tree: { input: extension('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', { header_name: 'x-team' }), exact_match_map: { map } } };
+  await using proxy = await startProxy(bootstrap([httpListener({ virtualHosts: [{ name: 'v', domains: ['*'], matcher }] })], [cluster('app', [app.port]), cluster('other', [other.port])]));
+  const answer = async (path: string, headers: Record<string, string>): Promise<string> => {
+    const reply = await request(proxy.port('web'), { path, headers });
+    return `${reply.status} ${String(reply.headers['x-backend'] ?? '')}`;
+  };
+  const shop = { 'x-team': 'shop' };
+  assert.deepEqual([await answer('/old/1', shop), await answer('/shop', shop), await answer('/else', shop)], ['200 other', '200 app', '404 ']);
+  assert.deepEqual([await answer('/else', { 'x-team': 'guests' }), await answer('/old', {})], ['200 other', '404 ']);
+});

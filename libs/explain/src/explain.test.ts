@@ -175,6 +175,18 @@ test('an answer that a route\'s fault gives names the route and its virtual host
   assert.deepEqual([answer?.outcome, answer?.status, answer?.virtualHost, answer?.route], ['direct_response', 418, 'reviews.default.svc.cluster.local:9080', 'off']);
 });
 
+test('where a matcher of a virtual host chooses routes, those alone are looked at; where it chooses none the answer says so', () => {
+  const route = (cluster: string) => `{action: {name: x, typed_config: {"@type": type.googleapis.com/envoy.config.route.v3.Route, name: to ${cluster}, match: {prefix: /}, direct_response: {status: 418}}}}`;
+  const matcher = `{matcher_tree: {input: {name: x, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-team}}, exact_match_map: {map: {shop: ${route('shop')}, guests: ${route('guests')}}}}}`;
+  const filter = `apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: own}\nspec: {configPatches: [{applyTo: VIRTUAL_HOST, match: {context: SIDECAR_OUTBOUND}, patch: {operation: ADD, value: {name: own, domains: ["own.example", "own.example:9080"], matcher: ${matcher}}}}]}\n`;
+  const call = { ...toReviews, host: 'own.example:9080' };
+  const [guests, nobody] = ask(`${bookinfo}\n---\n${filter}`, productpage, { ...call, headers: { 'x-team': 'guests' } }, call);
+  assert.deepEqual([guests?.outcome, guests?.status, guests?.route], ['direct_response', 418, 'to guests']);
+  const looked = (answer: typeof guests) => answer?.steps.filter(({ at }) => at === 'route').map(({ name, detail }) => [name, detail]);
+  assert.deepEqual(looked(guests), [['to guests', 'prefix / matches']]);
+  assert.deepEqual([nobody?.outcome, looked(nobody)], ['no_route', [['', 'the matcher of own leads to none of its 2 routes']]]);
+});
+
 test('a workload with IPv6 alone is reached on ::', () => {
   const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: six}\nspec: {selector: {app: six}, ports: [{name: http, port: 80}]}\n';
   const [answer] = ask(service, { type: 'sidecar', namespace: 'default', labels: { app: 'six' }, ip: 'fd00::7' }, { mode: 'inbound', port: 80 });

@@ -5,6 +5,7 @@ import { checkFields } from './fields.ts';
 import { clusterWeightFields, routeFields, virtualHostFields, weightedClusterFields } from './field-tables.ts';
 import { compileForward, compileMirrors, forWeightedCluster } from './forward-action.ts';
 import { compileHeaderLevel, type LevelOps } from './header-ops.ts';
+import { compileHostMatcher, ruleSet, type HostMatcher, type RuleSet } from './host-matcher.ts';
 import { compileDirect, compileRedirect } from './local-actions.ts';
 import { plainMetadata } from './metadata-criteria.ts';
 import type { PathMatch } from './path-match.ts';
@@ -12,7 +13,6 @@ import { compilePerFilter, type PerFilters } from './per-filter.ts';
 import { compileRateLimits } from './rate-limits.ts';
 import type { Report } from './report.ts';
 import { compileConditions, RouteRule } from './route-rule.ts';
-import { RuleIndex } from './rule-index.ts';
 import type { MirrorPolicy, PerFilterParser, RateLimitRule, RouteAction, RouteMatch, RouteRateLimits, RouteTracing, VirtualCluster, VirtualHost } from './types.ts';
 
 /** What the table hands down to its virtual hosts. */
@@ -27,11 +27,10 @@ export interface TableScope {
   readonly report: Report;
 }
 
-/** A virtual host as the table runs it. */
-export interface CompiledVirtualHost extends VirtualHost {
-  readonly rules: readonly RouteRule[];
-  /** Null when the rules are few. */
-  readonly index: RuleIndex | null;
+/** A virtual host as the table runs it; with a matcher its own rules are those of all actions. */
+export interface CompiledVirtualHost extends VirtualHost, RuleSet {
+  /** Chooses the rules to ask; null = all of them. */
+  readonly matcher: HostMatcher['tree'] | null;
 }
 
 interface HostScope extends TableScope {
@@ -59,8 +58,13 @@ export function compileVirtualHost(host: VirtualHostMessage, table: TableScope, 
     hostRateLimits: compileRateLimits(host.rateLimits, `${path}.rate_limits`, report),
     perFilter: compilePerFilter(host.typedPerFilterConfig, table.perFilter, table.parsePerFilter, { path, report }),
   };
-  const rules = host.routes.flatMap((route, i) => compileRoute(route, scope, `${path}.routes[${i}]`));
-  return { name: host.name, domains: host.domains, requireTls: requireTls ?? 'all', routes: rules, rules, index: RuleIndex.of(rules.map((rule) => rule.path)) };
+  if (host.matcher !== undefined && host.routes.length > 0) report.refuse(`${path}.matcher`, 'a virtual host has either routes or a matcher');
+  const listed = host.routes.flatMap((route, i) => compileRoute(route, scope, `${path}.routes[${i}]`));
+  const matcher = host.matcher === undefined ? null : compileHostMatcher(host.matcher, `${path}.matcher`, report, (route, at) => compileRoute(route, scope, at));
+  const { rules, index } = ruleSet(matcher?.rules ?? listed);
+  const tree = matcher?.tree ?? null;
+  const routesFor: VirtualHost['routesFor'] = (request) => (tree === null ? rules : (tree.match(request)?.rules ?? null));
+  return { name: host.name, domains: host.domains, requireTls: requireTls ?? 'all', routes: rules, routesFor, rules, index, matcher: tree };
 }
 
 function compileRoute(route: RouteMessage, scope: HostScope, path: string): RouteRule[] {

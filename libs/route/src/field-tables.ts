@@ -20,8 +20,7 @@ export const routeConfigurationFields: FieldTable<RouteConfiguration> = {
 };
 
 export const virtualHostFields: FieldTable<VirtualHost> = {
-  name: use, domains: use, routes: use, ...headers,
-  matcher: refuse('matcher trees in virtual hosts are not supported: use routes'),
+  name: use, domains: use, routes: use, matcher: use, ...headers,
   requireTls: use,
   virtualClusters: use,
   rateLimits: use, cors: use, typedPerFilterConfig: use,

@@ -73,13 +73,15 @@ class Table implements RouteTable {
     const host = this.#find(request.authority);
     if (host === null) return null;
     if (host.requireTls !== 'none' && needsTls(host, request)) return tlsRedirect;
+    const chosen = host.matcher === null ? host : host.matcher.match(request);
+    if (chosen === null) return null;
     let path = pathOf(request.path);
     if (this.#ignoreParameters) {
       const semicolon = path.indexOf(';');
       if (semicolon >= 0) path = path.slice(0, semicolon);
     }
-    if (host.index !== null) return matchIndexed(host.rules, host.index, { request, path, random, info });
-    const rules = host.rules;
+    if (chosen.index !== null) return matchIndexed(chosen.rules, chosen.index, { request, path, random, info });
+    const rules = chosen.rules;
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i];
       if (rule !== undefined && rule.matches(request, path, random, info)) return rule.choose(random);

@@ -27,7 +27,10 @@ export interface VirtualHost {
   readonly name: string;
   readonly domains: readonly string[];
   readonly requireTls: 'none' | 'external-only' | 'all';
+  /** Of a host with a matcher: those of all its actions. */
   readonly routes: readonly Route[];
+  /** The routes that a request is compared with, in their order: all, or those that the matcher chooses; null when it chooses none. */
+  routesFor(request: RequestHead): readonly Route[] | null;
 }
 
 /** One compiled Route. `matches` hold for it; `outcomes` has one entry, or one per weighted cluster. */

@@ -2,7 +2,7 @@ import { ManualClock, type Random } from '@meltemi/base';
 import { pathOf, type RequestHead, type StreamInfo } from '@meltemi/http';
 import { FlatStats, StatsRegistry } from '@meltemi/observe';
 import { HttpConnectionManager, LocalState, nodeFacts, RequestIds } from '@meltemi/proxy';
-import { clusterOf, redirectLocation, rewriteRequest, type ForwardAction, type Route, type RouteMatch, type RouteTable } from '@meltemi/route';
+import { clusterOf, redirectLocation, rewriteRequest, type ForwardAction, type Route, type RouteMatch, type RouteTable, type VirtualHost } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
 import type { Answer } from '../answer.ts';
 import type { Call } from '../question.ts';
@@ -92,7 +92,7 @@ function routed(way: OnTheWay, table: RouteTable, match: RouteMatch | null, aske
     return { outcome: 'no_virtual_host', status: 404, details: 'route_not_found' };
   }
   way.steps.push({ at: 'virtual_host', name: host.name, matched: true, detail: `"${request.authority}" is one of ${host.domains.slice(0, 8).join(', ')}` });
-  const rule = considered(way, host.routes, asked);
+  const rule = considered(way, host, asked);
   if (match === null) return { outcome: 'no_route', virtualHost: host.name, status: 404, details: 'route_not_found' };
   const found = { virtualHost: match.virtualHostName || host.name, route: match.routeName };
   const { action } = match;
@@ -108,8 +108,13 @@ function routed(way: OnTheWay, table: RouteTable, match: RouteMatch | null, aske
   }
 }
 
-/** Notes every rule up to the one that matches, and returns that. */
-function considered({ view, steps }: OnTheWay, routes: readonly Route[], { request, info }: Asked): Route | null {
+/** Notes every rule that is asked, up to the one that matches, and returns that. */
+function considered({ view, steps }: OnTheWay, host: VirtualHost, { request, info }: Asked): Route | null {
+  const routes = host.routesFor(request);
+  if (routes === null) {
+    steps.push({ at: 'route', name: '', matched: false, detail: `the matcher of ${host.name} leads to none of its ${host.routes.length} routes` });
+    return null;
+  }
   for (const rule of routes) {
     const why = rule.whyNot(request, pathOf(request.path), never.next(), info);
     const origin = originOfRoute(view, rule);

@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { HttpRequestHeaderMatchInput } from '@meltemi/api/gen/envoy/type/matcher/v3/http_inputs.ts';
-import { addressWithoutPort, fieldNameOf, portOf, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import { addressWithoutPort, fieldNameOf, portOf, type RequestHead, type StreamInfo, type TlsInfo } from '@meltemi/http';
 import type { MatcherKind } from './compile-matcher.ts';
 import type { MatchInput } from './match-tree.ts';
 
@@ -8,6 +8,7 @@ type StreamInputs = MatcherKind<StreamInfo, unknown>['inputs'];
 
 const network = 'envoy.extensions.matching.common_inputs.network.v3';
 const ssl = 'envoy.extensions.matching.common_inputs.ssl.v3';
+const header = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
 
 /**
  * What a connection shows. Deviation: a certificate that was not verified (trust_chain_verification ACCEPT_UNTRUSTED) names nobody, because
@@ -28,14 +29,21 @@ export const connectionInputs: StreamInputs = {
 /** What a request shows, its connection included. */
 export const requestInputs: StreamInputs = {
   ...connectionInputs,
-  'envoy.type.matcher.v3.HttpRequestHeaderMatchInput': headerInput,
+  [header]: headerInput(({ request }) => request),
 };
 
-function headerInput(config: Uint8Array, path: string): Result<MatchInput<StreamInfo>> {
-  const { headerName } = HttpRequestHeaderMatchInput.decode(config);
-  if (headerName === '') return fail(`${path}.header_name`, 'is required');
-  const name = fieldNameOf(headerName);
-  return ok(({ request }) => request?.field(name) ?? null);
+/** What the head of a request shows by itself: all that a choice of routes may look at, as in Envoy. */
+export const headInputs: MatcherKind<RequestHead, unknown>['inputs'] = {
+  [header]: headerInput((request) => request),
+};
+
+function headerInput<View>(headOf: (view: View) => RequestHead | null): MatcherKind<View, unknown>['inputs'][string] {
+  return (config, path): Result<MatchInput<View>> => {
+    const { headerName } = HttpRequestHeaderMatchInput.decode(config);
+    if (headerName === '') return fail(`${path}.header_name`, 'is required');
+    const name = fieldNameOf(headerName);
+    return ok((view) => headOf(view)?.field(name) ?? null);
+  };
 }
 
 function fixed(read: MatchInput<StreamInfo>): StreamInputs[string] {
