@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { backend, type Backend } from './testing/backend.ts';
-import { bootstrap, cluster, filter, httpListener, route, typeOf, type Json } from './testing/bootstrap.ts';
+import { backend, closedPort, type Backend } from './testing/backend.ts';
+import { bootstrap, cluster, connectionManager, filter, httpListener, route, typeOf, type Json } from './testing/bootstrap.ts';
 import { request } from './testing/client.ts';
 import { startProxy } from './testing/proxy-process.ts';
 
@@ -37,4 +37,17 @@ test('a matcher over headers chooses routes, whose own match still counts', asyn
   const shop = { 'x-team': 'shop' };
   assert.deepEqual([await answer('/old/1', shop), await answer('/shop', shop), await answer('/else', shop)], ['200 other', '200 app', '404 ']);
   assert.deepEqual([await answer('/else', { 'x-team': 'guests' }), await answer('/old', {})], ['200 other', '404 ']);
+});
+
+test('a connection gets the filter chain that a matcher names by its port, or is closed', async () => {
+  const ports = await Promise.all([closedPort(), closedPort(), closedPort()]);
+  const at = (port: number): Json => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+  const say = (name: string): Json => ({ name, filters: [connectionManager({ routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: name } } }] })] });
+  const to = (value: string): Json => ({ action: extension('google.protobuf.StringValue', { value }) });
+  const filter_chain_matcher = { matcher_tree: { input: extension('envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput'), exact_match_map: { map: { [String(ports[0])]: to('one'), [String(ports[1])]: to('two') } } } };
+  const more = ports.slice(1).map((port) => ({ address: at(port) }));
+  await using proxy = await startProxy(bootstrap([{ name: 'web', address: at(ports[0] ?? 0), additional_addresses: more, filter_chain_matcher, filter_chains: [say('one'), say('two')] }], []));
+  assert.deepEqual(await Promise.all(ports.slice(0, 2).map(async (port) => (await request(port)).body)), ['one', 'two']);
+  await assert.rejects(request(ports[2] ?? 0));
+  assert.match((await request(proxy.port('admin'), { path: '/stats' })).body, /no_filter_chain_match: 1$/m);
 });

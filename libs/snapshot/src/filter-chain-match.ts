@@ -115,7 +115,8 @@ function serverNameKeys(view: ConnectionView): string[] {
   return keys;
 }
 
-function isLocal(view: ConnectionView): boolean {
+/** From this host: source_type SAME_IP_OR_LOOPBACK. */
+export function isLocal(view: ConnectionView): boolean {
   const source = parseIp(view.sourceIp);
   if (!source) return true;
   if (source.length === 4 ? source[0] === 127 : source[15] === 1 && source.every((byte, i) => i === 15 || byte === 0)) return true;

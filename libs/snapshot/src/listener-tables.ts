@@ -12,7 +12,7 @@ const noHttp3 = warn('there is no HTTP/3');
 
 export const listenerFields: FieldTable<Listener> = {
   name: use, address: use, additionalAddresses: use, statPrefix: use, filterChains: use,
-  filterChainMatcher: refuse('matcher trees over filter chains are not supported: use filter_chain_match'),
+  filterChainMatcher: use,
   useOriginalDst: use, defaultFilterChain: use, perConnectionBufferLimitBytes: use,
   metadata: use, deprecatedV1: use,
   drainType: use,

@@ -11,6 +11,7 @@ import { compileAddress } from './address.ts';
 import { decodeAt, finish, newContext, parseExtension, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
 import { compileFilterChainMatcher, type ChainEntry } from './filter-chain-match.ts';
+import { compileFilterChainNames } from './filter-chain-names.ts';
 import { compileHcm, hcmUrl } from './hcm.ts';
 import { additionalAddressFields, filterChainFields, filterFields, listenerFields, listenerFilterFields } from './listener-tables.ts';
 import type { FilterChain, Listener, ListenerFilter, NetworkFilter, PortPredicate, SocketTarget } from './listener-types.ts';
@@ -38,6 +39,8 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
   const fallback = message.defaultFilterChain ? compileChain(message.defaultFilterChain, 'default_filter_chain', context) : null;
   if (message.filterChains.length === 0 && !message.defaultFilterChain) report.refuse('filter_chains', 'a listener needs a filter chain');
   const chains = entries.map((entry) => entry.chain);
+  const listenerFilters = withInspector(compileListenerFilters(message.listenerFilters, context), message, context);
+  const inspectsTls = listenerFilters.some(({ kind }) => kind === 'tls_inspector');
   const listener: Listener = {
     name: message.name,
     statPrefix: message.statPrefix,
@@ -46,10 +49,10 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
     useOriginalDst: message.useOriginalDst ?? false,
     transparent: message.transparent ?? false,
     freebind: message.freebind ?? false,
-    listenerFilters: withInspector(compileListenerFilters(message.listenerFilters, context), message, context),
+    listenerFilters,
     listenerFiltersTimeoutMs: durationMs(message.listenerFiltersTimeout, defaultFiltersTimeoutMs),
     continueOnListenerFiltersTimeout: message.continueOnListenerFiltersTimeout,
-    filterChains: compileFilterChainMatcher(entries, fallback, report),
+    filterChains: message.filterChainMatcher ? compileFilterChainNames(message.filterChainMatcher, { entries, defaultChain: fallback, inspectsTls }, report) : compileFilterChainMatcher(entries, fallback, report),
     allFilterChains: fallback ? [...chains, fallback] : chains,
     perConnectionBufferLimit: message.perConnectionBufferLimitBytes ?? defaultBufferBytes,
     drainType: message.drainType === 1 ? 'modify-only' : 'default',

@@ -12,7 +12,8 @@ const header = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
 
 /**
  * What a connection shows. Deviation: a certificate that was not verified (trust_chain_verification ACCEPT_UNTRUSTED) names nobody, because
- * anyone can make one.
+ * anyone can make one. As in Envoy the source of a request is the client after x-forwarded-for and the PROXY protocol; the direct source is the
+ * peer of the connection.
  */
 export const connectionInputs: StreamInputs = {
   [`${network}.DestinationIPInput`]: fixed((info) => some(addressWithoutPort(info.connection.localAddress))),
