@@ -1,4 +1,4 @@
-import type { IRequestOp } from 'etcd3';
+import type { ICompare, IRequestOp } from 'etcd3';
 import { err, ok, type Result } from '@meltemi/base';
 import { sealStatus, type StatusEvent, type StatusStore, type StatusUpdate, type StoreError, type StoreLimits } from '@meltemi/config';
 import type { EtcdClient } from './etcd-client.ts';
@@ -47,21 +47,32 @@ export function etcdStatusStore(options: EtcdStatusOptions): StatusStore {
   };
 }
 
-async function writeStatus({ client, writer, root }: EtcdStatusOptions, updates: readonly StatusUpdate[]): Promise<Result<void, StoreError>> {
-  const keys = updates.map((update) => etcdKey(root, 'status', update.key));
-  const current = await client.getMany(keys);
-  const operations = updates.flatMap(({ record }, index): IRequestOp[] => {
-    const key = Buffer.from(keys[index] ?? '');
-    const before = current.kvs[index];
-    if (record === undefined) return before === undefined ? [] : [{ request_delete_range: { key } }];
-    const value = Buffer.from(JSON.stringify(record));
-    return before?.value.equals(value) === true ? [] : [{ request_put: { key, value } }];
-  });
-  if (operations.length === 0) return ok(undefined);
-  const outcome = await writer.write([], operations, Date.now() + client.timeoutMs);
-  if (outcome.type === 'applied') return ok(undefined);
-  const reason = outcome.type === 'failed' ? outcome.reason : 'the write was refused';
-  return err({ code: 'unavailable', message: `etcd: ${reason}`, outcomeUnknown: outcome.type === 'failed' && outcome.outcomeUnknown });
+async function writeStatus({ client, writer, root }: EtcdStatusOptions, all: readonly StatusUpdate[]): Promise<Result<void, StoreError>> {
+  const endMs = Date.now() + client.timeoutMs;
+  for (;;) {
+    const guarded = all.filter(({ unlessStored }) => unlessStored);
+    const objectKeys = guarded.map(({ key }) => etcdKey(root, 'config', key));
+    const keys = all.map(({ key }) => etcdKey(root, 'status', key));
+    const objects = objectKeys.length === 0 ? [] : (await client.getMany(objectKeys)).kvs;
+    const stored = new Set(guarded.filter((_, index) => objects[index] !== undefined));
+    const { kvs } = await client.getMany(keys);
+    const operations = all.flatMap((update, index): IRequestOp[] => {
+      if (stored.has(update)) return [];
+      const key = Buffer.from(keys[index] ?? '');
+      const before = kvs[index];
+      if (update.record === undefined) return before === undefined ? [] : [{ request_delete_range: { key } }];
+      const value = Buffer.from(JSON.stringify(update.record));
+      return before?.value.equals(value) === true ? [] : [{ request_put: { key, value } }];
+    });
+    if (operations.length === 0) return ok(undefined);
+    const compare = objectKeys.filter((_, index) => objects[index] === undefined).map((key): ICompare => ({ key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' }));
+    const outcome = await writer.write(compare, operations, endMs);
+    if (outcome.type === 'applied') return ok(undefined);
+    // An object came meanwhile.
+    if (outcome.type === 'refused' && Date.now() < endMs) continue;
+    const reason = outcome.type === 'failed' ? outcome.reason : 'the write was refused';
+    return err({ code: 'unavailable', message: `etcd: ${reason}`, outcomeUnknown: outcome.type === 'failed' && outcome.outcomeUnknown });
+  }
 }
 
 function statusEvents(prefix: string, step: PrefixStep): StatusEvent[] {

@@ -36,7 +36,7 @@ export const defaultStoreLimits: StoreLimits = { maxObjectBytes: 1024 * 1024, ma
 /** `object.content.metadata.creationTimestamp` is the store's: set when the object first appears, kept on update whatever the writer sends. Frozen. */
 export interface StoredObject {
   readonly object: RawObject;
-  /** Opaque; changes with each write of this object and only then. */
+  /** Changes with each write of this object and only then. Opaque to clients; a number that grows, by which pilots tell earlier from later. */
   readonly resourceVersion: string;
   /** RFC 3339; "" for an object that somebody wrote around the store without one. */
   readonly creationTimestamp: string;
@@ -120,6 +120,8 @@ export interface StatusRecord {
 export interface StatusUpdate {
   readonly key: ConfigKey;
   readonly record: StatusRecord | undefined;
+  /** Passed over while the store has an object of this key: whoever writes may have seen late that there was none. */
+  readonly unlessStored?: true;
 }
 
 /** The last writer wins. A record outlives its object until its writer deletes it. The same limits as a commit. */

@@ -147,7 +147,7 @@ export class RevisionStore implements ConfigStore {
   }
 
   async #writeStatus(updates: readonly StatusUpdate[]): Promise<Result<void, StoreError>> {
-    const changed = updates.filter(({ key, record }) => JSON.stringify(this.#statuses.get(keyText(key))) !== JSON.stringify(record));
+    const changed = updates.filter(({ key, record, unlessStored }) => !(unlessStored && this.#objects.get(keyText(key))) && JSON.stringify(this.#statuses.get(keyText(key))) !== JSON.stringify(record));
     if (changed.length === 0) return ok(undefined);
     return this.#persist({ type: 'status', changes: changed.map(({ key, record }) => (record === undefined ? { key } : { key, record })) });
   }

@@ -56,7 +56,7 @@ export function sealStatus(updates: readonly StatusUpdate[], limits: StoreLimits
     const json = JSON.stringify({ key: update.key, record: update.record });
     total += Buffer.byteLength(json);
     const copy = JSON.parse(json) as StatusUpdate;
-    sealed.push(deepFreeze({ key: copy.key, record: copy.record }));
+    sealed.push(deepFreeze({ key: copy.key, record: copy.record, ...(update.unlessStored ? { unlessStored: true as const } : {}) }));
   }
   if (total > limits.maxCommitBytes) return err(tooLarge(`the status write has ${total} bytes as JSON, one may have ${limits.maxCommitBytes}: write in parts`));
   return ok(sealed);

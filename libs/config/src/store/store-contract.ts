@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { waitFor, type Result } from '@meltemi/base';
 import { keyText, type ConfigKey, type RawObject } from '../object.ts';
-import type { ConfigStore, StatusEvent, StoreError, StoreEvent, WatchOptions } from './config-store.ts';
+import type { ConfigStore, StatusEvent, StatusUpdate, StoreError, StoreEvent, WatchOptions } from './config-store.ts';
 
 /** One implementation, running and empty under every namespace the contract uses. */
 export interface StoreUnderTest {
@@ -249,6 +249,19 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       await Promise.all(stores.map((store) => increment(store, keyOf(namespace, 'counter'), 8)));
       await watch.until((each) => each.type === 'put' && weight(each.object) === 24);
       assert.deepEqual(watch.events.flatMap((each) => (each.type === 'put' ? [weight(each.object)] : [])), Array.from({ length: 25 }, (_, n) => n));
+    });
+
+    void test('a status whose removal is asked for unless its object is stored stays with the object, and goes without it', async () => {
+      const [namespace, status] = [fresh(), under.store.status];
+      const [a, b] = [keyOf(namespace, 'a'), keyOf(namespace, 'b')];
+      must(await under.store.commit([{ type: 'put', object: route(namespace, 'a', 1) }]));
+      must(await status.write([a, b].map((key) => ({ key, record: { status: { state: 'good' } } }))));
+      const remove = (): StatusUpdate[] => [a, b].map((key) => ({ key, record: undefined, unlessStored: true }));
+      must(await status.write(remove()));
+      assert.deepEqual([must(await status.get(a)), must(await status.get(b))], [{ status: { state: 'good' } }, undefined]);
+      must(await under.store.commit([{ type: 'delete', key: a }]));
+      must(await status.write(remove()));
+      assert.equal(must(await status.get(a)), undefined);
     });
 
     void test('status lives beside the object and does not touch its version', async () => {
