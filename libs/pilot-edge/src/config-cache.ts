@@ -4,7 +4,7 @@ import {
   type Config, type ConfigKey, type ConfigSource, type ConfigStore, type MergedEvent, type Origin, type RawObject, type ServiceEntrySpec, type SourceProblem, type StoreEvent,
 } from '@meltemi/config';
 import type { AddressOfHost } from '@meltemi/pilot';
-import { LastGoodWriter, type LastGood } from './last-good-writer.ts';
+import { LastGoodWriter, type LastGood, type NewestVersion } from './last-good-writer.ts';
 import type { CacheLog } from './log.ts';
 import { ProcessedVersions } from './processed-versions.ts';
 
@@ -147,7 +147,7 @@ export class ConfigCache {
   /** A live proxy would not take this version: remembered across restarts, until the object changes. */
   refuse(config: Config, errors: readonly FieldError[]): void {
     const entry = this.get(config.key);
-    if (entry?.config === config && entry.errors.length === 0) this.#lastGood.refuse(entry.raw, errors);
+    if (entry?.config === config && entry.errors.length === 0) this.#lastGood.refuse(versionOf(entry), errors);
   }
 
   /** Objects whose newest version a live proxy would not take: key text → why. */
@@ -155,7 +155,7 @@ export class ConfigCache {
     const found = new Map<string, readonly FieldError[]>();
     for (const { key } of this.#lastGood.refusals()) {
       const entry = this.get(key);
-      const errors = entry && this.#lastGood.refusalOf(entry.raw);
+      const errors = entry && this.#lastGood.refusalOf(versionOf(entry));
       if (errors) found.set(keyText(key), errors);
     }
     return found;
@@ -193,7 +193,9 @@ export class ConfigCache {
   /** What other pilots over the store found out of versions. */
   async #learn(): Promise<void> {
     for await (const event of this.#options.store.status.watch(this.#stopping.signal)) {
-      if (event.type === 'synced' || !this.#lastGood.learn(event, this.get(event.key)?.raw)) continue;
+      if (event.type === 'synced') continue;
+      const newest = this.get(event.key);
+      if (!this.#lastGood.learn(event, newest && versionOf(newest))) continue;
       const object = keyText(event.key);
       this.#options.log.warn({ object }, 'a proxy of another pilot refused an object that is in force here: it is set aside');
       this.#options.onRefusedElsewhere?.([object]);
@@ -248,7 +250,7 @@ export class ConfigCache {
       ? { key: raw.key, raw, origin, config: decoded.value.config, errors: [], warnings: decoded.value.warnings }
       : { key: raw.key, raw, origin, config: before?.config ?? this.#lastGoodConfig(raw.key), errors: decoded.error, warnings: [] };
     this.#restored.delete(text);
-    if (this.#lastGood.refusalOf(raw) === undefined) this.#lastGood.forgetRefusal(raw.key);
+    this.#lastGood.replaced(versionOf(entry));
     if (decoded.ok) this.#unconfirmed.add(text);
     else this.#options.log.warn({ object: text, errors: decoded.error, origin, lastGoodInForce: entry.config !== undefined }, 'object quarantined');
     this.#entries.set(text, entry);
@@ -261,7 +263,7 @@ export class ConfigCache {
     this.#entries.delete(text);
     this.#restored.delete(text);
     this.#unconfirmed.delete(text);
-    this.#lastGood.gone(key);
+    this.#lastGood.gone(versionOf(entry));
     this.#pending.push({ type: 'deleted', entry });
   }
 
@@ -280,7 +282,7 @@ export class ConfigCache {
         this.#entries.set(text, entry);
         this.#restored.set(text, lastGood);
         this.#pending.push({ type: 'added', entry });
-      } else if (!hiding && file === undefined) this.#lastGood.gone(raw.key);
+      } else if (!hiding && file === undefined) this.#lastGood.gone({ raw, version: '' });
     }
     this.#lastGood.forgetAddresses((key) => !this.#entries.has(keyText(key)));
   }
@@ -324,6 +326,10 @@ export class ConfigCache {
     this.#pending = [];
     this.#options.onChange(changes);
   }
+}
+
+function versionOf({ raw, origin }: CacheEntry): NewestVersion {
+  return { raw, version: origin.resourceVersion };
 }
 
 function isServiceEntry(config: Config): config is Config<ServiceEntrySpec> {

@@ -15,7 +15,15 @@ export interface RefusedVersion {
   readonly key: ConfigKey;
   /** Hash of its content: any other version is another matter. */
   readonly content: string;
+  /** Its version in the store, which tells it from the same content applied again; undefined when it stood in a file. */
+  readonly version: string | undefined;
   readonly errors: readonly FieldError[];
+}
+
+/** An object as it is now: what it says, and which version of the store that is; '' in a file. */
+export interface NewestVersion {
+  readonly raw: RawObject;
+  readonly version: string;
 }
 
 const maxBatch = 50;
@@ -61,32 +69,33 @@ export class LastGoodWriter {
   }
 
   /**
-   * Another pilot over the store, or this one, wrote this of an object whose newest version is `current`. True when that version was refused, and this is
-   * news, or tells what was good before. Whoever did not know of either and wrote last has not taken it back: it is written again. Not so over a refusal of
-   * another version: two pilots that read different ones would write in turns without end.
+   * Another pilot over the store, or this one, wrote this of an object whose newest version, as far as it is seen here, is `current`. True when that version was
+   * refused, and this is news, or tells what was good before. Whoever did not know of either and wrote last has not taken it back: it is written again. Not so
+   * over a refusal of another version: two pilots that read different ones would write in turns without end.
    */
-  learn({ key, record }: Pick<StatusUpdate, 'key' | 'record'>, current: RawObject | undefined): boolean {
+  learn({ key, record }: Pick<StatusUpdate, 'key' | 'record'>, current: NewestVersion | undefined): boolean {
     const text = keyText(key);
     if (!record && !current) {
       for (const kept of [this.#known, this.#before, this.#refused]) kept.delete(text);
       return false;
     }
     const mine = this.#refused.get(text);
-    const theirs = record && refusedIn(key, record);
+    const told = record && refusedIn(key, record);
+    // Told late, of a version that was replaced by then: whoever wrote it has forgotten it since.
+    const theirs = told && current && isBefore(told.version, current.version) ? undefined : told;
     const good = record?.lastGood;
     if (!mine && !theirs && (!good || !current)) return false;
-    const newest = current && contentHash(current);
-    const isNews = theirs !== undefined && (!mine || (theirs.content !== mine.content && mine.content !== newest));
+    const mineHolds = mine !== undefined && current !== undefined && isOf(mine, current);
+    const isNews = theirs !== undefined && (!mine || isBefore(mine.version, theirs.version) || (theirs.content !== mine.content && !mineHolds));
     if (isNews) this.#setRefused(theirs);
-    // Told late, of a version that was replaced by then; whoever wrote it has forgotten it since.
-    else if (!theirs && mine && mine.content !== newest) this.#refused.delete(text);
+    else if (!theirs && mine && !mineHolds && !isBefore(current?.version, mine.version)) this.#refused.delete(text);
     const refused = this.#refused.get(text);
     const known = this.#known.get(text);
     const goodIsRefused = good !== undefined && refused !== undefined && contentHash(good) === refused.content;
     // What waits to be written is the later word, and nothing is newer than the newest version.
-    if (good && !goodIsRefused && !this.#queue.has(text) && !(current && this.isLastGood(current))) this.#setKnown({ raw: good, file: this.#known.get(text)?.file ?? fileOf(record.status) });
-    if (!refused || refused.content !== newest) return false;
-    if (!theirs || (theirs.content === newest && (goodIsRefused || (!good && this.#shared(key))))) this.#keep(key);
+    if (good && !goodIsRefused && !this.#queue.has(text) && !(current && this.isLastGood(current.raw))) this.#setKnown({ raw: good, file: this.#known.get(text)?.file ?? fileOf(record.status) });
+    if (!refused || !current || !isOf(refused, current)) return false;
+    if (!theirs || (isOf(theirs, current) && (goodIsRefused || (!good && this.#shared(key))))) this.#keep(key);
     return isNews || (!known && this.#known.has(text));
   }
 
@@ -107,7 +116,7 @@ export class LastGoodWriter {
     const text = keyText(raw.key);
     const file = origin.location === undefined || origin.location.file === '' ? undefined : origin.location.file;
     const known = this.#known.get(text);
-    if (!lasts(raw.key) || this.refusalOf(raw) !== undefined || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
+    if (!lasts(raw.key) || this.refusalOf({ raw, version: origin.resourceVersion }) !== undefined || (known?.file === file && JSON.stringify(known?.raw.content) === JSON.stringify(raw.content))) return;
     this.#setKnown({ raw, file });
     this.#keep(raw.key);
   }
@@ -124,15 +133,15 @@ export class LastGoodWriter {
   }
 
   /** A live proxy would not take this version. */
-  refuse(raw: RawObject, errors: readonly FieldError[]): void {
-    this.#setRefused({ key: raw.key, content: contentHash(raw), errors });
+  refuse({ raw, version }: NewestVersion, errors: readonly FieldError[]): void {
+    this.#setRefused({ key: raw.key, content: contentHash(raw), version: version || undefined, errors });
     if (lasts(raw.key)) this.#keep(raw.key);
   }
 
   /** What is known against this very version. */
-  refusalOf(raw: RawObject): readonly FieldError[] | undefined {
-    const refused = this.#refused.get(keyText(raw.key));
-    return refused && refused.content === contentHash(raw) ? refused.errors : undefined;
+  refusalOf(newest: NewestVersion): readonly FieldError[] | undefined {
+    const refused = this.#refused.get(keyText(newest.raw.key));
+    return refused && isOf(refused, newest) ? refused.errors : undefined;
   }
 
   /** Versions refused; most objects have none. */
@@ -140,9 +149,12 @@ export class LastGoodWriter {
     return [...this.#refused.values()];
   }
 
-  /** There is another version now. */
-  forgetRefusal(key: ConfigKey): void {
-    if (this.#refused.delete(keyText(key))) this.#keep(key);
+  /** There is another version now. What is known against a later one that is not seen here yet holds. */
+  replaced(newest: NewestVersion): void {
+    const refused = this.#refused.get(keyText(newest.raw.key));
+    if (!refused || isOf(refused, newest) || isBefore(newest.version, refused.version)) return;
+    this.#refused.delete(keyText(newest.raw.key));
+    this.#keep(newest.raw.key);
   }
 
   /** What the hosts of an entry were given. */
@@ -162,10 +174,14 @@ export class LastGoodWriter {
     for (const { key } of [...this.#addresses.values()].filter((each) => isGone(each.key))) this.keepAddresses(key, []);
   }
 
-  gone(key: ConfigKey): void {
-    this.#before.delete(keyText(key));
-    const had = [this.#known, this.#refused, this.#addresses].map((kept) => kept.delete(keyText(key)));
-    if (had.includes(true)) this.#enqueue({ key, record: undefined });
+  /** Its object is gone, which may be seen here late: what is known of one with its name that was applied since stays, here and in the store. */
+  gone({ raw, version }: NewestVersion): void {
+    const text = keyText(raw.key);
+    const [known, refused] = [this.#known.get(text), this.#refused.get(text)];
+    this.#before.delete(text);
+    const isLater = known !== undefined && createdAt(known.raw) !== createdAt(raw);
+    const had = [!isLater && this.#known.delete(text), !isBefore(version, refused?.version) && this.#refused.delete(text), this.#addresses.delete(text)];
+    if (had.includes(true)) this.#enqueue({ key: raw.key, record: undefined, unlessStored: true });
   }
 
   #setKnown(good: LastGood): void {
@@ -190,7 +206,7 @@ export class LastGoodWriter {
 
   #keep(key: ConfigKey): void {
     const [known, refused, addresses] = [this.#shared(key), this.#refused.get(keyText(key)), this.#addresses.get(keyText(key))];
-    const status = { ...(addresses ? { addresses: addresses.given } : {}), ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, errors: refused.errors } } : {}) };
+    const status = { ...(addresses ? { addresses: addresses.given } : {}), ...(known?.file === undefined ? {} : { file: known.file }), ...(refused ? { refused: { content: refused.content, version: refused.version, errors: refused.errors } } : {}) };
     this.#enqueue({ key, record: known || refused || addresses ? { status, ...(known ? { lastGood: known.raw } : {}) } : undefined });
   }
 
@@ -267,8 +283,22 @@ export class LastGoodWriter {
 }
 
 function refusedIn(key: ConfigKey, { status }: StatusRecord): RefusedVersion | undefined {
-  const { content, errors } = (status['refused'] ?? {}) as { readonly content?: unknown; readonly errors?: unknown };
-  return typeof content === 'string' && Array.isArray(errors) ? { key, content, errors: errors as FieldError[] } : undefined;
+  const { content, version, errors } = (status['refused'] ?? {}) as { readonly content?: unknown; readonly version?: unknown; readonly errors?: unknown };
+  return typeof content === 'string' && Array.isArray(errors) ? { key, content, version: typeof version === 'string' ? version : undefined, errors: errors as FieldError[] } : undefined;
+}
+
+function isOf(refused: RefusedVersion, { raw, version }: NewestVersion): boolean {
+  return (refused.version === undefined || refused.version === version) && refused.content === contentHash(raw);
+}
+
+/** Versions of one store count up; of objects in files nothing can be said. */
+function isBefore(version: string | undefined, other: string | undefined): boolean {
+  return !!version && !!other && Number(version) < Number(other);
+}
+
+/** Tells an object from one of its name that was deleted: the store stamps it. */
+function createdAt({ content }: RawObject): unknown {
+  return (content['metadata'] as { readonly creationTimestamp?: unknown } | undefined)?.creationTimestamp;
 }
 
 function fileOf({ file }: StatusRecord['status']): string | undefined {

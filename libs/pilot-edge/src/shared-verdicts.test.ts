@@ -150,14 +150,7 @@ for (const before of ['good', undefined]) test(`a pilot whose reading of objects
   const a = await Pilot.start(store);
   if (before) await a.takes(before);
   const held = Promise.withResolvers<void>();
-  const late = await Pilot.start({ ...storeOf(store), watch: async function* (options, signal) {
-    let synced = false;
-    for await (const event of store.watch(options, signal)) {
-      if (synced) await held.promise;
-      synced ||= event.type === 'synced';
-      yield event;
-    }
-  } });
+  const late = await Pilot.start(lagging(store, held.promise));
   await put(store, 'bad');
   await a.refuses('bad');
   await waitFor('it to be kept', async () => (await kept(store)).refused);
@@ -222,6 +215,82 @@ test('what is told of an object after it was deleted is not the last good versio
   await a.cache.stop();
 });
 
+test('a pilot that sees late that an object was deleted leaves the record of the one applied since alone', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  await put(store, 'good');
+  const a = await Pilot.start(store);
+  await a.takes('good');
+  const held = Promise.withResolvers<void>();
+  const late = await Pilot.start(lagging(store, held.promise));
+  assert.ok((await store.commit([{ type: 'delete', key }])).ok);
+  await waitFor('the record to go with its object', async () => { const record = await store.status.get(key); return record.ok && record.value === undefined; });
+  await put(store, 'better');
+  await a.takes('better');
+  await waitFor('it to be kept', async () => (await kept(store)).lastGood === 'better');
+  await put(store, 'bad');
+  await a.refuses('bad');
+  await waitFor('it to be kept', async () => (await kept(store)).refused);
+  // Nobody is there to write it again.
+  await a.cache.stop();
+  held.resolve();
+  await late.newest('bad');
+  await late.holds('better', true);
+  await late.cache.stop();
+  assert.deepEqual(await kept(store), { refused: true, lastGood: 'better' });
+});
+
+for (const again of ['bad', 'good']) test(`a refusal told after the version was replaced does not condemn ${again === 'bad' ? 'the version refused' : 'the one before'}, applied again before the next record is told`, async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  const told = Promise.withResolvers<void>();
+  let refusals = 0;
+  const status = { ...store.status, watch: async function* (signal: AbortSignal): ReturnType<ConfigStore['status']['watch']> {
+    for await (const event of store.status.watch(signal)) {
+      const isRefusal = event.type === 'put' && event.record?.status['refused'] !== undefined;
+      if (isRefusal) await told.promise;
+      // What came after the refusal is told only when the test is over.
+      else if (refusals > 0) await once(signal, 'abort');
+      yield event;
+      if (isRefusal) refusals += 1;
+    }
+  } };
+  const [a, b] = [await Pilot.start({ ...storeOf(store), status }), await Pilot.start(store)];
+  await put(store, 'good');
+  await Promise.all([a.takes('good'), b.takes('good')]);
+  await put(store, 'bad');
+  await a.refuses('bad');
+  await waitFor('it to be kept', async () => (await kept(store)).refused);
+  await put(store, 'better');
+  await a.takes('better');
+  told.resolve();
+  await waitFor('the refusal to be told', () => refusals === 1);
+  await put(store, again);
+  await Promise.all([a.newest(again), b.newest(again)]);
+  await Promise.all([a.holds('better', false), b.holds('better', false)]);
+  await a.cache.stop();
+  await b.cache.stop();
+  assert.equal((await kept(store)).refused, false);
+});
+
+test('a pilot that sees versions late does not take the refusal of a later one back', async () => {
+  const store = memoryConfigStore({ clock: systemClock });
+  await put(store, 'good');
+  const a = await Pilot.start(store);
+  await a.takes('good');
+  const held = Promise.withResolvers<void>();
+  const late = await Pilot.start(lagging(store, held.promise));
+  await put(store, 'better');
+  await a.takes('better');
+  await put(store, 'bad');
+  await a.refuses('bad');
+  await waitFor('it to be kept', async () => (await kept(store)).refused);
+  await a.cache.stop();
+  held.resolve();
+  await late.newest('bad');
+  await late.holds('better', true);
+  await late.cache.stop();
+  assert.deepEqual(await kept(store), { refused: true, lastGood: 'better' });
+});
+
 test('an object whose file cannot be read at a restart is announced as it last was', async () => {
   const store = memoryConfigStore({ clock: systemClock });
   assert.ok((await store.status.write([{ key, record: { status: { file: 'a.yaml' }, lastGood: rule('good') } }])).ok);
@@ -237,4 +306,16 @@ test('an object whose file cannot be read at a restart is announced as it last w
 /** Its methods, to replace some. */
 function storeOf(store: ConfigStore): ConfigStore {
   return { limits: store.limits, status: store.status, get: (one) => store.get(one), list: (filter) => store.list(filter), commit: (writes) => store.commit(writes), watch: (options, signal) => store.watch(options, signal), close: () => store.close() };
+}
+
+/** The store as a pilot reads it that is told of no change before `until`. */
+function lagging(store: ConfigStore, until: Promise<void>): ConfigStore {
+  return { ...storeOf(store), watch: async function* (options, signal) {
+    let synced = false;
+    for await (const event of store.watch(options, signal)) {
+      if (synced) await until;
+      synced ||= event.type === 'synced';
+      yield event;
+    }
+  } };
 }
