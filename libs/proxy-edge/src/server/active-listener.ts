@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { ResponseFlag, StreamInfo } from '@meltemi/http';
 import type { Counter, Gauge } from '@meltemi/observe';
@@ -12,10 +13,18 @@ import { build, release, type Generation } from './generation.ts';
 import { ListenerFilters, lookAlike } from './listener-filters.ts';
 import { listenerPrefix } from './listener-prefix.ts';
 
-/** The sockets of one binding, and the config of who comes in by them; null = not let in. */
+/** A socket, and the config of who comes in by it; null = not let in. */
 interface Door {
   generation: Generation | null;
-  sockets: ListenSocket[];
+  /** The address by that config: its port may be 0. */
+  target: SocketTarget;
+  readonly socket: ListenSocket;
+}
+
+/** An address of the next config, and the door that is there already; null = to be bound. */
+interface Place {
+  readonly target: SocketTarget;
+  readonly door: Door | null;
 }
 
 /** Accepted, and still in a listener filter or a handshake. */
@@ -35,7 +44,7 @@ export class ActiveListener {
   readonly #handOff: HandOff;
   readonly #filters: ListenerFilters;
   #current: Generation;
-  #door: Door;
+  #doors: readonly Door[] = [];
   /** Accepts nobody any more. */
   #closed = false;
   /** Left by the sockets they had, which may let somebody in yet. */
@@ -52,7 +61,6 @@ export class ActiveListener {
   private constructor(generation: Generation, deps: ChainDeps, handOff: HandOff) {
     this.name = generation.listener.name;
     this.#current = generation;
-    this.#door = { generation, sockets: [] };
     this.#deps = deps;
     this.#handOff = handOff;
     const prefix = listenerPrefix(generation.listener);
@@ -76,9 +84,9 @@ export class ActiveListener {
     const generation = await build(listener, deps);
     if (!generation.ok) return generation;
     const active = new ActiveListener(generation.value, deps, handOff);
-    const bound = await active.#bind(generation.value);
+    const bound = await active.#bind(generation.value, active.#places(listener));
     if (!bound.ok) return bound;
-    active.#door = bound.value;
+    active.#doors = bound.value;
     return ok(active);
   }
 
@@ -88,7 +96,7 @@ export class ActiveListener {
 
   /** What is bound, with real ports. */
   get bound(): readonly SocketTarget[] {
-    return this.#closed ? [] : this.#door.sockets.map((socket) => socket.target);
+    return this.#closed ? [] : this.#doors.map(({ socket }) => socket.target);
   }
 
   get activeConnections(): number {
@@ -98,25 +106,32 @@ export class ActiveListener {
   }
 
   /**
-   * Puts a new config in force: same addresses keep their sockets, unchanged chains their connections. HTTP connections of the other chains are
-   * served by the new ones from their next request on, TCP connections drain. Connections that would come in otherwise now (another address,
+   * Puts a new config in force: addresses that stay keep their sockets, unchanged chains their connections, unless it has to bind. HTTP connections of the other chains are
+   * served by the new ones from their next request on, TCP connections drain. Connections that would come in otherwise now (an address was left,
    * other listener filters for their port) are none of the new chains': HTTP ones end after what is under way, and so do those still on their way.
    */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
-    const sameAddresses = this.#sameAddresses(listener);
-    const comesAlike = sameAddresses ? lookAlike(this.#current.listener, listener) : () => false;
-    const next = await build(listener, this.#deps, sameAddresses ? { generation: this.#current, comesAlike } : null);
+    const places = this.#places(listener);
+    const staysThere = this.#staysThere(listener, places);
+    const comesAlike = staysThere ? lookAlike(this.#current.listener, listener) : () => false;
+    // While it binds, somebody may come to an old chain who does not come alike: none goes over then.
+    const binds = places.some(({ door }) => door === null);
+    const next = await build(listener, this.#deps, staysThere && !binds ? { generation: this.#current, comesAlike } : null);
     if (!next.ok) return next;
     const old = this.#current;
-    if (sameAddresses) this.#door.generation = next.value;
-    else {
-      const bound = await this.#bind(next.value);
-      if (!bound.ok) return bound;
-      this.#leave(old);
-      this.#door = bound.value;
-      // The listener's end may have begun while it was binding.
-      if (this.#closed) void closeAll(bound.value);
+    const bound = await this.#bind(next.value, places);
+    if (!bound.ok) return bound;
+    const [before, now] = [new Set(this.#doors), new Set(bound.value)];
+    this.#leave(old, this.#doors.filter((door) => !now.has(door)));
+    this.#doors = bound.value;
+    for (const { target, door } of places) {
+      if (door === null) continue;
+      door.target = target;
+      door.generation = next.value;
+      if (listener.tcpBacklog !== old.listener.tcpBacklog) door.socket.setBacklog(listener.tcpBacklog);
     }
+    // The listener's end may have begun while it was binding.
+    if (this.#closed) void closeAll(bound.value.filter((door) => !before.has(door)));
     this.#current = next.value;
     const kept = new Set(next.value.chains.values());
     const sameChains = kept.size === old.chains.size && [...old.chains.values()].every((chain) => kept.has(chain));
@@ -179,7 +194,7 @@ export class ActiveListener {
 
   destroy(): void {
     void this.#close();
-    this.#door.generation = null;
+    for (const door of this.#doors) door.generation = null;
     for (const accepted of this.#arriving.keys()) accepted.destroy();
     for (const generation of this.#generations()) for (const chain of generation.chains.values()) chain.destroy();
   }
@@ -212,13 +227,14 @@ export class ActiveListener {
   async #close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await closeAll(this.#door);
+    await closeAll(this.#doors);
   }
 
-  /** Closes the sockets of a config that is replaced: who connected until now goes on by it. */
-  #leave(generation: Generation): void {
+  /** Closes sockets that only the config that is replaced has: who connected until now goes on by it. */
+  #leave(generation: Generation, doors: readonly Door[]): void {
+    if (doors.length === 0) return;
     this.#ajar.add(generation);
-    this.moved = closeAll(this.#door).finally(() => this.#ajar.delete(generation));
+    this.moved = closeAll(doors).finally(() => this.#ajar.delete(generation));
   }
 
   #onTheWay(generation: Generation): AcceptedSocket[] {
@@ -242,40 +258,57 @@ export class ActiveListener {
     return new Set([this.#current, ...this.#old.keys()]);
   }
 
-  /** The addresses of the config in force, or, where that left the port open, those really bound. */
-  #sameAddresses(next: Listener): boolean {
-    const { listener } = this.#current;
-    if (listener.bindToPort !== next.bindToPort || listener.transparent !== next.transparent) return false;
-    const wanted = JSON.stringify(next.addresses);
-    return wanted === JSON.stringify(listener.addresses) || wanted === JSON.stringify(this.bound);
+  #places(next: Listener): Place[] {
+    if (!next.bindToPort) return [];
+    const free = new Set(next.transparent === this.#current.listener.transparent ? this.#doors : []);
+    const take = (fits: (door: Door) => boolean): Door | null => {
+      const door = [...free].find(fits) ?? null;
+      if (door !== null) free.delete(door);
+      return door;
+    };
+    const named = next.addresses.map((target) => ({ target, door: take(({ socket }) => isDeepStrictEqual(socket.target, target)) }));
+    // An open port goes to one that nobody names.
+    return named.map(({ target, door }) => ({ target, door: door ?? take((other) => isDeepStrictEqual(other.target, target)) }));
   }
 
-  /** Fails whole: then nobody who came in meanwhile is served, and the chains are released. */
-  async #bind(generation: Generation): Promise<Result<Door>> {
+  /** Whether it leaves no address it has. */
+  #staysThere(next: Listener, places: readonly Place[]): boolean {
+    const { listener } = this.#current;
+    if (listener.bindToPort !== next.bindToPort || listener.transparent !== next.transparent) return false;
+    return next.bindToPort ? this.#doors.every((door) => places.some((place) => place.door === door)) : isDeepStrictEqual(next.addresses, listener.addresses);
+  }
+
+  /** Fails whole: then nobody who came in meanwhile by a new door is served, and the chains are released. The doors that are there stay as they are. */
+  async #bind(generation: Generation, places: readonly Place[]): Promise<Result<Door[]>> {
     const { listener, socketOptions } = generation;
-    const door: Door = { generation, sockets: [] };
-    if (!listener.bindToPort) return ok(door);
     const prepare = listener.transparent && socketOptions !== null ? (fd: number) => socketOptions.setTransparent(fd) : undefined;
-    for (const target of listener.addresses) {
+    const made: Door[] = [];
+    const doors: Door[] = [];
+    for (const { target, door: there } of places) {
       try {
-        door.sockets.push(await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted, door), onNoDescriptor: () => this.#deps.descriptors.turnedAway(this.#stats.noDescriptor) }));
+        const door: Door = there ?? {
+          generation, target,
+          socket: await listen({ target, reusePort: this.#deps.options.reusePort ?? false, backlog: listener.tcpBacklog, prepare, onConnection: (accepted) => this.#accept(accepted, door), onNoDescriptor: () => this.#deps.descriptors.turnedAway(this.#stats.noDescriptor) }),
+        };
+        doors.push(door);
+        if (there === null) made.push(door);
       } catch (cause) {
-        door.generation = null;
-        void closeAll(door);
+        for (const door of made) door.generation = null;
+        void closeAll(made);
         for (const accepted of this.#onTheWay(generation)) accepted.destroy();
         for (const chain of generation.chains.values()) chain.destroy();
         const where = target.kind === 'ip' ? `${target.address}:${target.port}` : target.path;
         return err([{ path: `listener ${listener.name}`, message: `cannot listen on ${where}: ${cause instanceof Error ? cause.message : String(cause)}` }]);
       }
     }
-    return ok(door);
+    return ok(doors);
   }
 
-  #accept(accepted: AcceptedSocket, { generation, sockets }: Door): void {
+  #accept(accepted: AcceptedSocket, { generation, socket }: Door): void {
     if (generation === null) return accepted.destroy();
     const { listener } = generation;
     if (!this.#deps.descriptors.admits(accepted.fd, this.#stats.noDescriptor) || !this.#admits(listener)) return accepted.destroy();
-    const destination = destinationOf(accepted, generation, sockets);
+    const destination = destinationOf(accepted, generation, (port) => [socket.target, ...this.bound].some((target) => target.kind === 'ip' && target.port === port));
     if (listener.useOriginalDst && destination.captured) {
       const other = this.#handOff(destination.ip, destination.port);
       if (other !== null && other !== this) return other.adopt(accepted, destination);
@@ -366,18 +399,18 @@ export class ActiveListener {
   }
 }
 
-async function closeAll({ sockets }: Door): Promise<void> {
-  await Promise.all(sockets.map((socket) => socket.close()));
+async function closeAll(doors: readonly Door[]): Promise<void> {
+  await Promise.all(doors.map(({ socket }) => socket.close()));
 }
 
 /**
  * Where the client was going. A connection to this very port was not captured, whatever rule it passed: following it to its destination
  * would lead back here.
  */
-function destinationOf(accepted: AcceptedSocket, { listener, socketOptions }: Generation, sockets: readonly ListenSocket[]): Destination {
+function destinationOf(accepted: AcceptedSocket, { listener, socketOptions }: Generation, isOwnPort: (port: number) => boolean): Destination {
   const own = { ip: accepted.localIp, port: accepted.localPort };
   const original = socketOptions?.originalDestination(accepted.fd) ?? own;
   if (original.ip !== own.ip || original.port !== own.port) return { ...original, captured: true };
   // Under TPROXY the kernel leaves the destination in place: the local address is it.
-  return { ...own, captured: listener.transparent && !sockets.some(({ target }) => target.kind === 'ip' && target.port === own.port) };
+  return { ...own, captured: listener.transparent && !isOwnPort(own.port) };
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -224,6 +225,77 @@ test('listeners may take the addresses that others move away from in the same ch
   for (const done of await Promise.all(changes.map((listener) => server.setListener(listener)))) must(done);
   const answers = await Promise.all(['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((host) => ask(port, { host })));
   assert.deepEqual(answers.map(({ body }) => body), ['third', 'first', 'second']);
+});
+
+const ips = (...targets: [address: string, port: number][]) => targets.map(([ip, port]) => ({ kind: 'ip', address: ip, port }) as const);
+const at = (addresses: ReturnType<typeof ips>, more: Partial<ReturnType<typeof httpListener>> = {}) => ({ ...httpListener({ routes: [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: 'ok' } } }] }), addresses, ...more });
+
+test('addresses may be added to a listener, put in another order and taken away, and nobody is refused at those that stay', async (t) => {
+  const server = workerServer(t);
+  must(await server.setListener(at(ips(['127.0.0.1', 0]))));
+  const port = portOf(server);
+  const [a, b, c] = ['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((ip): [string, number] => [ip, port]) as [[string, number], [string, number], [string, number]];
+  let stopped = false;
+  let answered = 0;
+  const failures: string[] = [];
+  t.after(() => (stopped = true));
+  const load = (async () => {
+    while (!stopped) await ask(port).then(() => answered++, (error: unknown) => failures.push(String(error)));
+  })();
+  for (const addresses of [ips(a, b), ips(c, b, a), ips(a, c, b), ips(a, c), ips(a)]) {
+    // Where an address is left, connections end.
+    if (addresses.length === 2 && addresses[1]?.address === c[0]) assert.deepEqual(failures, []);
+    must(await server.setListener(at(addresses)));
+    assert.deepEqual(server.listeners()[0]?.bound, addresses);
+    for (const { address: host } of addresses) assert.equal((await ask(port, { host })).status, 200);
+    const before = answered;
+    await waitFor('answers', () => answered > before + 5);
+  }
+  stopped = true;
+  await load;
+  assert.deepEqual(failures.filter((failure) => failure.includes('ECONNREFUSED')), []);
+  await waitFor('the addresses that were left to be free', () => Promise.all([b, c].map(([host]) => ask(port, { host }).then(() => false, () => true))).then((gone) => gone.every(Boolean)));
+});
+
+test('a listener that cannot have one of its new addresses goes on by the config and at the addresses before', async (t) => {
+  const server = workerServer(t);
+  const taken = net.createServer();
+  must(await server.setListener(at(ips(['127.0.0.1', 0]))));
+  const port = portOf(server);
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.3', resolve));
+  t.after(() => taken.close());
+  const changed = at(ips(['127.0.0.1', port], ['127.0.0.2', port], ['127.0.0.3', port]));
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  assert.equal((await ask(port, { agent })).status, 200);
+  // With the chain it has, and with another.
+  for (const listener of [changed, { ...httpListener({}), addresses: changed.addresses }]) {
+    const refused = await server.setListener(listener);
+    assert.match(refused.ok ? '' : (refused.error[0]?.message ?? ''), /127\.0\.0\.3:\d+.*EADDRINUSE/);
+    assert.deepEqual(server.listeners()[0]?.bound, ips(['127.0.0.1', port]));
+    const kept = await ask(port, { agent });
+    assert.deepEqual([kept.status, kept.headers.connection], [200, undefined]);
+    assert.equal((await ask(port)).status, 200);
+  }
+});
+
+test('a port that the system chose stays, whether it is named now or left open still', async (t) => {
+  const server = workerServer(t);
+  must(await server.setListener(at(ips(['127.0.0.1', 0], ['127.0.0.1', 0]))));
+  const [first, second] = (server.listeners()[0]?.bound ?? []).map((target) => (target.kind === 'ip' ? target.port : 0)) as [number, number];
+  must(await server.setListener(at(ips(['127.0.0.1', 0], ['127.0.0.1', first]))));
+  assert.deepEqual(server.listeners()[0]?.bound, ips(['127.0.0.1', second], ['127.0.0.1', first]));
+  for (const port of [first, second]) assert.equal((await ask(port)).status, 200);
+});
+
+test('a changed tcp_backlog_size holds for the sockets that are there', async (t) => {
+  const server = workerServer(t);
+  must(await server.setListener(at(ips(['127.0.0.1', 0]), { tcpBacklog: 1 })));
+  const port = portOf(server);
+  must(await server.setListener(at(ips(['127.0.0.1', port]), { tcpBacklog: 64 })));
+  // Nobody is accepted while this thread waits for the program: all have to fit into the queue.
+  const connects = `let open = 0; for (let i = 0; i < 16; i++) require('node:net').connect(${port}, '127.0.0.1', () => { if (++open === 16) process.exit(0); });`;
+  execFileSync(process.execPath, ['-e', connects], { timeout: 10_000 });
 });
 
 test('a Unix socket goes on being served when its listener binds anew, and is gone with it', async (t) => {

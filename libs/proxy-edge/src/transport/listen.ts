@@ -23,9 +23,14 @@ export interface ListenOptions {
 export interface ListenSocket {
   /** What was bound; a port of 0 is replaced. */
   readonly target: SocketTarget;
+  /** How many may wait from now on to be accepted; null = the system's. */
+  setBacklog(backlog: number | null): void;
   /** Stops accepting; resolves when the port is free. Open connections stay, and who connected until now is still accepted. */
   close(): Promise<void>;
 }
+
+/** What node:net listens with. */
+const defaultBacklog = 511;
 
 /** Binds and accepts. Rejects with the reason when the address is taken or not ours. */
 export function listen(options: ListenOptions): Promise<ListenSocket> {
@@ -44,9 +49,11 @@ export function listen(options: ListenOptions): Promise<ListenSocket> {
       }
       const bound = server.address();
       const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, close: () => closed(server, free) });
+      return resolve({ target: target.kind === 'ip' ? { kind: 'ip', address: target.address, port } : target, setBacklog, close: () => closed(server, free) });
     });
     let free = () => {};
+    // The kernel takes another length for a socket that listens already.
+    const setBacklog = (length: number | null) => void (server as unknown as { _handle: { listen(backlog: number): number } | null })._handle?.listen(length ?? defaultBacklog);
     const backlog = options.backlog === null ? {} : { backlog: options.backlog };
     if (target.kind === 'ip') server.listen({ host: target.address, port: target.port, ...(options.reusePort && { reusePort: true }), ...backlog });
     else
