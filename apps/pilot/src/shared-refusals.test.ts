@@ -45,6 +45,7 @@ test('what a proxy of one pilot refuses is set aside by every pilot over the sto
   assert.match((await b.meltemi(['proxy-status'])).err, /^this is what pilot b alone knows, of 2 pilots over its store\npilot a cannot be asked, its proxies are missing here: it has no certificate of the mesh to be asked with \(--citadel-address\)\n/);
   const fine = await b.meltemi(['wait', 'dr', 'reviews', '--timeout', '60s']);
   assert.equal(fine.code, 1);
+  assert.match(`${fine.out}${fine.err}`, /pilot a\b[^\n]*cannot be asked, so that nothing is known of its proxies: [^\n]*--citadel-address/);
 
   // Neither the proxy that refused nor its pilot has to be there.
   await picky.stop();
