@@ -5,27 +5,14 @@ import type { Counter, Gauge } from '@meltemi/observe';
 import type { DrainPace } from '@meltemi/proxy';
 import type { ConnectionView, Listener, SocketTarget } from '@meltemi/snapshot';
 import type { AcceptedSocket } from '../transport/accepted-socket.ts';
-import { listen, type ListenSocket } from '../transport/listen.ts';
+import { listen } from '../transport/listen.ts';
 import type { SocketConnection } from '../transport/socket-connection.ts';
 import { infoOf, nothingSeen, viewOf, type Arrival, type Destination, type Seen } from './arrival.ts';
 import { ChainRuntime, type ChainDeps } from './chain-runtime.ts';
+import { closeAll, destinationOf, placesOf, type Door, type Place } from './doors.ts';
 import { build, release, type Generation } from './generation.ts';
 import { ListenerFilters, lookAlike } from './listener-filters.ts';
 import { listenerPrefix } from './listener-prefix.ts';
-
-/** A socket, and the config of who comes in by it; null = not let in. */
-interface Door {
-  generation: Generation | null;
-  /** The address by that config: its port may be 0. */
-  target: SocketTarget;
-  readonly socket: ListenSocket;
-}
-
-/** An address of the next config, and the door that is there already; null = to be bound. */
-interface Place {
-  readonly target: SocketTarget;
-  readonly door: Door | null;
-}
 
 /** Accepted, and still in a listener filter or a handshake. */
 interface OnTheWay {
@@ -84,7 +71,7 @@ export class ActiveListener {
     const generation = await build(listener, deps);
     if (!generation.ok) return generation;
     const active = new ActiveListener(generation.value, deps, handOff);
-    const bound = await active.#bind(generation.value, active.#places(listener));
+    const bound = await active.#bind(generation.value, placesOf([], listener));
     if (!bound.ok) return bound;
     active.#doors = bound.value;
     return ok(active);
@@ -111,7 +98,7 @@ export class ActiveListener {
    * other listener filters for their port) are none of the new chains': HTTP ones end after what is under way, and so do those still on their way.
    */
   async update(listener: Listener, pace: DrainPace): Promise<Result<void>> {
-    const places = this.#places(listener);
+    const places = placesOf(listener.transparent === this.#current.listener.transparent ? this.#doors : [], listener);
     const staysThere = this.#staysThere(listener, places);
     const comesAlike = staysThere ? lookAlike(this.#current.listener, listener) : () => false;
     // While it binds, somebody may come to an old chain who does not come alike: none goes over then.
@@ -258,19 +245,6 @@ export class ActiveListener {
     return new Set([this.#current, ...this.#old.keys()]);
   }
 
-  #places(next: Listener): Place[] {
-    if (!next.bindToPort) return [];
-    const free = new Set(next.transparent === this.#current.listener.transparent ? this.#doors : []);
-    const take = (fits: (door: Door) => boolean): Door | null => {
-      const door = [...free].find(fits) ?? null;
-      if (door !== null) free.delete(door);
-      return door;
-    };
-    const named = next.addresses.map((target) => ({ target, door: take(({ socket }) => isDeepStrictEqual(socket.target, target)) }));
-    // An open port goes to one that nobody names.
-    return named.map(({ target, door }) => ({ target, door: door ?? take((other) => isDeepStrictEqual(other.target, target)) }));
-  }
-
   /** Whether it leaves no address it has. */
   #staysThere(next: Listener, places: readonly Place[]): boolean {
     const { listener } = this.#current;
@@ -397,20 +371,4 @@ export class ActiveListener {
     info.endMonoMs = info.startMonoMs;
     writeLog(info);
   }
-}
-
-async function closeAll(doors: readonly Door[]): Promise<void> {
-  await Promise.all(doors.map(({ socket }) => socket.close()));
-}
-
-/**
- * Where the client was going. A connection to this very port was not captured, whatever rule it passed: following it to its destination
- * would lead back here.
- */
-function destinationOf(accepted: AcceptedSocket, { listener, socketOptions }: Generation, isOwnPort: (port: number) => boolean): Destination {
-  const own = { ip: accepted.localIp, port: accepted.localPort };
-  const original = socketOptions?.originalDestination(accepted.fd) ?? own;
-  if (original.ip !== own.ip || original.port !== own.port) return { ...original, captured: true };
-  // Under TPROXY the kernel leaves the destination in place: the local address is it.
-  return { ...own, captured: listener.transparent && !isOwnPort(own.port) };
 }
