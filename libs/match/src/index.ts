@@ -11,4 +11,4 @@ export { celReason, compileCel, type CelExpression } from './cel/compile.ts';
 export { celSyntaxReason } from './cel/parse.ts';
 export { compileMatcher, type MatcherKind } from './matching/compile-matcher.ts';
 export type { MatchInput, MatchTree } from './matching/match-tree.ts';
-export { connectionInputs, headInputs, requestInputs } from './matching/stream-inputs.ts';
+export { connectionInputs, fixedInput, headInputs, networkInputs, requestInputs, textOrNone } from './matching/stream-inputs.ts';

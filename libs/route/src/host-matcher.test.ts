@@ -92,5 +92,5 @@ test('an action whose bytes are no route refuses the table instead of throwing',
   assert.ok(action?.$case === 'action' && action.value.typedConfig !== undefined);
   action.value.typedConfig.value = Buffer.from([0x0a, 0xff, 0xff]);
   const compiled = compileRouteTable(message);
-  assert.deepEqual(compiled.ok ? [] : compiled.error.map(({ path }) => path), ['virtual_hosts[0].matcher']);
+  assert.deepEqual(compiled.ok ? [] : compiled.error.map(({ path }) => path), ['virtual_hosts[0].matcher.on_no_match.action.typed_config']);
 });

@@ -42,12 +42,6 @@ export function compileHostMatcher(message: Matcher, path: string, report: Repor
     rules.push(...found);
     return ok(ruleSet(found));
   };
-  try {
-    const tree = report.take(compileMatcher(message, path, { inputs: headInputs, action }), null);
-    return tree && { tree, rules };
-  } catch (error) {
-    // bytes of an extension that are none of its message
-    report.refuse(path, `cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-    return null;
-  }
+  const tree = report.take(compileMatcher(message, path, { inputs: headInputs, action }), null);
+  return tree && { tree, rules };
 }

@@ -98,5 +98,5 @@ test('an action that cannot be decoded is refused', () => {
   assert.ok(outcome?.$case === 'action' && outcome.value.typedConfig);
   outcome.value.typedConfig.value = Buffer.from([10, 200]);
   const compiled = compileListener(message, { networkFilters: new Map(), httpFilters: new Map(), listenerFilters: new Map(), accessLoggers: new Map() });
-  assert.deepEqual(compiled.ok ? [] : compiled.error.map(({ path }) => path), ['filter_chain_matcher']);
+  assert.deepEqual(compiled.ok ? [] : compiled.error.map(({ path }) => path), ['filter_chain_matcher.on_no_match.action.typed_config']);
 });

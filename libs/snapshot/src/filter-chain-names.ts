@@ -2,7 +2,7 @@ import { fail, ok, type Result } from '@meltemi/base';
 import { StringValue } from '@meltemi/api/gen/google/protobuf/wrappers.ts';
 import type { TypedExtensionConfig } from '@meltemi/api/gen/xds/core/v3/extension.ts';
 import type { Matcher } from '@meltemi/api/gen/xds/type/matcher/v3/matcher.ts';
-import { compileMatcher, type MatchInput, type MatcherKind } from '@meltemi/match';
+import { compileMatcher, fixedInput, networkInputs as network, textOrNone, type MatcherKind } from '@meltemi/match';
 import type { Report } from '@meltemi/route';
 import { isLocal, type ChainEntry } from './filter-chain-match.ts';
 import type { ConnectionView, FilterChain, FilterChainMatcher } from './listener-types.ts';
@@ -11,20 +11,19 @@ const field = 'filter_chain_matcher';
 const stringUrl = 'type.googleapis.com/google.protobuf.StringValue';
 /** What only a tls_inspector finds out. */
 const ofTls = /\.(ServerName|TransportProtocol)Input$/;
-const network = 'envoy.extensions.matching.common_inputs.network.v3';
 
 /** What listener filters have found out by then. Source: the comments of network_inputs.proto. */
 const inputs: MatcherKind<ConnectionView, FilterChain>['inputs'] = {
-  [`${network}.DestinationIPInput`]: fixed((view) => some(view.destinationIp)),
-  [`${network}.DestinationPortInput`]: fixed((view) => (view.destinationIp === '' ? null : String(view.destinationPort))),
-  [`${network}.SourceIPInput`]: fixed((view) => some(view.sourceIp)),
-  [`${network}.SourcePortInput`]: fixed((view) => (view.sourceIp === '' ? null : String(view.sourcePort))),
-  [`${network}.DirectSourceIPInput`]: fixed((view) => some(view.directSourceIp)),
-  [`${network}.SourceTypeInput`]: fixed((view) => (isLocal(view) ? 'local' : null)),
-  [`${network}.ServerNameInput`]: fixed((view) => some(view.serverName.toLowerCase())),
-  [`${network}.TransportProtocolInput`]: fixed((view) => some(view.transportProtocol)),
+  [`${network}.DestinationIPInput`]: fixedInput((view) => textOrNone(view.destinationIp)),
+  [`${network}.DestinationPortInput`]: fixedInput((view) => (view.destinationIp === '' ? null : String(view.destinationPort))),
+  [`${network}.SourceIPInput`]: fixedInput((view) => textOrNone(view.sourceIp)),
+  [`${network}.SourcePortInput`]: fixedInput((view) => (view.sourceIp === '' ? null : String(view.sourcePort))),
+  [`${network}.DirectSourceIPInput`]: fixedInput((view) => textOrNone(view.directSourceIp)),
+  [`${network}.SourceTypeInput`]: fixedInput((view) => (isLocal(view) ? 'local' : null)),
+  [`${network}.ServerNameInput`]: fixedInput((view) => textOrNone(view.serverName.toLowerCase())),
+  [`${network}.TransportProtocolInput`]: fixedInput((view) => textOrNone(view.transportProtocol)),
   // a list, each in quotes: 'h2','http/1.1'
-  [`${network}.ApplicationProtocolInput`]: fixed((view) => (view.applicationProtocols.length === 0 ? null : `'${view.applicationProtocols.join("','")}'`)),
+  [`${network}.ApplicationProtocolInput`]: fixedInput((view) => (view.applicationProtocols.length === 0 ? null : `'${view.applicationProtocols.join("','")}'`)),
 };
 
 export interface NamedChains {
@@ -51,14 +50,9 @@ export function compileFilterChainNames(message: Matcher, { entries, defaultChai
     const chain = chains.get(name) ?? (name !== '' && defaultChain?.name === name ? defaultChain : undefined);
     return chain === undefined ? fail(`${at}.typed_config.value`, `there is no filter chain "${name}"`) : ok(chain);
   };
-  try {
-    const tree = report.take(compileMatcher(message, field, { inputs: noted, action }), null);
-    if (asksOfTls && !inspectsTls) report.warn('listener_filters', `${field} asks for SNI or the transport protocol, which nothing finds out without a tls_inspector`);
-    return { match: (view) => tree?.match(view) ?? defaultChain };
-  } catch (error) {
-    report.refuse(field, `cannot be decoded: ${error instanceof Error ? error.message : String(error)}`);
-    return { match: () => null };
-  }
+  const tree = report.take(compileMatcher(message, field, { inputs: noted, action }), null);
+  if (asksOfTls && !inspectsTls) report.warn('listener_filters', `${field} asks for SNI or the transport protocol, which nothing finds out without a tls_inspector`);
+  return { match: (view) => tree?.match(view) ?? defaultChain };
 }
 
 function chainsByName(entries: readonly ChainEntry[], report: Report): ReadonlyMap<string, FilterChain> {
@@ -70,13 +64,4 @@ function chainsByName(entries: readonly ChainEntry[], report: Report): ReadonlyM
     if (match !== undefined) report.warn(`${path}.filter_chain_match`, `has no effect beside ${field}`);
   }
   return chains;
-}
-
-function fixed(read: MatchInput<ConnectionView>): (typeof inputs)[string] {
-  const input = ok(read);
-  return () => input;
-}
-
-function some(value: string): string | null {
-  return value === '' ? null : value;
 }

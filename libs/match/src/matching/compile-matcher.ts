@@ -23,7 +23,7 @@ export interface MatcherKind<View, Action> {
 
 /**
  * Compiles a Matcher, or names everything in it that cannot be run. A branch that comes to no action counts as not matched: what follows it
- * is tried, then on_no_match. Source: the comments of xds/type/matcher/v3.
+ * is tried, then on_no_match. An action or input that throws is refused as not decodable. Source: the comments of xds/type/matcher/v3.
  */
 export function compileMatcher<View, Action>(message: Matcher, path: string, kind: MatcherKind<View, Action>): Result<MatchTree<View, Action>> {
   const compiler = new MatcherCompiler(kind);
@@ -61,7 +61,7 @@ class MatcherCompiler<View, Action> {
     if (outcome === undefined) return this.#refuse(path, 'needs a matcher or an action');
     if (outcome.$case === 'matcher') return this.matcher(outcome.value, `${path}.matcher`, depth + 1);
     if (!this.#enter(path, depth)) return null;
-    const action = this.#take(this.#kind.action(outcome.value, `${path}.action`));
+    const action = this.#run(`${path}.action.typed_config`, () => this.#kind.action(outcome.value, `${path}.action`));
     return action === null ? null : new ActionLeaf(action);
   }
 
@@ -84,12 +84,14 @@ class MatcherCompiler<View, Action> {
     const name = nameOf(typedConfig?.typeUrl);
     const at = `${path}.typed_config`;
     if (typedConfig !== undefined && name === 'xds.type.matcher.v3.IPMatcher') {
-      const branches = this.#ranges(IPMatcher.decode(typedConfig.value), `${at}.range_matchers`, depth);
-      return read && new RangeTree(read, otherwise, branches);
+      const ranges = this.#run(at, () => ok(IPMatcher.decode(typedConfig.value)));
+      const branches = ranges && this.#ranges(ranges, `${at}.range_matchers`, depth);
+      return read && branches && new RangeTree(read, otherwise, branches);
     }
     if (typedConfig !== undefined && name === 'xds.type.matcher.v3.ServerNameMatcher') {
-      const branches = this.#domains(ServerNameMatcher.decode(typedConfig.value), `${at}.domain_matchers`, depth);
-      return read && new DomainTree(read, otherwise, branches);
+      const domains = this.#run(at, () => ok(ServerNameMatcher.decode(typedConfig.value)));
+      const branches = domains && this.#domains(domains, `${at}.domain_matchers`, depth);
+      return read && branches && new DomainTree(read, otherwise, branches);
     }
     return this.#refuse(at, `"${name}" is not supported: use IPMatcher or ServerNameMatcher of xds.type.matcher.v3`);
   }
@@ -171,7 +173,9 @@ class MatcherCompiler<View, Action> {
   #custom({ typedConfig }: TypedExtensionConfig, path: string): StringMatch | null {
     const name = nameOf(typedConfig?.typeUrl);
     if (typedConfig === undefined || name !== 'envoy.extensions.matching.input_matchers.ip.v3.Ip') return this.#refuse(path, `"${name}" is not supported: use value_match, or envoy.extensions.matching.input_matchers.ip.v3.Ip`);
-    const { cidrRanges } = Ip.decode(typedConfig.value);
+    const message = this.#run(path, () => ok(Ip.decode(typedConfig.value)));
+    if (message === null) return null;
+    const { cidrRanges } = message;
     if (cidrRanges.length === 0) return this.#refuse(`${path}.cidr_ranges`, 'needs at least one');
     const set = this.#take(compileCidrs(cidrRanges, `${path}.cidr_ranges`));
     return set && { matches: (value) => set.contains(value) };
@@ -181,7 +185,7 @@ class MatcherCompiler<View, Action> {
     const name = nameOf(config?.typedConfig?.typeUrl);
     const compile = Object.hasOwn(this.#kind.inputs, name) ? this.#kind.inputs[name] : undefined;
     if (compile === undefined) return this.#refuse(`${path}.typed_config`, `the input "${name}" is not supported here: use one of ${Object.keys(this.#kind.inputs).map((known) => known.replace(/.*\./, '')).join(', ')}`);
-    return this.#take(compile(config?.typedConfig?.value ?? new Uint8Array(), `${path}.typed_config`));
+    return this.#run(`${path}.typed_config`, () => compile(config?.typedConfig?.value ?? new Uint8Array(), `${path}.typed_config`));
   }
 
   /** False, and said, when the matcher is too large. */
@@ -194,6 +198,15 @@ class MatcherCompiler<View, Action> {
   #refuse(path: string, message: string): null {
     this.errors.push({ path, message });
     return null;
+  }
+
+  /** Reads an extension, whose bytes may be none of its message. */
+  #run<T>(path: string, read: () => Result<T>): T | null {
+    try {
+      return this.#take(read());
+    } catch (error) {
+      return this.#refuse(path, `cannot be decoded: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   #take<T>(result: Result<T>): T | null {

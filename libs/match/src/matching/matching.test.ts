@@ -122,6 +122,18 @@ test('what cannot be run is refused by its path', () => {
   assert.deepEqual(refused(ranges({ ranges: [cidr('10.0.0.0/33')], onMatch: act('x') }, { onMatch: act('y') })), ['m.matcher_tree.custom_match.typed_config.range_matchers[0].ranges[0].prefix_len', 'm.matcher_tree.custom_match.typed_config.range_matchers[1].ranges']);
 });
 
+test('an extension whose bytes are none of its message is refused by its path, and hides no other fault', () => {
+  const broken = decode({ matcherTree: { input: header('a'), exactMatchMap: { map: { k: act('x') } } }, onNoMatch: {} });
+  const tree = broken.matcherType?.$case === 'matcherTree' ? broken.matcherType.value : undefined;
+  const branch = tree?.treeType?.$case === 'exactMatchMap' ? tree.treeType.value.map['k']?.onMatch : undefined;
+  assert.ok(branch?.$case === 'action' && branch.value.typedConfig);
+  branch.value.typedConfig.value = Buffer.from([10, 200]);
+  const compiled = compileMatcher(broken, 'm', kind);
+  assert.ok(!compiled.ok);
+  assert.deepEqual(compiled.error.map(({ path }) => path), ['m.on_no_match', 'm.matcher_tree.exact_match_map.map["k"].action.typed_config']);
+  assert.match(compiled.error[1]?.message ?? '', /^cannot be decoded: /);
+});
+
 test('nesting and size have limits', () => {
   const nested = (levels: number): Json => (levels === 0 ? { onNoMatch: act('deep') } : { onNoMatch: { matcher: nested(levels - 1) } });
   assert.equal(matcher(nested(30))({}), 'deep');

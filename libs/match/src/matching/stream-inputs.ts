@@ -6,7 +6,8 @@ import type { MatchInput } from './match-tree.ts';
 
 type StreamInputs = MatcherKind<StreamInfo, unknown>['inputs'];
 
-const network = 'envoy.extensions.matching.common_inputs.network.v3';
+/** Before the names of inputs that a connection has. */
+export const networkInputs = 'envoy.extensions.matching.common_inputs.network.v3';
 const ssl = 'envoy.extensions.matching.common_inputs.ssl.v3';
 const header = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
 
@@ -16,15 +17,15 @@ const header = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
  * peer of the connection.
  */
 export const connectionInputs: StreamInputs = {
-  [`${network}.DestinationIPInput`]: fixed((info) => some(addressWithoutPort(info.connection.localAddress))),
-  [`${network}.DestinationPortInput`]: fixed((info) => port(info.connection.localAddress)),
-  [`${network}.SourceIPInput`]: fixed((info) => some(addressWithoutPort(info.downstreamRemoteAddress))),
-  [`${network}.SourcePortInput`]: fixed((info) => port(info.downstreamRemoteAddress)),
-  [`${network}.DirectSourceIPInput`]: fixed((info) => some(addressWithoutPort(info.connection.directRemoteAddress))),
-  [`${network}.ServerNameInput`]: fixed((info) => some(info.connection.requestedServerName)),
-  [`${ssl}.UriSanInput`]: fixed(({ connection: { tls } }) => names(tls, tls?.peerUriSans)),
-  [`${ssl}.DnsSanInput`]: fixed(({ connection: { tls } }) => names(tls, tls?.peerDnsSans)),
-  [`${ssl}.SubjectInput`]: fixed(({ connection: { tls } }) => (tls !== null && known(tls) ? some(tls.peerSubject) : null)),
+  [`${networkInputs}.DestinationIPInput`]: fixedInput((info) => textOrNone(addressWithoutPort(info.connection.localAddress))),
+  [`${networkInputs}.DestinationPortInput`]: fixedInput((info) => port(info.connection.localAddress)),
+  [`${networkInputs}.SourceIPInput`]: fixedInput((info) => textOrNone(addressWithoutPort(info.downstreamRemoteAddress))),
+  [`${networkInputs}.SourcePortInput`]: fixedInput((info) => port(info.downstreamRemoteAddress)),
+  [`${networkInputs}.DirectSourceIPInput`]: fixedInput((info) => textOrNone(addressWithoutPort(info.connection.directRemoteAddress))),
+  [`${networkInputs}.ServerNameInput`]: fixedInput((info) => textOrNone(info.connection.requestedServerName)),
+  [`${ssl}.UriSanInput`]: fixedInput(({ connection: { tls } }) => names(tls, tls?.peerUriSans)),
+  [`${ssl}.DnsSanInput`]: fixedInput(({ connection: { tls } }) => names(tls, tls?.peerDnsSans)),
+  [`${ssl}.SubjectInput`]: fixedInput(({ connection: { tls } }) => (tls !== null && known(tls) ? textOrNone(tls.peerSubject) : null)),
 };
 
 /** What a request shows, its connection included. */
@@ -47,12 +48,14 @@ function headerInput<View>(headOf: (view: View) => RequestHead | null): MatcherK
   };
 }
 
-function fixed(read: MatchInput<StreamInfo>): StreamInputs[string] {
+/** An input without settings. */
+export function fixedInput<View>(read: MatchInput<View>): () => Result<MatchInput<View>> {
   const input = ok(read);
   return () => input;
 }
 
-function some(value: string): string | null {
+/** What is empty is not there. */
+export function textOrNone(value: string): string | null {
   return value === '' ? null : value;
 }
 
