@@ -19,8 +19,8 @@ function control(json: Json) {
 const template = (pathTemplate: string): Json => ({ name: 'uri-template', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig', pathTemplate } });
 
 /** Whether one permission, or one principal, matches. */
-const permits = (permission: Json, info: StreamInfo) => control({ policies: { p: { permissions: [permission], principals: [{ any: true }] } } }).match(info) === 'p';
-const isPrincipal = (principal: Json, info: StreamInfo) => control({ policies: { p: { permissions: [{ any: true }], principals: [principal] } } }).match(info) === 'p';
+const permits = (permission: Json, info: StreamInfo) => control({ policies: { p: { permissions: [permission], principals: [{ any: true }] } } }).decide(info).policy === 'p';
+const isPrincipal = (principal: Json, info: StreamInfo) => control({ policies: { p: { permissions: [{ any: true }], principals: [principal] } } }).decide(info).policy === 'p';
 
 function request(path = '/shop/cart?id=1#top', headers: Record<string, string> = {}, connection: Partial<ConnectionInfo> = {}): StreamInfo {
   const info = new StreamInfo({ ...unknownConnection, localAddress: '10.0.0.9:8080', directRemoteAddress: '10.0.0.5:4000', requestedServerName: 'shop.example', ...connection }, 0, 0);
@@ -101,13 +101,10 @@ test('the first policy by name that matches decides, and the action says what it
   const none = { permissions: [{ destinationPort: 1 }], principals: [{ any: true }] };
   const info = request();
   const allow = control({ action: 'ALLOW', policies: { z: any, b: any, a: none } });
-  assert.equal(allow.match(info), 'b');
-  assert.deepEqual([allow.allows('b'), allow.allows(null)], [true, false]);
-  const deny = control({ action: 'DENY', policies: { a: any } });
-  assert.deepEqual([deny.allows('a'), deny.allows(null)], [false, true]);
-  const log = control({ action: 'LOG', policies: { a: any } });
-  assert.deepEqual([log.allows('a'), log.allows(null)], [true, true]);
-  assert.equal(control({}).match(info), null);
+  assert.equal(allow.decide(info).policy, 'b');
+  const allowed = (action: string) => [any, none].map((policy) => control({ action, policies: { a: policy } }).decide(info).allowed);
+  assert.deepEqual(['ALLOW', 'DENY', 'LOG'].map(allowed), [[true, false], [false, true], [true, true]]);
+  assert.equal(control({}).decide(info).policy, null);
 });
 
 test('what cannot be run is refused by its path', () => {
@@ -170,6 +167,6 @@ test('no message makes compiling or evaluating throw', () => {
       return;
     }
     const result = compileRbac(message, 'rules');
-    if (result.ok) result.value.match(request());
+    if (result.ok) result.value.decide(request());
   }), { numRuns: 500 });
 });

@@ -16,32 +16,19 @@ interface CompiledPolicy {
 /** Policies with their action. ALLOW denies what none matches, DENY what one matches, LOG nothing. @hot */
 export class AccessControl {
   readonly action: 'allow' | 'deny' | 'log';
-  /** By name. */
-  readonly #names: readonly string[];
-  /** By name, and last what no match means. */
+  /** By the policies' names, and last what no match means. */
   readonly #verdicts: readonly Verdict[];
   readonly #rules: RuleIndex;
 
   constructor(action: AccessControl['action'], policies: readonly CompiledPolicy[]) {
     this.action = action;
-    this.#names = policies.map(({ name }) => name);
-    this.#verdicts = [...this.#names, null].map((policy) => ({ policy, allowed: this.allows(policy), logged: action === 'log' ? policy !== null : null }));
+    this.#verdicts = [...policies.map(({ name }) => name), null].map((policy) => ({ policy, allowed: action === 'log' || (action === 'allow') === (policy !== null), logged: action === 'log' ? policy !== null : null }));
     this.#rules = RuleIndex.of(policies.map(({ rule }) => rule));
   }
 
-  /** The name of the first policy that matches, or null. */
-  match(info: StreamInfo): string | null {
-    return this.#names[this.#rules.first(info, this.#names.length)] ?? null;
-  }
-
-  /** `match` and what it means. */
+  /** By the first policy that matches. */
   decide(info: StreamInfo): Verdict {
-    return this.#verdicts[this.#rules.first(info, this.#names.length)] as Verdict;
-  }
-
-  /** What the outcome of `match` means. */
-  allows(policy: string | null): boolean {
-    return this.action === 'log' || (this.action === 'allow') === (policy !== null);
+    return this.#verdicts[this.#rules.first(info, this.#verdicts.length - 1)] as Verdict;
   }
 }
 

@@ -107,9 +107,9 @@ test(`${sets * requestsPerSet} times the index names the policy that trying each
     const alone = Object.keys(policies).sort().map((name) => ({ name, parts: (policies[name]?.permissions ?? []).flatMap((one) => (policies[name]?.principals ?? []).map((other) => control({ only: { permissions: [one], principals: [other] } }))) }));
     for (let i = 0; i < requestsPerSet; i++) {
       const info = asked();
-      const expected = alone.find(({ parts }) => parts.some((part) => part.match(info) !== null))?.name ?? null;
+      const expected = alone.find(({ parts }) => parts.some((part) => part.decide(info).policy !== null))?.name ?? null;
       if (expected !== null) found += 1;
-      assert.equal(indexed.match(info), expected, JSON.stringify([info.request, info.connection, info.dynamicMetadata, policies]));
+      assert.equal(indexed.decide(info).policy, expected, JSON.stringify([info.request, info.connection, info.dynamicMetadata, policies]));
     }
   }
   assert.ok(found > sets, `policies matched ${found} times`);
@@ -122,7 +122,7 @@ test('a set of many values answers as each value alone', () => {
     const apart = values.map((value) => control({ p: { permissions: [value], principals: [{ any: true }] } }));
     for (let i = 0; i < 5; i++) {
       const info = asked();
-      assert.equal(together.match(info) !== null, apart.some((one) => one.match(info) !== null), JSON.stringify([info.request, values]));
+      assert.equal(together.decide(info).policy !== null, apart.some((one) => one.decide(info).policy !== null), JSON.stringify([info.request, values]));
     }
   }
 });
@@ -142,7 +142,7 @@ test('of 10,000 policies that differ by host only those are tried that may match
   const info = asked();
   const head = new CountedHead('GET', '/', 'H77.test', HeaderMap.from({}));
   info.request = head;
-  assert.equal(many.match(info), 'p77');
+  assert.equal(many.decide(info).policy, 'p77');
   assert.ok(head.reads < 10, `${head.reads} fields were read`);
 });
 

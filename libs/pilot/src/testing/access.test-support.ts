@@ -65,8 +65,8 @@ export function verdict(filters: readonly AccessFilter[], asked: Asked, tcp = fa
     if (!rules) continue;
     const compiled = compileRbac(rules, 'rules');
     if (!compiled.ok) throw new Error(JSON.stringify(compiled.error));
-    const policy = compiled.value.match(info);
-    if (!compiled.value.allows(policy)) return deniedDetails(policy);
+    const { policy, allowed } = compiled.value.decide(info);
+    if (!allowed) return deniedDetails(policy);
   }
   return 'allowed';
 }
