@@ -40,9 +40,10 @@ export class VirtualHostIndex<T> {
     const place = placeOf(authority);
     const recent = this.#recent[place];
     if (recent !== undefined && recent.authority === authority) return recent.found;
+    if (authority.length > longestRecent) return this.#look(authority);
     // A flat copy: a slice would keep its whole head alive.
     const own = Buffer.from(authority, 'latin1').toString('latin1');
-    if (own !== authority || own.length > longestRecent) return this.#look(authority);
+    if (own !== authority) return this.#look(authority);
     const found = this.#look(own);
     this.#recent[place] = { authority: own, found };
     return found;
