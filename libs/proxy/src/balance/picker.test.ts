@@ -131,6 +131,26 @@ test('localities share by weight when the cluster asks', () => {
   assert.ok(first > 3850 && first < 4150, String(first));
 });
 
+test('weights of localities leave no healthy host out where only localities without one have any', () => {
+  const zone = (name: string, weight: number | null, ...endpoints: Endpoint[]) => ({ locality: { ...nowhere, zone: name }, weight, endpoints });
+  const store = new HostStore(() => 0);
+  const settings = config({ kind: 'random' }, { localityWeighted: true });
+  store.update({ ...assignment([]), priorities: [[zone('a', 1, endpoint(1, { health: 'unhealthy' })), zone('b', null, endpoint(2), endpoint(3))]] });
+  assert.deepEqual([...pickMany(settings, store, 100).keys()].toSorted(), ['10.0.0.2:80', '10.0.0.3:80']);
+  store.update({ ...assignment([]), priorities: [[zone('a', 1, endpoint(1)), zone('b', null, endpoint(2), endpoint(3))]] });
+  assert.deepEqual([...pickMany(settings, store, 100).keys()], ['10.0.0.1:80']);
+});
+
+test('in panic every host counts, whatever its locality weighs', () => {
+  const down = (n: number) => endpoint(n, { health: 'unhealthy' });
+  const store = new HostStore(() => 0);
+  store.update({ ...assignment([]), priorities: [[
+    { locality: { ...nowhere, zone: 'a' }, weight: 99, endpoints: [down(1)] }, { locality: { ...nowhere, zone: 'b' }, weight: 1, endpoints: [down(2), down(3), endpoint(4)] }, { locality: nowhere, weight: null, endpoints: [down(5)] },
+  ]] });
+  const counts = pickMany(config({ kind: 'random' }, { localityWeighted: true }), store, 5000);
+  for (const n of [1, 2, 3, 4, 5]) assert.ok(Math.abs((counts.get(`10.0.0.${n}:80`) ?? 0) - 1000) < 150, JSON.stringify([...counts]));
+});
+
 const versioned = (n: number, version: string) => endpoint(n, { metadata: { 'envoy.lb': { version } } });
 const subsets = (over: Partial<SubsetConfig> = {}): SubsetConfig => ({
   fallback: 'none', defaultSubset: {}, selectors: [{ keys: ['version'], fallback: 'not-defined', fallbackKeys: [], singleHost: false }], listAsAny: false, localityWeightAware: false, scaleLocalityWeight: false,

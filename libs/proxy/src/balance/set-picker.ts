@@ -147,6 +147,8 @@ function sourcePicker(shared: Balancing, priority: PriorityHosts, source: Source
   if (!weighted) return listPicker(shared, priority[source]);
   const policy = config.lbPolicy;
   if (policy.kind === 'ring_hash' || policy.kind === 'maglev') return new HashPicker(policy, () => localityEntries(priority.localities, source, policy), parts);
+  // As in Envoy weights of localities say nothing in panic, nor when only localities without one have hosts.
+  if (source === 'all') return listPicker(shared, priority.all);
   let sum = 0;
   const localities = priority.localities.flatMap((locality): LocalityShare[] => {
     const weight = effectiveWeight(locality, source, factor);
@@ -154,7 +156,7 @@ function sourcePicker(shared: Balancing, priority: PriorityHosts, source: Source
     sum += weight;
     return [{ upTo: sum, picker: listPicker(shared, locality[source]) }];
   });
-  return new LocalityPicker(localities, sum);
+  return sum === 0 ? listPicker(shared, priority[source]) : new LocalityPicker(localities, sum);
 }
 
 /** The picker over a list; the one there is when the list has not changed. */
@@ -167,11 +169,10 @@ function listPicker({ config, parts, known }: Balancing, hosts: readonly Host[])
   return picker;
 }
 
-/** A locality without weight gets no traffic; one with few available hosts gets less. */
-function effectiveWeight(locality: LocalityHosts, source: Source, factor: number): number {
+/** A locality without weight gets no traffic beside those with one; one with few available hosts gets less. */
+function effectiveWeight(locality: LocalityHosts, source: 'healthy' | 'degraded', factor: number): number {
   const available = locality[source].length;
-  if (available === 0 || locality.weight === null) return 0;
-  return source === 'all' ? locality.weight : locality.weight * Math.min(1, (available / (locality.all.length - locality.excluded)) * (factor / 100));
+  return available === 0 || locality.weight === null ? 0 : locality.weight * Math.min(1, (available / (locality.all.length - locality.excluded)) * (factor / 100));
 }
 
 interface LocalityShare {
