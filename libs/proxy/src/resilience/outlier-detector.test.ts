@@ -100,6 +100,19 @@ test('max_ejection_time caps the growth', () => {
   }
 });
 
+test('a multiplier grows no further than max_ejection_time needs, so that good intervals bring it down in time', () => {
+  const { report, ejected, wait } = setUp({ consecutive5xx: 1, baseEjectionTimeMs: 10_000, maxEjectionTimeMs: 20_000 });
+  for (let i = 0; i < 20; i++) {
+    report(0, 500);
+    while (ejected().length > 0) wait(10_000);
+  }
+  // As in Envoy it is at most one above what max_ejection_time needs.
+  wait(30_000);
+  report(0, 500);
+  wait(10_000);
+  assert.deepEqual(ejected(), []);
+});
+
 test('never more than max_ejection_percent, but one when always_eject_one_host says so', () => {
   const half = setUp({ consecutive5xx: 1, maxEjectionPercent: 50 }, 4);
   for (const i of [0, 1, 2, 3]) half.report(i, 500);

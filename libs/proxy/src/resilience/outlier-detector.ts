@@ -179,7 +179,9 @@ export class OutlierDetector {
     if (!this.#mayEject()) return 'overflow';
     if (!enforced) return 'spared';
     const { baseEjectionTimeMs, maxEjectionTimeMs } = this.#config;
-    const times = row.add(HostWord.backoff, 1);
+    // As in Envoy no higher than one above what the longest ejection needs: good intervals bring it down one by one.
+    const before = row.get(HostWord.backoff);
+    const times = before * baseEjectionTimeMs < maxEjectionTimeMs + baseEjectionTimeMs ? row.add(HostWord.backoff, 1) : before;
     row.set(HostWord.until, this.#parts.shared.timeOf(nowMs) + Math.min(longestMs, Math.min(maxEjectionTimeMs, baseEjectionTimeMs * times) + jitterMs));
     row.set(HostWord.ejected, 1);
     return 'ejected';
