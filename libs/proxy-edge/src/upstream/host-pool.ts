@@ -55,7 +55,7 @@ export class HostPool implements PoolConnectionOwner {
     this.tls = options.tls;
     this.key = poolKey(options.host, options.serverName, options.protocol);
     this.#options = options;
-    this.#expectedRoom = options.protocol === 'http2' ? options.cluster.http.http2.maxConcurrentStreams : 1;
+    this.#expectedRoom = options.protocol === 'http2' ? http2Room(options.cluster) : 1;
   }
 
   /** Nothing open, nothing under way. */
@@ -63,8 +63,10 @@ export class HostPool implements PoolConnectionOwner {
     return this.#all.size === 0 && this.#dials.size === 0 && this.#waiting.length === 0;
   }
 
+  /** Above the limits a host still gets one connection, or nobody would ever take those who wait. */
   get #mayConnect(): boolean {
-    return this.#options.limits.canConnect && this.#all.size + this.#dials.size < this.#options.cluster.circuitBreakers.perHostMaxConnections;
+    const open = this.#all.size + this.#dials.size;
+    return open === 0 || (this.#options.limits.canConnect && open < this.#options.cluster.circuitBreakers.perHostMaxConnections);
   }
 
   newStream(options: NewStreamOptions, callbacks: StreamCallbacks): PendingStream | null {
@@ -87,9 +89,8 @@ export class HostPool implements PoolConnectionOwner {
     limits.pending++;
     stats.rqPendingTotal.inc();
     stats.rqPendingActive.inc();
-    // Above the limit a host still gets its first connection, or it could never be used.
     if (this.#enoughDials()) return { cancel: () => this.#cancel(waiting) };
-    if (this.#mayConnect || this.#all.size + this.#dials.size === 0) this.#connect();
+    if (this.#mayConnect) this.#connect();
     else stats.cxOverflow.inc();
     return { cancel: () => this.#cancel(waiting) };
   }
@@ -216,10 +217,11 @@ export class HostPool implements PoolConnectionOwner {
     if (!over) this.#dials.add(giveUp);
   }
 
-  /** Those who waited for the connection that failed: as in Envoy all of them when it would have served all. */
+  /** Those who waited for the connection that failed; where no other is open also those who would have had to wait on, since the next most likely fails, too. */
   #failWaiting(kind: 'timeout' | 'connect', transportFailure: string | null): void {
     const failed: Waiting[] = [];
-    const count = Math.min(this.#waiting.length, this.#expectedRoom);
+    const unserved = this.#all.size > 0 ? 0 : this.#waiting.length - this.#dials.size * this.#expectedRoom;
+    const count = Math.min(this.#waiting.length, Math.max(this.#expectedRoom, unserved));
     for (let i = 0; i < count; i++) {
       const next = this.#nextWaiting();
       if (next !== null) failed.push(next);
@@ -244,7 +246,7 @@ export class HostPool implements PoolConnectionOwner {
     const http2 = protocol === 'http2' || (protocol === 'auto' && connection.tls?.alpn === 'h2');
     (http2 ? stats.cxHttp2Total : stats.cxHttp1Total).inc();
     // What a host chose once it most likely chooses again.
-    if (protocol === 'auto') this.#expectedRoom = http2 ? this.#options.cluster.http.http2.maxConcurrentStreams : 1;
+    if (protocol === 'auto') this.#expectedRoom = http2 ? http2Room(this.#options.cluster) : 1;
     const options = { ...this.#options, remoteAddress: this.host.key };
     return http2 ? new Http2PoolConnection(connection, this, options) : new Http1PoolConnection(connection, this, options);
   }
@@ -289,6 +291,11 @@ export class HostPool implements PoolConnectionOwner {
     pooled.writtenBefore = connection.bytesWritten;
     pooled.count();
   }
+}
+
+/** Requests that one new connection takes at once. */
+function http2Room({ http: { http2, maxRequestsPerConnection: most } }: Cluster): number {
+  return most > 0 ? Math.min(most, http2.maxConcurrentStreams) : http2.maxConcurrentStreams;
 }
 
 /** What tells pools of one cluster and priority apart. */
