@@ -5,6 +5,7 @@ export { LogType, logTypeNames, logTypeOf, remoteAddress, StreamInfo, unknownCon
 export { statusText } from './status.ts';
 export { hasEscapedSlash, mergeSlashes, normalizePath, pathEnd, pathOf, preparePath, queryOf, queryParameter, type PathOptions } from './path.ts';
 export { percentEncode } from './percent.ts';
+export { fromWire, toWire } from './wire-text.ts';
 export { addressWithoutPort, formatAddress, portOf } from './address.ts';
 export { fieldNameOf, internalised } from './field-name.ts';
 export { compileFormat, type Formatter, type TextSink } from './format/substitution.ts';

@@ -1,12 +1,14 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import type { HeaderMatcher, QueryParameterMatcher } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
-import { fieldNameOf, queryParameter } from '@meltemi/http';
+import type { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
+import { fieldNameOf, fromWire, queryParameter, toWire } from '@meltemi/http';
 import { compileRegexMatch, compileStringMatcher, stringMatch } from './string-match.ts';
 import type { FieldSource, HeaderMatch, QueryMatch, StringMatch } from './types.ts';
 
 /**
  * Compiles a HeaderMatcher. Several values of a field are joined by "," before matching; pseudo headers work. A missing header matches
- * nothing, inverted or not, unless the matcher is about presence or treats it as empty. Source: Envoy's route_components docs.
+ * nothing, inverted or not, unless the matcher is about presence or treats it as empty. Source: Envoy's route_components docs. Patterns are
+ * texts, values the bytes of texts: literal patterns become bytes here, so that no value has to become text.
  */
 export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): Result<HeaderMatch> {
   if (matcher.name === '') return fail(`${path}.name`, 'a header matcher needs a name');
@@ -81,22 +83,36 @@ function presence(name: string, present: boolean, matcher: HeaderMatcher): Heade
 function compileValue(specifier: NonNullable<HeaderMatcher['headerMatchSpecifier']>, path: string): Result<StringMatch> {
   switch (specifier.$case) {
     case 'exactMatch':
-      return ok(stringMatch('exact', specifier.value));
+      return ok(stringMatch('exact', toWire(specifier.value)));
     case 'prefixMatch':
-      return ok(stringMatch('prefix', specifier.value));
+      return ok(stringMatch('prefix', toWire(specifier.value)));
     case 'suffixMatch':
-      return ok(stringMatch('suffix', specifier.value));
+      return ok(stringMatch('suffix', toWire(specifier.value)));
     case 'containsMatch':
-      return ok(stringMatch('contains', specifier.value));
+      return ok(stringMatch('contains', toWire(specifier.value)));
     case 'safeRegexMatch':
-      return compileRegexMatch(specifier.value, `${path}.safe_regex_match`);
+      return asText(specifier.value.regex, compileRegexMatch(specifier.value, `${path}.safe_regex_match`));
     case 'stringMatch':
-      return compileStringMatcher(specifier.value, `${path}.string_match`);
+      return compileText(specifier.value, `${path}.string_match`);
     case 'rangeMatch':
       return ok(rangeMatch(specifier.value.start, specifier.value.end));
     case 'presentMatch':
       return fail(path, 'present_match has no value');
   }
+}
+
+function compileText(matcher: StringMatcher, path: string): Result<StringMatch> {
+  const pattern = matcher.matchPattern;
+  if (pattern === undefined || pattern.$case === 'custom') return compileStringMatcher(matcher, path);
+  if (pattern.$case === 'safeRegex') return asText(pattern.value.regex, compileStringMatcher(matcher, path));
+  return ok(stringMatch(pattern.$case, toWire(pattern.value), matcher.ignoreCase));
+}
+
+/** A regular expression is over characters; one of ASCII alone is as good over bytes. */
+function asText(regex: string, match: Result<StringMatch>): Result<StringMatch> {
+  if (!match.ok || toWire(regex) === regex) return match;
+  const { value } = match;
+  return ok({ matches: (bytes) => value.matches(fromWire(bytes)) });
 }
 
 /** Whole value a base-10 integer in [start, end). */

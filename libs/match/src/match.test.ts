@@ -75,6 +75,20 @@ test('header matchers follow the rules for missing, repeated and inverted header
   }
 });
 
+test('a matcher of a field means the characters of its pattern, which come as UTF-8', () => {
+  const wire = (text: string) => Buffer.from(text).toString('latin1');
+  for (const [matcher, value, expected] of [
+    [{ $case: 'exactMatch', value: 'café' }, 'café', true], [{ $case: 'prefixMatch', value: '日' }, '日本', true], [{ $case: 'suffixMatch', value: 'é' }, 'café', true], [{ $case: 'containsMatch', value: 'é' }, 'cafe', false],
+    [{ $case: 'stringMatch', value: { matchPattern: { $case: 'exact', value: 'Café' }, ignoreCase: true } }, 'café', true],
+    [{ $case: 'stringMatch', value: { matchPattern: { $case: 'safeRegex', value: { regex: 'caf[éè]' } }, ignoreCase: false } }, 'cafè', true],
+    [{ $case: 'safeRegexMatch', value: { regex: 'caf[éè]' } }, 'caf\xc3', false],
+  ] as const) {
+    const compiled = compileHeaderMatcher(header({ headerMatchSpecifier: matcher }), 'headers[0]');
+    assert.ok(compiled.ok);
+    assert.equal(compiled.value.matches(new RequestHead('GET', '/', 'a', new HeaderMap(['x-a', wire(value)]))), expected, JSON.stringify([matcher, value]));
+  }
+});
+
 test('string matchers ignore case when asked and name what is missing', () => {
   const compiled = compileStringMatcher({ matchPattern: { $case: 'prefix', value: 'Foo' }, ignoreCase: true }, 'm');
   assert.ok(compiled.ok && compiled.value.matches('fOObar'));

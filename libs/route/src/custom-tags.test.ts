@@ -17,6 +17,8 @@ test('a tag by a format is printed as in access logs, and empty where there is n
   const print = (format: string) => compiled(format).tags[0]?.value(info, () => undefined);
   assert.equal(print('%REQ(X-USER)% %REQ(:METHOD)%'), 'jason GET');
   assert.equal(print('%REQ(X-NOBODY)%'), '');
+  info.request.headers.set('x-user', Buffer.from('José').toString('latin1'));
+  assert.equal(print('é %REQ(X-USER)%'), 'é José');
 });
 
 test('a format that cannot be read is refused by its field', () => {

@@ -1,6 +1,6 @@
 import type { CustomTag as TagMessage } from '@meltemi/api/gen/envoy/type/tracing/v3/custom_tag.ts';
 import { formatFieldErrors } from '@meltemi/base';
-import { compileFormat, type DynamicMetadata, type StreamInfo } from '@meltemi/http';
+import { compileFormat, fromWire, type DynamicMetadata, type StreamInfo } from '@meltemi/http';
 import type { Report } from './report.ts';
 
 /** A tag of one's own for spans and access log entries. */
@@ -35,7 +35,10 @@ function compileValue({ type }: TagMessage, path: string, report: Report): Value
     case 'requestHeader': {
       const name = type.value.name.toLowerCase();
       const { defaultValue } = type.value;
-      return (info) => info.request?.field(name) ?? defaultValue;
+      return (info) => {
+        const told = info.request?.field(name) ?? null;
+        return told === null ? defaultValue : fromWire(told);
+      };
     }
     case 'metadata':
       return metadataValue(type.value, path, report);
@@ -50,7 +53,7 @@ function compileValue({ type }: TagMessage, path: string, report: Report): Value
 /** As access logs print it; what is not there is empty. */
 function formatted(format: string, path: string, report: Report): Value | null {
   const compiled = compileFormat(format, { ...report.formats, omitEmpty: true });
-  if (compiled.ok) return (info) => compiled.value.format(info);
+  if (compiled.ok) return (info) => fromWire(compiled.value.format(info));
   report.refuse(`${path}.value`, formatFieldErrors(compiled.error));
   return null;
 }

@@ -1,6 +1,6 @@
 import type { HeaderMutation } from '@meltemi/api/gen/envoy/config/common/mutation_rules/v3/mutation_rules.ts';
 import type { HeaderValueOption } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
-import { compileFormat, fieldNameOf, type HeaderMap, type StreamInfo } from '@meltemi/http';
+import { compileFormat, fieldNameOf, toWire, type HeaderMap, type StreamInfo } from '@meltemi/http';
 import { isSet } from './fields.ts';
 import type { Report } from './report.ts';
 import type { HeaderOp, HeaderOps } from './types.ts';
@@ -69,8 +69,8 @@ function compileAddition(option: HeaderValueOption, path: string, report: Report
   if (isSet(header.rawValue) && header.value !== '') report.refuse(`${path}.header.raw_value`, 'only one of value and raw_value may be set');
   const action = option.append === undefined ? actions[option.appendAction as 0 | 1 | 2 | 3] : option.append ? 'append' : 'overwrite';
   if (action === undefined) report.refuse(`${path}.append_action`, `${option.appendAction} is not an append action`);
-  const text = isSet(header.rawValue) ? header.rawValue.toString('latin1') : header.value;
-  const formatter = text.includes('%') ? compileFormat(text, { ...report.formats, omitEmpty: true }) : null;
+  const text = isSet(header.rawValue) ? header.rawValue.toString('latin1') : toWire(header.value);
+  const formatter = text.includes('%') ? compileFormat(text, { ...report.formats, omitEmpty: true, wire: true }) : null;
   if (formatter && !formatter.ok) for (const error of formatter.error) report.refuse(`${path}.header.value`, error.message);
   if (/[\r\n\0]/.test(text)) report.refuse(`${path}.header.value`, 'a header value has no line breaks or NUL');
   return {

@@ -36,6 +36,10 @@ function descriptor(actions: readonly Json[], asked: Asked = {}, more: Json = {}
 
 const entries = (...args: Parameters<typeof descriptor>) => descriptor(...args)?.entries.map(({ key, value }) => `${key}=${value}`) ?? null;
 
+test('a field in UTF-8 is the text that limits are written for', () => {
+  assert.deepEqual(entries([{ requestHeaders: { headerName: 'x-user', descriptorKey: 'user' } }], { fields: { 'x-user': Buffer.from('José').toString('latin1') } }), ['user=José']);
+});
+
 test('actions add their entries in order', () => {
   assert.deepEqual(entries([{ sourceCluster: {} }, { destinationCluster: {} }, { remoteAddress: {} }, { genericKey: { descriptorValue: 'x' } }]), ['source_cluster=me', 'destination_cluster=c', 'remote_address=10.1.2.3', 'generic_key=x']);
   assert.deepEqual(entries([{ genericKey: { descriptorKey: 'tier', descriptorValue: 'gold' } }]), ['tier=gold']);

@@ -2,7 +2,7 @@ import type {
   RateLimit, RateLimit_Action, RateLimit_Action_DynamicMetaData, RateLimit_Action_HeaderValueMatch, RateLimit_Action_MaskedRemoteAddress, RateLimit_Action_MetaData, RateLimit_Action_QueryParameterValueMatch,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { MetadataKey } from '@meltemi/api/gen/envoy/type/metadata/v3/metadata.ts';
-import { addressWithoutPort, fieldNameOf, queryOf, type DynamicMetadata, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { addressWithoutPort, fieldNameOf, fromWire, queryOf, type DynamicMetadata, type RequestHead, type StreamInfo } from '@meltemi/http';
 import { compileAll, compileHeaderMatchers, compileQueryMatcher, parseIp } from '@meltemi/match';
 import { checkFields, oneof, refuse, use, warn, type FieldTable } from './fields.ts';
 import type { Report } from './report.ts';
@@ -101,7 +101,7 @@ function headerAction({ headerName, descriptorKey, skipIfAbsent }: { headerName:
   const pseudo = name.startsWith(':') || name === 'host';
   return (head) => {
     const value = pseudo ? head.field(name) : head.headers.get(name);
-    if (value !== null) return { key: descriptorKey, value };
+    if (value !== null) return { key: descriptorKey, value: fromWire(value) };
     return skipIfAbsent ? null : undefined;
   };
 }

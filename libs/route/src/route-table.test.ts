@@ -151,6 +151,21 @@ test('fields may tell of the process, where somebody knows it', () => {
   assert.equal(request.headers.get('x-from'), 'edge-1 b u1');
 });
 
+test('fields go out as the UTF-8 of their texts, what comes from other fields as it came', () => {
+  const add = (key: string, value: Record<string, string>) => ({ header: { key, ...value } });
+  const json = oneHost({ match: { prefix: '/' }, route: { cluster: 'c' }, request_headers_to_add: [
+    add('x-plain', { value: 'café' }), add('x-mixed', { value: 'né %DYNAMIC_METADATA(jwt:sub)% %REQ(x-told)%' }), add('x-raw', { raw_value: Buffer.from([0xe9]).toString('base64') }),
+  ] });
+  const matched = table(json).match(get('/'), 0, null);
+  assert.ok(matched);
+  const info = new StreamInfo(unknownConnection, 0, 0);
+  info.setMetadata('jwt', 'sub', 'José');
+  info.request = get('/', { 'x-told': 'caf\xc3\xa9 \xe9' });
+  applyHeaderOps(matched.requestHeaders, info.request.headers, info);
+  const told = (name: string) => info.request?.headers.get(name);
+  assert.deepEqual([told('x-plain'), told('x-mixed'), told('x-raw')], ['caf\xc3\xa9', 'n\xc3\xa9 Jos\xc3\xa9 caf\xc3\xa9 \xe9', '\xe9']);
+});
+
 test('redirects build their location', () => {
   for (const [redirect, path, authority, expected] of [
     [{ https_redirect: true }, '/a?b', 'x.com:80', 'https://x.com/a?b'], [{ host_redirect: 'y.com' }, '/a', 'x.com', 'http://y.com/a'],

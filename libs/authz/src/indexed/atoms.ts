@@ -2,6 +2,7 @@ import type { HeaderMatcher } from '@meltemi/api/gen/envoy/config/route/v3/route
 import type { MetadataMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/metadata.ts';
 import type { StringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import type { ValueMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/value.ts';
+import { toWire } from '@meltemi/http';
 import type { Cidr } from '@meltemi/match';
 import { rangeKey } from './address-key.ts';
 import { caseless, headerDimension, metadataDimension, pathDimension, principalDimension } from './dimensions.ts';
@@ -50,7 +51,7 @@ export function headerNeeds(matcher: HeaderMatcher): Needs {
   const specifier = matcher.headerMatchSpecifier;
   if (matcher.invertMatch || matcher.treatMissingHeaderAsEmpty) return noNeeds;
   const dimension = headerDimension(matcher.name);
-  const bare = (comparison: Atom['comparison'], value: string) => (comparison !== 'exact' && value === '' ? noNeeds : needOf({ dimension, comparison, value }));
+  const bare = (comparison: Atom['comparison'], value: string) => (comparison !== 'exact' && value === '' ? noNeeds : needOf({ dimension, comparison, value: toWire(value) }));
   switch (specifier?.$case) {
     case 'exactMatch':
       return bare('exact', specifier.value);
@@ -59,10 +60,16 @@ export function headerNeeds(matcher: HeaderMatcher): Needs {
     case 'suffixMatch':
       return bare('suffix', specifier.value);
     case 'stringMatch':
-      return textNeeds(dimension, specifier.value);
+      return textNeeds(dimension, bytesOf(specifier.value));
     default:
       return noNeeds;
   }
+}
+
+/** Of fields, whose values are bytes. */
+function bytesOf(matcher: StringMatcher): StringMatcher {
+  const pattern = matcher.matchPattern;
+  return pattern?.$case === 'exact' || pattern?.$case === 'prefix' || pattern?.$case === 'suffix' ? { ...matcher, matchPattern: { $case: pattern.$case, value: toWire(pattern.value) } } : matcher;
 }
 
 export function metadataNeeds(matcher: MetadataMatcher): Needs {

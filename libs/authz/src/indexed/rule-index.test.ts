@@ -44,7 +44,7 @@ const range = (): Json => {
   const addressPrefix = pick(addresses);
   return { addressPrefix, prefixLen: below(addressPrefix.includes(':') ? 129 : 33) };
 };
-const header = (): Json => pick([{ name: ':authority', stringMatch: text(hosts) }, { name: ':method', stringMatch: { exact: pick(['GET', 'PUT']) } }, { name: 'x-a', stringMatch: text(['1', '22']), invertMatch: random() < 0.2, treatMissingHeaderAsEmpty: random() < 0.2 }, { name: 'x-a', presentMatch: true }, { name: 'x-a', exactMatch: '1' }, { name: 'x-a', prefixMatch: '2' }]);
+const header = (): Json => pick([{ name: ':authority', stringMatch: text(hosts) }, { name: ':method', stringMatch: { exact: pick(['GET', 'PUT']) } }, { name: 'x-a', stringMatch: text(['1', '22']), invertMatch: random() < 0.2, treatMissingHeaderAsEmpty: random() < 0.2 }, { name: 'x-a', presentMatch: true }, { name: 'x-a', exactMatch: '1' }, { name: 'x-a', prefixMatch: '2' }, { name: 'x-a', stringMatch: text(['é', 'É2']) }]);
 const claim = (): Json => {
   const value = { stringMatch: text(['ann', 'bob']) };
   return { filter: 'jwt', path: [{ key: 'sub' }], invert: random() < 0.1, value: pick<Json>([value, { listMatch: { oneOf: value } }, { orMatch: { valueMatchers: [{ listMatch: { oneOf: value } }, value] } }]) };
@@ -87,7 +87,7 @@ function asked(): StreamInfo {
   const at = (ip: string, port: number) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
   const info = new StreamInfo({ ...unknownConnection, localAddress: at(pick(addresses), pick([80, 90, 91])), directRemoteAddress: at(pick(addresses), 4000), requestedServerName: pick(['', ...hosts]), tls: tlsOf() }, 0, 0);
   info.downstreamRemoteAddress = at(pick(addresses), 0);
-  if (random() < 0.9) info.request = new RequestHead(pick(['GET', 'PUT', 'POST']), `${pick(paths)}${pick(['', '?q', '#f'])}`, pick(['', ...hosts]), HeaderMap.from(random() < 0.5 ? { 'x-a': pick(['1', '22', '']) } : {}));
+  if (random() < 0.9) info.request = new RequestHead(pick(['GET', 'PUT', 'POST']), `${pick(paths)}${pick(['', '?q', '#f'])}`, pick(['', ...hosts]), HeaderMap.from(random() < 0.5 ? { 'x-a': pick(['1', '22', '', 'Ã©']) } : {}));
   if (random() < 0.6) info.setMetadata('jwt', 'sub', pick<unknown>(['ann', ['bob', 'ann'], [], 7, [['ann']]]));
   return info;
 }

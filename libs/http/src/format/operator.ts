@@ -17,6 +17,8 @@ export interface FormatOptions {
   readonly uniqueId?: () => string;
   /** Missing values print as "" instead of "-". */
   readonly omitEmpty?: boolean;
+  /** For values of fields: bytes of UTF-8, one character each, as the fields that a format repeats are already. Default: text. */
+  readonly wire?: boolean;
 }
 
 /** A process of which nothing is known: for whoever compiles formats that another one prints. */

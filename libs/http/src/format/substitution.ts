@@ -1,8 +1,9 @@
 import { fail, ok, type FieldError, type Result } from '@meltemi/base';
 import type { StreamInfo } from '../stream-info.ts';
 import { argumentOperators } from './argument-operators.ts';
-import type { Command, FormatOptions, Operator } from './operator.ts';
+import { textOperator, type Command, type FormatOptions, type Operator } from './operator.ts';
 import { streamOperators } from './stream-operators.ts';
+import { fromWire, toWire } from '../wire-text.ts';
 
 /** Takes a text piece by piece. */
 export interface TextSink {
@@ -83,7 +84,21 @@ function appendLiteral(parts: FormatPart[], text: string): void {
   else parts.push(text);
 }
 
+/** What these give stood in a field or a request line. */
+const ofWire: ReadonlySet<string> = new Set(['REQ', 'REQ_WITHOUT_QUERY', 'RESP', 'TRAILER', 'QUERY_PARAM', 'PATH']);
+
 function compileCommand(command: Command, options: FormatOptions): Operator | string {
+  if (options.wire !== true) return compileText(command, options);
+  const operator = compileText({ ...command, argument: command.argument === null ? null : fromWire(command.argument) }, options);
+  if (typeof operator === 'string' || ofWire.has(command.name)) return operator;
+  const { text } = operator;
+  return textOperator((info) => {
+    const found = text(info);
+    return found === null ? null : toWire(found);
+  });
+}
+
+function compileText(command: Command, options: FormatOptions): Operator | string {
   const factory = Object.hasOwn(argumentOperators, command.name) ? argumentOperators[command.name] : undefined;
   if (factory) return factory(command, options);
   const operator = Object.hasOwn(streamOperators, command.name) ? streamOperators[command.name] : undefined;

@@ -1,4 +1,4 @@
-import { addressWithoutPort, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import { addressWithoutPort, fromWire, type HeaderMap, type StreamInfo, type TlsInfo } from '@meltemi/http';
 
 /** Values of an expression; undefined: there is no such value, and what is made of it is none either. Durations are milliseconds, times milliseconds since the epoch. */
 export type CelValue = unknown;
@@ -15,7 +15,8 @@ const ownTls = (read: (tls: TlsInfo) => string | undefined): Read => ({ connecti
 const upstreamTls = (read: (tls: TlsInfo) => string | undefined): Read => ({ upstreamTls: tls }) => tls && (read(tls) || undefined);
 const portOf = (address: string | null) => (address === null ? undefined : Number(address.slice(address.lastIndexOf(':') + 1)) || undefined);
 const orNone = <T>(value: T | null | '') => (value === null || value === '' ? undefined : value);
-const header = (name: string): Read => ({ request }) => orNone(request?.headers.get(name) ?? null);
+const fieldOf = (headers: HeaderMap, name: string) => orNone(fromWire(headers.get(name) ?? ''));
+const header = (name: string): Read => ({ request }) => request ? fieldOf(request.headers, name) : undefined;
 
 /** Envoy's attributes, by name. Source: envoy docs, "Attributes"; those Istio adds: istio/proxy. */
 export const attributes: Readonly<Record<string, Read>> = {
@@ -25,7 +26,7 @@ export const attributes: Readonly<Record<string, Read>> = {
   'request.host': ({ request }) => request?.authority,
   'request.scheme': ({ request }) => request?.scheme,
   'request.method': ({ request }) => request?.method,
-  'request.headers': ({ request }): CelMap | undefined => (request ? { entry: (name) => pseudo(request, name) ?? orNone(request.headers.get(name.toLowerCase())) } : undefined),
+  'request.headers': ({ request }): CelMap | undefined => (request ? { entry: (name) => pseudo(request, name) ?? fieldOf(request.headers, name.toLowerCase()) } : undefined),
   'request.referer': header('referer'),
   'request.useragent': header('user-agent'),
   'request.id': ({ requestId }) => orNone(requestId),
@@ -38,7 +39,7 @@ export const attributes: Readonly<Record<string, Read>> = {
   'response.code_details': ({ responseCodeDetails }) => orNone(responseCodeDetails),
   'response.flags': ({ responseFlags }) => responseFlags,
   'response.grpc_status': (info) => number(grpcField(info, 'grpc-status')),
-  'response.headers': ({ response }): CelMap | undefined => (response ? { entry: (name) => orNone(response.headers.get(name.toLowerCase())) } : undefined),
+  'response.headers': ({ response }): CelMap | undefined => (response ? { entry: (name) => fieldOf(response.headers, name.toLowerCase()) } : undefined),
   'response.size': ({ bytesSent }) => bytesSent,
   'response.total_size': ({ bytesSent, responseHeaderBytes }) => bytesSent + responseHeaderBytes,
   'response.backend_latency': ({ upstreamFirstReceivedMonoMs: first, upstreamFirstSentMonoMs: sent }) => (first < 0 || sent < 0 ? undefined : first - sent),

@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '@meltemi/base';
 import { HttpRequestHeaderMatchInput } from '@meltemi/api/gen/envoy/type/matcher/v3/http_inputs.ts';
-import { addressWithoutPort, fieldNameOf, portOf, type RequestHead, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import { addressWithoutPort, fieldNameOf, fromWire, portOf, type RequestHead, type StreamInfo, type TlsInfo } from '@meltemi/http';
 import type { MatcherKind } from './compile-matcher.ts';
 import type { MatchInput } from './match-tree.ts';
 
@@ -44,7 +44,10 @@ function headerInput<View>(headOf: (view: View) => RequestHead | null): MatcherK
     const { headerName } = HttpRequestHeaderMatchInput.decode(config);
     if (headerName === '') return fail(`${path}.header_name`, 'is required');
     const name = fieldNameOf(headerName);
-    return ok((view) => headOf(view)?.field(name) ?? null);
+    return ok((view) => {
+      const value = headOf(view)?.field(name) ?? null;
+      return value === null ? null : fromWire(value);
+    });
   };
 }
 

@@ -58,6 +58,20 @@ test('while the disk takes nothing, about a megabyte waits and further lines are
   assert.ok(size >= 15 * 2 ** 16 && size <= 17 * 2 ** 16, `${size} bytes`);
 });
 
+test('a header in UTF-8 is written as the text it is', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sink-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'access.log');
+  const sinks = new FileSinks(1, (_path, error) => { throw error; });
+  const sink = sinks.open(path);
+  const header = Buffer.from('agent café 日本 \u2028 \u0085').toString('latin1');
+  write(sink, `${header} ü€\n`);
+  write(sink, `${header.repeat(30)}\n`);
+  await sinks.written();
+  const shown = 'agent café 日本 \\u2028 \\x85';
+  assert.equal(readFileSync(path, 'utf8'), `${shown} ü€\n${shown.repeat(30)}\n`);
+});
+
 test('what a header holds ends no line and moves no cursor: letters beyond ASCII stay, control characters there are shown', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'sink-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
-import type { TextSink } from '@meltemi/http';
+import { fromWire, type TextSink } from '@meltemi/http';
 import type { LineSink } from '@meltemi/proxy';
 import { shortText, writeShort } from '../short-text.ts';
 
@@ -39,9 +39,9 @@ export class FileSinks {
   }
 }
 
-/** Bytes of headers that terminals and readers of lines take for more than a letter: 0x9B begins an escape sequence, 0x85 a line. */
+/** As text; of headers what terminals and readers of lines take for more than a letter is shown: 0x9B begins an escape sequence, 0x85 and U+2028 a line. */
 function shown(piece: string): string {
-  return piece.replace(/[\x7f-\x9f]/g, (control) => `\\x${control.charCodeAt(0).toString(16)}`);
+  return fromWire(piece).replace(/[\x7f-\x9f\u2028\u2029]/g, (control) => (control > '\xff' ? '\\u' : '\\x') + control.charCodeAt(0).toString(16));
 }
 
 /** Lines become bytes piece by piece: as text, 64 KB of them would be thousands of strings that every garbage collection copies. */
@@ -77,8 +77,8 @@ class FileSink implements LineSink, TextSink {
   /** A piece of the line that began, as UTF-8. */
   text(piece: string): void {
     const { length } = piece;
-    // A UTF-16 unit takes at most three bytes, one that is escaped four.
-    const chunk = this.#room(length * 4);
+    // A UTF-16 unit takes at most three bytes, one that is escaped six.
+    const chunk = this.#room(length * 6);
     const start = this.#used;
     this.#used += length <= shortText && writeShort(chunk, start, piece, length) < 128 ? length : chunk.write(shown(piece), start);
   }

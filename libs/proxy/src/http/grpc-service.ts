@@ -1,6 +1,6 @@
 import type { GrpcService } from '@meltemi/api/gen/envoy/config/core/v3/grpc_service.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileFormat, type Formatter, type StreamInfo } from '@meltemi/http';
+import { compileFormat, toWire, type Formatter, type StreamInfo } from '@meltemi/http';
 import { durationMs, refuse, use, warn, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { checkSettings } from '../filters/check-settings.ts';
@@ -33,7 +33,7 @@ export function compileGrpcService(message: GrpcService | undefined, defaultTime
   if (target?.retryPolicy !== undefined) ctx.warn(`${path}.envoy_grpc.retry_policy`, 'calls of filters are not retried, but for connections that died unused');
   const metadata: (readonly [string, Formatter])[] = [];
   for (const [i, { key, value, rawValue }] of message.initialMetadata.entries()) {
-    const format = compileFormat(rawValue.length > 0 ? Buffer.from(rawValue).toString('latin1') : value);
+    const format = compileFormat(rawValue.length > 0 ? Buffer.from(rawValue).toString('latin1') : toWire(value), { wire: true });
     if (format.ok && key !== '') metadata.push([key.toLowerCase(), format.value]);
     else errors.push(...(format.ok ? [{ path: `${path}.initial_metadata[${i}].key`, message: 'is required' }] : prefixed(format.error, `${path}.initial_metadata[${i}].value`)));
   }

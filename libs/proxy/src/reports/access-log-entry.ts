@@ -6,7 +6,7 @@ import {
 } from '@meltemi/api/gen/envoy/data/accesslog/v3/accesslog.ts';
 import type { Any } from '@meltemi/api/gen/google/protobuf/any.ts';
 import { Value } from '@meltemi/api/gen/google/protobuf/struct.ts';
-import { LogType, logTypeOf, ResponseFlag, type StreamInfo, type TlsInfo } from '@meltemi/http';
+import { fromWire, LogType, logTypeOf, ResponseFlag, type StreamInfo, type TlsInfo } from '@meltemi/http';
 import type { GrpcAccessLogConfig } from './grpc-access-log.ts';
 
 /** Dynamic metadata under which the stats filters leave both ends of a request, by Istio's label names. */
@@ -18,7 +18,7 @@ type Environment = (name: string) => string | undefined;
 /** One finished HTTP stream as Envoy's access log service takes it. */
 export function httpAccessLogEntry(info: StreamInfo, config: GrpcAccessLogConfig, environment: Environment = () => undefined): Uint8Array {
   const { request, response } = info;
-  const header = (name: string) => request?.field(name) ?? '';
+  const header = (name: string) => fromWire(request?.field(name) ?? '');
   return HTTPAccessLogEntry.encode({
     commonProperties: commonProperties(info, config, environment),
     protocolVersion: versions[request?.protocol ?? ''] ?? HTTPAccessLogEntry_HTTPVersion.PROTOCOL_UNSPECIFIED,
@@ -149,7 +149,7 @@ function pickHeaders(names: readonly string[], field: (name: string) => string |
   const picked: Record<string, string> = {};
   for (const name of names) {
     const value = field(name);
-    if (value !== null) picked[name] = value;
+    if (value !== null) picked[name] = fromWire(value);
   }
   return picked;
 }

@@ -38,6 +38,15 @@ test('body and attributes are formats; lists and maps keep their shape', () => {
   ]);
 });
 
+test('a field in UTF-8 is told as the text it is', () => {
+  const { config } = parse({ commonConfig: common(), body: text('%REQ(X-USER)%') });
+  assert.ok(config);
+  const info = new StreamInfo(unknownConnection, 0, 0);
+  info.request = new RequestHead('GET', '/a');
+  info.request.headers.set('x-user', Buffer.from('José').toString('latin1'));
+  assert.deepEqual(otelLogRecord(config, info).body, { value: { $case: 'stringValue', value: 'José' } });
+});
+
 test('the resource names log, zone, cluster and node unless it must not', () => {
   const node = { ...unknownNode, id: 'n', cluster: 'c', locality: { region: '', zone: 'z', subZone: '' } };
   const own = { resourceAttributes: { values: [{ key: 'region', value: text('eu') }] } };

@@ -2,7 +2,7 @@ import type { AnyValue, KeyValue } from '@meltemi/api/gen/opentelemetry/proto/co
 import { OpenTelemetryAccessLogConfig } from '@meltemi/api/gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service.ts';
 import type { LogRecord } from '@meltemi/api/gen/opentelemetry/proto/logs/v1/logs.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileFormat, type FormatOptions, type StreamInfo } from '@meltemi/http';
+import { compileFormat, fromWire, type FormatOptions, type StreamInfo } from '@meltemi/http';
 import { durationMs } from '@meltemi/route';
 import type { Extension, ParseContext } from '@meltemi/snapshot';
 import { compileGrpcService, type GrpcTarget } from '../http/grpc-service.ts';
@@ -71,7 +71,7 @@ function compileValue(value: AnyValue | undefined, path: string, options: Format
   switch (inner?.$case) {
     case 'stringValue': {
       const format = compileFormat(inner.value, options);
-      if (format.ok) return (info) => ({ value: { $case: 'stringValue', value: format.value.format(info) } });
+      if (format.ok) return (info) => ({ value: { $case: 'stringValue', value: fromWire(format.value.format(info)) } });
       errors.push(...format.error.map(({ message }) => ({ path, message })));
       return nothing;
     }

@@ -1,3 +1,5 @@
+import { fromWire } from '@meltemi/http';
+
 /** What a collector needs of a finished span. Ids are lower-case hex: 16 or 32 digits of the trace, 16 of the span. */
 export interface SpanRecord {
   readonly traceId: string;
@@ -53,8 +55,9 @@ export class Span {
     this.name = fields.name;
   }
 
+  /** `value`: a text, or what a field has. */
   tag(name: string, value: string): void {
-    if (this.sampled) this.tags.set(name, value);
+    if (this.sampled) this.tags.set(name, fromWire(value));
   }
 
   record(endUs: number, localAddress: string): SpanRecord {

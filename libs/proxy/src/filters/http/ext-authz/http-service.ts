@@ -2,7 +2,7 @@ import type { HeaderValue } from '@meltemi/api/gen/envoy/config/core/v3/base.ts'
 import type { HttpService } from '@meltemi/api/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz.ts';
 import type { ListStringMatcher } from '@meltemi/api/gen/envoy/type/matcher/v3/string.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileFormat, HeaderMap, RequestHead, type Formatter, type StreamInfo } from '@meltemi/http';
+import { compileFormat, fromWire, HeaderMap, RequestHead, toWire, type Formatter, type StreamInfo } from '@meltemi/http';
 import type { StringMatch } from '@meltemi/match';
 import { durationMs } from '@meltemi/route';
 import type { AsyncAnswer } from '../../../http/async-request.ts';
@@ -54,7 +54,7 @@ export function compileHttpService(message: HttpService, defaultTimeoutMs: numbe
 
 function compileAdditions(headers: readonly HeaderValue[], path: string, errors: FieldError[]): (readonly [string, Formatter])[] {
   return headers.flatMap(({ key, value }, i) => {
-    const format = compileFormat(value);
+    const format = compileFormat(toWire(value), { wire: true });
     if (format.ok && key !== '') return [[key.toLowerCase(), format.value] as const];
     errors.push({ path: `${path}[${i}]`, message: format.ok ? 'needs a key' : format.error.map(({ message }) => message).join('; ') });
     return [];
@@ -90,7 +90,7 @@ export function httpVerdict(target: HttpTarget, { status, head, body }: AsyncAns
   if (status >= 500) return failed;
   const fields = [...head.headers].filter(([name]) => name !== removeHeader && !framesMessages(name));
   const matching = (matchers: readonly StringMatch[]) => fields.filter(([name]) => anyMatches(matchers, name));
-  const metadata = Object.fromEntries(matching(target.metadata));
+  const metadata = Object.fromEntries(matching(target.metadata).map(([name, value]) => [name, fromWire(value)]));
   const told = Object.keys(metadata).length === 0 ? null : metadata;
   if (status !== 200) {
     const shown = target.client.length === 0 ? fields : fields.filter(([name]) => name === 'www-authenticate' || name === 'location' || anyMatches(target.client, name));

@@ -1,7 +1,7 @@
 import type { Result } from '@meltemi/base';
 import type { HeaderValue } from '@meltemi/api/gen/envoy/config/core/v3/base.ts';
 import { RateLimitRequest, RateLimitResponse } from '@meltemi/api/gen/envoy/service/ratelimit/v3/rls.ts';
-import { HeaderMap, ResponseFlag, type RequestHead, type ResponseHead } from '@meltemi/http';
+import { HeaderMap, ResponseFlag, toWire, type RequestHead, type ResponseHead } from '@meltemi/http';
 import { applyHeaderOps, type RateLimitDescriptor } from '@meltemi/route';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { AsyncCall } from '../../../http/async-request.ts';
@@ -136,7 +136,7 @@ function readResponse(result: Result<Buffer, unknown>): RateLimitResponse | null
 function fieldsOf(values: readonly HeaderValue[]): Fields {
   return values.flatMap(({ key, value, rawValue }): Fields => {
     const name = key.toLowerCase();
-    const text = rawValue.length > 0 ? rawValue.toString('latin1') : value;
+    const text = rawValue.length > 0 ? rawValue.toString('latin1') : toWire(value);
     return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !framing.has(name) && !/[\r\n\0]/.test(text) ? [[name, text]] : [];
   });
 }
