@@ -1,4 +1,4 @@
-import { HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
+import { fromWire, HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
 import { applyHeaderOps, isGrpc } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
@@ -20,28 +20,38 @@ export function buildLocalReply(config: HcmConfig, info: StreamInfo, reply: Loca
   // What cannot be trusted to be framed as it seems ends its connection, as in Envoy.
   if (reply.status === 400 && !config.streamErrorOnInvalidMessage && info.request?.protocol.startsWith('HTTP/1') === true) headers.add('connection', 'close');
   for (const [name, value] of reply.headers ?? []) headers.add(name, value);
+  const type = headers.get('content-type');
+  if (mapper !== undefined) applyHeaderOps(mapper.headers, headers, info);
   info.responseCode = status;
   const format = mapper?.bodyFormat ?? config.localReply?.body ?? null;
-  const text = mapper?.body ?? reply.body;
+  const body = formatted(format, info, mapper?.body ?? reply.body);
   const head = new ResponseHead(status, headers);
   if (info.request !== null && isGrpc(info.request)) {
     head.status = 200;
     headers.set('content-type', 'application/grpc');
-    headers.set('grpc-status', String(reply.grpcStatus ?? grpcFromHttp(status)));
-    headers.set('grpc-message', percentEncode(String(text)).replaceAll('%20', ' '));
+    if (!headers.has('grpc-status')) headers.add('grpc-status', String(reply.grpcStatus ?? grpcFromHttp(status)));
+    if (body.length > 0) headers.set('grpc-message', percentEncode(body.toString()).replaceAll('%20', ' '));
+    headers.remove('content-length');
     return { head, body: Buffer.alloc(0) };
   }
-  const body = formatted(format, info, text);
   if (body.length > 0) {
     headers.set('content-length', String(body.length));
-    if (!headers.has('content-type')) headers.add('content-type', format?.contentType ?? 'text/plain');
+    // What was made anew is of another type, unless that was said anew, too.
+    const anew = headers.get('content-type') === type && !body.equals(bytesOf(reply.body));
+    if (anew || !headers.has('content-type')) headers.set('content-type', format?.contentType ?? 'text/plain');
+  } else {
+    headers.remove('content-length');
+    headers.remove('content-type');
   }
-  if (mapper !== undefined) applyHeaderOps(mapper.headers, headers, info);
   return { head, body };
 }
 
 function formatted(format: LocalReplyBody | null, info: StreamInfo, text: string | Buffer): Buffer {
-  if (format === null) return typeof text === 'string' ? Buffer.from(text) : text;
+  if (format === null) return bytesOf(text);
   info.localReplyBody = String(text);
-  return Buffer.from(format.formatter.format(info));
+  return Buffer.from(fromWire(format.formatter.format(info)));
+}
+
+function bytesOf(text: string | Buffer): Buffer {
+  return typeof text === 'string' ? Buffer.from(text) : text;
 }
