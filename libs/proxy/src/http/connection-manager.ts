@@ -1,7 +1,7 @@
 import type { Clock, Random } from '@meltemi/base';
-import { LogType, ResponseFlag, hasEscapedSlash, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { LogType, ResponseFlag, hasEscapedSlash, portOf, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
-import type { RouteTable } from '@meltemi/route';
+import { isGrpc, type RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
 import { http2Stats, type Http2Stats } from '../codec/http2/http2-stats.ts';
 import type { ByteConnection } from '../connection.ts';
@@ -194,8 +194,10 @@ export class HttpConnectionManager {
   #preparePath(head: RequestHead): LocalReply | null {
     const { config } = this;
     const path = preparePath(head.path, config);
-    if (path === null) return { status: 400, body: '', details: 'path_normalization_failed' };
-    if (config.escapedSlashes === 'unescape-redirect' && hasEscapedSlash(head.path)) return { status: 307, body: '', details: 'path_normalization_failed', headers: [['location', path]] };
+    const redirects = config.escapedSlashes === 'unescape-redirect' && hasEscapedSlash(head.path);
+    // gRPC's clients follow no redirect.
+    if (path === null || (redirects && isGrpc(head))) return { status: 400, body: '', details: 'path_normalization_failed' };
+    if (redirects) return { status: 307, body: '', details: 'path_normalization_failed', headers: [['location', path]] };
     head.path = path;
     return null;
   }
@@ -204,7 +206,7 @@ export class HttpConnectionManager {
     const { config } = this;
     if (config.stripTrailingHostDot) head.authority = head.authority.replace(/\.(?=$|:\d+$)/, '');
     const colon = head.authority.lastIndexOf(':');
-    if (config.stripPort !== 'none' && colon > head.authority.lastIndexOf(']')) {
+    if (config.stripPort !== 'none' && colon > head.authority.lastIndexOf(']') && portOf(head.authority) >= 0) {
       const local = stream.info.connection.localAddress;
       if (config.stripPort === 'any' || head.authority.slice(colon) === local.slice(local.lastIndexOf(':'))) head.authority = head.authority.slice(0, colon);
     }

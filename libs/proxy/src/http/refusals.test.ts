@@ -22,6 +22,23 @@ test('a request refused with 400 ends its connection, unless invalid messages ar
   }
 });
 
+test('a path with escaped slashes is redirected for those who follow, and refused for gRPC', () => {
+  const hcm = { pathWithEscapedSlashesAction: 'UNESCAPE_AND_REDIRECT' };
+  const asked = (fields: readonly string[]) => send(requestText('/a%2fb', fields), hcm);
+  assert.match(asked([]).wire.sent, /^HTTP\/1\.1 307 [\s\S]*\r\nlocation: \/a\/b\r\n/);
+  const { wire, proxy } = asked(['content-type: application/grpc']);
+  assert.match(wire.sent, /^HTTP\/1\.1 200 [\s\S]*\r\ngrpc-status: 13\r\n/);
+  assert.doesNotMatch(wire.sent, /location/);
+  assert.equal(proxy.done[0]?.responseCodeDetails, 'path_normalization_failed');
+});
+
+test('only a port is stripped from a host', () => {
+  for (const [host, expected] of [['a:80', 'a'], ['a:x', 'a:x'], ['a:', 'a:'], ['[::1]:80', '[::1]'], ['[::1]', '[::1]']] as const) {
+    const { proxy } = send(`GET / HTTP/1.1\r\nhost: ${host}\r\n\r\n`, { stripAnyHostPort: true });
+    assert.equal(proxy.backend.requests[0]?.head.authority, expected);
+  }
+});
+
 test('what cannot be read is answered as Envoy does: reason phrase, server, date; and logged', () => {
   const { wire, proxy } = send('GET / HTTP/1.1\r\nhost: x\r\nbad name: 1\r\n\r\n');
   assert.match(wire.sent, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*server: envoy\r\n[\s\S]*date: [\s\S]*connection: close\r\n\r\nBad Request$/);
