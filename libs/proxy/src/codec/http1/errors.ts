@@ -26,6 +26,7 @@ export const codecErrors = {
   lengthAndChunked: error(400, 'http1.content_length_and_chunked_not_allowed', 'both Content-Length and Transfer-Encoding'),
   badTransferEncoding: error(501, 'http1.invalid_transfer_encoding', 'a transfer coding other than chunked'),
   chunkedIn10: error(400, 'http1.transfer_encoding_not_allowed', 'Transfer-Encoding in an HTTP/1.0 message'),
+  badConnection: error(400, 'http1.connection_header_rejected', 'Connection names a field that says who sent the message, or too many fields'),
   badChunk: error(400, 'http1.codec_error', 'a chunk size, its line end or its extension is malformed'),
   badTrailers: error(400, 'http1.codec_error', 'the trailer section is malformed'),
   connectBody: error(400, 'http1.body_disallowed', 'CONNECT with Content-Length or Transfer-Encoding'),

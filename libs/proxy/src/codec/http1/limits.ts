@@ -24,5 +24,8 @@ export interface Http1ParserRules {
 /** Interim responses before one final response; more is a flood. */
 export const maxInterimResponses = 64;
 
+/** As many fields, or more, `Connection` may not name: as in Envoy. */
+export const maxNominated = 10;
+
 /** Extensions of all chunk-size lines of one message; nobody uses them, so more is an attack: four kilobytes to read for each byte of body. */
 export const maxChunkExtensionBytes = 16 * 1024;

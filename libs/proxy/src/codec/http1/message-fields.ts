@@ -2,7 +2,7 @@ import { HeaderMap } from '@meltemi/http';
 import { codecErrors, type CodecError } from './errors.ts';
 import { FieldKind, fieldName, type FieldName } from './field-names.ts';
 import type { HeadScan } from './head-scan.ts';
-import { defaultHttp1Limits, type Http1Limits, type Http1ParserRules } from './limits.ts';
+import { defaultHttp1Limits, maxNominated, type Http1Limits, type Http1ParserRules } from './limits.ts';
 
 /** Reads the fields of one message: a map without the hop-by-hop ones, and what those say about framing and the connection. @hot */
 export abstract class MessageFields {
@@ -84,9 +84,9 @@ export abstract class MessageFields {
     return this.#map(flat, text, from);
   }
 
-  #map(flat: string[], text: string, from: number): HeaderMap {
+  #map(flat: string[], text: string, from: number): HeaderMap | CodecError {
     const headers = new HeaderMap(flat);
-    if (this.#nominated !== null) this.#dropNominated(headers);
+    if (this.#nominated !== null && !this.#dropNominated(headers, this.#nominated.split(','))) return codecErrors.badConnection;
     if (this.#preserveCase) headers.spelling = { names: spellings(text, from), properCaseOthers: this.#properCaseOwn };
     return headers;
   }
@@ -154,11 +154,18 @@ export abstract class MessageFields {
     else if (option !== '') this.#nominated = this.#nominated === null ? option : `${this.#nominated},${option}`;
   }
 
-  /** Fields that `Connection` names end here (RFC 9110 §7.6.1). Content-Length frames this very message and stays. */
-  #dropNominated(headers: HeaderMap): void {
-    for (const name of (this.#nominated ?? '').split(',')) if (name !== 'content-length' && name !== 'host') headers.remove(name);
+  /** Fields that `Connection` names end here (RFC 9110 §7.6.1), but for those of this very message. False: no peer may ask for that. */
+  #dropNominated(headers: HeaderMap, names: readonly string[]): boolean {
+    if (names.length >= maxNominated || names.some((name) => origins.has(name))) return false;
+    for (const name of names) if (!ofMessage.has(name)) headers.remove(name);
+    return true;
   }
 }
+
+/** Who sent a message, as proxies on the way said: whoever took it away would pass for somebody else. */
+const origins: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
+/** Content-Length frames it; TE, always named, is left with what a next hop may know. */
+const ofMessage: ReadonlySet<string> = new Set(['content-length', 'host', 'te']);
 
 /** 1 to 15 digits as a number; -1 for anything else. */
 function lengthOf(text: string): number {

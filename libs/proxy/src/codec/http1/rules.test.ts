@@ -45,6 +45,18 @@ describe('http_protocol_options of the reading side', () => {
   });
 });
 
+describe('what Connection names', () => {
+  const ask = (options: string, fields = '') => parse(`GET / HTTP/1.1\r\nhost: x\r\nconnection: ${options}\r\n${fields}\r\n`);
+  test('ends here, but for trailers, which are asked for', () => assert.deepEqual(ask('TE, x-hop, close', 'te: gzip, trailers\r\nx-hop: 1\r\nx-end: 2\r\n').heads[0]?.headers.flat, ['te', 'trailers', 'x-end', '2']));
+  test('is not who the request comes from', () => {
+    for (const name of ['x-forwarded-for', 'X-Forwarded-Proto', 'x-forwarded-host']) assert.deepEqual(ask(`close, ${name}`).errors, ['http1.connection_header_rejected'], name);
+  });
+  test('is not much: each name is a walk over all fields', () => {
+    const names = (count: number) => Array.from({ length: count }, (_, i) => `x-${i}`).join(', ');
+    assert.deepEqual([ask(names(9)).errors, ask(names(10)).errors, ask(`keep-alive, ${'close, '.repeat(20)}x`).errors], [[], ['http1.connection_header_rejected'], []]);
+  });
+});
+
 const requestText = (head: RequestHead, framing: number, absolute = false) => written((to) => writeRequest(to, head, framing, { absolute, proper: false }));
 
 describe('http_protocol_options of the writing side', () => {
