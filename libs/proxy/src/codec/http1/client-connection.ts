@@ -22,6 +22,9 @@ export interface ClientConnectionOptions extends Http1ParserRules {
   readonly sendFullyQualifiedUrl?: boolean;
 }
 
+/** Without a length, servers would ask for one (RFC 9110 §8.6). */
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
 /** HTTP/1 towards a host: one request at a time over any ByteConnection. @hot */
 export class Http1ClientConnection implements ConnectionSink, ResponseSink, RequestWriter {
   readonly connection: ByteConnection;
@@ -72,7 +75,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   // RequestWriter
 
   head(head: RequestHead, endStream: boolean): void {
-    if (!endStream && this.#framing === BodyFraming.asHeaders && !head.headers.has('content-length')) this.#framing = BodyFraming.chunked;
+    if (this.#framing === BodyFraming.asHeaders && (!endStream || withBody.has(head.method)) && !head.headers.has('content-length')) this.#framing = endStream ? BodyFraming.empty : BodyFraming.chunked;
     writeRequest(this.connection, head, this.#framing, { absolute: this.#options.sendFullyQualifiedUrl === true, proper: this.#options.properCase === true });
     if (endStream) this.#requestEnd();
   }

@@ -100,6 +100,19 @@ test('a connection is idle again after its answer, not before', () => {
   assert.deepEqual(seen.slice(2), ['data k', 'end', 'idle']);
 });
 
+test('a request without a body says so where one is meant to be', () => {
+  for (const [method, told] of [['POST', true], ['PUT', true], ['PATCH', true], ['GET', false], ['HEAD', false], ['DELETE', false], ['OPTIONS', false]] as const) {
+    const { wire, ask } = clientSide();
+    ask(method);
+    assert.equal(/\r\ncontent-length: 0\r\n\r\n$/.test(wire.sent), told, wire.sent);
+  }
+  const { wire, client } = clientSide();
+  client.begin({ onInterim() {}, onHead() {}, onData() {}, onEnd() {}, onReset() {}, onWritable() {} }, 'POST', false);
+  const head = new RequestHead('POST', '/', 'x', new HeaderMap(['content-length', '0']));
+  client.head(head, true);
+  assert.equal(wire.sent.match(/content-length/g)?.length, 1);
+});
+
 test('bytes behind an answer are never read as the next one', () => {
   const { wire, seen, ask } = clientSide();
   ask();

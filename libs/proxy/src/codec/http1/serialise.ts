@@ -12,6 +12,8 @@ export const BodyFraming = {
   upgrade: 3,
   /** CONNECT, or the 2xx to it: raw bytes follow, and no field says so. */
   tunnel: 4,
+  /** No body, where one is meant to be, and no field of the head says so. */
+  empty: 5,
 } as const;
 
 /** Sends a request's head. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
@@ -61,6 +63,7 @@ export function lastChunkText(trailers: HeaderMap | null): string {
 
 function tail(framing: number): string {
   if (framing === BodyFraming.chunked) return 'transfer-encoding: chunked\r\n\r\n';
+  if (framing === BodyFraming.empty) return 'content-length: 0\r\n\r\n';
   return framing === BodyFraming.upgrade ? 'connection: upgrade\r\n\r\n' : '\r\n';
 }
 
