@@ -1,12 +1,13 @@
 import type {
-  CorsPolicy as CorsMessage, Route, RouteAction as RouteActionMessage, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
+  Route, RouteAction as RouteActionMessage, RouteAction_RequestMirrorPolicy, VirtualHost, WeightedCluster_ClusterWeight,
 } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
 import { UriTemplateRewriteConfig } from '@meltemi/api/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.ts';
-import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
+import { always, compileFraction } from '@meltemi/match';
+import { compileCors, inheritCors } from './cors.ts';
 import { durationMs } from './duration.ts';
 import { checkFields } from './fields.ts';
-import { connectFields, corsFields, hedgePolicyFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
+import { connectFields, hedgePolicyFields, mirrorFields, routeActionFields, upgradeFields } from './field-tables.ts';
 import { compileHash } from './hash-policy.ts';
 import { compileInternalRedirect } from './internal-redirect.ts';
 import { metadataCriteria } from './metadata-criteria.ts';
@@ -14,7 +15,7 @@ import type { PathMatch } from './path-match.ts';
 import { compileRewrite } from './regex-rewrite.ts';
 import type { Report } from './report.ts';
 import { compileRetryPolicy } from './retry-policy.ts';
-import type { CorsPolicy, ForwardAction, HostRewrite, MirrorPolicy, PathRewrite } from './types.ts';
+import type { ForwardAction, HostRewrite, MirrorPolicy, PathRewrite } from './types.ts';
 
 /** Envoy's request timeout when a route sets none. */
 const defaultTimeoutMs = 15_000;
@@ -60,7 +61,7 @@ export function compileForward(action: RouteActionMessage, scope: ForwardScope, 
     internalRedirect: compileInternalRedirect(action, path, report),
     hedgeOnTryTimeout: hedge?.hedgeOnPerTryTimeout ?? false,
     mirrors: own.length > 0 ? own : scope.mirrors,
-    cors: compileCors(action.cors ?? virtualHost.cors, `${action.cors ? path : scope.hostPath}.cors`, report),
+    cors: inheritCors(compileCors(action.cors, `${path}.cors`, report), compileCors(virtualHost.cors, `${scope.hostPath}.cors`, report)),
     hashPolicy: action.hashPolicy.flatMap((policy, i) => compileHash(policy, `${path}.hash_policy[${i}]`, report)),
     upgrades: compileUpgrades(action, path, report),
     terminatesConnect: action.upgradeConfigs.some((upgrade) => upgrade.upgradeType.toLowerCase() === 'connect' && upgrade.connectConfig !== undefined),
@@ -163,18 +164,4 @@ function compileUpgrades(action: RouteActionMessage, path: string, report: Repor
     upgrades.set(type, upgrade.enabled ?? true);
   }
   return upgrades;
-}
-
-function compileCors(cors: CorsMessage | undefined, path: string, report: Report): CorsPolicy | null {
-  if (!cors) return null;
-  checkFields(cors, corsFields, path, report);
-  return {
-    enabled: compileFraction(cors.enabledSpecifier?.value.defaultValue, always),
-    shadow: compileFraction(cors.shadowEnabled?.defaultValue, never),
-    allowOrigin: report.take(compileAll(cors.allowOriginStringMatch, `${path}.allow_origin_string_match`, compileStringMatcher), []),
-    allowMethods: cors.allowMethods, allowHeaders: cors.allowHeaders, exposeHeaders: cors.exposeHeaders, maxAge: cors.maxAge,
-    allowCredentials: cors.allowCredentials ?? false,
-    allowPrivateNetworkAccess: cors.allowPrivateNetworkAccess ?? false,
-    forwardNotMatchingPreflights: cors.forwardNotMatchingPreflights ?? true,
-  };
 }

@@ -18,3 +18,4 @@ export { Report } from './report.ts';
 export { checkFields, fieldPath, isSet, oneof, refuse, use, warn, type FieldRule, type FieldTable } from './fields.ts';
 export * as routeFieldTables from './field-tables.ts';
 export { compileRateLimits } from './rate-limits.ts';
+export { inheritCors } from './cors.ts';

@@ -165,7 +165,7 @@ export interface ForwardAction {
   /** Redirects of upstreams that are followed here; null = none. */
   readonly internalRedirect: InternalRedirectPolicy | null;
   readonly mirrors: readonly MirrorPolicy[];
-  /** Legacy cors of route over virtual host; a filter's own per-filter config comes through `perFilter`. */
+  /** Legacy cors of the route, what it does not say of the virtual host; a filter's own per-filter config comes through `perFilter`. */
   readonly cors: CorsPolicy | null;
   readonly hashPolicy: readonly HashPolicy[];
   /** Upper-level upgrade switch by lower-case type: true/false overrides the connection manager's. */
@@ -273,9 +273,10 @@ export interface CorsPolicy {
   readonly allowHeaders: string;
   readonly exposeHeaders: string;
   readonly maxAge: string;
-  readonly allowCredentials: boolean;
-  readonly allowPrivateNetworkAccess: boolean;
-  readonly forwardNotMatchingPreflights: boolean;
+  /** Null, as "" and none above: not said. */
+  readonly allowCredentials: boolean | null;
+  readonly allowPrivateNetworkAccess: boolean | null;
+  readonly forwardNotMatchingPreflights: boolean | null;
 }
 
 export type HashPolicy =

@@ -39,6 +39,26 @@ test('a preflight of another origin is forwarded, or answered without naming the
   assert.doesNotMatch(answer, /access-control-allow-origin/);
 });
 
+test('what a route\'s policy does not say its virtual host\'s does', () => {
+  const typed = (policy: Record<string, unknown>) => ({ typedPerFilterConfig: { 'envoy.filters.http.cors': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy', ...policy } } });
+  const host = { allowOriginStringMatch: [{ exact: 'https://shop' }], allowMethods: 'GET', maxAge: '60', exposeHeaders: 'x-host', allowCredentials: true };
+  const own = { allowMethods: 'PUT', allowCredentials: false };
+  for (const [routes, more] of [
+    [[routeToApp(typed(own))], typed(host)],
+    [[routeToApp({}, { cors: own })], { cors: host }],
+  ] as const) {
+    const world = new Served({ filters: [filterJson('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors')], hcm: { routeConfig: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes, ...more }] } } });
+    const { wire } = world.connect();
+    wire.receive(requestText('/', ['origin: https://shop', 'access-control-request-method: PUT'], 'OPTIONS'));
+    for (const field of ['access-control-allow-origin: https://shop', 'access-control-allow-methods: PUT', 'access-control-max-age: 60']) assert.ok(wire.sent.includes(`\r\n${field}\r\n`), `${field} in ${wire.sent}`);
+    assert.doesNotMatch(wire.sent, /credentials/);
+    wire.sent = '';
+    wire.receive(requestText('/', ['origin: https://shop']));
+    world.backend.requests[0]?.respond();
+    assert.match(wire.sent, /\r\naccess-control-expose-headers: x-host\r\n/);
+  }
+});
+
 test('what a route answers by itself has no policy', () => {
   const answer = preflight({ allowOriginStringMatch: [{ exact: '*' }] }, { status: 204 });
   assert.match(answer ?? '', /^HTTP\/1.1 204/);

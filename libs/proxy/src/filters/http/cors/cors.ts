@@ -2,7 +2,7 @@ import { err, ok, type FieldError, type Result } from '@meltemi/base';
 import { CorsPolicy as CorsMessage } from '@meltemi/api/gen/envoy/extensions/filters/http/cors/v3/cors.ts';
 import type { RequestHead, ResponseHead } from '@meltemi/http';
 import { always, compileAll, compileFraction, compileStringMatcher, never } from '@meltemi/match';
-import { use, type CorsPolicy, type FieldTable } from '@meltemi/route';
+import { inheritCors, use, type CorsPolicy, type FieldTable } from '@meltemi/route';
 import type { ParseContext } from '@meltemi/snapshot';
 import { FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import { checkSettings } from '../../check-settings.ts';
@@ -35,7 +35,21 @@ function policyOf(stream: StreamControls, filterName: string): CorsPolicy | null
   const action = stream.route()?.action;
   // as in Envoy, what the proxy answers by itself has no policy
   if (action?.kind !== 'forward') return null;
-  return (stream.perRoute(filterName) as CorsPolicy | null) ?? action.cors;
+  return merged(stream.perRouteLevels(filterName) as readonly CorsPolicy[]) ?? action.cors;
+}
+
+/** By the levels of a route, which are the same for all its requests. */
+const policies = new WeakMap<readonly CorsPolicy[], CorsPolicy>();
+
+/** The policies of a route's levels as one; null when there are none. */
+function merged(levels: readonly CorsPolicy[]): CorsPolicy | null {
+  const [first = null] = levels;
+  if (first === null || levels.length === 1) return first;
+  const known = policies.get(levels);
+  if (known !== undefined) return known;
+  const policy = levels.reduce((own, above) => inheritCors(own, above) ?? own);
+  policies.set(levels, policy);
+  return policy;
 }
 
 const policyFields: FieldTable<CorsMessage> = {
@@ -57,9 +71,9 @@ function parseRoute(bytes: Uint8Array, ctx: ParseContext): Result<CorsPolicy> {
     allowHeaders: message.allowHeaders,
     exposeHeaders: message.exposeHeaders,
     maxAge: message.maxAge,
-    allowCredentials: message.allowCredentials ?? false,
-    allowPrivateNetworkAccess: message.allowPrivateNetworkAccess ?? false,
-    forwardNotMatchingPreflights: message.forwardNotMatchingPreflights ?? true,
+    allowCredentials: message.allowCredentials ?? null,
+    allowPrivateNetworkAccess: message.allowPrivateNetworkAccess ?? null,
+    forwardNotMatchingPreflights: message.forwardNotMatchingPreflights ?? null,
   });
 }
 
@@ -94,7 +108,7 @@ class CorsStream extends HttpStreamFilter {
       if (allowed) this.#origin = origin;
       return FilterStatus.continue;
     }
-    if (!allowed && policy.forwardNotMatchingPreflights) return FilterStatus.continue;
+    if (!allowed && policy.forwardNotMatchingPreflights !== false) return FilterStatus.continue;
     stream.sendLocalReply({ status: 200, body: '', details: 'cors_response', headers: this.#preflightHeaders(allowed ? origin : null, head) });
     return FilterStatus.stopIteration;
   }
@@ -102,7 +116,7 @@ class CorsStream extends HttpStreamFilter {
   override encodeHead(_stream: StreamControls, head: ResponseHead): number {
     if (this.#origin === null) return FilterStatus.continue;
     head.headers.set('access-control-allow-origin', this.#origin);
-    if (this.#policy.allowCredentials) head.headers.set('access-control-allow-credentials', 'true');
+    if (this.#policy.allowCredentials === true) head.headers.set('access-control-allow-credentials', 'true');
     if (this.#policy.exposeHeaders !== '') head.headers.set('access-control-expose-headers', this.#policy.exposeHeaders);
     return FilterStatus.continue;
   }
@@ -112,11 +126,11 @@ class CorsStream extends HttpStreamFilter {
     const policy = this.#policy;
     const asked = (name: string) => head.headers.get(`access-control-request-${name}`) ?? '';
     const headers: (readonly [string, string])[] = origin === null ? [] : [['access-control-allow-origin', origin]];
-    if (policy.allowCredentials) headers.push(['access-control-allow-credentials', 'true']);
+    if (policy.allowCredentials === true) headers.push(['access-control-allow-credentials', 'true']);
     if (policy.allowMethods !== '') headers.push(['access-control-allow-methods', policy.allowMethods === '*' ? asked('method') : policy.allowMethods]);
     if (policy.allowHeaders !== '') headers.push(['access-control-allow-headers', policy.allowHeaders === '*' ? asked('headers') : policy.allowHeaders]);
     if (policy.maxAge !== '') headers.push(['access-control-max-age', policy.maxAge]);
-    if (policy.allowPrivateNetworkAccess && head.headers.get('access-control-request-private-network') === 'true') headers.push(['access-control-allow-private-network', 'true']);
+    if (policy.allowPrivateNetworkAccess === true && head.headers.get('access-control-request-private-network') === 'true') headers.push(['access-control-allow-private-network', 'true']);
     return headers;
   }
 }
