@@ -10,6 +10,8 @@ export interface ConnectionSink {
   onDrain(): void;
   /** Pending writes are about to be sent, after `requestFlush`: the last moment to add to them. */
   onFlush?(): void;
+  /** The peer takes no more; what it sent before still comes, then the end. A sink without this has the connection destroyed instead. */
+  onWriteFailed?(): void;
   /** Both directions are over. Once, last. `cause` is null when it ended in order. */
   onClose(cause: Error | null): void;
 }

@@ -178,7 +178,11 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 
   onWriteError(error: Error): void {
-    this.destroy(error);
+    if (this.closed || this.sink.onWriteFailed === undefined) return this.destroy(error);
+    // Reading finds what came before the end, and then the end.
+    this.#ending = true;
+    this.#writer.drop();
+    return this.sink.onWriteFailed();
   }
 
   onSent(): void {

@@ -183,6 +183,12 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
     this.#receiver?.onWritable();
   }
 
+  /** A host that refuses a body most likely answered before it closed: the rest of the body goes nowhere, its answer is read. */
+  onWriteFailed(): void {
+    this.retire();
+    this.#receiver?.onWritable();
+  }
+
   onClose(): void {
     if (this.#receiver !== null) this.#lost();
     this.#leave();
