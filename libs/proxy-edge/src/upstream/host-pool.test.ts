@@ -86,9 +86,10 @@ test('a connection that fails takes nobody with it for whom another is on its wa
   assert.equal(cluster.stats.cxTotal.value, 3);
 });
 
-test('HTTP/2 connections that may carry one request each are opened side by side', async (t) => {
+/** An HTTP/2 application whose answers wait for the test. */
+async function http2App(t: TestContext, settings: http2.Settings = {}) {
   const streams: http2.ServerHttp2Stream[] = [];
-  const app = http2.createServer();
+  const app = http2.createServer({ settings });
   const sessions = new Set<http2.ServerHttp2Session>();
   app.on('session', (session) => sessions.add(session).size);
   app.on('stream', (stream: http2.ServerHttp2Stream) => void streams.push(stream));
@@ -97,17 +98,37 @@ test('HTTP/2 connections that may carry one request each are opened side by side
     for (const session of sessions) session.destroy();
     app.close();
   });
-  const cluster = clusterTo(t, [(app.address() as AddressInfo).port], {
-    typedExtensionProtocolOptions: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', commonHttpProtocolOptions: { maxRequestsPerConnection: 1 }, explicitHttpConfig: { http2ProtocolOptions: {} },
-      },
+  const answerAll = () => { for (const stream of streams.splice(0)) stream.respond({ ':status': 200 }, { endStream: true }); };
+  return { port: (app.address() as AddressInfo).port, streams, answerAll };
+}
+
+const overHttp2 = (commonHttpProtocolOptions: Record<string, unknown> = {}) => ({
+  typedExtensionProtocolOptions: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', commonHttpProtocolOptions, explicitHttpConfig: { http2ProtocolOptions: {} },
     },
-  });
+  },
+});
+
+test('a host that takes few streams at once is not offered more on its next connections, which are opened side by side', async (t) => {
+  const { port, streams, answerAll } = await http2App(t, { maxConcurrentStreams: 1 });
+  const cluster = clusterTo(t, [port], overHttp2());
+  const first = ask(cluster);
+  await waitFor('the first request', () => streams.length === 1);
+  const others = [ask(cluster), ask(cluster), ask(cluster), ask(cluster)];
+  assert.equal(cluster.limits.default.connections, 5);
+  await waitFor('the others', () => streams.length === 5);
+  answerAll();
+  assert.deepEqual(await Promise.all([first, ...others]), ['200', '200', '200', '200', '200']);
+});
+
+test('HTTP/2 connections that may carry one request each are opened side by side', async (t) => {
+  const { port, streams, answerAll } = await http2App(t);
+  const cluster = clusterTo(t, [port], overHttp2({ maxRequestsPerConnection: 1 }));
   const answers = [ask(cluster), ask(cluster), ask(cluster)];
   assert.equal(cluster.limits.default.connections, 3);
   await waitFor('the requests', () => streams.length === 3);
-  for (const stream of streams) stream.respond({ ':status': 200 }, { endStream: true });
+  answerAll();
   assert.deepEqual(await Promise.all(answers), ['200', '200', '200']);
   await waitFor('the connections to end', () => cluster.limits.default.connections === 0);
   assert.equal(cluster.stats.cxMaxRequests.value, 3);

@@ -48,6 +48,8 @@ export class HostPool implements PoolConnectionOwner {
   readonly #dials = new Set<() => void>();
   /** Requests that one more connection can be expected to take at once. */
   #expectedRoom: number;
+  /** Streams that the host takes at once on an HTTP/2 connection, as it said last. */
+  #hostStreams = Infinity;
   #draining = false;
 
   constructor(options: PoolOptions) {
@@ -55,7 +57,7 @@ export class HostPool implements PoolConnectionOwner {
     this.tls = options.tls;
     this.key = poolKey(options.host, options.serverName, options.protocol);
     this.#options = options;
-    this.#expectedRoom = options.protocol === 'http2' ? http2Room(options.cluster) : 1;
+    this.#expectedRoom = options.protocol === 'http2' ? this.#http2Room : 1;
   }
 
   /** Nothing open, nothing under way. */
@@ -139,6 +141,12 @@ export class HostPool implements PoolConnectionOwner {
     if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
   }
 
+  /** Its next connections get no more before it has said so again. */
+  onStreamLimit(streams: number): void {
+    this.#hostStreams = Math.max(1, streams);
+    this.#expectedRoom = this.#http2Room;
+  }
+
   onGone(connection: PoolConnection): void {
     if (!this.#all.delete(connection)) return;
     this.#countBytes(connection);
@@ -155,6 +163,12 @@ export class HostPool implements PoolConnectionOwner {
   #overflow(callbacks: StreamCallbacks): void {
     this.#options.stats.rqPendingOverflow.inc();
     callbacks.onPoolFailure({ kind: 'overflow', transportFailure: null });
+  }
+
+  /** Requests that a new HTTP/2 connection takes at once. */
+  get #http2Room(): number {
+    const { http2, maxRequestsPerConnection: most } = this.#options.cluster.http;
+    return Math.min(http2.maxConcurrentStreams, this.#hostStreams, most > 0 ? most : Infinity);
   }
 
   /** What is being dialled will take all that wait. */
@@ -246,8 +260,8 @@ export class HostPool implements PoolConnectionOwner {
     const http2 = protocol === 'http2' || (protocol === 'auto' && connection.tls?.alpn === 'h2');
     (http2 ? stats.cxHttp2Total : stats.cxHttp1Total).inc();
     // What a host chose once it most likely chooses again.
-    if (protocol === 'auto') this.#expectedRoom = http2 ? http2Room(this.#options.cluster) : 1;
-    const options = { ...this.#options, remoteAddress: this.host.key };
+    if (protocol === 'auto') this.#expectedRoom = http2 ? this.#http2Room : 1;
+    const options = { ...this.#options, remoteAddress: this.host.key, streamsAtFirst: this.#hostStreams };
     return http2 ? new Http2PoolConnection(connection, this, options) : new Http1PoolConnection(connection, this, options);
   }
 
@@ -291,11 +305,6 @@ export class HostPool implements PoolConnectionOwner {
     pooled.writtenBefore = connection.bytesWritten;
     pooled.count();
   }
-}
-
-/** Requests that one new connection takes at once. */
-function http2Room({ http: { http2, maxRequestsPerConnection: most } }: Cluster): number {
-  return most > 0 ? Math.min(most, http2.maxConcurrentStreams) : http2.maxConcurrentStreams;
 }
 
 /** What tells pools of one cluster and priority apart. */

@@ -6,6 +6,8 @@ import type { Cluster } from '@meltemi/snapshot';
 export interface PoolConnectionOwner {
   /** The connection can take a request again, or more at once than before. */
   onRoom(connection: PoolConnection): void;
+  /** The host says how many requests it takes at once on one connection. */
+  onStreamLimit(streams: number): void;
   /** The connection is gone or must not be used again. Once. */
   onGone(connection: PoolConnection): void;
 }
@@ -40,6 +42,8 @@ export interface PoolConnectionOptions {
   readonly remoteAddress: string;
   readonly random: Random;
   readonly stats: Pick<ClusterStats, 'http2'>;
+  /** Requests that an HTTP/2 connection takes before the host has said how many. */
+  readonly streamsAtFirst: number;
   /** Coarse monotonic milliseconds. */
   now(): number;
   after(delayMs: number, task: () => void): () => void;
@@ -108,14 +112,14 @@ export class Http2PoolConnection implements PoolConnection {
   readonly #client: Http2ClientConnection;
 
   constructor(connection: ByteConnection, owner: PoolConnectionOwner, options: PoolConnectionOptions) {
-    const { cluster, remoteAddress, random } = options;
+    const { cluster, remoteAddress, random, streamsAtFirst } = options;
     this.connection = connection;
     this.openedMs = options.now();
     this.idleSinceMs = this.openedMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/2' };
     const room = () => owner.onRoom(this);
-    this.#client = new Http2ClientConnection(connection, { onCapacity: room, onIdle: room, onGoAway: () => {}, onGone: () => owner.onGone(this) }, {
-      http2: cluster.http.http2, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, stats: options.stats.http2(), now: () => options.now(), after: (delayMs, task) => options.after(delayMs, task),
+    this.#client = new Http2ClientConnection(connection, { onCapacity: room, onIdle: room, onStreamLimit: (streams) => owner.onStreamLimit(streams), onGoAway: () => {}, onGone: () => owner.onGone(this) }, {
+      http2: cluster.http.http2, streamsAtFirst, limits: { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount }, lingerMs, random, stats: options.stats.http2(), now: () => options.now(), after: (delayMs, task) => options.after(delayMs, task),
     });
   }
 

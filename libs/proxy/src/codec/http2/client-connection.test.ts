@@ -258,4 +258,19 @@ test('until the server has said its limit a hundred streams are opened', () => {
   assert.equal(codec.capacity, 1024);
 });
 
+test('a server that names no limit has none, once its settings are there', () => {
+  const { codec, wire, seen } = clientSide(testOptions({ maxConcurrentStreams: 1024 }));
+  for (let i = 0; i < 100; i++) codec.newStream({ onInterim: () => {}, onHead: () => {}, onData: () => {}, onEnd: () => {}, onReset: () => {}, onWritable: () => {} }, 'GET').head(get(), true);
+  assert.equal(codec.capacity, 0);
+  wire.receive(settings());
+  assert.equal(codec.capacity, 924);
+  assert.deepEqual(seen, ['capacity 924']);
+});
+
+test('what is known of a host limits the streams before its settings', () => {
+  const { codec, wire } = clientSide({ ...testOptions({ maxConcurrentStreams: 1024 }), streamsAtFirst: 2 });
+  assert.equal(codec.capacity, 2);
+  wire.receive(settings(3, 7));
+  assert.equal(codec.capacity, 7);
+});
 

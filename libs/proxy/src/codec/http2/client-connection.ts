@@ -10,6 +10,8 @@ import { streamsBeforeSettings, type Http2CodecOptions } from './options.ts';
 export interface Http2ClientOwner {
   /** `capacity` grew: a stream ended, or the server takes more. */
   onCapacity(connection: Http2ClientConnection): void;
+  /** The server's settings: so many streams it takes at once, Infinity when it names no limit. */
+  onStreamLimit?(streams: number): void;
   /** No stream is open. After onCapacity. */
   onIdle(connection: Http2ClientConnection): void;
   /** The server takes no new streams; those it has not processed are being reset as refused. `onGone` follows when the others are over. */
@@ -26,7 +28,9 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   retired = false;
   readonly #owner: Http2ClientOwner;
   readonly #maxStreams: number;
-  #peerMaxStreams = streamsBeforeSettings;
+  readonly #streamsAtFirst: number;
+  /** What the server said. */
+  #peerMaxStreams = Infinity;
   #nextId = 1;
   /** Streams given out that have no id yet. */
   readonly #unopened = new Set<Http2ClientStream>();
@@ -44,6 +48,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
     super(connection, options);
     this.#owner = owner;
     this.#maxStreams = options.http2.maxConcurrentStreams;
+    this.#streamsAtFirst = Math.min(streamsBeforeSettings, options.streamsAtFirst ?? Infinity);
     this.#lastReadMs = options.now();
     this.writer.text(preface);
     this.begin([Setting.enablePush, 0]);
@@ -52,7 +57,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   /** Streams that may be begun now. */
   get capacity(): number {
     if (this.retired || this.#goneAway || this.closing || this.#nextId >= maxWindow) return 0;
-    return Math.max(0, Math.min(this.#maxStreams, this.#peerMaxStreams) - this.active);
+    return Math.max(0, Math.min(this.#maxStreams, this.settingsSeen ? this.#peerMaxStreams : this.#streamsAtFirst) - this.active);
   }
 
   /** Streams open or given out. */
@@ -203,6 +208,7 @@ export class Http2ClientConnection extends Http2Connection<Http2ClientStream> {
   }
 
   protected onSettings(): void {
+    this.#owner.onStreamLimit?.(this.#peerMaxStreams);
     this.#unsettled = true;
   }
 

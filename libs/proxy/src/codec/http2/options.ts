@@ -11,6 +11,8 @@ export interface Http2CodecOptions {
   readonly lingerMs: number;
   /** Longest wait between the two steps of a graceful GOAWAY; usually a round trip ends it. Default 1,000. */
   readonly drainNoticeMs?: number;
+  /** Of a client: streams that it opens before the server has said how many it takes. Default, and at most, 100. */
+  readonly streamsAtFirst?: number;
   readonly random: Random;
   /** Where the codec counts; left out, nowhere that is read. */
   readonly stats?: Http2Stats;
@@ -22,5 +24,5 @@ export interface Http2CodecOptions {
 /** Longest wait for the peer to acknowledge our SETTINGS. */
 export const settingsTimeoutMs = 30_000;
 
-/** Until a server has said how many streams it takes, this many are opened. */
+/** Until a server has sent its settings, at most this many streams are opened. */
 export const streamsBeforeSettings = 100;
