@@ -34,6 +34,7 @@ export { Http2ServerConnection, type Http2RequestHandler } from './codec/http2/s
 export type { Http2ServerStream } from './codec/http2/server-stream.ts';
 export { Http2ClientConnection, type Http2ClientOwner } from './codec/http2/client-connection.ts';
 export type { Http2ClientStream } from './codec/http2/client-stream.ts';
+export type { FilterConfigHolder } from './http/filter-chain.ts';
 export { HttpConnectionManager, type HttpDeps, type RouteHolder } from './http/connection-manager.ts';
 export { DrainPace, type DrainStrategy } from './http/drain-pace.ts';
 export { HttpSession } from './http/http-session.ts';

@@ -39,11 +39,13 @@ export interface GoogleTls {
 
 /** One resource that another one needs, and where it comes from. */
 export interface Reference {
-  readonly kind: 'endpoints' | 'routes' | 'secrets';
+  readonly kind: 'endpoints' | 'routes' | 'secrets' | 'extensions';
   readonly name: string;
   readonly source: ConfigSource;
   /** The field that says so. */
   readonly path: string;
   /** Where its update statistics are counted, with the last dot. */
   readonly statPrefix: string;
+  /** Of an extension's config: the type URLs it may have. */
+  readonly typeUrls?: ReadonlySet<string>;
 }

@@ -12,13 +12,14 @@ export interface Context {
   readonly extensions: Extensions;
   readonly sdsNames: Set<string>;
   readonly rdsNames: Set<string>;
+  readonly extensionNames: Set<string>;
   readonly clusterNames: Set<string>;
   /** What must come from elsewhere before the resource serves. */
   readonly references: Reference[];
 }
 
 export function newContext(extensions: Extensions): Context {
-  return { report: new Report(extensions.formats), extensions, sdsNames: new Set(), rdsNames: new Set(), clusterNames: new Set(), references: [] };
+  return { report: new Report(extensions.formats), extensions, sdsNames: new Set(), rdsNames: new Set(), extensionNames: new Set(), clusterNames: new Set(), references: [] };
 }
 
 /** The value with its warnings, or the errors. */
@@ -37,14 +38,15 @@ export function decodeAt<T>(codec: MessageCodec<T>, bytes: Uint8Array, path: str
   }
 }
 
-/** Runs an extension's parser. Undefined = refused, or left out because it is optional. */
-export function parseExtension(registry: ReadonlyMap<string, Extension>, any: Any | undefined, at: { path: string; optional: boolean; what: string }, context: Context): { config: unknown } | undefined {
+/** Runs an extension's parser. Undefined = refused, or left out because it is optional. `field` defaults to typed_config. */
+export function parseExtension(registry: ReadonlyMap<string, Extension>, any: Any | undefined, at: { path: string; field?: string; optional: boolean; what: string }, context: Context): { config: unknown } | undefined {
+  const field = at.field ?? 'typed_config';
   if (!any) {
-    context.report.refuse(at.path, 'typed_config is required');
+    context.report.refuse(at.path, `${field} is required`);
     return undefined;
   }
   const extension = registry.get(any.typeUrl);
-  const path = `${at.path}.typed_config`;
+  const path = at.path === '' ? field : `${at.path}.${field}`;
   if (!extension) {
     if (at.optional) context.report.warn(path, `${any.typeUrl} is not known; the ${at.what} is optional and left out`);
     else context.report.refuse(path, `${any.typeUrl} is not a ${at.what} of this proxy`);

@@ -42,6 +42,8 @@ export interface Extensions {
   readonly autoTlsNames?: boolean;
   /** The proxy reads the PROXY protocol in front of a connection; unset = the proxy_protocol listener filter is refused. */
   readonly proxyProtocol?: boolean;
+  /** The proxy asks for configs of HTTP filters (ECDS); unset = config_discovery is refused. */
+  readonly extensionDiscovery?: boolean;
   /** What formats of headers and answers may say of the process; access loggers bring their own. */
   readonly formats?: FormatOptions;
   /** Reads a file that a filter's config names, or says why it cannot; unset = such configs are refused. */

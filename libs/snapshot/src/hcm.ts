@@ -1,5 +1,5 @@
 import {
-  HttpConnectionManager, type HttpConnectionManager_Tracing, type HttpFilter as HttpFilterMessage,
+  HttpConnectionManager, type HttpConnectionManager_Tracing,
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
 import { always, compileCidrs, percentFraction } from '@meltemi/match';
@@ -7,10 +7,11 @@ import { checkFields, compileCustomTags, compileRouteTable, durationMs, type Rep
 import { compileAccessLogs } from './access-log.ts';
 import { compileConfigSource } from './config-source.ts';
 import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
+import { compileHttpFilters } from './http-filters.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
-import { commonHttpFields, hcmFields, httpFilterFields } from './listener-tables.ts';
+import { commonHttpFields, hcmFields } from './listener-tables.ts';
 import { compileIpDetection } from './ip-detection.ts';
-import type { HcmConfig, HttpFilter, TracingConfig } from './listener-types.ts';
+import type { HcmConfig, TracingConfig } from './listener-types.ts';
 import { compileLocalReply } from './local-reply.ts';
 
 export const hcmUrl = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -84,23 +85,6 @@ function compileRoutes(message: HttpConnectionManager, path: string, context: Co
   context.report.warnings.push(...table.value.warnings.map(under));
   for (const name of table.value.clusterNames) context.clusterNames.add(name);
   return { kind: 'inline', table: table.value };
-}
-
-function compileHttpFilters(filters: readonly HttpFilterMessage[], path: string, context: Context): HttpFilter[] {
-  const compiled = filters.flatMap((filter, i): HttpFilter[] => {
-    const at = `${path}[${i}]`;
-    checkFields(filter, httpFilterFields, at, context.report);
-    if (filter.name === '') context.report.refuse(`${at}.name`, 'is required');
-    const config = filter.configType;
-    if (config?.$case === 'configDiscovery') return [];
-    const any = config?.value;
-    const parsed = parseExtension(context.extensions.httpFilters, any, { path: at, optional: filter.isOptional, what: 'HTTP filter' }, context);
-    const terminal = context.extensions.httpFilters.get(any?.typeUrl ?? '')?.terminal === true;
-    if (parsed && terminal !== (i === filters.length - 1)) context.report.refuse(at, terminal ? 'a terminal filter must be the last' : 'the last filter must be terminal (the router)');
-    return parsed ? [{ name: filter.name, typeUrl: any?.typeUrl ?? '', config: parsed.config, disabled: filter.disabled }] : [];
-  });
-  if (filters.length === 0) context.report.refuse(path, 'needs at least the router');
-  return compiled;
 }
 
 type Identity = Pick<HcmConfig,

@@ -11,6 +11,7 @@ export type { DownstreamTls, SanMatcher, Secret, SecretValue, Source, TlsCertifi
 export type { ApiSource, ConfigSource, GoogleTls, GrpcTarget, Reference, SourceSpec } from './config-source-types.ts';
 export { compileApiSource, compileConfigSource } from './config-source.ts';
 export { defaultHttp2 } from './http-options.ts';
+export { compileFilterConfig, type FilterConfig } from './http-filters.ts';
 export { compileListener } from './listener.ts';
 export { compileRouteConfiguration } from './route-configuration.ts';
 export { compileCluster } from './cluster.ts';

@@ -6,7 +6,7 @@ import type { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions } 
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
 
 const quic = refuse('UDP and QUIC listeners are not supported');
-const discovery = refuse('extension config discovery (ECDS) is not supported: give typed_config');
+const discovery = refuse('extension config discovery (ECDS) is for HTTP filters: give typed_config');
 const socketTuning = warn('socket options are left to the system');
 const noHttp3 = warn('there is no HTTP/3');
 
@@ -56,7 +56,7 @@ export const filterChainMatchFields: FieldTable<FilterChainMatch> = {
 export const filterFields: FieldTable<Filter> = { name: use, configType: oneof({ typedConfig: use, configDiscovery: discovery }) };
 
 export const httpFilterFields: FieldTable<HttpFilter> = {
-  name: use, configType: oneof({ typedConfig: use, configDiscovery: discovery }), isOptional: use, disabled: use,
+  name: use, configType: oneof({ typedConfig: use, configDiscovery: use }), isOptional: use, disabled: use,
 };
 
 export const hcmFields: FieldTable<HttpConnectionManager> = {

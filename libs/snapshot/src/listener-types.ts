@@ -43,7 +43,9 @@ export interface Listener {
   readonly rdsNames: ReadonlySet<string>;
   /** SDS names that must arrive before the listener serves. */
   readonly sdsNames: ReadonlySet<string>;
-  /** Its routes and secrets that come from a config source. */
+  /** Configs of filters by ECDS that must arrive before the listener serves. */
+  readonly extensionNames: ReadonlySet<string>;
+  /** Its routes, secrets and filter configs that come from a config source. */
   readonly references: readonly Reference[];
   /** Clusters that its TCP proxies and inline routes mention. */
   readonly clusterNames: ReadonlySet<string>;
@@ -117,6 +119,8 @@ export interface HttpFilter {
   readonly config: unknown;
   /** Off unless a route's per-filter config turns it on. */
   readonly disabled: boolean;
+  /** Its config comes by itself (ECDS); `typeUrl` and `config` are then those that hold until it is there, "" and null when nothing does. */
+  readonly discovery?: { readonly name: string; readonly typeUrls: ReadonlySet<string> };
 }
 
 /** A compiled access log: the filter decides, the sink (by typeUrl) writes. */

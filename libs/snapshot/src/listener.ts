@@ -61,7 +61,7 @@ export function compileListener(message: ListenerMessage, extensions: Extensions
     bypassOverloadManager: message.bypassOverloadManager,
     tcpBacklog: message.tcpBacklogSize ?? null,
     accessLogs: logs(message.accessLog, context),
-    rdsNames: context.rdsNames, sdsNames: context.sdsNames, references: context.references, clusterNames: context.clusterNames,
+    rdsNames: context.rdsNames, sdsNames: context.sdsNames, extensionNames: context.extensionNames, references: context.references, clusterNames: context.clusterNames,
   };
   return finish(report, listener);
 }

@@ -5,6 +5,7 @@ export const healthInformationType = 'type.googleapis.com/istio.v1.HealthInforma
 export const xdsType = {
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  scope: 'type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration',
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   endpoint: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
@@ -19,6 +20,7 @@ export type TypeUrl = string;
 const shortNames: ReadonlyMap<TypeUrl, string> = new Map([
   [xdsType.listener, 'LDS'],
   [xdsType.route, 'RDS'],
+  [xdsType.scope, 'SRDS'],
   [xdsType.cluster, 'CDS'],
   [xdsType.endpoint, 'EDS'],
   [xdsType.secret, 'SDS'],
@@ -42,12 +44,12 @@ export function isKnownType(typeUrl: TypeUrl): boolean {
  * configs are always asked for by name. Source: xDS protocol, "How the client specifies what resources to return".
  */
 export function emptyMeansWildcard(typeUrl: TypeUrl): boolean {
-  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster || typeUrl === xdsType.nameTable || typeUrl === xdsType.proxyConfig;
+  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster || typeUrl === xdsType.scope || typeUrl === xdsType.nameTable || typeUrl === xdsType.proxyConfig;
 }
 
 /** True when a state-of-the-world response is the whole truth: a held resource it leaves out is removed. Others may be partial. */
 export function responseIsComplete(typeUrl: TypeUrl): boolean {
-  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster;
+  return typeUrl === xdsType.listener || typeUrl === xdsType.cluster || typeUrl === xdsType.scope;
 }
 
 /**

@@ -168,7 +168,7 @@ export class SnapshotServer {
 }
 
 /** What others refer to goes first. */
-const order = [xdsType.nameTable, xdsType.cluster, xdsType.endpoint, xdsType.secret, xdsType.listener, xdsType.route];
+const order = [xdsType.nameTable, xdsType.cluster, xdsType.endpoint, xdsType.secret, xdsType.extension, xdsType.listener, xdsType.scope, xdsType.route];
 
 function anyOf(typeUrl: string, json: Json): { typeUrl: string; value: Buffer } {
   return { typeUrl, value: Buffer.from(jsonToBinary(typeNameOf(typeUrl), json)) };

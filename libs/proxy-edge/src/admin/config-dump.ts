@@ -8,6 +8,7 @@ const typeNames: Readonly<Record<ResourceKind, string>> = {
   listeners: 'envoy.config.listener.v3.Listener',
   routes: 'envoy.config.route.v3.RouteConfiguration',
   secrets: 'envoy.extensions.transport_sockets.tls.v3.Secret',
+  extensions: 'envoy.config.core.v3.TypedExtensionConfig',
 };
 
 export interface ConfigDumpOptions {
@@ -37,6 +38,7 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
       ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: inlineEndpoints(store, keep), dynamic_endpoint_configs: dynamic('endpoints', 'endpoint_config') }] : []),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
       { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: inlineRoutes(store, keep), dynamic_route_configs: dynamic('routes', 'route_config') },
+      ...(store.held('extensions').length + store.refused('extensions').size === 0 ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.EcdsConfigDump', ecds_filters: dynamic('extensions', 'ecds_filter') }]),
       { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic'), store.refused('secrets')) },
     ],
   };

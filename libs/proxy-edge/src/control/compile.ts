@@ -1,10 +1,11 @@
 import { Cluster } from '@meltemi/api/gen/envoy/config/cluster/v3/cluster.ts';
+import { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileCluster, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions, type Reference } from '@meltemi/snapshot';
+import { compileCluster, compileFilterConfig, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions, type Reference } from '@meltemi/snapshot';
 import type { ModuleSource } from '../modules/module-host.ts';
 import { namesModule, withModules, type ModuleLoader } from '../modules/module-loader.ts';
 import type { ResourceKind } from './worker-messages.ts';
@@ -24,6 +25,8 @@ export interface CompiledResource {
   readonly sdsNames: ReadonlySet<string>;
   /** The users' filters it names: go with it to the workers. */
   readonly modules: readonly ModuleSource[];
+  /** Of the config of a filter: its type. */
+  readonly typeUrl?: string;
 }
 
 const none: ReadonlySet<string> = new Set();
@@ -58,6 +61,10 @@ function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array):
       return plain(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
     case 'routes':
       return plain(compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
+    case 'extensions': {
+      const config = compileFilterConfig(TypedExtensionConfig.decode(bytes), extensions);
+      return config.ok ? ok({ warnings: config.value.warnings, references: [], sdsNames: none, modules: [], typeUrl: config.value.value.typeUrl }) : config;
+    }
     case 'secrets':
       return plain(compileSecret(Secret.decode(bytes)));
   }

@@ -18,7 +18,7 @@ const maxWarnings = 1000;
 /** A listener may wait long for its routes and secrets. It is accepted all the same: the next version must not wait behind it. */
 const listenerAnswerMs = 5000;
 
-const typeOf = { clusters: xdsType.cluster, endpoints: xdsType.endpoint, listeners: xdsType.listener, routes: xdsType.route, secrets: xdsType.secret } as const satisfies Record<ResourceKind, string>;
+const typeOf = { clusters: xdsType.cluster, endpoints: xdsType.endpoint, listeners: xdsType.listener, routes: xdsType.route, secrets: xdsType.secret, extensions: xdsType.extension } as const satisfies Record<ResourceKind, string>;
 const kindOf: ReadonlyMap<string, ResourceKind> = new Map(Object.entries(typeOf).map(([kind, type]) => [type, kind as ResourceKind]));
 const rootPrefix: Readonly<Partial<Record<ResourceKind, string>>> = { clusters: 'cluster_manager.cds.', listeners: 'listener_manager.lds.' };
 
@@ -234,6 +234,8 @@ export class DynamicConfig {
   #take(kind: ResourceKind, source: ConfigSource, resource: AdsUpdate['added'][number]): Result<Omit<Good, 'version'>> {
     const compiled = compileResource(this.#options.compiler, kind, resource.any);
     if (!compiled.ok) return compiled;
+    const misfit = compiled.value.typeUrl === undefined ? undefined : this.#references.misfit(`${kind}/${resource.name}`, compiled.value.typeUrl);
+    if (misfit !== undefined) return { ok: false, error: [{ path: 'typed_config', message: misfit }] };
     const wanted = this.#resolve(`${kind}/${resource.name}`, compiled.value.references, source);
     if (!wanted.ok) return wanted;
     const bytes = kind === 'secrets' ? this.#secretFiles.take(resource.name, resource.any.value) : { ok: true as const, value: resource.any.value };

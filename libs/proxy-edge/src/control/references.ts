@@ -43,6 +43,13 @@ export class References {
     return this.#wanted.get(key)?.values().next().value;
   }
 
+  /** Why nobody who asks for the name can take a resource of this type; undefined when somebody can. */
+  misfit(key: string, typeUrl: string): string | undefined {
+    const asked = [...(this.#wanted.get(key)?.values() ?? [])].flatMap(({ reference }) => reference.typeUrls ?? []);
+    if (asked.length === 0 || asked.some((typeUrls) => typeUrls.has(typeUrl))) return undefined;
+    return `is ${typeUrl}, which type_urls of those who ask for it does not have: ${[...new Set(asked.flatMap((typeUrls) => [...typeUrls]))].join(', ')}`;
+  }
+
   /** Owners of a name, by "kind/name" each. */
   owners(key: string): Iterable<string> {
     return this.#wanted.get(key)?.keys() ?? [];

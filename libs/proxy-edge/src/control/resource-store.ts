@@ -1,4 +1,4 @@
-import type { ResourceKind, ResourceUpdate, WireResource } from './worker-messages.ts';
+import { perKind, type ResourceKind, type ResourceUpdate, type WireResource } from './worker-messages.ts';
 
 /** One resource in force, as it came. */
 export interface HeldResource extends WireResource {
@@ -15,12 +15,10 @@ export interface RefusedResource {
   readonly message: string;
 }
 
-const kinds: readonly ResourceKind[] = ['clusters', 'endpoints', 'secrets', 'listeners', 'routes'];
-
 /** What the proxy has accepted, as bytes: what a new worker starts with and what the config dump shows. Owned by the control thread. */
 export class ResourceStore {
-  readonly #held: Readonly<Record<ResourceKind, Map<string, HeldResource>>> = { clusters: new Map(), endpoints: new Map(), secrets: new Map(), listeners: new Map(), routes: new Map() };
-  readonly #refused: Readonly<Record<ResourceKind, Map<string, RefusedResource>>> = { clusters: new Map(), endpoints: new Map(), secrets: new Map(), listeners: new Map(), routes: new Map() };
+  readonly #held = perKind(() => new Map<string, HeldResource>());
+  readonly #refused = perKind(() => new Map<string, RefusedResource>());
 
   get(kind: ResourceKind, name: string): HeldResource | undefined {
     return this.#held[kind].get(name);
@@ -73,7 +71,6 @@ export class ResourceStore {
 
   /** Everything, as one update. */
   state(): ResourceUpdate {
-    const all = (kind: ResourceKind) => ({ set: this.held(kind).map(({ name, bytes, modules = [] }) => ({ name, bytes, modules })), removed: [] });
-    return Object.fromEntries(kinds.map((kind) => [kind, all(kind)])) as unknown as ResourceUpdate;
+    return perKind((kind) => ({ set: this.held(kind).map(({ name, bytes, modules = [] }) => ({ name, bytes, modules })), removed: [] }));
   }
 }

@@ -14,6 +14,9 @@ export class SourceStats {
   count(prefix: string, what: 'update_attempt' | 'update_success' | 'update_failure' | 'update_rejected' | 'init_fetch_timeout'): void {
     if (what === 'update_attempt') for (const name of ['update_success', 'update_failure', 'update_rejected', 'init_fetch_timeout']) this.#flat.counter(prefix + name);
     this.#flat.counter(prefix + what).inc();
+    if (!prefix.startsWith('extension_config_discovery.')) return;
+    if (what === 'update_success') this.#flat.counter(`${prefix}config_reload`).inc();
+    else if (what === 'update_rejected') this.#flat.counter(`${prefix}config_fail`).inc();
   }
 
   /** A server's stream came up or was lost; the gauge is 1 while any is up. */

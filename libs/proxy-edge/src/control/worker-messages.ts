@@ -19,19 +19,28 @@ export interface TypeChange {
   readonly removed: readonly string[];
 }
 
-/** Changes that belong together, in the order clusters, endpoints, secrets, listeners, routes. */
+/** Changes that belong together, of each type. */
 export interface ResourceUpdate {
   readonly clusters: TypeChange;
   readonly endpoints: TypeChange;
   readonly secrets: TypeChange;
   readonly listeners: TypeChange;
   readonly routes: TypeChange;
+  /** Configs of HTTP filters (ECDS). */
+  readonly extensions: TypeChange;
 }
 
 export type ResourceKind = keyof ResourceUpdate;
 
 export const noChange: TypeChange = { set: [], removed: [] };
-export const emptyUpdate: ResourceUpdate = { clusters: noChange, endpoints: noChange, secrets: noChange, listeners: noChange, routes: noChange };
+export const emptyUpdate: ResourceUpdate = { clusters: noChange, endpoints: noChange, secrets: noChange, listeners: noChange, routes: noChange, extensions: noChange };
+
+export const resourceKinds = Object.keys(emptyUpdate) as readonly ResourceKind[];
+
+/** One of something per kind of resource. */
+export function perKind<T>(make: (kind: ResourceKind) => T): Readonly<Record<ResourceKind, T>> {
+  return Object.fromEntries(resourceKinds.map((kind) => [kind, make(kind)])) as Record<ResourceKind, T>;
+}
 
 /** What a worker is started with. */
 export interface WorkerSetup {

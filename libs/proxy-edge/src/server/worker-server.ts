@@ -1,8 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import { fail, mathRandom, ok, withDeadline, type Result } from '@meltemi/base';
-import { DrainPace, LocalState, RequestIds, type DrainStrategy, type RouteHolder } from '@meltemi/proxy';
+import { DrainPace, LocalState, RequestIds, type DrainStrategy, type FilterConfigHolder, type RouteHolder } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
-import type { Cluster, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
+import type { Cluster, FilterConfig, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
 import { SecretStore } from '../transport/secret-store.ts';
 import { turnTime } from '../transport/turn.ts';
 import { ClusterManager } from '../upstream/cluster-manager.ts';
@@ -41,6 +41,7 @@ export class WorkerServer {
   readonly #deps: ChainDeps;
   readonly #secrets = new SecretStore();
   readonly #routes = new Map<string, RouteHolder>();
+  readonly #filterConfigs = new Map<string, FilterConfigHolder>();
   readonly #listeners = new Map<string, ActiveListener>();
   readonly #warming = new Map<string, WarmingListener>();
   readonly #draining = new Set<ActiveListener>();
@@ -74,7 +75,7 @@ export class WorkerServer {
     this.#overload = new OverloadMonitor(options.overload ?? { config: null, connections: new Int32Array(1), index: 0 }, options.stats, () => this.activeConnections);
     this.#descriptors = new DescriptorGuard(options.log);
     this.#deps = {
-      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared, httpDate, onBug, environment: (name) => process.env[name], onExporter: (exporter) => this.#exporters.add(exporter) },
+      http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared, httpDate, onBug, environment: (name) => process.env[name], filterConfig: (name) => this.#filterConfigHolder(name), onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
       routeHolder: (name) => this.#routeHolder(name),
       options,
@@ -123,9 +124,15 @@ export class WorkerServer {
     this.#wake();
   }
 
+  /** Requests from now on run with this config of the filter; null: with its default. */
+  setFilterConfig(name: string, config: FilterConfig | null): void {
+    this.#filterConfigHolder(name).current = config;
+    this.#wake();
+  }
+
   // Listeners
 
-  /** Resolves when the listener serves its new config, or with why it does not; the old one then stays in force. Waits for its routes and secrets; a new one for the first health checks of new clusters, too. */
+  /** Resolves when the listener serves its new config, or with why it does not; the old one then stays in force. Waits for its routes, filter configs and secrets; a new one for the first health checks of new clusters, too. */
   setListener(listener: Listener): Promise<Result<void>> {
     this.#warming.get(listener.name)?.settle(fail(`listener ${listener.name}`, 'was replaced while it waited for its routes or secrets'));
     this.#warming.delete(listener.name);
@@ -315,14 +322,15 @@ export class WorkerServer {
     return this.#missing(listener, waitedMs).length === 0;
   }
 
-  /** Routes and secrets are waited for no longer than their initial_fetch_timeout; without the former requests get 404, without the latter connections are refused. */
+  /** What comes from elsewhere is waited for no longer than its initial_fetch_timeout; without routes requests get 404, without filter configs that have no default 500, without secrets connections are refused. */
   #missing(listener: Listener, waitedMs = 0): string[] {
     const late = new Set(listener.references.filter(({ source }) => source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ kind, name }) => `${kind} ${name}`));
     const routes = [...listener.rdsNames].filter((name) => !late.has(`routes ${name}`) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
+    const extensions = [...listener.extensionNames].filter((name) => !late.has(`extensions ${name}`) && (this.#filterConfigs.get(name)?.current ?? null) === null).map((name) => `filter config ${name}`);
     const secrets = [...listener.sdsNames].filter((name) => !late.has(`secrets ${name}`) && this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
     // A port that opens before would answer 503 for hosts that are well.
     const checks = this.#listeners.has(listener.name) ? [] : this.clusters.unchecked.map((name) => `health checks of cluster ${name}`);
-    return [...routes, ...secrets, ...checks];
+    return [...routes, ...extensions, ...secrets, ...checks];
   }
 
   /** Something arrived: activates the listeners that waited for it. */
@@ -337,6 +345,12 @@ export class WorkerServer {
   #routeHolder(name: string): RouteHolder {
     let holder = this.#routes.get(name);
     if (holder === undefined) this.#routes.set(name, (holder = { table: null }));
+    return holder;
+  }
+
+  #filterConfigHolder(name: string): FilterConfigHolder {
+    let holder = this.#filterConfigs.get(name);
+    if (holder === undefined) this.#filterConfigs.set(name, (holder = { current: null }));
     return holder;
   }
 

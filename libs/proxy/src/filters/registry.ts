@@ -101,5 +101,5 @@ export function networkFilterFactory(typeUrl: string): NetworkFilterFactory | un
 
 /** The filters as xDS compilation wants them. Access loggers come from whoever writes them. */
 export function filterExtensions(accessLoggers: Extensions['accessLoggers'] = new Map()): Extensions {
-  return { httpFilters: new Map<string, HttpFilterExtension>([...httpByType, ...routeOnly]), networkFilters: networkByType, listenerFilters: new Map(), accessLoggers, proxyProtocol: true, http2: true };
+  return { httpFilters: new Map<string, HttpFilterExtension>([...httpByType, ...routeOnly]), networkFilters: networkByType, listenerFilters: new Map(), accessLoggers, proxyProtocol: true, http2: true, extensionDiscovery: true };
 }

@@ -15,7 +15,7 @@ import type { Clusters } from '../upstream.ts';
 import type { ActiveStream } from './active-stream.ts';
 import type { DrainPace } from './drain-pace.ts';
 import { every } from './every.ts';
-import { HttpFilterChain } from './filter-chain.ts';
+import { HttpFilterChain, type FilterConfigHolder } from './filter-chain.ts';
 import { HttpSession } from './http-session.ts';
 import { httpStats, type HttpStats } from './http-stats.ts';
 import { detectOrigin } from './ip-detection.ts';
@@ -49,6 +49,8 @@ export interface HttpDeps {
   onBug(error: unknown): void;
   /** Finds a filter by its config's type; those of this package unless said otherwise. */
   readonly httpFilter?: (typeUrl: string) => HttpFilterFactory | undefined;
+  /** Where the config of a filter by ECDS is; unset = none ever comes. */
+  readonly filterConfig?: (name: string) => FilterConfigHolder;
   /** What overload asks of this worker; unset = nothing. */
   readonly overload?: OverloadState;
   /** Variables of the process, for tags of spans. */
@@ -85,7 +87,7 @@ export class HttpConnectionManager {
     this.routes = routes;
     this.stats = httpStats(deps.stats, config.statPrefix);
     this.tracer = config.tracing === null ? null : new HttpTracer(config, config.tracing, deps);
-    this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps.httpFilter);
+    this.chain = new HttpFilterChain(config, { ...deps, hcm: config }, deps);
     this.#plainPaths = !config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep';
   }
 
