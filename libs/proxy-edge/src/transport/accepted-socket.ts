@@ -111,7 +111,7 @@ export class AcceptedSocket {
   start(connection: SocketConnection): void {
     const first = this.peeked;
     this.peeked = Buffer.alloc(0);
-    if (connection.tls !== null) connection.readDirectly();
+    connection.readDirectly(connection.tls === null ? 'onread' : 'nothing');
     if (first.length > 0) connection.received(first, first.length);
     if (this.ended) connection.sink.onEnd();
     if (!connection.closed) connection.resume();

@@ -64,11 +64,11 @@ export function dial(options: DialOptions, result: DialResult): () => void {
       tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, { sni: options.sni || options.tls?.sni || '', validated: options.tls?.verifies ?? false, local: options.tls?.local ?? null }) : null,
     });
     result.onOpen(connection);
+    if (connection.closed) return undefined;
     // With something in front of TLS the socket is not of our making and has no `onread`.
-    if (options.tls !== null && options.first !== undefined && !connection.closed) {
-      connection.readDirectly();
-      connection.resume();
-    }
+    connection.readDirectly(options.tls !== null && options.first !== undefined ? 'nothing' : 'onread');
+    if (!socket.isPaused()) connection.resume();
+    return undefined;
   });
   return () => {
     settled = true;

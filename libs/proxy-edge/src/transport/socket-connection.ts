@@ -30,6 +30,8 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   readonly #writer: SocketWriter;
   /** Read past node's streams, and so paused. */
   #reading: StreamHandle | null = null;
+  /** Node's own callback of that handle. */
+  #otherwise: StreamHandle['onread'] | null = null;
   #queued = false;
   #ending = false;
   #wantsDrain = false;
@@ -64,27 +66,27 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 
   /**
-   * Takes the reading over from node's streams, which make two objects and a copy of every read: TLS sockets, once their handshake is done. Other sockets are
-   * opened with `onread`.
+   * Takes the reading over from node's streams, which make two objects and a copy of every read, or, for a socket opened with `onread`, cost two calls.
+   * Before that a socket opened with `onread` brings what it reads to `received` by itself.
    */
-  readDirectly(): void {
+  readDirectly(openedWith: 'onread' | 'nothing'): void {
     const { socket } = this;
     const handle = streamHandle(socket);
     if (handle === null || streamBinding === null) {
-      socket.on('data', (chunk: Buffer) => this.received(chunk, chunk.length));
+      if (openedWith === 'nothing') socket.on('data', (chunk: Buffer) => this.received(chunk, chunk.length));
       return;
     }
-    const { streamBaseState, kReadBytesOrError } = streamBinding;
-    const otherwise = handle.onread;
-    const receive = (length: number) => this.received(sharedReadBuffer, length);
-    handle.onread = function (...facts) {
-      const length = streamBaseState[kReadBytesOrError] ?? 0;
-      // The end and errors stay the stream's to tell.
-      return length > 0 ? receive(length) : otherwise.apply(this, facts);
-    };
-    handle.useUserBuffer(sharedReadBuffer);
+    this.#otherwise = handle.onread;
+    handle.reader = this;
+    handle.onread = onRead;
+    if (openedWith === 'nothing') handle.useUserBuffer(sharedReadBuffer);
     this.#reading = handle;
     for (let chunk = socket.read() as Buffer | null; chunk !== null && !this.closed; chunk = socket.read() as Buffer | null) this.received(chunk, chunk.length);
+  }
+
+  /** The handle's read callback: so many bytes, or the end or an error, which stay the stream's to tell. */
+  onRead(handle: StreamHandle, length: number, fact: unknown): unknown {
+    return length > 0 ? this.received(sharedReadBuffer, length) : this.#otherwise?.call(handle, fact);
   }
 
   /** The transport's read callback. */
@@ -214,6 +216,11 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
       leaveTurn();
     }
   }
+}
+
+/** One for all handles: a function of its own for each connection would be memory, and a call that the compiler cannot foresee. */
+function onRead(this: StreamHandle, fact: unknown): unknown {
+  return this.reader?.onRead(this, streamBinding?.streamBaseState[streamBinding.kReadBytesOrError] ?? 0, fact);
 }
 
 /** "ip:port", "[ip6]:port"; "" for a Unix socket's nameless peer. IPv4 inside IPv6 is written as IPv4. */

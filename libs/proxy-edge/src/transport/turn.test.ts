@@ -23,7 +23,11 @@ function atSteadyTime(t: TestContext): void {
   turn(1000, []);
 }
 
-beforeEach(() => { sent = []; });
+beforeEach(async () => {
+  turn(0.01, ['a round of one turn']);
+  await roundEnd();
+  sent = [];
+});
 
 test('what a turn writes that comes alone is sent at its end', (t) => {
   atSteadyTime(t);
@@ -38,6 +42,21 @@ test('what turns write that follow each other closely is sent together, after al
   assert.deepEqual(sent, []);
   await roundEnd();
   assert.deepEqual(sent, ['a', 'b', 'c']);
+});
+
+test('after a crowded round a turn waits for the others of its round, however long ago the last one was', async (t) => {
+  atSteadyTime(t);
+  for (const name of ['a', 'b']) turn(0.01, [name]);
+  await roundEnd();
+  turn(5, ['c']);
+  turn(5, ['d']);
+  assert.deepEqual(sent, ['a', 'b']);
+  await roundEnd();
+  assert.deepEqual(sent, ['a', 'b', 'c', 'd']);
+  turn(5, ['e']);
+  await roundEnd();
+  turn(5, ['alone']);
+  assert.deepEqual(sent, ['a', 'b', 'c', 'd', 'e', 'alone']);
 });
 
 test('a turn within a turn sends nothing by itself', (t) => {
