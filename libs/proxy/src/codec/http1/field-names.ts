@@ -1,5 +1,4 @@
 import { fieldNameOf } from '@meltemi/http';
-import { latin1 } from '../../latin1.ts';
 
 /** What the parser itself must know about a field; 0 is an ordinary one. @hot */
 export const FieldKind = { ordinary: 0, contentLength: 1, transferEncoding: 2, connection: 3, host: 4, upgrade: 5, hopByHop: 6, expect: 7, te: 8 } as const;
@@ -25,7 +24,8 @@ const kinds: Readonly<Record<string, number>> = {
 /** Spellings seen, validated and lower-cased once. Bounded, so that a client that invents names cannot grow it. */
 const known = new Map<string, FieldName>();
 const maxKnown = 2048;
-const maxKnownLength = 64;
+/** Longer names are not remembered. */
+export const maxKnownLength = 64;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** The field of this spelling, or null when it is no RFC 9110 token (so also when folded or with blanks before the colon). */
@@ -41,31 +41,6 @@ function learn(raw: string): FieldName | null {
   // A flat copy: the slice would keep its whole head alive in the map.
   if (known.size < maxKnown && raw.length <= maxKnownLength) known.set(Buffer.from(raw, 'latin1').toString('latin1'), entry);
   return entry;
-}
-
-/** A spelling by its bytes. */
-interface Spelling {
-  readonly bytes: Uint8Array;
-  readonly field: FieldName;
-}
-
-/** Spellings by the hash of their bytes. Who comes first stays: others with the same place are looked up as text. */
-const spellings: (Spelling | null)[] = Array.from({ length: 1024 }, () => null);
-
-/** The field whose name is `buffer[start, end)`, or null when that is no token; `hash` is of these bytes. @hot */
-export function fieldOfBytes(buffer: Buffer, start: number, end: number, hash: number): FieldName | null {
-  const place = (hash ^ (hash >>> 10)) & 1023;
-  const found = spellings[place] ?? null;
-  if (found !== null && same(found.bytes, buffer, start, end)) return found.field;
-  const field = fieldName(latin1(buffer, start, end));
-  if (found === null && field !== null && end - start <= maxKnownLength) spellings[place] = { bytes: Uint8Array.from(buffer.subarray(start, end)), field };
-  return field;
-}
-
-function same(bytes: Uint8Array, buffer: Buffer, start: number, end: number): boolean {
-  if (bytes.length !== end - start) return false;
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== buffer[start + i]) return false;
-  return true;
 }
 
 /** True for a method or any other token. */

@@ -130,6 +130,30 @@ for (const [name, [text, status]] of Object.entries(refused))
     }
   });
 
+test('what lies in the buffer behind the bytes that came is nothing', () => {
+  const text = 'POST /a?b=c#d HTTP/1.1\r\nhost: a\r\nX-Long-Name-Of-A-Field: with\ta tab and more\r\n\r\n'.replace('#', '%23');
+  const buffer = Buffer.from(text, 'latin1');
+  for (let come = 1; come < buffer.length; come++) {
+    const log = new Recorder();
+    const parser = requests(log);
+    assert.equal(parser.execute(buffer, 0, come), come);
+    assert.deepEqual(log.events, [], `after ${come} bytes`);
+    parser.execute(buffer, come, buffer.length);
+    assert.deepEqual(log.events, whole(text), `after ${come} bytes`);
+  }
+});
+
+test('each byte of a head is judged alike wherever it stands, and however near the end of the buffer', () => {
+  for (let byte = 0; byte < 256; byte++) {
+    for (let before = 0; before < 9; before++) {
+      const odd = `${'v'.repeat(before)}${String.fromCharCode(byte)}w`;
+      for (const text of [`GET / HTTP/1.1\r\nhost: a\r\nx: ${odd}\r\n\r\n`, `GET / HTTP/1.1\r\nhost: a\r\nx${odd}: v\r\n\r\n`, `GET /${odd} HTTP/1.1\r\nhost: a\r\n\r\n`]) {
+        assert.deepEqual(whole(text), byByte(text), JSON.stringify(text));
+      }
+    }
+  }
+});
+
 test('responses: what has a body depends on the request and the status', () => {
   assert.deepEqual(response('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n', 'HEAD'), [['head', 200, ['content-length', '5'], true]]);
   assert.deepEqual(response('HTTP/1.1 304\r\ncontent-length: 5\r\n\r\n'), [['head', 304, ['content-length', '5'], true]]);
