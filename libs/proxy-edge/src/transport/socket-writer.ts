@@ -169,8 +169,12 @@ export function socketWriter(socket: net.Socket, owner: SocketWriterOwner): Sock
 class HandleWriter extends SocketWriter {
   readonly #handle: StreamHandle;
   readonly #binding: StreamBinding;
-  /** Serves again as long as writes end at once. */
+  /**
+   * The next write's, and the one that the last write under way had: two serve in turn, because Node lets go of one only after its
+   * `oncomplete`, in which the next write may begin.
+   */
   #spare: WriteRequest | null = null;
+  #last: WriteRequest | null = null;
 
   /** TLS has encrypted or copied its bytes when a write returns. */
   constructor(handle: StreamHandle, { binding, owner, keepsBytes }: { readonly binding: StreamBinding; readonly owner: SocketWriterOwner; readonly keepsBytes: boolean }) {
@@ -185,7 +189,8 @@ class HandleWriter extends SocketWriter {
     const error = this.#handle.writeBuffer(request, bytes);
     if (error !== 0) return error;
     if (binding.streamBaseState[binding.kLastWriteWasAsync] === 0) return Sent.now;
-    this.#spare = null;
+    this.#spare = this.#last;
+    this.#last = request;
     return Sent.later;
   }
 
