@@ -19,7 +19,14 @@ export const BodyFraming = {
 /** Sends a request's head. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
 export function writeRequest(to: ByteConnection, head: RequestHead, framing: number, { absolute, proper }: { readonly absolute: boolean; readonly proper: boolean }): void {
   const target = head.method === 'CONNECT' ? head.authority : absolute && head.path !== '*' ? `${head.scheme}://${head.authority}${head.path}` : head.path;
-  write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest: tail(framing), proper });
+  if (head.headers.spelling !== null || proper) return write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest: tail(framing), proper });
+  // Piece by piece: joined, they would be made flat first.
+  to.writeText(head.method);
+  to.writeText(' ');
+  to.writeText(target);
+  to.writeText(' HTTP/1.1\r\nhost: ');
+  to.writeText(head.authority);
+  to.writeHead('\r\n', head.headers.flat, tail(framing));
 }
 
 /** Sends a response's head. `closing` adds connection: close. @hot */
