@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitFor } from '@meltemi/base';
@@ -87,6 +87,42 @@ test('what could not be read is logged with DPE', async () => {
 test('TCP sessions', async () => {
   const text = await exchange(proxy.port('tcp'), 'GET /tcp HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
   assert.match(await lineOf('tcp.log', / app /), new RegExp(`^127\\.0\\.0\\.1:${proxy.port('tcp')} 49 ${text.length} app -$`));
+});
+
+for (const [what, reopen] of [
+  ['POST /reopen_logs', (running: RunningProxy) => request(running.port('admin'), { method: 'POST', path: '/reopen_logs' })],
+  ['SIGUSR1', (running: RunningProxy) => Promise.resolve(running.signal('SIGUSR1'))],
+] as const)
+  test(`a log that was moved away is written anew after ${what}, and no line is lost`, async () => {
+    await using own = await startProxy(bootstrap([httpListener({ routes: [], hcm: { access_log: [fileLog(join(dir, `${what.length}.log`), inline('%REQ(:PATH)%\n'))] } })], []), { args: ['--concurrency', '2'] });
+    const [log, moved] = [`${what.length}.log`, `${what.length}.log.1`];
+    await request(own.port('web'), { path: '/before' });
+    await lineOf(log, /before/);
+    renameSync(join(dir, log), join(dir, moved));
+    await request(own.port('web'), { path: '/between' });
+    await lineOf(moved, /between/);
+    await reopen(own);
+    await waitFor('the new file', () => existsSync(join(dir, log)));
+    await waitFor('a line in the new file', async () => {
+      await request(own.port('web'), { path: '/after' });
+      return lines(log).includes('/after');
+    });
+    assert.deepEqual(lines(moved).filter((line) => line !== '/after'), ['/before', '/between']);
+    assert.equal((await own.stop()).code, 0);
+  });
+
+test('nobody reads standard output any more: traffic goes on, and the end comes in time', async () => {
+  await using own = await startProxy(bootstrap([httpListener({ routes: [route({ prefix: '/' }, 'app')], hcm: { access_log: [filter('envoy.access_loggers.stdout', typeOf.stdoutLog)] } })], [cluster('app', [app.port])]));
+  assert.equal((await request(own.port('web'))).status, 200);
+  await waitFor('the first line', () => own.out() !== '');
+  own.closeOutput();
+  for (let i = 0; i < 50; i++) {
+    assert.equal((await request(own.port('web'))).status, 200);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await waitFor('the failure to be told', () => /standard output cannot be written/.test(own.err()));
+  assert.equal((await request(own.port('web'))).status, 200);
+  assert.equal((await own.stop()).code, 0);
 });
 
 test('lines that wait are written when the proxy ends', async () => {

@@ -52,6 +52,8 @@ await runProgram({
       return { done: Promise.resolve(0) };
     }
 
+    // As in Envoy; without anybody who listens node would open its debugger.
+    process.on('SIGUSR1', () => control.workers.tell({ kind: 'reopen-logs' }));
     const initialized = readiness.waitFor('the first configuration');
     let agent: IdentityAgent | undefined;
     let names: DnsServer | undefined;
@@ -199,6 +201,7 @@ await runProgram({
           log.level = pinoLevel(next);
           control.workers.tell({ kind: 'log-level', level: next });
         },
+        reopenLogs: () => control.workers.tell({ kind: 'reopen-logs' }),
         drainListeners: (request) => control.workers.tell({ kind: 'drain-listeners', request, startedMs: Date.now() }),
         failHealthCheck: (failing) => {
           healthFailed = failing;

@@ -39,6 +39,8 @@ export interface RunningProxy {
   /** Sends the signal and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<Ended>;
   signal(signal: NodeJS.Signals): void;
+  /** Whoever read its standard output is gone. */
+  closeOutput(): void;
   readonly ended: Promise<Ended>;
   /** Kills what is left and removes the folder. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -128,6 +130,7 @@ export async function startProxy(bootstrap: unknown, options: StartOptions = {})
       return withDeadline(ended, 20_000, 'stopping the proxy');
     },
     signal: (signal) => void child.kill(signal),
+    closeOutput: () => void child.stdout?.destroy(),
     ended,
     [Symbol.asyncDispose]: dispose,
   };

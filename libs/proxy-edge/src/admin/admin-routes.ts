@@ -29,6 +29,7 @@ export interface AdminParts {
   readonly logLevel: () => string;
   readonly setLogLevel: (level: string) => void;
   readonly drainListeners: (request: DrainRequest) => void;
+  readonly reopenLogs: () => void;
   readonly failHealthCheck: (failed: boolean) => void;
   readonly quit: () => void;
 }
@@ -54,6 +55,7 @@ export function adminRoutes(parts: AdminParts): AdminRoute[] {
     get('/help', 'this list', () => text(adminHelp(parts))),
     post('/logging', 'set the log level (?level=debug)', ({ query }) => logging(parts, query)),
     post('/drain_listeners', 'ask clients to leave and stop accepting (?inboundonly, ?graceful: after the drain time, &skip_exit: never)', ({ query }) => drainListeners(parts, query)),
+    post('/reopen_logs', 'open access logs anew, after files were moved away', () => (parts.reopenLogs(), text('OK\n'))),
     post('/healthcheck/fail', 'answer health checks with failure', () => (parts.failHealthCheck(true), text('OK\n'))),
     post('/healthcheck/ok', 'undo /healthcheck/fail', () => (parts.failHealthCheck(false), text('OK\n'))),
     post('/reset_counters', 'set all counters to zero', async () => {

@@ -71,6 +71,7 @@ export type ToWorker =
   | { readonly kind: 'describe'; readonly id: number }
   | { readonly kind: 'drain-listeners'; readonly request: DrainRequest; /** Wall clock. */ readonly startedMs: number }
   | { readonly kind: 'drain'; readonly drain: ProgramDrain }
+  | { readonly kind: 'reopen-logs' }
   | { readonly kind: 'log-level'; readonly level: string };
 
 /** Why one resource is not in force in a worker. */

@@ -5,6 +5,7 @@ import type { FlatStats, StatsRegistry, DeltaMerger } from '@meltemi/observe';
 import { AtomicRows, AtomicState, sharedRowsBuffer, sharedStateBuffer, type DrainStrategy, type NodeFacts } from '@meltemi/proxy';
 import type { OverloadConfig } from '@meltemi/snapshot';
 import type { ProgramDrain } from '../server/program-drain.ts';
+import { Outlet } from './outlet.ts';
 import { beatIntervalMs, defaultWatchdog, Watchdog, type WatchdogLimits } from './watchdog.ts';
 import { healthFlags, type BoundListener, type FromWorker, type HostDescription, type ResourceUpdate, type ToWorker, type WorkerDescription, type WorkerRefusal, type WorkerSetup } from './worker-messages.ts';
 
@@ -70,6 +71,8 @@ export class WorkerPool {
   /** Null when there is but one worker. */
   readonly #rows: { readonly buffer: SharedArrayBuffer; readonly view: AtomicRows } | null;
   readonly #connections: Int32Array;
+  readonly #stdout: Outlet;
+  readonly #stderr: Outlet;
   #nextId = 0;
   #stopping = false;
   /** Listeners were drained by hand: a worker that comes later must not open them again. */
@@ -80,6 +83,9 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#rows = options.concurrency > 1 ? sharedRows(options.concurrency) : null;
+    const outlet = (to: NodeJS.WriteStream, name: string) => new Outlet(to, (error) => options.log.error({ reason: error.message }, `standard ${name} cannot be written; access logs there are lost`));
+    this.#stdout = outlet(process.stdout, 'output');
+    this.#stderr = outlet(process.stderr, 'error');
     this.#connections = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * options.concurrency));
   }
 
@@ -153,7 +159,9 @@ export class WorkerPool {
     const setup: WorkerSetup = { beats, beatEveryMs: beatIntervalMs(limits), index, concurrency: options.concurrency, node: options.node, drainTimeMs: options.drainTimeMs, drainStrategy: options.drainStrategy, fileFlushMs: options.fileFlushMs, shared: this.#shared, rows: this.#rows?.buffer ?? null, overload: options.overload ?? null, connections: this.#connections, state: options.state() };
     // Read when a thread's heap is made; a limit of the worker's own would lose against the flag that the process started with.
     setFlagsFromString(`--max-semi-space-size=${semiSpaceMb}`);
-    const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}` });
+    const worker = new Worker(options.script, { workerData: setup, name: `worker-${index}`, stdout: true, stderr: true });
+    this.#stdout.take(worker.stdout);
+    this.#stderr.take(worker.stderr);
     let markReady: Slot['markReady'] = () => {};
     const ready = new Promise<readonly WorkerRefusal[]>((resolve) => { markReady = resolve; });
     const slot: Slot = { index, startedMs: performance.now(), watchdog: null, worker, metrics: options.metrics.merger(), flat: options.flat.merger(), ready, markReady, waiting: new Map(), ended: false };

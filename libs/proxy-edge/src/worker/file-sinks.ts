@@ -33,6 +33,11 @@ export class FileSinks {
     for (const sink of this.#sinks.values()) sink.flush();
   }
 
+  /** Files that were moved away are written under their name again. */
+  reopen(): void {
+    for (const sink of this.#sinks.values()) sink.reopen();
+  }
+
   /** Flushes, and resolves when the operating system has every line: what the end of the process waits for. */
   async written(): Promise<void> {
     await Promise.all([...this.#sinks.values()].map((sink) => sink.written()));
@@ -96,6 +101,18 @@ class FileSink implements LineSink, TextSink {
     this.#send(false);
   }
 
+  /** What came so far ends in the file as it is, what follows goes into a new one. */
+  reopen(): void {
+    const stream = this.#stream;
+    if (stream === process.stdout || stream === process.stderr) return;
+    this.flush();
+    this.#holdChunk();
+    this.#send(true);
+    this.#stream?.end();
+    this.#full = false;
+    this.#stream = this.#open();
+  }
+
   /** Flushes, and resolves when the operating system has every line: an empty write is called back after those before it. */
   async written(): Promise<void> {
     this.flush();
@@ -137,10 +154,12 @@ class FileSink implements LineSink, TextSink {
       // Once per failure, not once per second of it.
       if (!this.#failing) this.#onError(error);
       this.#failing = true;
+      if (stream !== this.#stream) return;
       this.#full = false;
       if (stream !== process.stdout && stream !== process.stderr) this.#stream = null;
     });
     stream.on('drain', () => {
+      if (stream !== this.#stream) return;
       this.#full = false;
       this.flush();
     });

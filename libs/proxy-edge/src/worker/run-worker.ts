@@ -26,8 +26,9 @@ export async function runWorker(): Promise<void> {
   keepRunningAfterModules(logger);
   const stats = new FlatStats();
   const metrics = new StatsRegistry();
+  const files = new FileSinks(setup.fileFlushMs, (path, error) => logger.error({ path, reason: error.message }, 'access log cannot be written'));
   const writers = new AccessLogWriters({
-    files: new FileSinks(setup.fileFlushMs, (path, error) => logger.error({ path, reason: error.message }, 'access log cannot be written')),
+    files,
     post: (sink, entries) => send({ kind: 'reports', sink, entries }),
   });
   const server = createWorkerServer({
@@ -51,6 +52,8 @@ export async function runWorker(): Promise<void> {
           .then(() => withDeadline(writers.written(), lastLinesMs, 'writing the last log lines'))
           .catch((cause: unknown) => logger.error({ err: cause }, 'the end of the access logs may be missing'))
           .finally(() => send({ kind: 'drained' }));
+      case 'reopen-logs':
+        return files.reopen();
       case 'log-level':
         return undefined;
     }
