@@ -8,6 +8,8 @@ export const roots: readonly string[] = [
   'envoy/service/cluster/v3/cds.proto',
   'envoy/service/endpoint/v3/eds.proto',
   'envoy/service/route/v3/rds.proto',
+  'envoy/service/route/v3/srds.proto',
+  'envoy/service/extension/v3/config_discovery.proto',
   'envoy/config/bootstrap/v3/bootstrap.proto',
   'envoy/config/listener/v3/listener.proto',
   'envoy/config/route/v3/route.proto',

@@ -115,18 +115,19 @@ test('the router can come by ECDS too', async () => {
   assert.equal((await request(proxy.port('web'))).headers['x-backend'], 'app');
 });
 
-for (const api_type of ['GRPC', 'DELTA_GRPC']) {
-  test(`a filter config comes from an ADS server (${api_type}) and is taken away again`, async () => {
+for (const [via, api_type] of [['ads', 'GRPC'], ['ads', 'DELTA_GRPC'], ['a service of its own', 'GRPC'], ['a service of its own', 'DELTA_GRPC']] as const) {
+  test(`a filter config comes from ${via} (${api_type}) and is taken away again`, async () => {
     await using app = await backend('app');
     const config = (own: Json | null): Snapshot => ({ [xdsType.extension]: { version: JSON.stringify(own), resources: own === null ? {} : { own: { name: 'own', typed_config: own } } } });
     using server = await new SnapshotServer().start();
     const push = (own: Json | null) => server.set('ecds', config(own));
     push(answering(418));
-    const ads = { ads: {}, resource_api_version: 'V3' };
+    const api = { api_type, transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] };
+    const source = { ...(via === 'ads' ? { ads: {} } : { api_config_source: api }), resource_api_version: 'V3' };
     await using proxy = await startProxy({
       node: { id: 'ecds', cluster: 'tests' }, admin: { address: anyPort },
-      static_resources: { listeners: [httpListener({ routes: [route({ prefix: '/' }, 'app')], filters: [discovered(ads, { default_config: answering(429) })] })], clusters: [cluster('app', [app.port]), cluster('xds', [server.port])] },
-      dynamic_resources: { ads_config: { api_type, transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] } },
+      static_resources: { listeners: [httpListener({ routes: [route({ prefix: '/' }, 'app')], filters: [discovered(source, { default_config: answering(429) })] })], clusters: [cluster('app', [app.port]), cluster('xds', [server.port])] },
+      dynamic_resources: { ads_config: api },
     });
     const ask = async () => (await request(proxy.port('web'))).status;
     assert.equal(await ask(), 418);

@@ -3,6 +3,7 @@ export {
   type InternalRedirectPolicy, type MirrorPolicy, type NonForwardingAction, type PathRewrite, type PerFilter, type PerFilterParser, type RateLimitDescriptor, type RateLimitEntry, type RateLimitRule, type RateLimitSource, type RateLimitUnit, type RedirectAction, type RedirectPredicate, type RetryPolicy, type Route,
   type RouteAction, type RouteMatch, type RouteTracing, type RouteRateLimits, type RouteTable, type VirtualCluster, type VirtualHost,
 } from './types.ts';
+export { compileScopeKey, scopeKey, type ScopeKeyBuilder } from './scope-key.ts';
 export { compileRouteTable } from './route-table.ts';
 export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest } from './rewrite.ts';
 export { cookieValue, requestHash, type HashSource } from './hash-policy.ts';

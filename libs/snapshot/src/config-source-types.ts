@@ -39,7 +39,8 @@ export interface GoogleTls {
 
 /** One resource that another one needs, and where it comes from. */
 export interface Reference {
-  readonly kind: 'endpoints' | 'routes' | 'secrets' | 'extensions';
+  readonly kind: 'endpoints' | 'routes' | 'secrets' | 'extensions' | 'scopes';
+  /** "*" for scopes: all there are. */
   readonly name: string;
   readonly source: ConfigSource;
   /** The field that says so. */
@@ -48,4 +49,6 @@ export interface Reference {
   readonly statPrefix: string;
   /** Of an extension's config: the type URLs it may have. */
   readonly typeUrls?: ReadonlySet<string>;
+  /** Of scopes: where the routes come from that they name. */
+  readonly routesFrom?: ConfigSource;
 }

@@ -42,7 +42,7 @@ export interface Extensions {
   readonly autoTlsNames?: boolean;
   /** The proxy reads the PROXY protocol in front of a connection; unset = the proxy_protocol listener filter is refused. */
   readonly proxyProtocol?: boolean;
-  /** The proxy asks for configs of HTTP filters (ECDS); unset = config_discovery is refused. */
+  /** The proxy asks for configs of HTTP filters (ECDS) and for scopes of routes; unset = config_discovery and scoped_routes are refused. */
   readonly extensionDiscovery?: boolean;
   /** What formats of headers and answers may say of the process; access loggers bring their own. */
   readonly formats?: FormatOptions;

@@ -3,16 +3,17 @@ import {
 } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { UuidRequestIdConfig } from '@meltemi/api/gen/envoy/extensions/request_id/uuid/v3/uuid.ts';
 import { always, compileCidrs, percentFraction } from '@meltemi/match';
-import { checkFields, compileCustomTags, compileRouteTable, durationMs, type Report } from '@meltemi/route';
+import { checkFields, compileCustomTags, durationMs, type Report } from '@meltemi/route';
 import { compileAccessLogs } from './access-log.ts';
 import { compileConfigSource } from './config-source.ts';
-import { decodeAt, parseExtension, perFilterParser, type Context } from './context.ts';
+import { decodeAt, parseExtension, type Context } from './context.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import { compileHttp1, compileHttp2 } from './http-options.ts';
 import { commonHttpFields, hcmFields } from './listener-tables.ts';
 import { compileIpDetection } from './ip-detection.ts';
 import type { HcmConfig, TracingConfig } from './listener-types.ts';
 import { compileLocalReply } from './local-reply.ts';
+import { compileInline, compileScopedRoutes } from './scoped-routes.ts';
 
 export const hcmUrl = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const uuidUrl = 'type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig';
@@ -72,19 +73,13 @@ function compileRoutes(message: HttpConnectionManager, path: string, context: Co
     if (source) context.references.push({ kind: 'routes', name, source, path: `${path}.rds`, statPrefix: `http.${message.statPrefix}.rds.${name}.` });
     return { kind: 'rds', name };
   }
-  if (specifier?.$case !== 'routeConfig') {
-    if (!specifier) context.report.refuse(path, 'needs rds or route_config');
+  if (specifier?.$case === 'scopedRoutes') return compileScopedRoutes(specifier.value, { path: `${path}.scoped_routes`, statPrefix: message.statPrefix }, context);
+  if (!specifier) {
+    context.report.refuse(path, 'needs rds, route_config or scoped_routes');
     return null;
   }
-  const table = compileRouteTable(specifier.value, perFilterParser(context, `${path}.route_config`), context.extensions.formats);
-  const under = (entry: { path: string; message: string }) => ({ path: entry.path.startsWith(path) ? entry.path : `${path}.route_config.${entry.path}`, message: entry.message });
-  if (!table.ok) {
-    context.report.errors.push(...table.error.map(under));
-    return null;
-  }
-  context.report.warnings.push(...table.value.warnings.map(under));
-  for (const name of table.value.clusterNames) context.clusterNames.add(name);
-  return { kind: 'inline', table: table.value };
+  const table = compileInline(specifier.value, `${path}.route_config`, context);
+  return table && { kind: 'inline', table };
 }
 
 type Identity = Pick<HcmConfig,

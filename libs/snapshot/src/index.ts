@@ -1,7 +1,7 @@
 export type { Compiled, Extension, Extensions, HttpFilterExtension, ParseContext } from './extensions.ts';
 export type {
   AccessLog, AccessLogFilter, ConnectionView, FilterChain, FilterChainMatcher, HcmConfig, Http1Options, Http2Options, HttpFilter, Listener,
-  ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, SocketTarget, TcpProxyConfig, TunnelingConfig, TlvSelection, TracingConfig, WeightedTarget,
+  ListenerFilter, LocalReply, LocalReplyBody, LocalReplyMapper, NetworkFilter, PortPredicate, ProxyProtocolSettings, Scope, ScopedRoutes, SocketTarget, TableSource, TcpProxyConfig, TunnelingConfig, TlvSelection, TracingConfig, WeightedTarget,
 } from './listener-types.ts';
 export type {
   CircuitBreaker, Cluster, ConsistentHashing, DnsConfig, DynamicHostsConfig, Endpoint, EndpointHealthCheck, GrpcCheck, HealthCheck, HttpCheck, LbPolicy, LoadAssignment, Locality, LocalityEndpoints, MaglevPolicy, OutlierDetection,
@@ -12,6 +12,7 @@ export type { ApiSource, ConfigSource, GoogleTls, GrpcTarget, Reference, SourceS
 export { compileApiSource, compileConfigSource } from './config-source.ts';
 export { defaultHttp2 } from './http-options.ts';
 export { compileFilterConfig, type FilterConfig } from './http-filters.ts';
+export { compileScope } from './scoped-routes.ts';
 export { compileListener } from './listener.ts';
 export { compileRouteConfiguration } from './route-configuration.ts';
 export { compileCluster } from './cluster.ts';

@@ -1,6 +1,7 @@
 import type { AdditionalAddress, Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import type { Filter, FilterChain, FilterChainMatch, ListenerFilter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
-import type { HttpConnectionManager, HttpFilter } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
+import type { ScopedRouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/scoped_route.ts';
+import type { HttpConnectionManager, HttpFilter, ScopedRds } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import type { TcpProxy, TcpProxy_TunnelingConfig, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import type { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions } from '@meltemi/api/gen/envoy/config/core/v3/protocol.ts';
 import { oneof, refuse, use, warn, type FieldTable } from '@meltemi/route';
@@ -61,7 +62,7 @@ export const httpFilterFields: FieldTable<HttpFilter> = {
 
 export const hcmFields: FieldTable<HttpConnectionManager> = {
   codecType: use, statPrefix: use,
-  routeSpecifier: oneof({ rds: use, routeConfig: use, scopedRoutes: refuse('scoped routes are not supported: use rds or route_config') }),
+  routeSpecifier: oneof({ rds: use, routeConfig: use, scopedRoutes: use }),
   httpFilters: use, addUserAgent: use, tracing: use, commonHttpProtocolOptions: use, httpProtocolOptions: use, http2ProtocolOptions: use,
   http3ProtocolOptions: noHttp3, serverName: use, serverHeaderTransformation: use, schemeHeaderTransformation: use, maxRequestHeadersKb: use,
   streamIdleTimeout: use, requestTimeout: use, requestHeadersTimeout: use, drainTimeout: warn('HTTP/1.1 connections close with their next response, without a first notice'), delayedCloseTimeout: use, accessLog: use,
@@ -81,6 +82,13 @@ export const hcmFields: FieldTable<HttpConnectionManager> = {
   appendXForwardedPort: use,
   appendLocalOverload: use,
   addProxyProtocolConnectionState: warn('filter state of the PROXY protocol is not added'),
+};
+
+export const scopedRdsFields: FieldTable<ScopedRds> = { scopedRdsConfigSource: use, srdsResourcesLocator: refuse('xdstp collections are not supported: use scoped_rds_config_source') };
+
+export const scopedRouteFields: FieldTable<ScopedRouteConfiguration> = {
+  name: use, routeConfigurationName: use, routeConfiguration: use, key: use,
+  onDemand: warn('routes of scopes on demand are asked for at once, though listeners do not wait for them'),
 };
 
 export const commonHttpFields: FieldTable<HttpProtocolOptions> = {

@@ -1,5 +1,5 @@
 import type { IpDetector } from './ip-detection.ts';
-import type { CustomTag, RouteTable, MetadataCriteria, HashPolicy, HeaderOps } from '@meltemi/route';
+import type { CustomTag, RouteTable, MetadataCriteria, HashPolicy, HeaderOps, ScopeKeyBuilder } from '@meltemi/route';
 import type { CidrSet, Fraction } from '@meltemi/match';
 import type { Formatter, StreamInfo } from '@meltemi/http';
 import type { Reference } from './config-source-types.ts';
@@ -137,10 +137,32 @@ export interface AccessLogFilter {
   evaluate(info: StreamInfo, random: number): boolean;
 }
 
+/** Where a route table comes from: RDS, by name, or the config itself. */
+export type TableSource = { readonly kind: 'rds'; readonly name: string } | { readonly kind: 'inline'; readonly table: RouteTable };
+
+/** A route table for each scope of requests. */
+export interface ScopedRoutes {
+  readonly kind: 'scoped';
+  readonly name: string;
+  /** The key of a request's scope; null: it belongs to none. */
+  readonly keyOf: ScopeKeyBuilder;
+  /** Null: they come by SRDS. */
+  readonly scopes: readonly Scope[] | null;
+}
+
+export interface Scope {
+  readonly name: string;
+  /** What `keyOf` gives for its requests. */
+  readonly key: string;
+  /** Listeners do not wait for its routes. */
+  readonly onDemand: boolean;
+  readonly routes: TableSource;
+}
+
 export interface HcmConfig {
   readonly statPrefix: string;
   readonly codecType: 'auto' | 'http1' | 'http2';
-  readonly routes: { readonly kind: 'rds'; readonly name: string } | { readonly kind: 'inline'; readonly table: RouteTable };
+  readonly routes: TableSource | ScopedRoutes;
   readonly httpFilters: readonly HttpFilter[];
   /** "envoy" when unset. */
   readonly serverName: string;

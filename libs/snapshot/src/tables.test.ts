@@ -18,6 +18,8 @@ const tables: Readonly<Record<string, object>> = {
   'envoy.config.listener.v3.Filter': listener.filterFields,
   [`${hcm}.HttpConnectionManager`]: listener.hcmFields,
   [`${hcm}.HttpFilter`]: listener.httpFilterFields,
+  [`${hcm}.ScopedRds`]: listener.scopedRdsFields,
+  'envoy.config.route.v3.ScopedRouteConfiguration': listener.scopedRouteFields,
   'envoy.config.core.v3.HttpProtocolOptions': listener.commonHttpFields,
   'envoy.config.core.v3.Http1ProtocolOptions': listener.http1Fields,
   'envoy.config.core.v3.Http2ProtocolOptions': listener.http2Fields,

@@ -4,8 +4,10 @@ import { ClusterDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/c
 import { AggregatedDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/discovery/v3/ads.ts';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@meltemi/api/gen/envoy/service/discovery/v3/discovery.ts';
 import { EndpointDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/endpoint/v3/eds.ts';
+import { ExtensionConfigDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/extension/v3/config_discovery.ts';
 import { ListenerDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/listener/v3/lds.ts';
 import { RouteDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/route/v3/rds.ts';
+import { ScopedRoutesDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/route/v3/srds.ts';
 import { SecretDiscoveryServiceService } from '@meltemi/api/gen/envoy/service/secret/v3/sds.ts';
 import { xdsType } from '@meltemi/xds';
 import type { Json } from './bootstrap.ts';
@@ -65,6 +67,8 @@ export class SnapshotServer {
     server.addService(ClusterDiscoveryServiceService, { streamClusters: via('sotw', 'separate', xdsType.cluster), deltaClusters: via('delta', 'separate', xdsType.cluster), fetchClusters: unary });
     server.addService(EndpointDiscoveryServiceService, { streamEndpoints: via('sotw', 'separate', xdsType.endpoint), deltaEndpoints: via('delta', 'separate', xdsType.endpoint), fetchEndpoints: unary });
     server.addService(RouteDiscoveryServiceService, { streamRoutes: via('sotw', 'separate', xdsType.route), deltaRoutes: via('delta', 'separate', xdsType.route), fetchRoutes: unary });
+    server.addService(ScopedRoutesDiscoveryServiceService, { streamScopedRoutes: via('sotw', 'separate', xdsType.scope), deltaScopedRoutes: via('delta', 'separate', xdsType.scope), fetchScopedRoutes: unary });
+    server.addService(ExtensionConfigDiscoveryServiceService, { streamExtensionConfigs: via('sotw', 'separate', xdsType.extension), deltaExtensionConfigs: via('delta', 'separate', xdsType.extension), fetchExtensionConfigs: unary });
     server.addService(SecretDiscoveryServiceService, { streamSecrets: via('sotw', 'separate', xdsType.secret), deltaSecrets: via('delta', 'separate', xdsType.secret), fetchSecrets: unary });
     this.port = await new Promise<number>((resolve, reject) => server.bindAsync(`127.0.0.1:${this.port}`, this.#credentials, (error, port) => (error ? reject(error) : resolve(port))));
     this.#server = server;

@@ -22,9 +22,10 @@ type HttpAnswer = Omit<Answer, 'listener' | 'filterChain' | 'steps'>;
 /** Runs the request through the proxy's own connection manager and filters, in memory. */
 export function walkHttp(way: OnTheWay, config: HcmConfig): HttpAnswer {
   const { view, call, steps } = way;
-  const table = config.routes.kind === 'inline' ? config.routes.table : (view.routes.get(config.routes.name) ?? null);
+  // Pilot makes no scoped routes.
+  const table = config.routes.kind === 'inline' ? config.routes.table : config.routes.kind === 'rds' ? (view.routes.get(config.routes.name) ?? null) : null;
   if (table === null) {
-    steps.push({ at: 'route', name: config.routes.kind === 'rds' ? config.routes.name : '', matched: false, detail: 'the proxy has no route table of this name' });
+    steps.push({ at: 'route', name: config.routes.kind === 'inline' ? '' : config.routes.name, matched: false, detail: 'the proxy has no route table of this name' });
     return { outcome: 'no_route', status: 404 };
   }
   const witness: Witness = { arrived: false, route: null, steps };

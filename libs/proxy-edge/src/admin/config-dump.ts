@@ -7,6 +7,7 @@ const typeNames: Readonly<Record<ResourceKind, string>> = {
   endpoints: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
   listeners: 'envoy.config.listener.v3.Listener',
   routes: 'envoy.config.route.v3.RouteConfiguration',
+  scopes: 'envoy.config.route.v3.ScopedRouteConfiguration',
   secrets: 'envoy.extensions.transport_sockets.tls.v3.Secret',
   extensions: 'envoy.config.core.v3.TypedExtensionConfig',
 };
@@ -38,6 +39,7 @@ export function configDump(store: ResourceStore, bootstrap: unknown, options: Co
       ...(options.includeEds ? [{ '@type': 'type.googleapis.com/envoy.admin.v3.EndpointsConfigDump', static_endpoint_configs: inlineEndpoints(store, keep), dynamic_endpoint_configs: dynamic('endpoints', 'endpoint_config') }] : []),
       { '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump', version_info: version(store, 'listeners'), static_listeners: all('listeners', 'listener'), dynamic_listeners: dynamicListeners(store, keep) },
       { '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump', static_route_configs: inlineRoutes(store, keep), dynamic_route_configs: dynamic('routes', 'route_config') },
+      ...(store.held('scopes').length + store.refused('scopes').size === 0 ? [] : [scopes(store, keep)]),
       ...(store.held('extensions').length + store.refused('extensions').size === 0 ? [] : [{ '@type': 'type.googleapis.com/envoy.admin.v3.EcdsConfigDump', ecds_filters: dynamic('extensions', 'ecds_filter') }]),
       { '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump', static_secrets: secrets(of('secrets', 'static')), dynamic_active_secrets: secrets(of('secrets', 'dynamic'), store.refused('secrets')) },
     ],
@@ -91,6 +93,17 @@ function dynamicListeners(store: ResourceStore, keep: (resource: { name: string 
   }));
   const neverGood = [...refused].filter(([name]) => !store.get('listeners', name) && keep({ name })).map(([name, refusal]) => ({ name, ...errorState(refusal) }));
   return [...active, ...neverGood];
+}
+
+/** One set of scopes serves every connection manager that follows them. */
+function scopes(store: ResourceStore, keep: (resource: { name: string }) => boolean): unknown {
+  const held = store.held('scopes').filter(keep);
+  const [refusal] = store.refused('scopes').values();
+  const last = Math.max(0, ...held.map(({ lastUpdatedMs }) => lastUpdatedMs));
+  return {
+    '@type': 'type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump',
+    dynamic_scoped_route_configs: [{ version_info: version(store, 'scopes'), scoped_route_configs: held.map((resource) => resourceJson('scopes', resource)), last_updated: date(last), ...errorState(refusal) }],
+  };
 }
 
 function errorState(refusal: RefusedResource | undefined): object {

@@ -3,9 +3,10 @@ import { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/exte
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { ScopedRouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/scoped_route.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { err, ok, type FieldError, type Result } from '@meltemi/base';
-import { compileCluster, compileFilterConfig, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions, type Reference } from '@meltemi/snapshot';
+import { compileCluster, compileFilterConfig, compileListener, compileLoadAssignment, compileRouteConfiguration, compileScope, compileSecret, type Extensions, type Reference, type Scope } from '@meltemi/snapshot';
 import type { ModuleSource } from '../modules/module-host.ts';
 import { namesModule, withModules, type ModuleLoader } from '../modules/module-loader.ts';
 import type { ResourceKind } from './worker-messages.ts';
@@ -61,6 +62,10 @@ function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array):
       return plain(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)));
     case 'routes':
       return plain(compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
+    case 'scopes': {
+      const scope = compileScope(ScopedRouteConfiguration.decode(bytes), extensions);
+      return scope.ok ? ok({ warnings: scope.value.warnings, references: routesOf(scope.value.value), sdsNames: none, modules: [] }) : scope;
+    }
     case 'extensions': {
       const config = compileFilterConfig(TypedExtensionConfig.decode(bytes), extensions);
       return config.ok ? ok({ warnings: config.value.warnings, references: [], sdsNames: none, modules: [], typeUrl: config.value.value.typeUrl }) : config;
@@ -68,6 +73,13 @@ function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array):
     case 'secrets':
       return plain(compileSecret(Secret.decode(bytes)));
   }
+}
+
+/** Where they come from is not the scope's to say: see DynamicConfig. */
+function routesOf({ routes }: Scope): Reference[] {
+  if (routes.kind === 'inline') return [];
+  const source = { spec: { kind: 'self' as const }, key: 'self', initialFetchTimeoutMs: 0 };
+  return [{ kind: 'routes', name: routes.name, source, path: 'route_configuration_name', statPrefix: `scoped_rds.rds.${routes.name}.` }];
 }
 
 function plain(result: Result<{ readonly warnings: readonly FieldError[] }>): Result<CompiledResource> {

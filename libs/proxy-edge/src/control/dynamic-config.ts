@@ -9,7 +9,9 @@ import type { DynamicConfigOptions, DynamicRoots, StaticOwner } from './dynamic-
 import { FirstAnswers } from './first-answers.ts';
 import { takeNameTable } from './name-tables.ts';
 import { References, type Wanted } from './references.ts';
+import { isWildcard, kindOf, rootPrefix, splitKey, typeOf } from './resource-kinds.ts';
 import type { HeldResource } from './resource-store.ts';
+import { sharedScopeKeys } from './scope-keys.ts';
 import { SourceStats } from './source-stats.ts';
 import { emptyUpdate, type ResourceKind, type ResourceUpdate, type WireResource } from './worker-messages.ts';
 
@@ -17,10 +19,6 @@ import { emptyUpdate, type ResourceKind, type ResourceUpdate, type WireResource 
 const maxWarnings = 1000;
 /** A listener may wait long for its routes and secrets. It is accepted all the same: the next version must not wait behind it. */
 const listenerAnswerMs = 5000;
-
-const typeOf = { clusters: xdsType.cluster, endpoints: xdsType.endpoint, listeners: xdsType.listener, routes: xdsType.route, secrets: xdsType.secret, extensions: xdsType.extension } as const satisfies Record<ResourceKind, string>;
-const kindOf: ReadonlyMap<string, ResourceKind> = new Map(Object.entries(typeOf).map(([kind, type]) => [type, kind as ResourceKind]));
-const rootPrefix: Readonly<Partial<Record<ResourceKind, string>>> = { clusters: 'cluster_manager.cds.', listeners: 'listener_manager.lds.' };
 
 interface OpenedFeed {
   readonly feed: Feed;
@@ -183,13 +181,22 @@ export class DynamicConfig {
     const [kind, name] = splitKey(key);
     keys.delete(key);
     this.#asked.delete(key);
-    feed.unsubscribe(typeOf[kind], [name]);
+    feed.unsubscribe(typeOf[kind], name === '*' ? '*' : [name]);
     if (answered) this.#answers.answered(key);
   }
 
   #forget(kind: ResourceKind, name: string): void {
     if (kind === 'secrets') this.#secretFiles.drop(name);
+    if (name === '*') return this.#forgetAll(kind);
     if (this.#options.store.remove(kind, name)) void this.#options.apply({ ...emptyUpdate, [kind]: { set: [], removed: [name] } });
+  }
+
+  #forgetAll(kind: ResourceKind): void {
+    const { store } = this.#options;
+    const removed = store.held(kind).map(({ name }) => name).filter((name) => store.remove(kind, name));
+    const changed = new Set(removed.flatMap((name) => [...this.#references.set(`${kind}/${name}`, [])]));
+    if (removed.length > 0) void this.#options.apply({ ...emptyUpdate, [kind]: { set: [], removed } });
+    this.#follow(changed);
   }
 
   /** What a resource refers to, with `self` replaced by where the resource itself came from. */
@@ -225,10 +232,20 @@ export class DynamicConfig {
       if (taken.ok) good.push({ ...taken.value, version: opened.feed.stateOfTheWorld ? update.version : resource.version });
       else bad.push({ name: resource.name, reason: formatFieldErrors(taken.error) });
     }
+    if (kind === 'scopes') this.#dropSharedKeys(update, good, bad);
     this.#countUpdate(opened, kind, update, bad);
     this.#accept(kind, update, good, bad);
-    if (opened.feed.stateOfTheWorld) this.#options.store.keepRefusals(kind, (name) => bad.some((each) => each.name === name) || !opened.keys.has(rootPrefix[kind] ? `${kind}/*` : `${kind}/${name}`));
+    if (opened.feed.stateOfTheWorld) this.#options.store.keepRefusals(kind, (name) => bad.some((each) => each.name === name) || !opened.keys.has(isWildcard(kind) ? `${kind}/*` : `${kind}/${name}`));
     this.#answered(opened, kind, update);
+  }
+
+  /** Takes scopes out of `good` whose key another one has. */
+  #dropSharedKeys(update: AdsUpdate, good: Good[], bad: RejectedResource[]): void {
+    const touched = new Set([...good.map(({ wire }) => wire.name), ...update.removed]);
+    for (const refusal of sharedScopeKeys(good.map(({ wire }) => wire), this.#options.store.held('scopes').filter(({ name }) => !touched.has(name)))) {
+      good.splice(good.findIndex(({ wire }) => wire.name === refusal.name), 1);
+      bad.push(refusal);
+    }
   }
 
   #take(kind: ResourceKind, source: ConfigSource, resource: AdsUpdate['added'][number]): Result<Omit<Good, 'version'>> {
@@ -236,11 +253,18 @@ export class DynamicConfig {
     if (!compiled.ok) return compiled;
     const misfit = compiled.value.typeUrl === undefined ? undefined : this.#references.misfit(`${kind}/${resource.name}`, compiled.value.typeUrl);
     if (misfit !== undefined) return { ok: false, error: [{ path: 'typed_config', message: misfit }] };
-    const wanted = this.#resolve(`${kind}/${resource.name}`, compiled.value.references, source);
+    const wanted = this.#resolve(`${kind}/${resource.name}`, this.#withRoutesSource(kind, compiled.value.references, source), source);
     if (!wanted.ok) return wanted;
     const bytes = kind === 'secrets' ? this.#secretFiles.take(resource.name, resource.any.value) : { ok: true as const, value: resource.any.value };
     if (!bytes.ok) return bytes;
     return { ok: true, value: { wire: { name: resource.name, bytes: bytes.value, modules: compiled.value.modules }, compiled: compiled.value, wanted: wanted.value } };
+  }
+
+  /** Routes that scopes name come from where the connection manager says that follows the scopes; else from where the scopes come from. */
+  #withRoutesSource(kind: ResourceKind, references: readonly Reference[], source: ConfigSource): readonly Reference[] {
+    if (kind !== 'scopes') return references;
+    const routesFrom = this.#references.get('scopes/*')?.reference.routesFrom;
+    return references.map((reference) => ({ ...reference, source: routesFrom === undefined || routesFrom.spec.kind === 'self' ? source : routesFrom }));
   }
 
   #accept(kind: ResourceKind, update: AdsUpdate, good: readonly Good[], bad: readonly RejectedResource[]): void {
@@ -320,7 +344,7 @@ export class DynamicConfig {
   // First answers, statistics
 
   #answered({ source, keys }: OpenedFeed, kind: ResourceKind, update: AdsUpdate): void {
-    if (rootPrefix[kind]) return this.#answers.answered(`${kind}/*`);
+    if (isWildcard(kind)) return this.#answers.answered(`${kind}/*`);
     // A file that is read is the whole answer; a server may send what is missing later.
     if (source.spec.kind === 'path') for (const key of keys) this.#answers.answered(key);
     else for (const name of [...update.added.map((each) => each.name), ...update.removed]) this.#answers.answered(`${kind}/${name}`);
@@ -346,8 +370,7 @@ export class DynamicConfig {
 
   #countUpdate({ keys }: OpenedFeed, kind: ResourceKind, update: AdsUpdate, bad: readonly RejectedResource[]): void {
     const refused = new Set(bad.map(({ name }) => name));
-    const root = rootPrefix[kind];
-    if (root !== undefined) return this.#stats.count(root, bad.length > 0 ? 'update_rejected' : 'update_success');
+    if (isWildcard(kind)) return this.#stats.count(this.#prefixOf(`${kind}/*`), bad.length > 0 ? 'update_rejected' : 'update_success');
     for (const name of [...update.added.map((each) => each.name), ...update.removed])
       if (keys.has(`${kind}/${name}`)) this.#stats.count(this.#prefixOf(`${kind}/${name}`), refused.has(name) ? 'update_rejected' : 'update_success');
     return undefined;
@@ -374,11 +397,6 @@ export class DynamicConfig {
 
   /** What of a kind, and of what it needs, has no first answer yet. */
   #waiting(kind: 'clusters' | 'listeners'): string[] {
-    return [...this.#answers.keys()].filter((key) => key === `${kind}/*` || [...this.#references.owners(key)].some((owner) => owner.startsWith(`${kind}/`)));
+    return [...this.#answers.keys()].filter((key) => key === `${kind}/*` || [...this.#references.owners(key)].some((owner) => owner.startsWith(`${kind}/`) || (kind === 'listeners' && owner.startsWith('scopes/'))));
   }
-}
-
-function splitKey(key: string): [kind: ResourceKind, name: string] {
-  const slash = key.indexOf('/');
-  return [key.slice(0, slash) as ResourceKind, key.slice(slash + 1)];
 }

@@ -15,8 +15,11 @@ export class References {
 
   /** Why `wanted` cannot be followed beside what others already take; undefined when it can. */
   conflict(owner: string, { reference, source }: Wanted): string | undefined {
-    for (const [other, taken] of this.#wanted.get(keyOf(reference)) ?? [])
-      if (other !== owner && taken.source.key !== source.key) return `"${reference.name}" comes from another source in ${other.replace('/', ' ')}: give them different names`;
+    for (const [other, taken] of this.#wanted.get(keyOf(reference)) ?? []) {
+      if (other === owner) continue;
+      if (reference.kind === 'scopes' && (taken.source.key !== source.key || taken.reference.routesFrom?.key !== reference.routesFrom?.key)) return `scopes and their routes come from other sources in ${other.replace('/', ' ')}: all connection managers follow the same ones`;
+      if (taken.source.key !== source.key) return `"${reference.name}" comes from another source in ${other.replace('/', ' ')}: give them different names`;
+    }
     return undefined;
   }
 

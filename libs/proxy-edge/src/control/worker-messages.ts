@@ -26,6 +26,8 @@ export interface ResourceUpdate {
   readonly secrets: TypeChange;
   readonly listeners: TypeChange;
   readonly routes: TypeChange;
+  /** Scopes of routes (SRDS). */
+  readonly scopes: TypeChange;
   /** Configs of HTTP filters (ECDS). */
   readonly extensions: TypeChange;
 }
@@ -33,7 +35,7 @@ export interface ResourceUpdate {
 export type ResourceKind = keyof ResourceUpdate;
 
 export const noChange: TypeChange = { set: [], removed: [] };
-export const emptyUpdate: ResourceUpdate = { clusters: noChange, endpoints: noChange, secrets: noChange, listeners: noChange, routes: noChange, extensions: noChange };
+export const emptyUpdate: ResourceUpdate = { clusters: noChange, endpoints: noChange, secrets: noChange, listeners: noChange, routes: noChange, scopes: noChange, extensions: noChange };
 
 export const resourceKinds = Object.keys(emptyUpdate) as readonly ResourceKind[];
 

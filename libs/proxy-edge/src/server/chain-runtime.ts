@@ -1,7 +1,7 @@
 import { ok, type Clock, type Result } from '@meltemi/base';
 import { StreamInfo } from '@meltemi/http';
 import { GuardedConnection, HttpConnectionManager, isOtelAccessLog, networkFilterFactory, OtelLogExporter, tcpLogsOnTheWay, TcpSession, TcpStats, type ByteConnection, type CapturedConnectionInfo, type DrainPace, type HttpDeps, type NetworkFilterConfig, type NetworkStreamFilter, type OtelAccessLogConfig, type RouteHolder } from '@meltemi/proxy';
-import type { AccessLog, ConnectionView, FilterChain, Listener, TcpProxyConfig } from '@meltemi/snapshot';
+import type { AccessLog, ConnectionView, FilterChain, HcmConfig, Listener, TcpProxyConfig } from '@meltemi/snapshot';
 import { awaitingSecrets, serverTls, type ServerTls } from '../transport/tls-server.ts';
 import { missingSecrets } from '../transport/tls-material.ts';
 import type { SecretStore } from '../transport/secret-store.ts';
@@ -14,7 +14,7 @@ import type { OverloadMonitor } from './overload-monitor.ts';
 export interface ChainDeps {
   readonly http: Omit<HttpDeps, 'direction' | 'listenerName' | 'onComplete' | 'bufferLimit'>;
   readonly secrets: SecretStore;
-  readonly routeHolder: (rdsName: string) => RouteHolder;
+  readonly routeHolder: (routes: HcmConfig['routes']) => RouteHolder;
   readonly options: WorkerServerOptions;
   readonly overload: OverloadMonitor;
   readonly descriptors: DescriptorGuard;
@@ -64,8 +64,7 @@ export class ChainRuntime {
     this.#tcpStats = this.#tcp === null ? null : new TcpStats(deps.options.stats, this.#tcp.statPrefix);
     if (last?.kind === 'http_connection_manager') {
       const write = logWriter(last.config.accessLogs, deps);
-      const routes = last.config.routes.kind === 'rds' ? deps.routeHolder(last.config.routes.name) : { table: last.config.routes.table };
-      this.http = new HttpConnectionManager(last.config, routes, { ...context, bufferLimit: listener.perConnectionBufferLimit, onComplete: write === null ? null : (_config, info) => write(info) });
+      this.http = new HttpConnectionManager(last.config, deps.routeHolder(last.config.routes), { ...context, bufferLimit: listener.perConnectionBufferLimit, onComplete: write === null ? null : (_config, info) => write(info) });
     } else this.http = null;
   }
 

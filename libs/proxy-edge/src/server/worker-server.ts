@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { fail, mathRandom, ok, withDeadline, type Result } from '@meltemi/base';
 import { DrainPace, LocalState, RequestIds, type DrainStrategy, type FilterConfigHolder, type RouteHolder } from '@meltemi/proxy';
 import type { RouteTable } from '@meltemi/route';
-import type { Cluster, FilterConfig, Listener, LoadAssignment, SecretValue, SocketTarget } from '@meltemi/snapshot';
+import type { Cluster, FilterConfig, Listener, LoadAssignment, Scope, SecretValue, SocketTarget } from '@meltemi/snapshot';
 import { SecretStore } from '../transport/secret-store.ts';
 import { turnTime } from '../transport/turn.ts';
 import { ClusterManager } from '../upstream/cluster-manager.ts';
@@ -14,6 +14,7 @@ import { DescriptorGuard } from './descriptor-guard.ts';
 import { ListenerDrains, type DrainRequest } from './listener-drains.ts';
 import type { WorkerServerOptions } from './options.ts';
 import { isSidecar, untilQuiet, type Activity, type ProgramDrain } from './program-drain.ts';
+import { Scopes } from './scopes.ts';
 import { httpDate, workerClock } from './worker-clock.ts';
 
 /** A bound listener, as the admin endpoint shows it. */
@@ -41,6 +42,7 @@ export class WorkerServer {
   readonly #deps: ChainDeps;
   readonly #secrets = new SecretStore();
   readonly #routes = new Map<string, RouteHolder>();
+  readonly #scopes = new Scopes((name) => this.#routeHolder(name));
   readonly #filterConfigs = new Map<string, FilterConfigHolder>();
   readonly #listeners = new Map<string, ActiveListener>();
   readonly #warming = new Map<string, WarmingListener>();
@@ -77,7 +79,7 @@ export class WorkerServer {
     this.#deps = {
       http: { clock: workerClock, random, requestIds, stats: options.stats, metrics: options.metrics, node: options.node, clusters: this.clusters, shared, httpDate, onBug, environment: (name) => process.env[name], filterConfig: (name) => this.#filterConfigHolder(name), onExporter: (exporter) => this.#exporters.add(exporter) },
       secrets: this.#secrets,
-      routeHolder: (name) => this.#routeHolder(name),
+      routeHolder: (routes) => (routes.kind === 'rds' ? this.#routeHolder(routes.name) : routes.kind === 'inline' ? { table: routes.table } : this.#scopes.holder(routes)),
       options,
       overload: this.#overload,
       descriptors: this.#descriptors,
@@ -121,6 +123,12 @@ export class WorkerServer {
   /** Requests from now on follow this table. */
   setRouteTable(name: string, table: RouteTable | null): void {
     this.#routeHolder(name).table = table;
+    this.#wake();
+  }
+
+  /** Requests from now on belong to this scope where they have its key. */
+  setScope(name: string, scope: Scope | null): void {
+    this.#scopes.set(name, scope);
     this.#wake();
   }
 
@@ -325,12 +333,13 @@ export class WorkerServer {
   /** What comes from elsewhere is waited for no longer than its initial_fetch_timeout; without routes requests get 404, without filter configs that have no default 500, without secrets connections are refused. */
   #missing(listener: Listener, waitedMs = 0): string[] {
     const late = new Set(listener.references.filter(({ source }) => source.initialFetchTimeoutMs > 0 && waitedMs > source.initialFetchTimeoutMs).map(({ kind, name }) => `${kind} ${name}`));
-    const routes = [...listener.rdsNames].filter((name) => !late.has(`routes ${name}`) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
+    const scoped = listener.references.some(({ kind }) => kind === 'scopes') && !late.has('scopes *') ? this.#scopes.awaited : [];
+    const routes = [...listener.rdsNames, ...(scoped ?? [])].filter((name) => !late.has(`routes ${name}`) && (this.#routes.get(name)?.table ?? null) === null).map((name) => `route ${name}`);
     const extensions = [...listener.extensionNames].filter((name) => !late.has(`extensions ${name}`) && (this.#filterConfigs.get(name)?.current ?? null) === null).map((name) => `filter config ${name}`);
     const secrets = [...listener.sdsNames].filter((name) => !late.has(`secrets ${name}`) && this.#secrets.get(name) === undefined).map((name) => `secret ${name}`);
     // A port that opens before would answer 503 for hosts that are well.
     const checks = this.#listeners.has(listener.name) ? [] : this.clusters.unchecked.map((name) => `health checks of cluster ${name}`);
-    return [...routes, ...extensions, ...secrets, ...checks];
+    return [...(scoped === null ? ['scopes of routes'] : []), ...routes, ...extensions, ...secrets, ...checks];
   }
 
   /** Something arrived: activates the listeners that waited for it. */

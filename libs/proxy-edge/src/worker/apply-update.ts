@@ -3,9 +3,10 @@ import { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/exte
 import { ClusterLoadAssignment } from '@meltemi/api/gen/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/route.ts';
+import { ScopedRouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/scoped_route.ts';
 import { Secret } from '@meltemi/api/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { formatFieldErrors, type FieldError, type Result } from '@meltemi/base';
-import { compileCluster, compileFilterConfig, compileListener, compileLoadAssignment, compileRouteConfiguration, compileSecret, type Extensions } from '@meltemi/snapshot';
+import { compileCluster, compileFilterConfig, compileListener, compileLoadAssignment, compileRouteConfiguration, compileScope, compileSecret, type Extensions } from '@meltemi/snapshot';
 import { loadFrom, withModules } from '../modules/module-loader.ts';
 import type { ResourceKind, ResourceUpdate, WireResource, WorkerRefusal } from '../control/worker-messages.ts';
 import type { WorkerServer } from '../server/worker-server.ts';
@@ -23,9 +24,11 @@ export async function applyUpdate(server: WorkerServer, extensions: Extensions, 
   each('clusters', (bytes) => then(compileCluster(Cluster.decode(bytes), extensions), ({ value }) => server.setCluster(value)));
   each('endpoints', (bytes, name) => then(compileLoadAssignment(ClusterLoadAssignment.decode(bytes)), ({ value }) => done(server.setEndpoints(name, value))));
   each('routes', (bytes, name, own) => then(compileRouteConfiguration(RouteConfiguration.decode(bytes), own), ({ value }) => done(server.setRouteTable(name, value))));
+  each('scopes', (bytes, name, own) => then(compileScope(ScopedRouteConfiguration.decode(bytes), own), ({ value }) => done(server.setScope(name, value))));
   each('extensions', (bytes, name, own) => then(compileFilterConfig(TypedExtensionConfig.decode(bytes), own), ({ value }) => done(server.setFilterConfig(name, value))));
   const warming = update.listeners.set.map((resource) => activate(server, extensions, resource, refusals));
   const leaving = update.listeners.removed.map((name) => server.removeListener(name));
+  for (const name of update.scopes.removed) server.setScope(name, null);
   for (const name of update.routes.removed) server.setRouteTable(name, null);
   for (const name of update.extensions.removed) server.setFilterConfig(name, null);
   for (const name of update.clusters.removed) server.removeCluster(name);

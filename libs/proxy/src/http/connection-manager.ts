@@ -25,6 +25,8 @@ import type { RequestIds } from './request-id.ts';
 /** Where the current route table is; RDS updates replace `table`. */
 export interface RouteHolder {
   table: RouteTable | null;
+  /** Set where the table depends on the request (scoped routes); null = none is for it. */
+  readonly tableOf?: (head: RequestHead) => RouteTable | null;
 }
 
 /** What a connection manager needs of its worker. */
@@ -133,8 +135,14 @@ export class HttpConnectionManager {
     }
     const origin = config.ipDetectors.length === 0 ? null : detectOrigin(config.ipDetectors, head.headers, stream.info.connection);
     if (origin !== null && origin.refusal !== 0) return { status: origin.refusal, body: '', details: 'rejecting_because_detection_failed' };
-    stream.tellsRequestId = prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node, internalOnlyHeaders: this.routes.table?.internalOnlyHeaders ?? noHeaders, origin }, head, stream.info);
+    stream.tellsRequestId = prepareRequest(config, { ids: this.deps.requestIds, node: this.deps.node, internalOnlyHeaders: this.tableOf(head)?.internalOnlyHeaders ?? noHeaders, origin }, head, stream.info);
     return head.upgrade === '' || this.#mayUpgrade(stream, head.upgrade) ? null : this.#refuseUpgrade();
+  }
+
+  /** The table a request is routed by. @hot */
+  tableOf(head: RequestHead): RouteTable | null {
+    const { routes } = this;
+    return routes.tableOf === undefined ? routes.table : routes.tableOf(head);
   }
 
   /** The route says, where it does; else the connection manager. */

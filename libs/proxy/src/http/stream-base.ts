@@ -90,7 +90,7 @@ export abstract class StreamBase {
 
   route(): RouteMatch | null {
     if (this.#route !== undefined) return this.#route;
-    const found = this.manager.routes.table?.match(this.request, this.random.next(), this.info) ?? null;
+    const found = this.manager.tableOf(this.request)?.match(this.request, this.random.next(), this.info) ?? null;
     this.#route = found;
     if (found !== null) {
       // As in Envoy the stream belongs to its route's cluster from here on, also when a filter answers it.
@@ -103,7 +103,7 @@ export abstract class StreamBase {
   }
 
   routeOf(head: RequestHead): RouteMatch | null {
-    return this.manager.routes.table?.match(head, this.random.next(), this.info) ?? null;
+    return this.manager.tableOf(head)?.match(head, this.random.next(), this.info) ?? null;
   }
 
   clearRoute(): void {

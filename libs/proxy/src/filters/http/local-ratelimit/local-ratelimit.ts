@@ -22,7 +22,7 @@ export const httpLocalRateLimitFilter: HttpFilterFactory = {
     const base = new Bound(config as LocalRateLimitConfig, ctx, `listener ${ctx.listenerName}`);
     const ofRoutes = new WeakMap<LocalRateLimitConfig, Bound>();
     // A table that several listeners follow has one set of buckets, as in Envoy.
-    const table = routes.kind === 'rds' ? `routes ${routes.name}` : `listener ${ctx.listenerName}`;
+    const table = routes.kind === 'rds' ? `routes ${routes.name}` : routes.kind === 'scoped' ? `scoped routes ${routes.name}` : `listener ${ctx.listenerName}`;
     return {
       events: FilterEvents.decodeHead | FilterEvents.encodeHead,
       create(stream) {
