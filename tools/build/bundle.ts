@@ -6,6 +6,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeF
 import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { readBuiltins } from './read-builtins.ts';
 import { sbomOf, type Program } from './sbom.ts';
 
 const app = process.cwd();
@@ -78,7 +79,7 @@ rmSync(outdir, { recursive: true, force: true });
 const outputs = (await Promise.all(entryPoints.map(async (entry) => {
   const { metafile } = await build({
     entryPoints: [entry], outdir, bundle: true, platform: 'node', target: 'node26', format: 'esm', banner: { js: banner }, sourcemap: 'linked',
-    splitting: true, chunkNames: 'chunk-[hash]', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos, leaveUnusedClients],
+    splitting: true, chunkNames: 'chunk-[hash]', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', plugins: [embedProtos, leaveUnusedClients, readBuiltins],
     // Optional accelerators and pretty printers that a program must work without.
     external: ['pino-pretty', 'bufferutil', 'utf-8-validate', nativeHelper], metafile: true,
   });
