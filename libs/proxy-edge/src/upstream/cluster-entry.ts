@@ -1,5 +1,5 @@
 import { ok, type Clock, type Random, type Result } from '@meltemi/base';
-import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ClusterStats, type DynamicHosts, type HostLists, type HostSet, type LbStat, type LocalZone, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
+import { Balancer, ClusterLimits, emptyHostSet, Host, HostStore, keepPassing, newHostState, type ByteConnection, type ClusterStats, type DynamicHosts, type HostLists, type HostSet, type LbStat, type LocalZone, type NewStreamOptions, type PendingStream, type PickContext, type Picker, type SharedRow, type SharedRows, type StreamCallbacks, type UpstreamCluster } from '@meltemi/proxy';
 import type { Counter, FlatStats, Gauge } from '@meltemi/observe';
 import { isIP } from 'node:net';
 import { addressWithoutPort, formatAddress, portOf } from '@meltemi/http';
@@ -62,6 +62,8 @@ export class ClusterEntry implements UpstreamCluster {
   readonly #pools: { readonly default: Map<string, HostPool>; readonly high: Map<string, HostPool> } = { default: new Map(), high: new Map() };
   readonly #draining = new Set<HostPool>();
   #dynamic: DnsHosts | null = null;
+  /** Connections of TCP sessions. */
+  readonly #direct = new Map<ByteConnection, Host>();
   readonly #passthrough = new Map<string, { host: Host; usedMs: number }>();
 
   private constructor(config: Cluster, tls: TlsSet, deps: EntryDeps) {
@@ -179,7 +181,7 @@ export class ClusterEntry implements UpstreamCluster {
   }
 
   newConnection(...[host, callbacks, client]: Parameters<UpstreamCluster['newConnection']>): PendingStream {
-    return openConnection(this.#poolOptions(host, { priority: 'default', serverName: '', protocol: 'http1' }), callbacks, client ?? null);
+    return openConnection(this.#poolOptions(host, { priority: 'default', serverName: '', protocol: 'http1' }), callbacks, { client: client ?? null, open: this.#direct });
   }
 
   drops(random: Random): string | null {
@@ -296,8 +298,11 @@ export class ClusterEntry implements UpstreamCluster {
     return set;
   }
 
+  /** Envoy's rule: once it is back it gets new connections, which may find a better way to it. Those of TCP sessions close where the config says so. */
   #closeConnectionsTo(unhealthy: Host): void {
-    if (this.config.closeConnectionsOnHealthFailure) this.#drainPoolsOf(unhealthy);
+    this.#drainPoolsOf(unhealthy);
+    if (!this.config.closeConnectionsOnHealthFailure) return;
+    for (const [connection, host] of this.#direct) if (host.key === unhealthy.key) connection.destroy(new Error('the host is unhealthy'));
   }
 
   #drainPoolsOf(host: Host): void {

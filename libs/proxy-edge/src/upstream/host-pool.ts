@@ -1,4 +1,4 @@
-import type { ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
+import type { ByteConnection, ClusterLimits, ClusterStats, ConnectionCallbacks, Host, NewStreamOptions, PendingStream, StreamCallbacks } from '@meltemi/proxy';
 import type { Random } from '@meltemi/base';
 import type { Cluster } from '@meltemi/snapshot';
 import { dial } from '../transport/dial.ts';
@@ -338,8 +338,8 @@ export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptio
   );
 }
 
-/** A connection outside the pool, for TCP sessions. */
-export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks, client: Client): PendingStream {
+/** A connection outside the pool, for TCP sessions; while it is open it stands in `open`. */
+export function openConnection(options: PoolOptions, callbacks: ConnectionCallbacks, { client, open }: { readonly client: Client; readonly open: Map<ByteConnection, Host> }): PendingStream {
   const { stats, limits } = options;
   if (!limits.canConnect) {
     stats.cxOverflow.inc();
@@ -358,7 +358,9 @@ export function openConnection(options: PoolOptions, callbacks: ConnectionCallba
       stats.cxActive.inc();
       const { state } = options.host;
       state.connections++;
+      open.set(connection, options.host);
       connection.socket.once('close', () => {
+        open.delete(connection);
         uncount();
         state.connections--;
         stats.cxActive.dec();
