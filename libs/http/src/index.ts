@@ -3,6 +3,7 @@ export { RequestHead, ResponseHead, type HttpProtocol } from './heads.ts';
 export { ResponseFlag, responseFlagNames, formatResponseFlags, formatResponseFlagsLong, type ResponseFlagName } from './response-flags.ts';
 export { LogType, logTypeNames, logTypeOf, remoteAddress, StreamInfo, unknownConnection, type ConnectionInfo, type DynamicMetadata, type TlsInfo } from './stream-info.ts';
 export { statusText } from './status.ts';
+export { grpcFromHttp, isGrpc } from './grpc.ts';
 export { hasEscapedSlash, mergeSlashes, normalizePath, pathEnd, pathOf, preparePath, queryOf, queryParameter, type PathOptions } from './path.ts';
 export { percentEncode } from './percent.ts';
 export { fromWire, toWire } from './wire-text.ts';

@@ -1,6 +1,6 @@
 import type { RouteMatch as RouteMatchMessage } from '@meltemi/api/gen/envoy/config/route/v3/route_components.ts';
 import type { RequestHead, StreamInfo } from '@meltemi/http';
-import { queryOf, queryParameter } from '@meltemi/http';
+import { isGrpc, queryOf, queryParameter } from '@meltemi/http';
 import {
   always, compileAll, compileFraction, compileHeaderMatcher, compileMetadataMatcher, compileQueryMatcher, type Fraction, type HeaderMatch, type MetadataMatch,
   type QueryMatch,
@@ -113,12 +113,6 @@ export class RouteRule implements Route {
     if (when.tlsValidated !== null && (tls?.peerValidated ?? false) !== when.tlsValidated) return false;
     return when.metadata.every((match) => match.matches(info?.dynamicMetadata ?? null));
   }
-}
-
-/** The content type is application/grpc or application/grpc+…. */
-export function isGrpc(request: RequestHead): boolean {
-  const type = request.headers.get('content-type');
-  return type !== null && type.startsWith('application/grpc') && (type.length === 16 || type.charCodeAt(16) === 43);
 }
 
 function found(value: string | null): string {

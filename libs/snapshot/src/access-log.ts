@@ -1,6 +1,6 @@
 import type { AccessLog as AccessLogMessage, AccessLogFilter as FilterMessage, ComparisonFilter } from '@meltemi/api/gen/envoy/config/accesslog/v3/accesslog.ts';
 import { ExpressionFilter } from '@meltemi/api/gen/envoy/extensions/access_loggers/filters/cel/v3/cel.ts';
-import { grpcStatus, logTypeOf, ResponseFlag, type StreamInfo } from '@meltemi/http';
+import { grpcFromHttp, grpcStatus, logTypeOf, ResponseFlag, type StreamInfo } from '@meltemi/http';
 import { always, compileCel, compileFraction, compileHeaderMatcher, compileMetadataMatcher } from '@meltemi/match';
 import type { Report } from '@meltemi/route';
 import { decodeAt, parseExtension, type Context } from './context.ts';
@@ -75,7 +75,7 @@ function compileLeaf(specifier: Leaf, path: string, report: Report): Evaluate {
     case 'grpcStatusFilter': {
       const statuses = new Set<number>(specifier.value.statuses);
       const exclude = specifier.value.exclude;
-      return (info) => statuses.has(grpcStatus(info) ?? grpcOfHttp(info.responseCode)) !== exclude;
+      return (info) => statuses.has(grpcStatus(info) ?? grpcFromHttp(info.responseCode)) !== exclude;
     }
     case 'metadataFilter':
       return metadataFilter(specifier.value, `${path}.metadata_filter`, report);
@@ -142,10 +142,4 @@ function comparison(filter: ComparisonFilter | undefined, read: (info: StreamInf
 
 function durationOf(info: StreamInfo): number {
   return info.endMonoMs < 0 ? 0 : info.endMonoMs - info.startMonoMs;
-}
-
-/** The status that a gRPC client makes of an HTTP answer without grpc-status. */
-function grpcOfHttp(status: number): number {
-  const known: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
-  return status === 200 ? 0 : (known[status] ?? 2);
 }

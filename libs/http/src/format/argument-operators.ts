@@ -3,7 +3,7 @@ import type { ResponseHead, RequestHead } from '../heads.ts';
 import { pathOf, queryOf, queryParameter } from '../path.ts';
 import type { DynamicMetadata, StreamInfo, TlsInfo } from '../stream-info.ts';
 import { textOperator, truncated, type Command, type FormatOptions, type Operator, type OperatorFactory } from './operator.ts';
-import { grpcStatus } from './stream-operators.ts';
+import { loggedGrpcStatus } from './stream-operators.ts';
 import { compileTimeFormat, isoTime } from './time-format.ts';
 
 /** Commands with arguments, or whose arguments are optional. */
@@ -193,7 +193,7 @@ function grpcStatusName(command: Command): Operator | string {
   const snake = grpcNames.map((name) => (name === 'OK' ? 'OK' : name === 'Canceled' ? 'CANCELLED' : name.replace(/(?!^)([A-Z])/g, '_$1').toUpperCase()));
   const names = form === 'SNAKE_STRING' ? snake : grpcNames;
   return textOperator((info) => {
-    const status = grpcStatus(info);
+    const status = loggedGrpcStatus(info);
     return status === null ? null : form === 'NUMBER' ? String(status) : (names[status] ?? String(status));
   });
 }

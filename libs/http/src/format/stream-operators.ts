@@ -1,4 +1,5 @@
 import { addressWithoutPort, portOf } from '../address.ts';
+import { grpcFromHttp, isGrpc } from '../grpc.ts';
 import { formatResponseFlags, formatResponseFlagsLong } from '../response-flags.ts';
 import { logTypeNames, logTypeOf, type StreamInfo, type TlsInfo } from '../stream-info.ts';
 import { numberOperator, textOperator, type Operator } from './operator.ts';
@@ -59,7 +60,7 @@ export const streamOperators: Readonly<Record<string, Operator>> = {
   STREAM_ID: textOperator((info) => info.requestId),
   TRACE_ID: textOperator((info) => info.traceId),
   LOCAL_REPLY_BODY: textOperator((info) => info.localReplyBody),
-  GRPC_STATUS_NUMBER: numberOperator(grpcStatus),
+  GRPC_STATUS_NUMBER: numberOperator(loggedGrpcStatus),
   ...tlsOperators('DOWNSTREAM', (info) => info.connection.tls),
   ...tlsOperators('UPSTREAM', (info) => info.upstreamTls),
 };
@@ -71,6 +72,12 @@ export function grpcStatus(info: StreamInfo): number | null {
   if (trailers !== null) for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === 'grpc-status') text = trailers[i + 1] ?? null;
   text ??= info.response?.headers.get('grpc-status') ?? null;
   return text === null || !/^\d{1,5}$/.test(text) ? null : Number(text);
+}
+
+/** Of a gRPC request: what it was told, else what its HTTP status means; null for others. */
+export function loggedGrpcStatus(info: StreamInfo): number | null {
+  if (info.request === null || !isGrpc(info.request)) return null;
+  return grpcStatus(info) ?? (info.responseCode === 0 ? null : grpcFromHttp(info.responseCode));
 }
 
 /** The name of the upstream host, where it has one; else its address. */

@@ -47,10 +47,25 @@ test('commands give what they name, missing ones a dash', () => {
     ['%DOWNSTREAM_LOCAL_PORT% %DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '9080 [::1]:5000 ::1'],
     ['%REQUESTED_SERVER_NAME% %ROUTE_NAME% %UPSTREAM_HOST%', 'sni.example - -'],
     ['%DYNAMIC_METADATA(ns:key:deep)% %DYNAMIC_METADATA(ns:none)% %FILTER_STATE(k:PLAIN)% %FILTER_STATE(k)%', '[1,"b"] - v "v"'],
-    ['%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%', 'Unavailable UNAVAILABLE 14'],
+    // Of gRPC alone.
+    ['%GRPC_STATUS% %GRPC_STATUS_NUMBER%', '- -'],
     ['%METADATA(DYNAMIC:ns:key:deep)%', '[1,"b"]'],
     ['%DOWNSTREAM_PEER_URI_SAN%', '-'],
   ] as const) assert.equal(text(format), expected, format);
+});
+
+test('the status of a gRPC request is its own, else what its HTTP status means', () => {
+  const formats = '%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%';
+  const compiled = compileFormat(formats);
+  assert.ok(compiled.ok);
+  const info = stream();
+  info.request?.headers.set('content-type', 'application/grpc+proto');
+  assert.equal(compiled.value.format(info), 'Unavailable UNAVAILABLE 14 14');
+  info.response?.headers.remove('grpc-status');
+  info.responseCode = 403;
+  assert.equal(compiled.value.format(info), 'PermissionDenied PERMISSION_DENIED 7 7');
+  info.responseCode = 0;
+  assert.equal(compiled.value.format(info), '- - - -');
 });
 
 test('commands about time take a format, and the time of this machine', (t) => {

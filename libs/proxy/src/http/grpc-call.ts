@@ -1,7 +1,6 @@
 import { err, ok, type Result } from '@meltemi/base';
-import { HeaderMap, RequestHead } from '@meltemi/http';
+import { grpcFromHttp, HeaderMap, RequestHead } from '@meltemi/http';
 import { sendAsync, type AsyncAnswer, type AsyncCall, type AsyncFailure, type AsyncPort } from './async-request.ts';
-import { grpcFromHttp } from './grpc-status.ts';
 
 /** One unary call of a filter. */
 export interface GrpcCall {

@@ -1,8 +1,7 @@
-import { fromWire, HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
+import { grpcFromHttp, fromWire, HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
 import { applyHeaderOps, isGrpc } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
-import { grpcFromHttp } from './grpc-status.ts';
 
 /** A finished answer of our own. */
 export interface BuiltReply {

@@ -1,7 +1,6 @@
 import { ok } from '@meltemi/base';
-import { percentEncode, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
+import { grpcFromHttp, percentEncode, type HeaderMap, type RequestHead, type ResponseHead } from '@meltemi/http';
 import { DataStatus, FilterEvents, FilterStatus, HttpStreamFilter, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
-import { grpcFromHttp } from '../../../http/grpc-status.ts';
 import { Base64Decoder, FrameEncoder } from './base64.ts';
 
 /**
