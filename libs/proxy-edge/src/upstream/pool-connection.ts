@@ -61,13 +61,13 @@ export class Http1PoolConnection implements PoolConnection {
   readonly #client: Http1ClientConnection;
 
   constructor(connection: ByteConnection, owner: PoolConnectionOwner, options: PoolConnectionOptions) {
-    const { cluster, remoteAddress } = options;
+    const { cluster, remoteAddress, random } = options;
     this.connection = connection;
     this.openedMs = options.now();
     this.idleSinceMs = this.openedMs;
     this.info = { id: connection.id, localAddress: connection.localAddress, remoteAddress, tls: connection.tls, protocol: 'HTTP/1.1' };
     const limits = { maxHeadBytes: 60 * 1024, maxFields: cluster.http.maxHeadersCount };
-    this.#client = new Http1ClientConnection(connection, { onIdle: () => owner.onRoom(this), onGone: () => owner.onGone(this) }, { ...cluster.http.http1, limits });
+    this.#client = new Http1ClientConnection(connection, { onIdle: () => owner.onRoom(this), onGone: () => owner.onGone(this) }, { ...cluster.http.http1, limits, random });
   }
 
   get room(): number {

@@ -1,7 +1,9 @@
+import type { Random } from '@meltemi/base';
 import type { HeaderMap, RequestHead, ResponseHead } from '@meltemi/http';
 import type { ByteConnection, ConnectionSink } from '../../connection.ts';
 import type { RequestWriter, ResponseReceiver } from '../../stream.ts';
-import type { CodecError } from './errors.ts';
+import { isWebsocket, websocketAccept, websocketKey } from '../websocket-key.ts';
+import { codecErrors, type CodecError } from './errors.ts';
 import { ParserState } from './message-parser.ts';
 import { Http1ResponseParser, type ResponseSink } from './response-parser.ts';
 import { BodyFraming, lastChunkText, writeRequest } from './serialise.ts';
@@ -20,6 +22,8 @@ export interface ClientConnectionOptions extends Http1ParserRules {
   readonly properCase?: boolean;
   /** Targets go out as scheme://host/path. */
   readonly sendFullyQualifiedUrl?: boolean;
+  /** For the keys of WebSockets whose clients speak HTTP/2; unset = they go without. */
+  readonly random?: Random;
 }
 
 /** Without a length, servers would ask for one (RFC 9110 §8.6). */
@@ -46,6 +50,8 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   /** What the client sent of the other protocol before the host agreed to switch: a host that refuses would read it as requests. */
   #early: Buffer[] | null = null;
   #earlyEnd = false;
+  /** The key that the host is to prove it understood; "" = none of ours. */
+  #key = '';
 
   constructor(connection: ByteConnection, owner: ClientConnectionOwner, options: ClientConnectionOptions = {}) {
     this.#options = options;
@@ -66,6 +72,7 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
     this.#framing = method === 'CONNECT' ? BodyFraming.tunnel : upgrade ? BodyFraming.upgrade : BodyFraming.asHeaders;
     this.#early = this.#framing === BodyFraming.asHeaders ? null : [];
     this.#earlyEnd = false;
+    this.#key = '';
   }
 
   get busy(): boolean {
@@ -76,7 +83,8 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
 
   head(head: RequestHead, endStream: boolean): void {
     if (this.#framing === BodyFraming.asHeaders && (!endStream || withBody.has(head.method)) && !head.headers.has('content-length')) this.#framing = endStream ? BodyFraming.empty : BodyFraming.chunked;
-    writeRequest(this.connection, head, this.#framing, { absolute: this.#options.sendFullyQualifiedUrl === true, proper: this.#options.properCase === true });
+    if (this.#framing === BodyFraming.upgrade) this.#key = this.#ownKey(head);
+    writeRequest(this.connection, head, this.#framing, { key: this.#key, absolute: this.#options.sendFullyQualifiedUrl === true, proper: this.#options.properCase === true });
     if (endStream) this.#requestEnd();
   }
 
@@ -124,10 +132,25 @@ export class Http1ClientConnection implements ConnectionSink, ResponseSink, Requ
   }
 
   onResponseHead(head: ResponseHead, endStream: boolean): void {
+    if (this.#key !== '' && head.status === 101 && !this.#proves(head.headers)) return this.onParseError(codecErrors.badAccept);
     const receiver = this.#receiver;
     if (endStream) this.#responseEnd();
     receiver?.onHead(head, endStream);
     if (this.#early !== null && this.#parser.state === ParserState.tunnel) this.#switched(this.#early);
+    return undefined;
+  }
+
+  /** A client that speaks HTTP/2 needs none, its host does. */
+  #ownKey({ headers, protocol }: RequestHead): string {
+    const { random } = this.#options;
+    return random !== undefined && protocol === 'HTTP/2' && isWebsocket(headers.get('upgrade')) && !headers.has('sec-websocket-key') ? websocketKey(random) : '';
+  }
+
+  /** The host understood our key; its proof is nobody else's. */
+  #proves(headers: HeaderMap): boolean {
+    const proof = headers.getAll('sec-websocket-accept');
+    headers.remove('sec-websocket-accept');
+    return proof === websocketAccept(this.#key);
   }
 
   /** The host agreed: what waited for it goes out. */

@@ -33,6 +33,7 @@ export const codecErrors = {
   bodylessLength: error(400, 'http1.content_length_not_allowed', 'Content-Length in a response that has no body'),
   bodylessChunked: error(400, 'http1.transfer_encoding_not_allowed', 'Transfer-Encoding in a response that has no body'),
   interimFlood: error(400, 'http1.codec_error', 'more interim responses than one request may have'),
+  badAccept: error(400, 'http1.websocket_accept', 'a switch to WebSocket without proof that the key was understood'),
   unasked101: error(400, 'http1.codec_error', 'a switch of protocols that nobody asked for'),
   earlyEnd: error(400, 'http1.truncated', 'the connection ended in the middle of a message'),
 } as const;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { HeaderMap, RequestHead } from '@meltemi/http';
+import { seededRandom } from '@meltemi/base';
+import { HeaderMap, RequestHead, type ResponseHead } from '@meltemi/http';
 import { Wire, written } from '../../testing/wire.ts';
 import { Http1ClientConnection, type ClientConnectionOptions } from './client-connection.ts';
 import { Http1RequestParser, type RequestParserOptions } from './request-parser.ts';
@@ -83,8 +85,9 @@ function client(options: ClientConnectionOptions = {}) {
   const wire = new Wire();
   const seen: string[] = [];
   const connection = new Http1ClientConnection(wire, { onIdle: () => seen.push('idle'), onGone: () => seen.push('gone') }, options);
+  const heads: ResponseHead[] = [];
   const begin = (method: string, upgrade: boolean) => connection.begin({
-    onInterim: () => {}, onHead: (head, endStream) => seen.push(`head ${head.status} ${endStream}`), onData: (buffer, start, end) => seen.push(`data ${buffer.toString('latin1', start, end)}`),
+    onInterim: () => {}, onHead: (head, endStream) => { heads.push(head); seen.push(`head ${head.status} ${endStream}`); }, onData: (buffer, start, end) => seen.push(`data ${buffer.toString('latin1', start, end)}`),
     onEnd: (trailers) => seen.push(`end ${trailers?.flat.join() ?? ''}`), onReset: (reset) => seen.push(`reset ${reset.kind} ${reset.detail}`), onWritable: () => seen.push('writable'),
   }, method, upgrade);
   const ask = (method: string, path: string, upgrade = '') => {
@@ -93,7 +96,7 @@ function client(options: ClientConnectionOptions = {}) {
     connection.head(head, upgrade === '');
   };
   const send = (text: string) => connection.data(Buffer.from(text, 'latin1'), 0, text.length);
-  return { wire, seen, connection, ask, send };
+  return { wire, seen, heads, connection, begin, ask, send };
 }
 
 describe('a switch of protocols towards a host', () => {
@@ -116,6 +119,38 @@ describe('a switch of protocols towards a host', () => {
       assert.deepEqual(seen, ['head 403 false', 'data no', 'gone', 'end ']);
     });
   }
+});
+
+describe('a WebSocket of an HTTP/2 client, which has no key, towards a host', () => {
+  /** The key that went out. */
+  const asked = (fields: readonly string[] = [], protocol: 'HTTP/1.1' | 'HTTP/2' = 'HTTP/2') => {
+    const side = client({ random: seededRandom(1) });
+    side.begin('GET', true);
+    side.connection.head(new RequestHead('GET', '/', 'x', new HeaderMap(['upgrade', 'websocket', ...fields]), 'http', protocol), false);
+    return { ...side, key: /\r\nsec-websocket-key: (\S+)\r\n/.exec(side.wire.sent)?.[1] ?? '' };
+  };
+  const switched = (accept: string) => `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n${accept === '' ? '' : `sec-websocket-accept: ${accept}\r\n`}\r\nhi`;
+  test('gets one, and its answer is the host\'s proof, which is not the client\'s', () => {
+    const { wire, seen, key, heads } = asked();
+    assert.equal(Buffer.from(key, 'base64').length, 16);
+    wire.receive(switched(createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')));
+    assert.deepEqual([seen, heads[0]?.headers.flat], [['head 101 false', 'data hi'], ['upgrade', 'websocket']]);
+    assert.notEqual(asked().key, '');
+  });
+  test('fails where the host does not prove that it speaks WebSocket', () => {
+    for (const accept of ['', 'AAAAAAAAAAAAAAAAAAAAAAAAAAA=']) {
+      const { wire, seen } = asked();
+      wire.receive(switched(accept));
+      assert.deepEqual(seen, ['gone', 'reset protocol http1.websocket_accept']);
+    }
+  });
+  test('keeps a key of its own, and other clients bring theirs', () => {
+    const { wire, seen, key } = asked(['sec-websocket-key', 'own']);
+    assert.equal(key, 'own');
+    wire.receive(switched('of the client to look at'));
+    assert.equal(seen[0], 'head 101 false');
+    assert.equal(asked([], 'HTTP/1.1').key, '');
+  });
 });
 
 describe('answers that no request can have', () => {

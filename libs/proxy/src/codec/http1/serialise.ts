@@ -16,17 +16,18 @@ export const BodyFraming = {
   empty: 5,
 } as const;
 
-/** Sends a request's head. `absolute`: the target with scheme and host (send_fully_qualified_url). @hot */
-export function writeRequest(to: ByteConnection, head: RequestHead, framing: number, { absolute, proper }: { readonly absolute: boolean; readonly proper: boolean }): void {
+/** Sends a request's head. `absolute`: the target with scheme and host (send_fully_qualified_url). `key`: a Sec-WebSocket-Key of our own. @hot */
+export function writeRequest(to: ByteConnection, head: RequestHead, framing: number, { absolute, proper, key = '' }: { readonly absolute: boolean; readonly proper: boolean; readonly key?: string }): void {
   const target = head.method === 'CONNECT' ? head.authority : absolute && head.path !== '*' ? `${head.scheme}://${head.authority}${head.path}` : head.path;
-  if (head.headers.spelling !== null || proper) return write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest: tail(framing), proper });
+  const rest = key === '' ? tail(framing) : `sec-websocket-key: ${key}\r\n${tail(framing)}`;
+  if (head.headers.spelling !== null || proper) return write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest, proper });
   // Piece by piece: joined, they would be made flat first.
   to.writeText(head.method);
   to.writeText(' ');
   to.writeText(target);
   to.writeText(' HTTP/1.1\r\nhost: ');
   to.writeText(head.authority);
-  to.writeHead('\r\n', head.headers.flat, tail(framing));
+  to.writeHead('\r\n', head.headers.flat, rest);
 }
 
 /** Sends a response's head. `closing` adds connection: close. @hot */

@@ -230,6 +230,17 @@ test('an upgrade goes out as extended CONNECT and its 200 comes back as 101', ()
   assert.deepEqual(seen, ['1 101 [upgrade websocket]', '1 data hi']);
 });
 
+test('an HTTP/1 client whose WebSocket goes on over HTTP/2 gets the proof that its key asks for, the server\'s own where there is one', () => {
+  for (const [own, accept] of [[[], 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='], [['sec-websocket-accept', 'own'], 'own']] as const) {
+    const { open, wire, seen, stream } = clientSide();
+    open(8, 1);
+    const head = new RequestHead('GET', '/chat', 'a.example', new HeaderMap(['upgrade', 'websocket', 'sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ==']));
+    stream('GET', true).head(head, false);
+    wire.receive(headers(1, [':status', '200', ...own], 4));
+    assert.match(seen[0] ?? '', new RegExp(`sec-websocket-accept ${accept.replaceAll('+', String.raw`\+`)}`));
+  }
+});
+
 test('an upgrade to a server that does not offer it fails without a byte', () => {
   const { open, seen, stream, sent } = clientSide();
   open();

@@ -1,5 +1,6 @@
 import type { RequestHead, ResponseHead } from '@meltemi/http';
 import type { RequestWriter, ResponseReceiver, UpstreamReset } from '../../stream.ts';
+import { isWebsocket, websocketAccept } from '../websocket-key.ts';
 import type { Http2ClientConnection } from './client-connection.ts';
 import { Http2Error, http2StreamErrors as errors, type Http2CodecError } from './errors.ts';
 import { Http2Stream } from './stream-base.ts';
@@ -12,6 +13,8 @@ export class Http2ClientStream extends Http2Stream implements RequestWriter {
   readonly #toHead: boolean;
   #headSeen = false;
   #upgradeTo = '';
+  /** Of an HTTP/1 client, which looks for the proof that it was understood. */
+  #key = '';
 
   constructor(connection: Http2ClientConnection, receiver: ResponseReceiver, method: string, isUpgrade: boolean) {
     super(connection);
@@ -55,6 +58,7 @@ export class Http2ClientStream extends Http2Stream implements RequestWriter {
     const encoder = this.connection.beginFields();
     const upgrade = this.isUpgrade ? head.headers.get('upgrade') : null;
     this.#upgradeTo = upgrade ?? '';
+    if (isWebsocket(upgrade)) this.#key = head.headers.get('sec-websocket-key') ?? '';
     if (upgrade !== null) {
       encoder.field(':method', 'CONNECT');
       encoder.field(':protocol', upgrade);
@@ -78,6 +82,7 @@ export class Http2ClientStream extends Http2Stream implements RequestWriter {
     if (this.#upgradeTo !== '' && status === 200) {
       head.status = 101;
       head.headers.set('upgrade', this.#upgradeTo);
+      if (this.#key !== '' && !head.headers.has('sec-websocket-accept')) head.headers.add('sec-websocket-accept', websocketAccept(this.#key));
       this.expectedBytes = -1;
     }
     if (!endStream) return this.receiver?.onHead(head, false);
