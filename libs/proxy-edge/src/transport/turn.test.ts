@@ -23,11 +23,16 @@ function atSteadyTime(t: TestContext): void {
   turn(1000, []);
 }
 
-beforeEach(async () => {
-  turn(0.01, ['a round of one turn']);
-  await roundEnd();
+/** So many rounds of one turn each that a crowd is forgotten. */
+async function quietRounds(): Promise<void> {
+  for (let i = 0; i < 9; i++) {
+    turn(0.01, ['a lone turn']);
+    await roundEnd();
+  }
   sent = [];
-});
+}
+
+beforeEach(quietRounds);
 
 test('what a turn writes that comes alone is sent at its end', (t) => {
   atSteadyTime(t);
@@ -53,10 +58,9 @@ test('after a crowded round a turn waits for the others of its round, however lo
   assert.deepEqual(sent, ['a', 'b']);
   await roundEnd();
   assert.deepEqual(sent, ['a', 'b', 'c', 'd']);
-  turn(5, ['e']);
-  await roundEnd();
+  await quietRounds();
   turn(5, ['alone']);
-  assert.deepEqual(sent, ['a', 'b', 'c', 'd', 'e', 'alone']);
+  assert.deepEqual(sent, ['alone']);
 });
 
 test('a turn within a turn sends nothing by itself', (t) => {

@@ -8,7 +8,7 @@ export interface Flushable {
 /**
  * While one turn follows the other, writes wait until the loop has been through all events it has: one write after the other wakes a client or upstream
  * that sleeps on another core far less often than writes with work in between do, which is 15 to 20 % of CPU per small request. A turn that comes
- * alone, after a round that was no crowd, sends at its own end: there is nobody to wait for.
+ * alone, and after no crowd, sends at its own end: there is nobody to wait for.
  */
 const busyWithinMs = 0.1;
 /** So many connections, or bytes read for them, do not wait for the end of the round: writes find their bytes in the caches, and the first is not sent too late. */
@@ -18,9 +18,11 @@ const mostBytes = 64 * 1024;
 let depth = 0;
 let startedMs = 0;
 let alone = true;
-/** Turns of this round whose writes wait or waited, and whether the round before had more than one: who shares the core with others finds long gaps between its turns. */
+/** After a round of several turns so many more are waited for: who shares the core with others finds long gaps between its turns, and a lone one now and then. */
+const crowdedRounds = 8;
+/** Turns of this round whose writes wait or waited, and how many rounds are still taken for crowded. */
 let waitingTurns = 0;
-let crowded = false;
+let crowded = 0;
 let scheduled = false;
 let roundEnds = false;
 let readBytes = 0;
@@ -32,7 +34,7 @@ export function enterTurn(bytes = 0): void {
   readBytes += bytes;
   if (depth++ > 0) return;
   const now = performance.now();
-  alone = !crowded && now - startedMs > busyWithinMs;
+  alone = crowded === 0 && now - startedMs > busyWithinMs;
   startedMs = now;
 }
 
@@ -69,7 +71,7 @@ function flushScheduled(): void {
 
 function endRound(): void {
   roundEnds = false;
-  crowded = waitingTurns > 1;
+  crowded = waitingTurns > 1 ? crowdedRounds : Math.max(0, crowded - 1);
   waitingTurns = 0;
   flushAll();
 }
