@@ -35,7 +35,7 @@ function byField({ name, trusted, refusal }: FieldDetector, headers: HeaderMap):
 function byForwardedFor({ hops, proxies, appends }: ForwardedForDetector, headers: HeaderMap, peer: string): DetectedOrigin {
   const said = headers.getAll('x-forwarded-for');
   const believed = proxies === null || proxies.contains(peer);
-  if ((appends || !believed) && parseIp(peer) !== null) headers.set('x-forwarded-for', said === null ? peer : `${said},${peer}`);
+  if ((appends || !believed) && parseIp(peer) !== null) headers.set('x-forwarded-for', said === null || said === '' ? peer : `${said},${peer}`);
   if (!believed) return unknown;
   if (proxies !== null) return said === null ? unknown : lastStranger(said.split(','), proxies);
   const { address, single } = originOf(said, hops);

@@ -50,6 +50,11 @@ test('with trusted hops the client is found from the right of x-forwarded-for', 
   assert.equal(fields['x-forwarded-proto'], 'https');
 });
 
+test('an empty list gets its first entry, and no empty one before it', () => {
+  const { fields } = prepared({ via: 'mesh' }, { 'x-forwarded-for': '', via: '' });
+  assert.deepEqual([fields['x-forwarded-for'], fields['via']], ['203.0.113.9', 'mesh']);
+});
+
 test('inside the mesh x-forwarded-for is believed and not added to', () => {
   const { fields, info, head } = prepared({ useRemoteAddress: false }, { 'x-forwarded-for': '198.51.100.7', 'x-forwarded-proto': 'https', 'x-request-id': 'kept' });
   assert.equal(fields['x-forwarded-for'], '198.51.100.7');

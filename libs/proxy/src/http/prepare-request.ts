@@ -95,7 +95,7 @@ function setForwarded(config: HcmConfig, { internalOnlyHeaders, origin }: Surrou
     const direct = addressWithoutPort(remoteAddress(info.connection));
     client = config.xffNumTrustedHops === 0 ? direct : originOf(sent, config.xffNumTrustedHops - 1).address || direct;
     internal = sent === null && isInternalAddress(config, client);
-    if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null ? direct : `${sent},${direct}`);
+    if (!config.skipXffAppend) headers.set('x-forwarded-for', sent === null || sent === '' ? direct : `${sent},${direct}`);
     if (config.xffNumTrustedHops === 0 || forwardedProto < 0) headers.set('x-forwarded-proto', scheme);
   } else {
     if (origin !== null) {

@@ -20,6 +20,14 @@ test('names in a client certificate add no elements and no lines to the header',
   );
 });
 
+test('an element is appended to what there is, be it nothing', () => {
+  for (const [sent, expected] of [['By=a', 'By=a,Subject="CN=b"'], ['', 'Subject="CN=b"']] as const) {
+    const headers = new HeaderMap(['x-forwarded-client-cert', sent]);
+    applyXfcc({ ...config, forwardClientCert: 'append-forward' }, { ...peer, peerSubject: 'CN=b' } as unknown as TlsInfo, headers);
+    assert.equal(headers.get('x-forwarded-client-cert'), expected);
+  }
+});
+
 test('a subject stays as RFC 2253 escaped it', () => {
   assert.equal(elementOf({ peerSubject: 'CN=a\\",URI=spiffe://admin' }), 'Subject="CN=a\\",URI=spiffe://admin"');
 });

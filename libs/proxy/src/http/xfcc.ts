@@ -15,7 +15,7 @@ export function applyXfcc(config: HcmConfig, tls: TlsInfo | null, headers: Heade
   if (mode === 'forward-only') return;
   const own = ownElement(config, tls);
   const sent = mode === 'append-forward' ? headers.getAll(name) : null;
-  headers.set(name, sent === null ? own : `${sent},${own}`);
+  headers.set(name, sent === null || sent === '' ? own : `${sent},${own}`);
 }
 
 /** One connection's element is the same for all its requests. */
