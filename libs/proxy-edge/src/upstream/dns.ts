@@ -4,7 +4,7 @@ import type { Cluster, Endpoint, LoadAssignment } from '@meltemi/snapshot';
 
 /** Looks names up; a port, so that tests bring their own. */
 export interface Resolver {
-  /** All addresses of a name; rejects when there are none. */
+  /** All addresses of a name; rejects when there are none, with code ENOTFOUND when the name servers say so. */
   resolve(name: string, lookup: Cluster['dns']['lookup']): Promise<string[]>;
 }
 
@@ -55,9 +55,10 @@ async function resolveAll(template: LoadAssignment, cluster: Cluster, resolver: 
       if (isIP(name) !== 0) return void known.set(name, [name]);
       try {
         known.set(name, (await resolver.resolve(name, cluster.dns.lookup)).sort());
-      } catch {
-        // What was known stays in use; a name never resolved has no hosts.
-        failed = true;
+      } catch (cause) {
+        // Envoy's rule: a name without addresses has no hosts (who got its old ones may be somebody else); whatever else fails, and for logical_dns, what was known stays in use.
+        if (cluster.discovery === 'strict_dns' && (cause as NodeJS.ErrnoException).code === 'ENOTFOUND') known.set(name, []);
+        else failed = true;
       }
       return undefined;
     }),
