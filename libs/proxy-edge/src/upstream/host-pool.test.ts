@@ -12,12 +12,16 @@ import { SecretStore } from '../transport/secret-store.ts';
 import { ClusterManager } from './cluster-manager.ts';
 
 /** A cluster of what listens on these ports of loopback. */
-function clusterTo(t: TestContext, ports: number[], more: Record<string, unknown>): UpstreamCluster {
+function managerOf(t: TestContext, ports: number[], more: Record<string, unknown>): ClusterManager {
   const clock = new ManualClock();
   const manager = new ClusterManager({ clock, stats: new FlatStats(), secrets: new SecretStore(), now: () => clock.now() });
   t.after(() => manager.destroy());
   must(manager.addOrUpdate(staticCluster('app', ports, more)));
-  return manager.get('app') ?? assert.fail('not warm');
+  return manager;
+}
+
+function clusterTo(t: TestContext, ports: number[], more: Record<string, unknown>): UpstreamCluster {
+  return managerOf(t, ports, more).get('app') ?? assert.fail('not warm');
 }
 
 const breakers = (limits: Record<string, unknown>) => ({ circuitBreakers: { thresholds: [limits] } });
@@ -61,6 +65,24 @@ test('a host whose last connection ends gets another for those who wait, also wh
   const answers = [ask(cluster, 1), ask(cluster, 1), ask(cluster, 1)];
   for (const _each of answers) await app.answer();
   assert.deepEqual(await Promise.all(answers), ['200', '200', '200']);
+});
+
+test('those who wait get a connection when another host of the cluster gives one up', async (t) => {
+  const [other, app] = [await closingApp(t), await closingApp(t)];
+  const manager = managerOf(t, [other.port, app.port], breakers({ maxConnections: 2 }));
+  const cluster = manager.get('app') ?? assert.fail('not warm');
+  const first = ask(cluster, 0);
+  void ask(cluster, 1);
+  await waitFor('both connections', () => other.waiting.length === 1 && app.waiting.length === 1);
+  const second = ask(cluster, 1);
+  await other.answer();
+  assert.equal(await first, '200');
+  await waitFor('the connection to be given up', () => cluster.limits.default.connections === 1);
+  manager.tick(1000);
+  await waitFor('the request that waited', () => app.waiting.length === 2);
+  await app.answer();
+  await app.answer();
+  assert.equal(await second, '200');
 });
 
 /** A port where nobody listens. */

@@ -117,6 +117,8 @@ export class HostPool implements PoolConnectionOwner {
         this.#retire(connection);
       }
     }
+    // Nobody tells when other hosts, or workers, give connections up.
+    this.#connectForWaiting();
   }
 
   destroy(): void {
@@ -138,7 +140,7 @@ export class HostPool implements PoolConnectionOwner {
     }
     if (this.#draining) connection.retire();
     else if (!connection.multiplexed && connection.room > 0) this.#idle.push(connection);
-    if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
+    this.#connectForWaiting();
   }
 
   /** Its next connections get no more before it has said so again. */
@@ -156,7 +158,7 @@ export class HostPool implements PoolConnectionOwner {
     this.host.state.connections--;
     stats.cxActive.dec();
     stats.cxDestroy.inc();
-    if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
+    this.#connectForWaiting();
   }
 
   /** A circuit breaker says no. */
@@ -205,6 +207,11 @@ export class HostPool implements PoolConnectionOwner {
     callbacks.onReady(writer, connection.info);
   }
 
+  /** Dials for those whom nothing under way will serve, as far as limits allow. */
+  #connectForWaiting(): void {
+    while (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
+  }
+
   #connect(): void {
     const { stats, limits } = this.#options;
     limits.connections++;
@@ -225,7 +232,7 @@ export class HostPool implements PoolConnectionOwner {
         stats.cxConnectFail.inc();
         if (timedOut) stats.cxConnectTimeout.inc();
         this.#failWaiting(timedOut ? 'timeout' : 'connect', transportFailure);
-        if (this.#waiting.length > 0 && !this.#enoughDials() && this.#mayConnect) this.#connect();
+        this.#connectForWaiting();
       },
     });
     if (!over) this.#dials.add(giveUp);
