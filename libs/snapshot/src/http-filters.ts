@@ -1,17 +1,23 @@
 import type { TypedExtensionConfig } from '@meltemi/api/gen/envoy/config/core/v3/extension.ts';
 import type { ExtensionConfigSource } from '@meltemi/api/gen/envoy/config/core/v3/config_source.ts';
 import type { HttpFilter as HttpFilterMessage } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
-import type { Result } from '@meltemi/base';
+import { ExtensionWithMatcher } from '@meltemi/api/gen/envoy/extensions/common/matching/v3/extension_matcher.ts';
+import type { TypedExtensionConfig as ActionMessage } from '@meltemi/api/gen/xds/core/v3/extension.ts';
+import { fail, ok, type Result } from '@meltemi/base';
+import { compileMatcher, requestInputs } from '@meltemi/match';
 import { checkFields } from '@meltemi/route';
 import { compileConfigSource } from './config-source.ts';
-import { finish, newContext, parseExtension, type Context } from './context.ts';
+import { decodeAt, finish, newContext, parseExtension, type Context } from './context.ts';
 import type { Compiled, Extensions } from './extensions.ts';
-import { httpFilterFields } from './listener-tables.ts';
+import { httpFilterFields, withMatcherFields } from './listener-tables.ts';
 import type { HttpFilter } from './listener-types.ts';
+
+const withMatcherUrl = 'type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher';
+const skipUrl = 'type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter';
 
 /** Compiles the HTTP filters of a connection manager, in order. */
 export function compileHttpFilters(filters: readonly HttpFilterMessage[], path: string, context: Context): HttpFilter[] {
-  if (filters.length === 0) context.report.refuse(path, 'needs at least the router');
+  if (filters.length === 0) context.report.warn(path, 'without the router every request is answered with 404');
   return filters.flatMap((filter, i): HttpFilter[] => {
     const at = `${path}[${i}]`;
     checkFields(filter, httpFilterFields, at, context.report);
@@ -19,6 +25,7 @@ export function compileHttpFilters(filters: readonly HttpFilterMessage[], path: 
     const last = i === filters.length - 1;
     const config = filter.configType;
     if (config?.$case === 'configDiscovery') return compileDiscovered(filter, config.value, { path: at, last }, context);
+    if (config?.value.typeUrl === withMatcherUrl) return compileWithMatcher(filter, config.value.value, { path: at, last }, context);
     const any = config?.value;
     const parsed = parseExtension(context.extensions.httpFilters, any, { path: at, optional: filter.isOptional, what: 'HTTP filter' }, context);
     if (parsed) checkPlace(any?.typeUrl ?? '', at, last, context);
@@ -63,6 +70,26 @@ function compileDiscovered({ name, disabled }: HttpFilterMessage, message: Exten
   if (!message.applyDefaultConfigWithoutWarming) context.extensionNames.add(name);
   if (source) context.references.push({ kind: 'extensions', name, source, path: at, statPrefix: `extension_config_discovery.http_filter.${name}.`, typeUrls });
   return [{ name, typeUrl: parsed ? (initial?.typeUrl ?? '') : '', config: parsed?.config ?? null, disabled, discovery: { name, typeUrls } }];
+}
+
+/** A filter that requests pass by where its matcher leads to SkipFilter. */
+function compileWithMatcher({ name, disabled }: HttpFilterMessage, bytes: Uint8Array, { path, last }: { path: string; last: boolean }, context: Context): HttpFilter[] {
+  const { report } = context;
+  const at = `${path}.typed_config`;
+  const message = decodeAt(ExtensionWithMatcher, bytes, at, report);
+  if (!message) return [];
+  checkFields(message, withMatcherFields, at, report);
+  const any = message.extensionConfig?.typedConfig;
+  const parsed = parseExtension(context.extensions.httpFilters, any, { path: `${at}.extension_config`, optional: false, what: 'HTTP filter' }, context);
+  if (last) report.refuse(path, 'the last filter must be terminal (the router), and nothing may pass it by');
+  else if (parsed) checkPlace(any?.typeUrl ?? '', path, last, context);
+  if (!message.xdsMatcher) report.refuse(`${at}.xds_matcher`, 'is required: which requests pass the filter by');
+  const skip = message.xdsMatcher ? report.take(compileMatcher(message.xdsMatcher, `${at}.xds_matcher`, { inputs: requestInputs, action: skipAction }), null) : null;
+  return parsed && skip ? [{ name, typeUrl: any?.typeUrl ?? '', config: parsed.config, disabled, skip }] : [];
+}
+
+function skipAction({ typedConfig }: ActionMessage, path: string): Result<'skip'> {
+  return typedConfig?.typeUrl === skipUrl ? ok('skip') : fail(`${path}.typed_config`, `${typedConfig?.typeUrl ?? 'no action'} is not supported: SkipFilter is`);
 }
 
 /** Envoy takes type_urls without the host, too. */

@@ -1,5 +1,6 @@
 import type { AdditionalAddress, Listener } from '@meltemi/api/gen/envoy/config/listener/v3/listener.ts';
 import type { Filter, FilterChain, FilterChainMatch, ListenerFilter } from '@meltemi/api/gen/envoy/config/listener/v3/listener_components.ts';
+import type { ExtensionWithMatcher } from '@meltemi/api/gen/envoy/extensions/common/matching/v3/extension_matcher.ts';
 import type { ScopedRouteConfiguration } from '@meltemi/api/gen/envoy/config/route/v3/scoped_route.ts';
 import type { HttpConnectionManager, HttpFilter, ScopedRds } from '@meltemi/api/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import type { TcpProxy, TcpProxy_TunnelingConfig, TcpProxy_WeightedCluster_ClusterWeight } from '@meltemi/api/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
@@ -59,6 +60,8 @@ export const filterFields: FieldTable<Filter> = { name: use, configType: oneof({
 export const httpFilterFields: FieldTable<HttpFilter> = {
   name: use, configType: oneof({ typedConfig: use, configDiscovery: use }), isOptional: use, disabled: use,
 };
+
+export const withMatcherFields: FieldTable<ExtensionWithMatcher> = { matcher: refuse('the old matcher is not supported: use xds_matcher'), xdsMatcher: use, extensionConfig: use };
 
 export const hcmFields: FieldTable<HttpConnectionManager> = {
   codecType: use, statPrefix: use,

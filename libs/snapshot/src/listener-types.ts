@@ -1,6 +1,6 @@
 import type { IpDetector } from './ip-detection.ts';
 import type { CustomTag, RouteTable, MetadataCriteria, HashPolicy, HeaderOps, ScopeKeyBuilder } from '@meltemi/route';
-import type { CidrSet, Fraction } from '@meltemi/match';
+import type { CidrSet, Fraction, MatchTree } from '@meltemi/match';
 import type { Formatter, StreamInfo } from '@meltemi/http';
 import type { Reference } from './config-source-types.ts';
 import type { DownstreamTls } from './tls-types.ts';
@@ -121,6 +121,8 @@ export interface HttpFilter {
   readonly disabled: boolean;
   /** Its config comes by itself (ECDS); `typeUrl` and `config` are then those that hold until it is there, "" and null when nothing does. */
   readonly discovery?: { readonly name: string; readonly typeUrls: ReadonlySet<string> };
+  /** Set where a matcher says (ExtensionWithMatcher): requests that it takes to an action pass the filter by. */
+  readonly skip?: MatchTree<StreamInfo, 'skip'>;
 }
 
 /** A compiled access log: the filter decides, the sink (by typeUrl) writes. */

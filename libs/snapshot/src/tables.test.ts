@@ -18,6 +18,7 @@ const tables: Readonly<Record<string, object>> = {
   'envoy.config.listener.v3.Filter': listener.filterFields,
   [`${hcm}.HttpConnectionManager`]: listener.hcmFields,
   [`${hcm}.HttpFilter`]: listener.httpFilterFields,
+  'envoy.extensions.common.matching.v3.ExtensionWithMatcher': listener.withMatcherFields,
   [`${hcm}.ScopedRds`]: listener.scopedRdsFields,
   'envoy.config.route.v3.ScopedRouteConfiguration': listener.scopedRouteFields,
   'envoy.config.core.v3.HttpProtocolOptions': listener.commonHttpFields,

@@ -2,7 +2,7 @@ import type { FilterConfig, HcmConfig, HttpFilter } from '@meltemi/snapshot';
 import type { FilterContext, HttpFilterConfig, HttpFilterFactory, HttpStreamFilter } from '../filter.ts';
 import { httpFilterFactory } from '../filters/registry.ts';
 import type { ActiveStream } from './active-stream.ts';
-import { missingConfig } from './missing-config.ts';
+import { missingConfig, noRouter } from './missing-config.ts';
 
 /** Where the newest config of a filter by ECDS is; the worker replaces `current`. */
 export interface FilterConfigHolder {
@@ -12,6 +12,8 @@ export interface FilterConfigHolder {
 interface Entry {
   readonly name: string;
   readonly disabled: boolean;
+  /** Requests it matches pass the filter by. */
+  readonly skip: NonNullable<HttpFilter['skip']> | null;
   filter: HttpFilterConfig;
 }
 
@@ -51,7 +53,7 @@ export class HttpFilterChain {
         return factory.bind(filterConfigOf, { ...context, filterName: name });
       };
       if (discovery === undefined) {
-        entries.push({ name, disabled, filter: bind(filter.typeUrl, filter.config) });
+        entries.push({ name, disabled, skip: filter.skip ?? null, filter: bind(filter.typeUrl, filter.config) });
         continue;
       }
       const holder = filterConfig?.(discovery.name) ?? { current: null };
@@ -59,6 +61,7 @@ export class HttpFilterChain {
       entries.push(one.entry);
       discovered.push(one);
     }
+    if (entries.length === 0) entries.push({ name: '', disabled: false, skip: null, filter: noRouter });
     this.#entries = entries;
     this.#discovered = discovered.length === 0 ? null : discovered;
     this.#anyDisabled = entries.some((entry) => entry.disabled);
@@ -76,7 +79,7 @@ export class HttpFilterChain {
       const entry = this.#entries[i];
       if (entry === undefined) continue;
       const off = selective && (perFilter?.get(entry.name)?.disabled ?? entry.disabled);
-      const filter = off ? null : entry.filter.create(stream);
+      const filter = off || (entry.skip !== null && entry.skip.match(stream.info) !== null) ? null : entry.filter.create(stream);
       if (filter === null) {
         // The events of those left, once one is missing.
         events ??= this.#events.slice(0, i);
@@ -114,5 +117,5 @@ function discoveredEntry({ name, disabled, typeUrl, config, discovery }: HttpFil
     if (current !== null && discovery?.typeUrls.has(current.typeUrl) === true) return bindTo(current.typeUrl, current.config);
     return typeUrl === '' ? missingConfig : bindTo(typeUrl, config);
   };
-  return { entry: { name, disabled, filter: bind(holder.current) }, holder, bind, seen: holder.current };
+  return { entry: { name, disabled, skip: null, filter: bind(holder.current) }, holder, bind, seen: holder.current };
 }

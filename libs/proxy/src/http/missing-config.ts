@@ -3,15 +3,30 @@ import { FilterEvents, FilterStatus, HttpTerminalFilter, type HttpFilterConfig, 
 
 const noConfig: LocalReply = { status: 500, body: '', details: '', flags: ResponseFlag.NFCF };
 
-/** Stands where a filter should whose config has not come: nothing gets past it. As in Envoy requests get 500, flag NFCF. */
-class MissingConfig extends HttpTerminalFilter {
+const noFilters: LocalReply = { status: 404, body: '', details: 'no_router' };
+
+/** Nothing gets past it. */
+class Answering extends HttpTerminalFilter {
+  readonly #reply: LocalReply;
+
+  constructor(reply: LocalReply) {
+    super();
+    this.#reply = reply;
+  }
+
   override decodeHead(stream: StreamControls): number {
-    stream.sendLocalReply(noConfig);
+    stream.sendLocalReply(this.#reply);
     return FilterStatus.stopIteration;
   }
 }
 
-const missing = new MissingConfig();
+function answering(reply: LocalReply): HttpFilterConfig {
+  const filter = new Answering(reply);
+  return { events: FilterEvents.decodeHead, create: () => filter };
+}
 
-/** For filters of ECDS without a default config. */
-export const missingConfig: HttpFilterConfig = { events: FilterEvents.decodeHead, create: () => missing };
+/** Stands where a filter of ECDS should that has no config, nor a default one. As in Envoy requests get 500, flag NFCF. */
+export const missingConfig = answering(noConfig);
+
+/** For a connection manager without filters. Deviation: Envoy lets such requests wait until they time out. */
+export const noRouter = answering(noFilters);
