@@ -76,6 +76,7 @@ before(async () => {
     httpListener({ name: 'by-route', routes: [route({ prefix: '/ws' }, to('ws', on)), route({ prefix: '/' }, to('ws'))] }),
     httpListener({ name: 'small', routes: [route({ prefix: '/' }, to('ws'))], hcm: on, listener: { per_connection_buffer_limit_bytes: 65536 } }),
     httpListener({ name: 'terminate', routes: [route({ connect_matcher: {} }, to('echo', connects)), route({ prefix: '/' }, 'ws')] }),
+    httpListener({ name: 'post', routes: [route({ prefix: '/tcp' }, to('echo', { upgrade_configs: [{ upgrade_type: 'CONNECT', connect_config: { allow_post: true } }] })), route({ prefix: '/' }, 'ws')] }),
     httpListener({ name: 'connect', virtualHosts: [{ name: 'all', domains: ['*'], routes: [route({ connect_matcher: {} }, to('forward'))] }], hcm: { upgrade_configs: [{ upgrade_type: 'CONNECT' }] } }),
   ], [cluster('ws', [server.port], { per_connection_buffer_limit_bytes: 65536 }), cluster('echo', [echo.port]), cluster('forward', [forward.port])]));
 });
@@ -242,6 +243,14 @@ describe('CONNECT', () => {
     socket.end(large);
     await waitFor('all of it and the end', () => ended, { deadlineMs: 20_000 });
     assert.equal(sha(Buffer.from(text.slice(before), 'latin1')), sha(large));
+  });
+  test('and POST where allow_post says so end here: the payload goes on as plain TCP, and the bytes of the host are the answer', async () => {
+    const connection = new RawConnection(proxy.port('post')).send('POST /tcp HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+    const text = await connection.until(/220 ready[\s\S]*hello/);
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*transfer-encoding: chunked/);
+    connection.send('3\r\nbye\r\n0\r\n\r\n');
+    await connection.until(/bye\r\n0\r\n\r\n$/);
+    connection.destroy();
   });
   test('without connect_config is passed on, and its payload only after the 2xx', async () => {
     forwarded = '';

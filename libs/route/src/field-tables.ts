@@ -112,7 +112,7 @@ export const upgradeFields: FieldTable<RouteAction_UpgradeConfig> = { upgradeTyp
 
 export const connectFields: FieldTable<RouteAction_UpgradeConfig_ConnectConfig> = {
   proxyProtocolConfig: refuse('a PROXY protocol header before the payload of a CONNECT is not supported'),
-  allowPost: refuse('only the payload of CONNECT is sent on as TCP, not that of POST'),
+  allowPost: use,
 };
 
 export const headerMatcherFields: FieldTable<HeaderMatcher> = {

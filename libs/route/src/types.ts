@@ -172,6 +172,8 @@ export interface ForwardAction {
   readonly upgrades: ReadonlyMap<string, boolean>;
   /** connect_config: a CONNECT ends here and its payload goes to the cluster as plain TCP. */
   readonly terminatesConnect: boolean;
+  /** allow_post: so does a POST. */
+  readonly terminatesPost: boolean;
   readonly priority: 'default' | 'high';
   readonly includeAttemptCountInRequest: boolean;
   readonly includeAttemptCountInResponse: boolean;

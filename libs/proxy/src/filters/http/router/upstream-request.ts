@@ -161,7 +161,7 @@ export class UpstreamRequest implements AttemptOwner {
     if (this.#timeouts !== null) sayTimeouts(this.#timeouts, head, this.#completeMs > 0 ? target.clock.monotonic() - this.#completeMs : 0, this.#shared.config.suppressEnvoyHeaders);
     // An idle connection broke once already: no second try on another that may be as old.
     const options = { priority: this.#action.priority, upgrade: this.#upgrade, fresh: this.#replays > 0, method: head.method, serverName: serverNameFor(cluster.config, head), http2: head.protocol === 'HTTP/2' };
-    attempt.begin(options, this.#action.terminatesConnect && head.method === 'CONNECT');
+    attempt.begin(options, (this.#action.terminatesConnect && head.method === 'CONNECT') || (this.#action.terminatesPost && head.method === 'POST'));
     return undefined;
   }
 
