@@ -35,6 +35,10 @@ function patchedValidateProto(deps: string, into: string): void {
 /** Fields that Envoy has gained since grpc-js-xds took its protos: what stands before, and what follows it or takes its place. */
 const newerFields: readonly { readonly file: string; readonly imports?: readonly string[]; readonly before: string; readonly added: string; readonly instead?: boolean }[] = [
   { file: 'envoy/config/cluster/v3/circuit_breaker.proto', imports: ['google/protobuf/duration.proto'], before: 'google.protobuf.UInt32Value min_retry_concurrency = 2;', added: 'google.protobuf.Duration budget_interval = 3;' },
+  {
+    file: 'envoy/config/core/v3/proxy_protocol.proto', imports: ['envoy/config/core/v3/substitution_format_string.proto'], before: 'ProxyProtocolPassThroughTLVs pass_through_tlvs = 2;',
+    added: 'repeated TlvEntry added_tlvs = 3;\n}\n\nmessage TlvEntry {\n  uint32 type = 1;\n  bytes value = 2;\n  SubstitutionFormatString format_string = 3;\n}\n\nmessage PerHostConfig {\n  repeated TlvEntry added_tlvs = 1;',
+  },
   { file: 'envoy/type/tracing/v3/custom_tag.proto', before: 'Metadata metadata = 5;', added: 'string value = 6;' },
   {
     file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto', imports: ['envoy/config/common/matcher/v3/matcher.proto'],

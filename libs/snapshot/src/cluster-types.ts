@@ -1,3 +1,4 @@
+import type { AddedTlv } from './tlv-selection.ts';
 import type { DynamicMetadata } from '@meltemi/http';
 import type { StringMatch } from '@meltemi/match';
 import type { HeaderOps } from '@meltemi/route';
@@ -323,6 +324,8 @@ export interface Endpoint {
   readonly locality: Locality;
   /** How the host is checked, where it differs. */
   readonly healthCheck?: EndpointHealthCheck;
+  /** Values that go into the PROXY headers of its connections, in place of the cluster's of the same type. */
+  readonly proxyTlvs?: readonly AddedTlv[];
 }
 
 export interface EndpointHealthCheck {

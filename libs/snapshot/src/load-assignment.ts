@@ -9,6 +9,7 @@ import { finish } from './context.ts';
 import { assignmentPolicyFields, endpointFields, lbEndpointFields, loadAssignmentFields, localityFields } from './cluster-tables.ts';
 import type { Endpoint, LoadAssignment, Locality, LocalityEndpoints } from './cluster-types.ts';
 import type { Compiled } from './extensions.ts';
+import { compileHostTlvs } from './tlv-selection.ts';
 
 /** Envoy's overprovisioning factor, percent. */
 const defaultOverprovisioning = 140;
@@ -74,9 +75,11 @@ function compileEndpoint(message: LbEndpoint, locality: Locality, path: string, 
   const state = health[message.healthStatus as 0 | 1 | 2 | 3 | 4 | 5];
   if (state === undefined) report.refuse(`${path}.health_status`, `${message.healthStatus} is not known`);
   if (message.loadBalancingWeight === 0) report.refuse(`${path}.load_balancing_weight`, 'must be at least 1');
+  const proxyTlvs = compileHostTlvs(message.metadata, path, report);
   return target && {
     target, key: targetKey(target), hostname: identifier.value.hostname, weight: message.loadBalancingWeight ?? 1, health: state ?? 'unhealthy',
     metadata: plainMetadata(message.metadata), locality, ...endpointCheck(identifier.value.healthCheckConfig, `${path}.endpoint.health_check_config`, report),
+    ...(proxyTlvs.length > 0 && { proxyTlvs }),
   };
 }
 

@@ -2,13 +2,15 @@ import type { TransportSocket } from '@meltemi/api/gen/envoy/config/core/v3/base
 import { ProxyProtocolUpstreamTransport } from '@meltemi/api/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.ts';
 import { decodeAt, type Context } from './context.ts';
 import type { TlvSelection } from './listener-types.ts';
-import { compileTlvs } from './tlv-selection.ts';
+import { compileAddedTlvs, compileTlvs, type AddedTlv } from './tlv-selection.ts';
 
 /** A PROXY header goes in front of what a cluster's connections carry, TLS included. */
 export interface UpstreamProxyProtocol {
   readonly version: 1 | 2;
   /** Values that the client's own header had, which go on. */
   readonly passThrough: TlvSelection;
+  /** In place of such of the same type. */
+  readonly added: readonly AddedTlv[];
 }
 
 const typeUrl = 'type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport';
@@ -23,6 +25,6 @@ export function unwrapProxyProtocol(socket: TransportSocket | undefined, path: s
   context.report.warn(at, 'HTTP requests share connections: there the header says that the proxy speaks for itself. Use a tcp_proxy where the client must be named');
   return {
     inner: message?.transportSocket, innerPath: `${at}.transport_socket`,
-    proxyProtocol: { version: message?.config?.version === 1 ? 2 : 1, passThrough: compileTlvs(message?.config?.passThroughTlvs) },
+    proxyProtocol: { version: message?.config?.version === 1 ? 2 : 1, passThrough: compileTlvs(message?.config?.passThroughTlvs), added: compileAddedTlvs(message?.config?.addedTlvs ?? [], `${at}.config.added_tlvs`, context.report) },
   };
 }

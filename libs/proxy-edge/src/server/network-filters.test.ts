@@ -174,6 +174,23 @@ test('upstreams are told who the client is by the PROXY protocol, also in front 
   }
 });
 
+test('PROXY headers to upstreams carry values of the cluster and of the host, whose own come first', async (t) => {
+  let seen = Buffer.alloc(0);
+  const plain = await backend(t, (socket) => socket.on('data', (data: Buffer) => (seen = Buffer.concat([seen, data]))));
+  const tlv = (tlvType: number, value: string) => ({ type: tlvType, value: Buffer.from(value).toString('base64') });
+  const transportSocket = { name: 'pp', typedConfig: { '@type': type('transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport'), config: { version: 'V2', addedTlvs: [tlv(0xe1, 'cluster'), tlv(0xe2, 'both')] }, transportSocket: { name: 'raw', typedConfig: { '@type': type('transport_sockets.raw_buffer.v3.RawBuffer') } } } };
+  const metadata = { typedFilterMetadata: { 'envoy.transport_sockets.proxy_protocol': { '@type': 'type.googleapis.com/envoy.config.core.v3.PerHostConfig', addedTlvs: [tlv(0xe2, 'host'), tlv(0xe3, 'more')] } } };
+  const endpoints = [{ lbEndpoints: [{ endpoint: { address: address(plain) }, metadata }] }];
+  const server = workerServer(t);
+  must(server.setCluster(staticCluster('tlvs', [plain], { transportSocket, loadAssignment: { clusterName: 'tlvs', endpoints } })));
+  must(await server.setListener(listenerOf({ name: 'main', address: address(0), filterChains: [{ filters: [tcp('tlvs')] }] })));
+  connect(t, portOf(server)).write('hello');
+  await waitFor('the backend', () => seen.includes('hello'));
+  const header = readProxyHeader(seen);
+  assert.ok(typeof header === 'object' && 'tlvs' in header);
+  assert.deepEqual(header.tlvs.map((each) => [each.type, Buffer.from(each.value).toString()]), [[0xe1, 'cluster'], [0xe2, 'host'], [0xe3, 'more']]);
+});
+
 /** Bytes that the proxy's own process holds for a session may not grow with what is sent: the kernel's buffers fill, then the sender waits. */
 for (const direction of ['to the upstream', 'to the client'] as const) {
   test(`TCP: a reader that stalls, ${direction}, holds the sender back; when it reads again everything arrives`, async (t) => {

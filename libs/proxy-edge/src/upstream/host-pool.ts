@@ -324,7 +324,7 @@ export function poolKey(host: Host, serverName: string, protocol: PoolProtocol):
 const alpnOf = { http2: ['h2'], auto: ['h2', 'http/1.1'] } as const;
 
 /** Whose connection it is; null: many clients share it. */
-type Client = Parameters<typeof proxyHeader>[1];
+type Client = Parameters<typeof proxyHeader>[2];
 
 /** Dials a host as its cluster says. */
 export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptions, result: Parameters<typeof dial>[1], client: Client = null): () => void {
@@ -339,7 +339,7 @@ export function dialHost({ host, cluster, tls, serverName, protocol }: PoolOptio
       ...(serverName !== '' && { sni: cluster.http.autoSni ? serverName : '', peerName: cluster.http.autoSanValidation ? serverName : '' }),
       ...(cluster.bindAddress !== null && { localAddress: cluster.bindAddress.address }),
       keepAliveMs: cluster.tcpKeepaliveMs,
-      ...(cluster.proxyProtocol !== null && { first: proxyHeader(cluster.proxyProtocol, client) }),
+      ...(cluster.proxyProtocol !== null && { first: proxyHeader(cluster.proxyProtocol, host.endpoint, client) }),
     },
     result,
   );

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { SubstitutionFormatString } from "./substitution_format_string.ts";
 
 export interface ProxyProtocolPassThroughTLVs {
   matchType: ProxyProtocolPassThroughTLVs_PassTLVsMatchType;
@@ -26,6 +27,7 @@ export namespace ProxyProtocolPassThroughTLVs_PassTLVsMatchType {
 export interface ProxyProtocolConfig {
   version: ProxyProtocolConfig_Version;
   passThroughTlvs?: ProxyProtocolPassThroughTLVs | undefined;
+  addedTlvs: TlvEntry[];
 }
 
 export const ProxyProtocolConfig_Version = { V1: 0, V2: 1, UNRECOGNIZED: -1 } as const;
@@ -36,6 +38,16 @@ export namespace ProxyProtocolConfig_Version {
   export type V1 = typeof ProxyProtocolConfig_Version.V1;
   export type V2 = typeof ProxyProtocolConfig_Version.V2;
   export type UNRECOGNIZED = typeof ProxyProtocolConfig_Version.UNRECOGNIZED;
+}
+
+export interface TlvEntry {
+  type: number;
+  value: Buffer;
+  formatString?: SubstitutionFormatString | undefined;
+}
+
+export interface PerHostConfig {
+  addedTlvs: TlvEntry[];
 }
 
 function createBaseProxyProtocolPassThroughTLVs(): ProxyProtocolPassThroughTLVs {
@@ -106,7 +118,7 @@ export const ProxyProtocolPassThroughTLVs: MessageFns<ProxyProtocolPassThroughTL
 };
 
 function createBaseProxyProtocolConfig(): ProxyProtocolConfig {
-  return { version: 0, passThroughTlvs: undefined };
+  return { version: 0, passThroughTlvs: undefined, addedTlvs: [] };
 }
 
 export const ProxyProtocolConfig: MessageFns<ProxyProtocolConfig> = {
@@ -116,6 +128,9 @@ export const ProxyProtocolConfig: MessageFns<ProxyProtocolConfig> = {
     }
     if (message.passThroughTlvs !== undefined) {
       ProxyProtocolPassThroughTLVs.encode(message.passThroughTlvs, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.addedTlvs) {
+      TlvEntry.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -147,6 +162,128 @@ export const ProxyProtocolConfig: MessageFns<ProxyProtocolConfig> = {
             }
 
             message.passThroughTlvs = ProxyProtocolPassThroughTLVs.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.addedTlvs.push(TlvEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTlvEntry(): TlvEntry {
+  return { type: 0, value: Buffer.alloc(0), formatString: undefined };
+}
+
+export const TlvEntry: MessageFns<TlvEntry> = {
+  encode(message: TlvEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).uint32(message.type);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.formatString !== undefined) {
+      SubstitutionFormatString.encode(message.formatString, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TlvEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTlvEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.formatString = SubstitutionFormatString.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePerHostConfig(): PerHostConfig {
+  return { addedTlvs: [] };
+}
+
+export const PerHostConfig: MessageFns<PerHostConfig> = {
+  encode(message: PerHostConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addedTlvs) {
+      TlvEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PerHostConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePerHostConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addedTlvs.push(TlvEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
