@@ -53,7 +53,8 @@ export function dial(options: DialOptions, result: DialResult): () => void {
   socket.on('close', () => fail(new Error('closed while connecting'), false));
   socket.once(options.tls === null ? 'connect' : 'secureConnect', () => {
     if (settled) return;
-    const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(socket.getPeerX509Certificate(), options.peerName ?? '') ?? null) : null;
+    const peer = socket instanceof tls.TLSSocket ? socket.getPeerX509Certificate() : undefined;
+    const refused = socket instanceof tls.TLSSocket ? (options.tls?.refusal(peer, options.peerName ?? '') ?? null) : null;
     if (refused !== null) return fail(new Error(refused), false);
     if (options.tls === null && options.first !== undefined) socket.write(options.first);
     settled = true;
@@ -61,7 +62,7 @@ export function dial(options: DialOptions, result: DialResult): () => void {
     socket.off('error', onError);
     connection = new SocketConnection(socket, {
       limit: options.bufferLimit,
-      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, { sni: options.sni || options.tls?.sni || '', validated: options.tls?.verifies ?? false, local: options.tls?.local ?? null }) : null,
+      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, peer, { sni: options.sni || options.tls?.sni || '', validated: options.tls?.verifies ?? false, local: options.tls?.local ?? null }) : null,
     });
     result.onOpen(connection);
     if (connection.closed) return undefined;

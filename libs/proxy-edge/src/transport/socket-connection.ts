@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type { TlsInfo } from '@meltemi/http';
 import { ignoreConnection, type ByteConnection, type ConnectionObserver, type ConnectionSink } from '@meltemi/proxy';
+import { systemError } from './system-error.ts';
 import { socketWriter, type SocketWriter, type SocketWriterOwner } from './socket-writer.ts';
 import { streamBinding, streamHandle, type StreamHandle } from './stream-handle.ts';
 import { enterTurn, flushLater, leaveTurn } from './turn.ts';
@@ -84,9 +85,11 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
     for (let chunk = socket.read() as Buffer | null; chunk !== null && !this.closed; chunk = socket.read() as Buffer | null) this.received(chunk, chunk.length);
   }
 
-  /** The handle's read callback: so many bytes, or the end or an error, which stay the stream's to tell. */
-  onRead(handle: StreamHandle, length: number, fact: unknown): unknown {
-    return length > 0 ? this.received(sharedReadBuffer, length) : this.#otherwise?.call(handle, fact);
+  /** The handle's read callback: so many bytes, an error, or the end, which stays the stream's to tell. */
+  onRead(handle: StreamHandle, length: number, fact: unknown): void {
+    if (length > 0) this.received(sharedReadBuffer, length);
+    else if (length < 0 && length !== endOfFile) this.socket.destroy(systemError(length, 'read'));
+    else this.#otherwise?.call(handle, fact);
   }
 
   /** The transport's read callback. */
@@ -218,9 +221,12 @@ export class SocketConnection implements ByteConnection, SocketWriterOwner {
   }
 }
 
-/** One for all handles: a function of its own for each connection would be memory, and a call that the compiler cannot foresee. */
-function onRead(this: StreamHandle, fact: unknown): unknown {
-  return this.reader?.onRead(this, streamBinding?.streamBaseState[streamBinding.kReadBytesOrError] ?? 0, fact);
+/** libuv's UV_EOF. */
+const endOfFile = -4095;
+
+/** One for all handles: a function of its own for each connection would be memory, and a call that the compiler cannot foresee. Returns nothing: Node takes what it gets for a buffer. */
+function onRead(this: StreamHandle, fact: unknown): void {
+  this.reader?.onRead(this, streamBinding?.streamBaseState[streamBinding.kReadBytesOrError] ?? 0, fact);
 }
 
 /** "ip:port", "[ip6]:port"; "" for a Unix socket's nameless peer. IPv4 inside IPv6 is written as IPv4. */

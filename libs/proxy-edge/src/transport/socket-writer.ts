@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { getSystemErrorName } from 'node:util';
 import { giveBack, outBufferBytes, takeOutBuffer, type OutBuffer } from './out-buffer.ts';
+import { systemError } from './system-error.ts';
 import { streamBinding, streamHandle, type StreamBinding, type StreamHandle, type WriteRequest } from './stream-handle.ts';
 
 /** What hears how writes went. */
@@ -104,7 +104,7 @@ export abstract class SocketWriter {
     this.#sending = 0;
     this.#held = null;
     if (held !== null) giveBack(held);
-    if (status < 0) return this.#owner.onWriteError(writeError(status));
+    if (status < 0) return this.#owner.onWriteError(systemError(status, 'write'));
     for (let next = this.#next(); next !== null; next = this.#next()) if (!this.#send(next)) return undefined;
     return this.#owner.onSent();
   }
@@ -149,7 +149,7 @@ export abstract class SocketWriter {
     giveBack(buffer);
     if (result === Sent.now) return true;
     this.drop();
-    this.#owner.onWriteError(writeError(result));
+    this.#owner.onWriteError(systemError(result, 'write'));
     return false;
   }
 }
@@ -205,11 +205,6 @@ class HandleWriter extends SocketWriter {
 
 function onComplete(this: WriteRequest, status: number): void {
   this.owner?.completed(status);
-}
-
-function writeError(status: number): Error {
-  const code = getSystemErrorName(status);
-  return Object.assign(new Error(`write ${code}`), { code, errno: status, syscall: 'write' });
 }
 
 /** Through node's streams. */

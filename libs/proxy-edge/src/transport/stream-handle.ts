@@ -1,9 +1,9 @@
 /** The parts of a stream's handle that node:net and node:tls themselves go by. */
 export interface StreamHandle {
   reading: boolean;
-  onread: (this: StreamHandle, fact: unknown) => unknown;
+  onread: (this: StreamHandle, fact: unknown) => void;
   /** Ours: who reads it directly. */
-  reader?: { onRead(handle: StreamHandle, length: number, fact: unknown): unknown };
+  reader?: { onRead(handle: StreamHandle, length: number, fact: unknown): void };
   /** 0, or a negative error number. */
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
   useUserBuffer(buffer: Buffer): void;

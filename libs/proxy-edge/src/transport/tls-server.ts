@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
 import { ok, type Result } from '@meltemi/base';
@@ -76,12 +77,13 @@ function handshake({ config, material, socket, facts, result }: Handshake): void
   secure.once('end', () => fail('closed during the TLS handshake'));
   socket.on('error', (error) => fail(error.message));
   secure.once('secure', () => {
-    const reason = refusal(secure, config, material);
+    const peer = secure.getPeerX509Certificate();
+    const reason = refusal(secure, peer, config, material);
     if (reason !== null) return fail(reason);
     if (settled) return;
     settled = true;
     clearTimeout(timer);
-    result.onSecure(secure, tlsInfoOf(secure, { sni: facts.hello?.serverName ?? '', validated: material.verifies, local: material.local }));
+    result.onSecure(secure, tlsInfoOf(secure, peer, { sni: facts.hello?.serverName ?? '', validated: material.verifies, local: material.local }));
   });
 }
 
@@ -90,8 +92,7 @@ interface VerifiedHandle {
   verifyError(): (Error & { code?: string }) | null;
 }
 
-function refusal(socket: tls.TLSSocket, config: DownstreamTls, material: TlsMaterial): string | null {
-  const peer = socket.getPeerX509Certificate();
+function refusal(socket: tls.TLSSocket, peer: X509Certificate | undefined, config: DownstreamTls, material: TlsMaterial): string | null {
   if (peer === undefined) return config.requireClientCertificate ? 'the client showed no certificate' : null;
   if (material.verifies) {
     const handle = (socket as unknown as { ssl: VerifiedHandle }).ssl;

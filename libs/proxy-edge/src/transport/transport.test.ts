@@ -163,6 +163,26 @@ test('mTLS: a megabyte comes back unchanged past readers that pause, then the en
   assert.equal(sink.text, `${body.toString('latin1')}end`);
 });
 
+for (const kind of ['plain', 'mTLS'] as const) {
+  test(`${kind}: a peer that resets the connection is told as what it is, without a stack that would tell nothing`, async (t) => {
+    const ca = tlsFixture();
+    let reset = () => {};
+    const onPlain = (accepted: AcceptedSocket) => {
+      reset = () => accepted.socket.resetAndDestroy();
+      if (kind === 'plain') echo(accepted, accepted.plain(1 << 20));
+      else sniffingEcho(ca.downstream(server), [])(accepted);
+    };
+    const target = await serve(t, onPlain);
+    const { connection, sink } = kind === 'plain' ? await connect(t, { target, tls: null }) : await dialTls(t, target, ca.upstream(client, [server]));
+    connection.writeText('hello');
+    await waitFor('the echo', () => sink.text === 'hello');
+    reset();
+    await waitFor('the end', () => sink.closed !== undefined);
+    const { code, message, syscall, stack } = sink.closed as NodeJS.ErrnoException;
+    assert.deepEqual([code, message, syscall, stack], ['ECONNRESET', 'read ECONNRESET', 'read', 'Error: read ECONNRESET']);
+  });
+}
+
 test('mTLS: an empty write between others is none', async (t) => {
   const ca = tlsFixture();
   const target = await serve(t, sniffingEcho(ca.downstream(server), []));
