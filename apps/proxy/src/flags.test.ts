@@ -115,7 +115,7 @@ describe('what is not a bootstrap is refused by field path, all at once', () => 
     'an unknown enum value': [hcm({ codec_type: 'HTTP9' }), /HTTP9/],
     'an unknown @type': [listener({ filter_chains: [{ filters: [filter('x', 'type.googleapis.com/no.such.Filter')] }] }), /filter_chains\[0\]\.filters\[0\]\.typed_config: no\.such\.Filter is not supported/],
     'a known type that is no filter of ours': [listener({ filter_chains: [{ filters: [filter('x', 'type.googleapis.com/envoy.config.core.v3.Metadata')] }] }), /filters\[0\]\.typed_config.*is not a network filter/],
-    'a missing router': [hcm({ http_filters: [] }), new RegExp(`${hcmAt}\\.http_filters: needs at least the router`)],
+    'filters without the router behind them': [hcm({ http_filters: [filter('cors', 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors')] }), new RegExp(`${hcmAt}\\.http_filters\\[0\\]: the last filter must be terminal`)],
     'a regex that RE2 refuses': [bootstrap([httpListener({ routes: [route({ safe_regex: { regex: '(a)\\1' } }, 'app')] })], [cluster('app', [1])]), /routes\[0\]\.match\.safe_regex\.regex/],
     'traffic-changing features that we lack': [listener({ api_listener: { api_listener: filter('x', 'type.googleapis.com/envoy.config.core.v3.Metadata')['typed_config'] } }), /api_listener/],
     'health checkers from extensions': [bootstrap([], [cluster('app', [1], { health_checks: [{ timeout: '1s', interval: '1s', unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: { name: 'redis' } }] })]), /static_resources\.clusters\[0\]\.health_checks\[0\]\.custom_health_check: .*tcp_health_check/],
