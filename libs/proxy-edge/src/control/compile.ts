@@ -28,6 +28,8 @@ export interface CompiledResource {
   readonly modules: readonly ModuleSource[];
   /** Of the config of a filter: its type. */
   readonly typeUrl?: string;
+  /** Of a scope: which requests it is for. */
+  readonly scopeKey?: string;
 }
 
 const none: ReadonlySet<string> = new Set();
@@ -64,7 +66,7 @@ function compile(extensions: Extensions, kind: ResourceKind, bytes: Uint8Array):
       return plain(compileRouteConfiguration(RouteConfiguration.decode(bytes), extensions));
     case 'scopes': {
       const scope = compileScope(ScopedRouteConfiguration.decode(bytes), extensions);
-      return scope.ok ? ok({ warnings: scope.value.warnings, references: routesOf(scope.value.value), sdsNames: none, modules: [] }) : scope;
+      return scope.ok ? ok({ warnings: scope.value.warnings, references: routesOf(scope.value.value), sdsNames: none, modules: [], scopeKey: scope.value.value.key }) : scope;
     }
     case 'extensions': {
       const config = compileFilterConfig(TypedExtensionConfig.decode(bytes), extensions);

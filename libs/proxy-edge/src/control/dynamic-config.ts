@@ -242,7 +242,7 @@ export class DynamicConfig {
   /** Takes scopes out of `good` whose key another one has. */
   #dropSharedKeys(update: AdsUpdate, good: Good[], bad: RejectedResource[]): void {
     const touched = new Set([...good.map(({ wire }) => wire.name), ...update.removed]);
-    for (const refusal of sharedScopeKeys(good.map(({ wire }) => wire), this.#options.store.held('scopes').filter(({ name }) => !touched.has(name)))) {
+    for (const refusal of sharedScopeKeys(good.map(({ wire, compiled }) => ({ name: wire.name, scopeKey: compiled.scopeKey })), this.#options.store.held('scopes').filter(({ name }) => !touched.has(name)))) {
       good.splice(good.findIndex(({ wire }) => wire.name === refusal.name), 1);
       bad.push(refusal);
     }
@@ -276,7 +276,7 @@ export class DynamicConfig {
       log.warn({ type: shortTypeName(update.typeUrl), name, reason }, 'resource refused; its last good version stays in force');
     }
     const before = new Map(good.map(({ wire }) => [wire.name, store.get(kind, wire.name)]));
-    const set = good.filter(({ wire, version }) => store.put(kind, { ...wire, version, lastUpdatedMs: at, origin: 'dynamic' }));
+    const set = good.filter(({ wire, compiled: { scopeKey }, version }) => store.put(kind, { ...wire, version, scopeKey, lastUpdatedMs: at, origin: 'dynamic' }));
     const changed = new Set<string>();
     for (const { wire, compiled, wanted } of set) {
       for (const warning of compiled.warnings) this.#warnOnce(shortTypeName(update.typeUrl), wire.name, warning);

@@ -6,6 +6,8 @@ export interface HeldResource extends WireResource {
   readonly version: string;
   readonly lastUpdatedMs: number;
   readonly origin: 'static' | 'dynamic';
+  /** Of a scope: which requests it is for. */
+  readonly scopeKey?: string | undefined;
 }
 
 /** Why the newest version of a resource is not in force, for the config dump. */
