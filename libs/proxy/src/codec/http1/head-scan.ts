@@ -44,7 +44,7 @@ export class HeadScan {
     const view = this.#view;
     const stop = Math.min(end, start + 65_535);
     const lastWord = Math.min(this.#lastWord, stop - 1);
-    let at = this.#startLine(buffer, start, stop);
+    let at = this.#startLine(buffer, start, stop, lastWord);
     if (at < 0) return -1;
     let count = 0;
     // "H" begins a response, and no request but HEAD's.
@@ -80,9 +80,8 @@ export class HeadScan {
   }
 
   /** The start line; returns where the next one begins, or -1. */
-  #startLine(buffer: Buffer, start: number, stop: number): number {
+  #startLine(buffer: Buffer, start: number, stop: number, lastWord: number): number {
     const view = this.#view;
-    const lastWord = Math.min(this.#lastWord, stop - 1);
     let at = start;
     let spaces = 0;
     let plain = true;

@@ -20,7 +20,7 @@ export const BodyFraming = {
 export function writeRequest(to: ByteConnection, head: RequestHead, framing: number, { absolute, proper, key = '' }: { readonly absolute: boolean; readonly proper: boolean; readonly key?: string }): void {
   const target = head.method === 'CONNECT' ? head.authority : absolute && head.path !== '*' ? `${head.scheme}://${head.authority}${head.path}` : head.path;
   const rest = key === '' ? tail(framing) : `sec-websocket-key: ${key}\r\n${tail(framing)}`;
-  if (head.headers.spelling !== null || proper) return write(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest, proper });
+  if (head.headers.spelling !== null || proper) return writeSpelled(to, head.headers, { line: `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, rest, proper });
   // Piece by piece: joined, they would be made flat first.
   to.writeText(head.method);
   to.writeText(' ');
@@ -28,17 +28,20 @@ export function writeRequest(to: ByteConnection, head: RequestHead, framing: num
   to.writeText(' HTTP/1.1\r\nhost: ');
   to.writeText(head.authority);
   to.writeHead('\r\n', head.headers.flat, rest);
+  return undefined;
 }
 
 /** Sends a response's head. `closing` adds connection: close. @hot */
 export function writeResponse(to: ByteConnection, head: ResponseHead, framing: number, { closing, proper }: { readonly closing: boolean; readonly proper: boolean }): void {
-  const rest = tail(framing);
-  write(to, head.headers, { line: statusLine(head.status), rest: closing && framing !== BodyFraming.upgrade ? `connection: close\r\n${rest}` : rest, proper });
+  const { status, headers } = head;
+  const rest = closing && framing !== BodyFraming.upgrade ? `connection: close\r\n${tail(framing)}` : tail(framing);
+  if (headers.spelling !== null || proper) writeSpelled(to, headers, { line: statusLine(status), rest, proper });
+  else to.writeHead(statusLine(status), headers.flat, rest);
 }
 
-function write(to: ByteConnection, headers: HeaderMap, { line, rest, proper }: { readonly line: string; readonly rest: string; readonly proper: boolean }): void {
-  if (headers.spelling === null && !proper) to.writeHead(line, headers.flat, rest);
-  else to.writeText(spelled(`${line}${fieldsText(headers.flat)}${rest}`, headers.spelling, proper));
+/** With names as the message or the connection has them. */
+function writeSpelled(to: ByteConnection, headers: HeaderMap, { line, rest, proper }: { readonly line: string; readonly rest: string; readonly proper: boolean }): void {
+  to.writeText(spelled(`${line}${fieldsText(headers.flat)}${rest}`, headers.spelling, proper));
 }
 
 function fieldsText(flat: readonly string[]): string {
