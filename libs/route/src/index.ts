@@ -9,7 +9,6 @@ export { clusterOf, redirectLocation, rewriteHost, rewritePath, rewriteRequest }
 export { cookieValue, requestHash, type HashSource } from './hash-policy.ts';
 export { applyHeaderOps, compileHeaderMutations, compileHeaderOps } from './header-ops.ts';
 export { compileRetryPolicy, parseRetryGrpcOn, parseRetryHttpOn, parseRetryOn } from './retry-policy.ts';
-export { isGrpc } from '@meltemi/http';
 export { compileRequestMatcher, type RequestMatcher } from './request-matcher.ts';
 export { criteriaOf, metadataCriteria, plainMetadata } from './metadata-criteria.ts';
 export { stripPort } from './virtual-host-index.ts';

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '@meltemi/base';
-import { LogType, ResponseFlag, hasEscapedSlash, portOf, preparePath, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
+import { hasEscapedSlash, isGrpc, LogType, portOf, preparePath, ResponseFlag, type ConnectionInfo, type RequestHead, type StreamInfo } from '@meltemi/http';
 import type { FlatStats, StatsRegistry } from '@meltemi/observe';
-import { isGrpc, type RouteTable } from '@meltemi/route';
+import type { RouteTable } from '@meltemi/route';
 import type { HcmConfig } from '@meltemi/snapshot';
 import { http2Stats, type Http2Stats } from '../codec/http2/http2-stats.ts';
 import type { ByteConnection } from '../connection.ts';

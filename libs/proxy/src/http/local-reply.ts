@@ -1,5 +1,5 @@
-import { grpcFromHttp, fromWire, HeaderMap, ResponseHead, percentEncode, type StreamInfo } from '@meltemi/http';
-import { applyHeaderOps, isGrpc } from '@meltemi/route';
+import { fromWire, grpcFromHttp, HeaderMap, isGrpc, percentEncode, ResponseHead, type StreamInfo } from '@meltemi/http';
+import { applyHeaderOps } from '@meltemi/route';
 import type { HcmConfig, LocalReplyBody } from '@meltemi/snapshot';
 import type { LocalReply } from '../filter.ts';
 

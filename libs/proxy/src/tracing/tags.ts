@@ -1,5 +1,5 @@
-import { addressWithoutPort, formatResponseFlags, type StreamInfo } from '@meltemi/http';
-import { isGrpc, type CustomTag } from '@meltemi/route';
+import { addressWithoutPort, formatResponseFlags, isGrpc, type StreamInfo } from '@meltemi/http';
+import type { CustomTag } from '@meltemi/route';
 import type { Span } from './span.ts';
 
 /** What tags may take from elsewhere. */

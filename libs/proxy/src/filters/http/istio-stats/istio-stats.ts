@@ -1,6 +1,5 @@
-import { formatResponseFlags, type StreamInfo } from '@meltemi/http';
+import { formatResponseFlags, isGrpc, type StreamInfo } from '@meltemi/http';
 import { declareIstioMetrics, istioHttpLabels, istioMessageLabels, type Counter, type Family, type Histogram, type IstioMetrics, type StatsRegistry } from '@meltemi/observe';
-import { isGrpc } from '@meltemi/route';
 import { FilterEvents, HttpStreamFilter, type FilterContext, type HttpFilterFactory, type StreamControls } from '../../../filter.ts';
 import type { NodeFacts } from '../../../node.ts';
 import { isGrpcAccessLog } from '../../../reports/grpc-access-log.ts';

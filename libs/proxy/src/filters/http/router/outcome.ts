@@ -1,5 +1,5 @@
-import type { RequestHead, ResponseHead, StreamInfo } from '@meltemi/http';
-import { applyHeaderOps, isGrpc, type RouteMatch } from '@meltemi/route';
+import { isGrpc, type RequestHead, type ResponseHead, type StreamInfo } from '@meltemi/http';
+import { applyHeaderOps, type RouteMatch } from '@meltemi/route';
 import type { Host } from '../../../balance/index.ts';
 import { httpFromGrpc } from '../../../http/grpc-status.ts';
 import type { UpstreamCluster } from '../../../upstream.ts';

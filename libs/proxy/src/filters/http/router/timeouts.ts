@@ -1,6 +1,6 @@
-import type { RequestHead } from '@meltemi/http';
+import { isGrpc, type RequestHead } from '@meltemi/http';
 import type { ResponseTarget } from '../../../http/response-target.ts';
-import { isGrpc, type ForwardAction } from '@meltemi/route';
+import type { ForwardAction } from '@meltemi/route';
 
 /** Deadlines of one request, milliseconds; 0 = none. */
 export interface RequestTimeouts {
