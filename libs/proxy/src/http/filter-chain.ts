@@ -26,6 +26,9 @@ interface Discovered {
   seen: FilterConfig | null;
 }
 
+/** So many replaced filters wait for streams that began with them; a server that sends configs without end must not fill memory. */
+const mostReplaced = 16;
+
 /** What the chain needs besides what filters do: where filters are found by the type of their config, and configs of ECDS by name. */
 export interface FilterSources {
   readonly httpFilter?: ((typeUrl: string) => HttpFilterFactory | undefined) | undefined;
@@ -106,6 +109,7 @@ export class HttpFilterChain {
       each.seen = current;
       each.entry.filter = each.bind(current);
       if (filter.release !== undefined) this.#replaced.push(filter);
+      if (this.#replaced.length > mostReplaced) this.#replaced.shift()?.release?.();
       this.#events = this.#entries.map((entry) => entry.filter.events);
     }
   }
